@@ -1,0 +1,114 @@
+//! A request, as the program sees it.
+
+use std::net::IpAddr;
+
+/// What a decision may read. The data plane implements it over the received head without copying;
+/// `explain`, witnesses and tests use [`Plain`].
+pub trait Request {
+    /// The method, as sent.
+    fn method(&self) -> &str;
+    /// The host: lower case, no port, no trailing dot.
+    fn host(&self) -> &str;
+    /// The canonical path; starts with `/`.
+    fn path(&self) -> &str;
+    /// The query, byte for byte, without `?`.
+    fn query(&self) -> Option<&str>;
+    /// `1.0`, `1.1`, `2`, `3`
+    fn version(&self) -> &'static str;
+    /// Calls `each` for every value of a header (name in lower case), in order.
+    /// Values that are not UTF-8 are passed as bytes.
+    fn header(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+    /// The client's address, IPv4-mapped ones as IPv4.
+    fn client_ip(&self) -> IpAddr;
+    /// The client's port.
+    fn client_port(&self) -> u16;
+    /// Content-Length, where there is one.
+    fn size(&self) -> Option<u64>;
+    /// What the handshake said; `None` on clear ports.
+    fn tls(&self) -> Option<TlsFacts<'_>>;
+}
+
+/// What a TLS handshake said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts<'a> {
+    /// The server name.
+    pub sni: Option<&'a str>,
+    /// `1.2`, `1.3`
+    pub version: &'a str,
+    /// The protocol agreed on.
+    pub alpn: Option<&'a str>,
+}
+
+/// A request in plain memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// The method.
+    pub method: String,
+    /// `https` or `http`.
+    pub https: bool,
+    /// The host.
+    pub host: String,
+    /// The canonical path.
+    pub path: String,
+    /// The query.
+    pub query: Option<String>,
+    /// The version.
+    pub version: &'static str,
+    /// The headers: names in lower case, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The client.
+    pub client: (IpAddr, u16),
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            https: true,
+            host: String::new(),
+            path: "/".into(),
+            query: None,
+            version: "1.1",
+            headers: Vec::new(),
+            client: (IpAddr::from([203, 0, 113, 1]), 50_000),
+        }
+    }
+}
+
+impl Request for Plain {
+    fn method(&self) -> &str {
+        &self.method
+    }
+    fn host(&self) -> &str {
+        &self.host
+    }
+    fn path(&self) -> &str {
+        &self.path
+    }
+    fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+    fn version(&self) -> &'static str {
+        self.version
+    }
+    fn header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        for (n, v) in &self.headers {
+            if n == name {
+                each(v);
+            }
+        }
+    }
+    fn client_ip(&self) -> IpAddr {
+        self.client.0
+    }
+    fn client_port(&self) -> u16 {
+        self.client.1
+    }
+    fn size(&self) -> Option<u64> {
+        let (_, v) = self.headers.iter().find(|(n, _)| n == "content-length")?;
+        std::str::from_utf8(v).ok()?.parse().ok()
+    }
+    fn tls(&self) -> Option<TlsFacts<'_>> {
+        self.https.then_some(TlsFacts { sni: Some(&self.host), version: "1.3", alpn: None })
+    }
+}
