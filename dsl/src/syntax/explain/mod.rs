@@ -34,7 +34,6 @@ pub(crate) fn explain(context: &Context<'_>, failure: &Failure) -> Diagnostic {
     };
     let start = context.offsets.in_file(at);
     let loc = Loc { file: context.file, span: Span::new(start, start + 1) };
-    let _ = expected;
     let found = context.source[start..].split_whitespace().next().unwrap_or("the end");
-    Diagnostic::error(super::CODE, loc, format!("`{found}` is not expected here"))
+    Diagnostic::error(super::CODE, loc, format!("`{found}` is not expected here: {expected:?} {:?}", context.text))
 }
