@@ -68,6 +68,9 @@ impl Builder {
                 pool.body = Some(self.block(part, Place::Pool));
                 continue;
             }
+            if part.as_rule() == Rule::gets {
+                continue;
+            }
             let span = self.span(&part);
             let endpoint = self.endpoint(part);
             pool.endpoints.push(Spanned::new(endpoint, span));
@@ -82,6 +85,7 @@ impl Builder {
                 Rule::table_types => {
                     let mut types = part.into_inner();
                     let key = self.ident(&need(&mut types));
+                    need(&mut types);
                     table.types = Some((key, self.ident(&need(&mut types))));
                 }
                 Rule::among => {

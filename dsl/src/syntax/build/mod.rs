@@ -31,7 +31,7 @@ pub(crate) struct Offsets {
 
 impl Offsets {
     pub(crate) fn in_file(&self, at: usize) -> usize {
-        let missing: usize = self.cuts.iter().take_while(|(cut, _)| *cut < at).map(|(_, n)| n).sum();
+        let missing: usize = self.cuts.iter().take_while(|(cut, _)| *cut <= at).map(|(_, n)| n).sum();
         self.base + at + missing
     }
 }

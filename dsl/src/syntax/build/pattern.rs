@@ -106,7 +106,9 @@ impl Builder {
                 let regex = only(part);
                 return SegmentPart::Capture { name, ty: CaptureType::Regex(self.ident(&regex)) };
             }
-            choices.push(self.ident(&part));
+            if part.as_rule() == Rule::choice {
+                choices.push(self.ident(&part));
+            }
         }
         let ty = match choices.len() {
             0 => CaptureType::Any,

@@ -157,7 +157,7 @@ impl Builder {
         need(&mut pairs);
         let name = only(need(&mut pairs));
         let name = if name.as_rule() == Rule::ident { self.ident(&name) } else { self.quoted(name) };
-        let value = pairs.next().map(|value| self.operand(value));
+        let value = pairs.nth(1).map(|value| self.operand(value));
         HeaderStmt { op, side, name, value }
     }
 
@@ -188,6 +188,8 @@ impl Builder {
             params = Some(self.params(next));
             next = need(&mut pairs);
         }
+        debug_assert_eq!(next.as_rule(), Rule::gets);
+        next = need(&mut pairs);
         Let { name, params, value: self.expr(next) }
     }
 
@@ -325,6 +327,7 @@ impl Builder {
             Rule::star_host => Word::Host(self.host(key).node),
             _ => Word::Value(self.form(key).node),
         };
+        need(&mut pairs);
         StmtKind::Row { key: Spanned::new(node, span), value: self.value(need(&mut pairs)) }
     }
 
