@@ -373,7 +373,9 @@ fn get_with_a_body() {
 #[test]
 fn gateways_own_answer_leaves_no_body_behind() {
     // The gateway answers without reading the body: its bytes must not be read as the next request.
-    let sluice = Sluice::with("site a.test {\n    http allowed\n    /smuggled -> respond 200 \"smuggled\"\n    else -> respond 200 \"own\"\n}\n");
+    let sluice = Sluice::with(
+        "site a.test {\n    http allowed\n    /smuggled -> respond 200 \"smuggled\"\n    else -> respond 200 \"own\"\n}\n",
+    );
     let mut wire = sluice.wire();
     wire.send(format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len()));
     assert_eq!(wire.reply_to("POST").text(), "own");
@@ -396,7 +398,10 @@ fn h2c_upgrade_smuggling() {
     for seen in origin.requests() {
         for name in ["upgrade", "http2-settings", "connection"] {
             let values = seen.all(name);
-            assert!(values.iter().all(|v| !v.to_ascii_lowercase().contains("upgrade") && name == "connection"), "{seen:?}");
+            assert!(
+                values.iter().all(|v| !v.to_ascii_lowercase().contains("upgrade") && name == "connection"),
+                "{seen:?}"
+            );
         }
     }
 }
@@ -553,7 +558,17 @@ fn paths_are_one_before_routes_are_chosen() {
     // Whatever the spelling, the protected block answers.
     let origin = Origin::echo();
     let sluice = conditional(&origin, "header.x-role is \"user\"");
-    for target in ["/admin/x", "//admin/x", "/%61dmin/x", "/./admin/x", "/y/../admin/x", "/y/%2e%2e/admin/x", "/admin//x", "/admin", "/admin/"] {
+    for target in [
+        "/admin/x",
+        "//admin/x",
+        "/%61dmin/x",
+        "/./admin/x",
+        "/y/../admin/x",
+        "/y/%2e%2e/admin/x",
+        "/admin//x",
+        "/admin",
+        "/admin/",
+    ] {
         let status = sluice.get("a.test", target).status;
         assert_eq!(status, 403, "{target}");
     }

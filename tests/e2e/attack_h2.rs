@@ -178,7 +178,10 @@ fn x_forwarded_for_spoofing() {
     let origin = Origin::echo();
     let sluice = Sluice::before(origin.addr());
     let mut raw = RawH2::connect(sluice.http);
-    raw.request(1, &with(&[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("x_forwarded_for", "6.6.6.6")]));
+    raw.request(
+        1,
+        &with(&[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("x_forwarded_for", "6.6.6.6")]),
+    );
     assert_eq!(raw.fate(1), Fate::Answered(200));
     let seen = origin.only();
     assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));

@@ -111,7 +111,7 @@ fn idle_h2_connections_are_closed() {
     let origin = Origin::fixed("ok");
     let sluice = impatient(&origin);
     let mut raw = sluice_tests::h2raw::RawH2::connect(sluice.http);
-    while raw.next().is_some() {}
+    while raw.next_frame().is_some() {}
 }
 
 #[test]

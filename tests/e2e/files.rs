@@ -244,7 +244,8 @@ fn other_methods_are_405() {
 #[test]
 fn fallback_for_what_is_not_there() {
     let route = "site a.test {\n    http allowed\n    else -> files \"public\" fallback /index.html\n}\n";
-    let sluice = Sluice::setup().file("a.route", route).file("public/index.html", PAGE).file("public/x.txt", "x").start();
+    let sluice =
+        Sluice::setup().file("a.route", route).file("public/index.html", PAGE).file("public/x.txt", "x").start();
     for path in ["/deep/link", "/", "/nope.js"] {
         let reply = sluice.get("a.test", path);
         assert_eq!((reply.status, reply.text().as_str()), (200, PAGE), "{path}");
@@ -262,7 +263,8 @@ fn other_index() {
 #[test]
 fn files_below_a_prefix() {
     let route = "site a.test {\n    http allowed\n    /static/*rest -> files \"public\" at /{rest}\n    else -> respond 404\n}\n";
-    let sluice = Sluice::setup().file("a.route", route).file("public/x.txt", "x").file("public/with space.txt", "y").start();
+    let sluice =
+        Sluice::setup().file("a.route", route).file("public/x.txt", "x").file("public/with space.txt", "y").start();
     assert_eq!(sluice.get("a.test", "/static/x.txt").text(), "x");
     assert_eq!(sluice.get("a.test", "/static/with%20space.txt").text(), "y");
     assert_eq!(sluice.get("a.test", "/x.txt").status, 404);
@@ -272,7 +274,10 @@ fn files_below_a_prefix() {
 fn directory_outside_the_files_own_is_refused() {
     // LANGUAGE rule 27: resolved inside the route file's folder.
     let route = "site a.test {\n    http allowed\n    else -> files \"../..\"\n}\n";
-    let sluice = Sluice::setup().file("sub/a.route", route).file("b.route", "site b.test {\n    http allowed\n    else -> respond 200 \"b\"\n}\n").start();
+    let sluice = Sluice::setup()
+        .file("sub/a.route", route)
+        .file("b.route", "site b.test {\n    http allowed\n    else -> respond 200 \"b\"\n}\n")
+        .start();
     let reply = sluice.get("a.test", "/gateway.route");
     assert!(reply.status >= 400, "{reply:?}");
     assert_eq!(sluice.get("b.test", "/").text(), "b");

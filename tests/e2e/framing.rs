@@ -119,9 +119,8 @@ fn answer_with_content_length() {
 
 #[test]
 fn answer_in_chunks() {
-    let (origin, sluice) = answering(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\n\r\n",
-    );
+    let (origin, sluice) =
+        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\n\r\n");
     let mut wire = sluice.wire();
     for _ in 0..2 {
         wire.send(ask("GET"));
@@ -350,9 +349,8 @@ fn expect_100_continue_where_the_origin_is_gone() {
 
 #[test]
 fn interim_answers_of_the_origin_are_not_the_answer() {
-    let (_origin, sluice) = answering(
-        b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    );
+    let (_origin, sluice) =
+        answering(b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let mut wire = sluice.wire();
     for _ in 0..2 {
         wire.send(ask("GET"));

@@ -199,10 +199,7 @@ fn died_mid_body_with_content_length() {
 
 #[test]
 fn died_mid_body_in_chunks() {
-    is_cut(
-        &Origin::verbatim_then_close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
-        "",
-    );
+    is_cut(&Origin::verbatim_then_close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), "");
 }
 
 #[test]
@@ -241,7 +238,9 @@ fn stalled_mid_body() {
 #[test]
 fn bytes_behind_an_answer() {
     // What follows an answer unasked is not the next answer.
-    let origin = Origin::verbatim(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let origin = Origin::verbatim(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    );
     let sluice = before(origin.addr(), "", "");
     let mut wire = sluice.wire();
     for _ in 0..10 {

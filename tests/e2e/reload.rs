@@ -219,7 +219,8 @@ fn host_of_a_file_that_never_loaded_is_503() {
 
 #[test]
 fn last_good_version_survives_a_restart() {
-    let mut sluice = Sluice::setup().file("a.route", says("a.test", "good")).file("b.route", says("b.test", "b")).start();
+    let mut sluice =
+        Sluice::setup().file("a.route", says("a.test", "good")).file("b.route", says("b.test", "b")).start();
     sluice.write("a.route", BROKEN);
     sluice.says("what is wrong", |line| line.contains("G1002"));
     sluice.restart();
@@ -230,7 +231,8 @@ fn last_good_version_survives_a_restart() {
 
 #[test]
 fn last_good_version_goes_with_its_file() {
-    let mut sluice = Sluice::setup().file("a.route", says("a.test", "good")).file("b.route", says("b.test", "b")).start();
+    let mut sluice =
+        Sluice::setup().file("a.route", says("a.test", "good")).file("b.route", says("b.test", "b")).start();
     sluice.kill();
     fs::remove_file(sluice.sites().join("a.route")).unwrap();
     sluice.restart();
@@ -373,7 +375,8 @@ fn request_in_flight_ends_as_it_began() {
         open.wait(PATIENCE, |open| open.then_some(()));
         conn.respond("200 OK", "", "late")
     });
-    let sluice = Sluice::setup().file("a.route", proxy("a.test", origin.addr())).file("b.route", says("b.test", "b")).start();
+    let sluice =
+        Sluice::setup().file("a.route", proxy("a.test", origin.addr())).file("b.route", says("b.test", "b")).start();
     let mut wire = sluice.wire();
     wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     origin.record().wait(PATIENCE, |r| (r.requests.len() == 1).then_some(())).expect("the request");

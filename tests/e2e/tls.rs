@@ -72,7 +72,8 @@ fn keys_are_for_the_owner_only() {
 
 #[test]
 fn certificate_is_the_names_own() {
-    let sluice = Sluice::setup().file("a.route", says("a.test", "a")).file("w.route", says("*.wild.test", "wild")).start();
+    let sluice =
+        Sluice::setup().file("a.route", says("a.test", "a")).file("w.route", says("*.wild.test", "wild")).start();
     // The client verifies the name.
     for name in ["a.test", "x.wild.test", "y.wild.test"] {
         sluice.handshake(&Offer::h1(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -90,7 +91,13 @@ fn names_are_compared_without_case() {
 fn unknown_name_is_refused() {
     let sluice = Sluice::with(says("a.test", "a"));
     let error = sluice.handshake(&Offer::h1("nobody.test")).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("UnrecognisedName") || error.to_string().contains("AccessDenied") || error.to_string().contains("HandshakeFailure") || error.to_string().to_lowercase().contains("alert"), "an alert, not a cut: {error}");
+    assert!(
+        error.to_string().contains("UnrecognisedName")
+            || error.to_string().contains("AccessDenied")
+            || error.to_string().contains("HandshakeFailure")
+            || error.to_string().to_lowercase().contains("alert"),
+        "an alert, not a cut: {error}"
+    );
 }
 
 #[test]
