@@ -1,1 +1,13 @@
-//! The gateway.
+//! The gateway: a control plane that turns route files into programs, and a data plane that
+//! answers requests by them. They share nothing but the published snapshot.
+
+pub mod answer;
+pub mod cli;
+pub mod console;
+pub mod http;
+pub mod listen;
+pub mod runtime;
+pub mod sites;
+pub mod snapshot;
+pub mod tls;
+pub mod upstream;

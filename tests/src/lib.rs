@@ -1,1 +1,20 @@
-//! Test support.
+//! Test support: the program run from outside, origins with real sockets, clients that may misbehave.
+//!
+//! Nothing here knows the gateway's code: what the tests see is what a client, an origin and an
+//! operator's terminal see.
+
+// A helper that cannot do its work ends the test, with the place and the reason.
+#![allow(clippy::unwrap_used)]
+
+pub mod client;
+pub mod h2raw;
+pub mod origin;
+pub mod ports;
+pub mod sluice;
+pub mod tls;
+pub mod wait;
+pub mod wire;
+
+pub use origin::Origin;
+pub use sluice::Sluice;
+pub use wire::Wire;

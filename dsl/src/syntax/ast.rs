@@ -11,6 +11,19 @@ pub type Ident = Spanned<String>;
 pub struct File {
     /// The items, in source order.
     pub items: Vec<Item>,
+    /// What can be read of the items that did not parse, in source order.
+    pub broken: Vec<Broken>,
+}
+
+/// An item that did not parse: enough of it for claims, and to hold back errors that would only
+/// follow from its absence.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Broken {
+    /// The name it declares, when it could be read: of a pool, table, policy, `let`, tenant, or the
+    /// name that an import is known by.
+    pub name: Option<Ident>,
+    /// The hosts of a site or passthrough, when they could be read.
+    pub hosts: Vec<Spanned<HostPattern>>,
 }
 
 /// One top-level item.

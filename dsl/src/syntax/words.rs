@@ -1,0 +1,32 @@
+//! The words of the language.
+
+/// The words that begin an item.
+pub(crate) const ITEMS: [&str; 13] = [
+    "import",
+    "let",
+    "pool",
+    "table",
+    "policy",
+    "site",
+    "passthrough",
+    "tcp",
+    "udp",
+    "gateway",
+    "tenant",
+    "test",
+    "prove",
+];
+
+/// The words that begin a statement of a block, beside the heads of settings.
+pub(crate) const STATEMENTS: [&str; 12] =
+    ["when", "else", "use", "require", "limit", "set", "add", "remove", "catch", "tls", "let", "start"];
+
+/// The answers.
+pub(crate) const ANSWERS: [&str; 4] = ["redirect", "respond", "deny", "files"];
+
+/// Whether a word can never be the head of a setting.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    matches!(word, "and" | "or" | "not" | "redirect" | "respond" | "deny")
+        || ITEMS.contains(&word)
+        || STATEMENTS.contains(&word) && word != "start"
+}

@@ -1,0 +1,136 @@
+//! Workers: one thread each, with their own sockets, connections and upstream connections.
+//!
+//! The control plane starts them with [`start`], publishes snapshots beside them, and ends them
+//! with [`Handle::drain`] and [`Handle::join`].
+
+pub mod counters;
+pub mod notice;
+pub mod sockets;
+pub mod ticks;
+mod watchdog;
+pub mod worker;
+
+use crate::snapshot::Published;
+use crate::tls::InternalCa;
+use counters::Counters;
+use notice::NoticeSender;
+use sockets::BoundListener;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use watchdog::Watchdog;
+
+/// What the workers need.
+#[derive(Debug)]
+pub struct Config {
+    /// How many workers; as many as [`sockets::bind`] was told.
+    pub workers: usize,
+    /// Where the current snapshot is found. It must hold one before [`start`] is called.
+    pub published: Published,
+    /// The sockets.
+    pub listeners: Vec<BoundListener>,
+    /// Who makes certificates.
+    pub ca: Arc<InternalCa>,
+    /// Where trouble is told.
+    pub notices: NoticeSender,
+}
+
+/// The running workers.
+#[derive(Debug)]
+pub struct Handle {
+    threads: Vec<JoinHandle<()>>,
+    order: watch::Sender<Order>,
+    counters: Vec<Arc<Counters>>,
+    connections: Arc<AtomicU64>,
+    watchdog: Watchdog,
+}
+
+/// What the workers are told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Serve.
+    Serve,
+    /// Accept nothing more, finish what is in flight, end at this time at the latest.
+    DrainUntil(Instant),
+}
+
+/// Starts the workers.
+///
+/// # Errors
+/// When a thread or its runtime cannot be made.
+pub fn start(config: Config) -> io::Result<Handle> {
+    let (order, orders) = watch::channel(Order::Serve);
+    let connections = Arc::new(AtomicU64::new(0));
+    let tls = crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca))
+        .map_err(io::Error::other)?;
+    let mut listeners: Vec<_> = config
+        .listeners
+        .into_iter()
+        .map(|l| (l.secure, l.address, l.sockets.into_iter()))
+        .collect();
+    let mut counters = Vec::with_capacity(config.workers);
+    let mut threads = Vec::with_capacity(config.workers);
+    let mut beats = Vec::with_capacity(config.workers);
+    for number in 0..config.workers {
+        let beat = Arc::new(watchdog::Beat::default());
+        let counter = Arc::new(Counters::default());
+        let seed = worker::Seed {
+            number,
+            published: Arc::clone(&config.published),
+            sockets: listeners
+                .iter_mut()
+                .filter_map(|(secure, address, sockets)| Some((*secure, *address, sockets.next()?)))
+                .collect(),
+            tls: Arc::clone(&tls),
+            notices: config.notices.clone(),
+            counters: Arc::clone(&counter),
+            connections: Arc::clone(&connections),
+            orders: orders.clone(),
+            beat: Arc::clone(&beat),
+        };
+        threads.push(worker::spawn(seed)?);
+        counters.push(counter);
+        beats.push(beat);
+    }
+    let watchdog = Watchdog::start(beats, config.notices)?;
+    Ok(Handle { threads, order, counters, connections, watchdog })
+}
+
+impl Handle {
+    /// Tells the workers to stop accepting, to finish what is in flight, and to end when all is
+    /// done or `within` is over. Returns at once; [`Handle::join`] waits.
+    pub fn drain(&self, within: Duration) {
+        let until = Instant::now() + within;
+        self.order.send_replace(Order::DrainUntil(until));
+    }
+
+    /// Whether every worker has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the workers to end. Without [`Handle::drain`] before it, that is forever.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A worker that panicked has been reported by the watchdog and on stderr.
+            let _ = thread.join();
+        }
+        self.watchdog.stop();
+    }
+
+    /// Client connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// What the workers counted, added up.
+    #[must_use]
+    pub fn counters(&self) -> counters::Totals {
+        counters::Totals::of(&self.counters)
+    }
+}

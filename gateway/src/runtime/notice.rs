@@ -1,0 +1,109 @@
+//! What the data plane tells the operator: state changes, never a line per request.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+/// Something that a person at the console wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An endpoint stopped answering as it should.
+    EndpointTrouble {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+        /// What went wrong, in words.
+        reason: String,
+    },
+    /// An endpoint that was in trouble answers again.
+    EndpointRecovered {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+    },
+    /// Connections cannot be accepted, for example because no file descriptors are left.
+    AcceptFailing {
+        /// On which address.
+        address: SocketAddr,
+        /// The system's words.
+        reason: String,
+    },
+    /// As many clients are connected as `limits { connections … }` allows; others wait.
+    ConnectionsExhausted {
+        /// The limit.
+        limit: u64,
+    },
+    /// A worker has not turned for a while: its share of connections waits.
+    WorkerStuck {
+        /// Its number, from 0.
+        worker: usize,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// A worker that was stuck turns again.
+    WorkerTurnsAgain {
+        /// Its number, from 0.
+        worker: usize,
+    },
+    /// A worker ended although nobody asked it to.
+    WorkerDied {
+        /// Its number, from 0.
+        worker: usize,
+    },
+    /// A file that a route names cannot be read for another reason than being absent.
+    FileTrouble {
+        /// The file.
+        path: String,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndpointTrouble { pool, endpoint, reason } => {
+                write!(f, "origin {endpoint} of pool {pool}: {reason}")
+            }
+            Self::EndpointRecovered { pool, endpoint } => {
+                write!(f, "origin {endpoint} of pool {pool} answers again")
+            }
+            Self::AcceptFailing { address, reason } => {
+                write!(f, "cannot accept connections on {address}: {reason}")
+            }
+            Self::ConnectionsExhausted { limit } => {
+                write!(f, "{limit} connections are open, which is the limit; new clients wait")
+            }
+            Self::WorkerStuck { worker, seconds } => {
+                write!(f, "worker {worker} has not turned for {seconds} s; its connections wait")
+            }
+            Self::WorkerTurnsAgain { worker } => write!(f, "worker {worker} turns again"),
+            Self::WorkerDied { worker } => write!(f, "worker {worker} ended unexpectedly"),
+            Self::FileTrouble { path, reason } => write!(f, "cannot read {path}: {reason}"),
+        }
+    }
+}
+
+/// The data plane's end. Sending never blocks: when nobody reads, notices are dropped.
+#[derive(Clone, Debug)]
+pub struct NoticeSender(SyncSender<Notice>);
+
+impl NoticeSender {
+    /// Tells it, if there is room.
+    pub fn send(&self, notice: Notice) {
+        match self.0.try_send(notice) {
+            // A console that does not keep up, or is gone, must not hold a worker.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// A bounded channel of notices; the receiver is read by an ordinary thread of the control plane.
+#[must_use]
+pub fn channel() -> (NoticeSender, Receiver<Notice>) {
+    let (sender, receiver) = sync_channel(256);
+    (NoticeSender(sender), receiver)
+}

@@ -1,0 +1,404 @@
+//! The program, started for a test: its sites, its data directory, its console; ended with the value.
+
+use crate::client::H2;
+use crate::ports;
+use crate::tls::{self, Offer, Secured};
+use crate::wait::{self, PATIENCE, Watched};
+use crate::wire::{Reply, Wire};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The `sluice` program: `SLUICE_BIN`, or the workspace's own, built first so that it is today's.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(given) = std::env::var_os("SLUICE_BIN") {
+            let given = PathBuf::from(given);
+            assert!(given.is_absolute() && given.is_file(), "SLUICE_BIN={} is no absolute path of a program", given.display());
+            return given;
+        }
+        // target/debug/deps/e2e-… → target/debug
+        let own = std::env::current_exe().unwrap();
+        let profile_dir = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release"));
+        let profile_dir = profile_dir.expect("tests run from a target directory; elsewhere set SLUICE_BIN").to_owned();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--workspace", "--bin", "sluice", "--manifest-path"]);
+        build.arg(workspace().join("Cargo.toml")).arg("--target-dir").arg(profile_dir.parent().unwrap());
+        if profile_dir.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "`sluice` does not build; or set SLUICE_BIN to one that is built");
+        profile_dir.join("sluice")
+    })
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A directory that is removed with the value.
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// Makes one.
+    #[allow(clippy::new_without_default)] // it takes a resource
+    pub fn new() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let name = format!("sluice-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `sluice` to its end, without input or colours.
+pub fn run(args: &[&str]) -> Output {
+    Command::new(program()).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What shall be started.
+#[derive(Debug)]
+pub struct Setup {
+    dir: TempDir,
+    gateway: String,
+    workers: usize,
+}
+
+impl Setup {
+    /// A file in the sites directory; directories are made as needed.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        write(&self.sites().join(name), content);
+        self
+    }
+
+    /// Further lines of the `gateway` block.
+    pub fn gateway(mut self, lines: &str) -> Self {
+        self.gateway.push_str(lines);
+        self.gateway.push('\n');
+        self
+    }
+
+    /// How many workers; one, when nothing is said, so that counts of connections are exact.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// The sites directory.
+    pub fn sites(&self) -> PathBuf {
+        self.dir.path().join("sites")
+    }
+
+    /// Starts it and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When it ends, or does not answer in time.
+    #[track_caller]
+    pub fn start(self) -> Sluice {
+        let mut sluice = Sluice {
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            https: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            console: Arc::default(),
+            child: None,
+            setup: self,
+        };
+        sluice.boot();
+        sluice
+    }
+}
+
+/// A running `sluice run`.
+#[derive(Debug)]
+pub struct Sluice {
+    /// Its clear listener.
+    pub http: SocketAddr,
+    /// Its TLS listener.
+    pub https: SocketAddr,
+    console: Arc<Watched<Vec<String>>>,
+    child: Option<Child>,
+    setup: Setup,
+}
+
+impl Sluice {
+    /// Prepares one.
+    pub fn setup() -> Setup {
+        let dir = TempDir::new();
+        std::fs::create_dir(dir.path().join("sites")).unwrap();
+        Setup { dir, gateway: String::new(), workers: 1 }
+    }
+
+    /// One with a single file `a.route` and otherwise as it comes.
+    #[track_caller]
+    pub fn with(route: impl AsRef<[u8]>) -> Self {
+        Self::setup().file("a.route", route).start()
+    }
+
+    /// One with a site `a.test` that leads everything to an origin, in the clear and with TLS.
+    #[track_caller]
+    pub fn before(origin: SocketAddr) -> Self {
+        Self::with(proxy("a.test", origin))
+    }
+
+    /// Starts the process on fresh ports; once more when somebody took them meanwhile.
+    #[track_caller]
+    fn boot(&mut self) {
+        for _ in 0..5 {
+            self.http.set_port(ports::free());
+            self.https.set_port(ports::free());
+            if self.boot_here() {
+                return;
+            }
+        }
+        panic!("no free ports in five tries:\n{}", self.console_text());
+    }
+
+    /// Starts the process on the ports it has: `false` when they are taken.
+    #[track_caller]
+    fn boot_here(&mut self) -> bool {
+        let listeners = format!("    http {}\n    https {}\n", self.http, self.https);
+        write(&self.sites().join("gateway.route"), format!("gateway {{\n{listeners}{}}}\n", self.setup.gateway));
+        let mut command = Command::new(program());
+        command.arg("run").arg(self.sites()).arg("--data").arg(self.data());
+        command.arg("--workers").arg(self.setup.workers.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        self.console.change(Vec::clear);
+        listen_to(child.stdout.take().unwrap(), self.console.clone());
+        listen_to(child.stderr.take().unwrap(), self.console.clone());
+        self.child = Some(child);
+        let address = self.http;
+        let answered = wait::within(PATIENCE, || {
+            if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            answers(address).then_some(true)
+        });
+        match answered {
+            Some(true) => true,
+            Some(false) if self.console_text().contains("in use") => false,
+            Some(false) => panic!("`sluice run` ended at once:\n{}", self.console_text()),
+            None => panic!("`sluice run` does not answer on {address}:\n{}", self.console_text()),
+        }
+    }
+
+    /// Ends it at once and starts it again on the same directories.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.kill();
+        self.boot();
+    }
+
+    /// The sites directory.
+    pub fn sites(&self) -> PathBuf {
+        self.setup.sites()
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.setup.dir.path().join("data")
+    }
+
+    /// Writes a file of the sites directory in place.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        write(&self.sites().join(name), content);
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// The memory it holds, in bytes.
+    pub fn rss(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// What it printed so far.
+    pub fn console(&self) -> Vec<String> {
+        self.console.get().clone()
+    }
+
+    /// What it printed so far, as one text.
+    pub fn console_text(&self) -> String {
+        self.console().join("\n")
+    }
+
+    /// Waits until the console holds a line; returns it.
+    ///
+    /// # Panics
+    ///
+    /// When none comes in time.
+    #[track_caller]
+    pub fn says(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
+        let found = self.console.wait(PATIENCE, |lines| lines.iter().find(|l| wanted(l)).cloned());
+        found.unwrap_or_else(|| panic!("the console never says {what}:\n{}", self.console_text()))
+    }
+
+    /// The root certificate, where the console says it is.
+    #[track_caller]
+    pub fn root(&self) -> PathBuf {
+        let is_certificate = |path: &str| std::fs::read_to_string(path).is_ok_and(|t| t.contains("BEGIN CERTIFICATE"));
+        let find = |line: &str| {
+            let mut words = line.split([' ', '\t', '`', '"', '\'', '(', ')', ',']);
+            words.find(|w| w.starts_with('/') && is_certificate(w)).map(str::to_owned)
+        };
+        let line = self.says("where the root certificate is", |line| find(line).is_some());
+        find(&line).unwrap().into()
+    }
+
+    /// A connection to the clear port.
+    pub fn wire(&self) -> Wire {
+        Wire::connect(self.http)
+    }
+
+    /// A TLS connection for HTTP/1.1.
+    #[track_caller]
+    pub fn secure(&self, name: &str) -> Wire {
+        self.handshake(&Offer::h1(name)).unwrap_or_else(|e| panic!("no handshake for {name}: {e}")).wire
+    }
+
+    /// A handshake.
+    #[track_caller]
+    pub fn handshake(&self, offer: &Offer<'_>) -> std::io::Result<Secured> {
+        tls::connect(self.https, &self.root(), offer)
+    }
+
+    /// An HTTP/2 connection to the clear port, by prior knowledge.
+    #[track_caller]
+    pub fn h2(&self) -> H2 {
+        H2::clear(self.http)
+    }
+
+    /// An HTTP/2 connection with TLS.
+    #[track_caller]
+    pub fn h2_secure(&self, name: &str) -> H2 {
+        H2::secure(self.https, &self.root(), name)
+    }
+
+    /// Asks once in the clear, on a connection of its own.
+    #[track_caller]
+    pub fn get(&self, host: &str, target: &str) -> Reply {
+        get(self.http, host, target).expect("the connection ended without an answer")
+    }
+
+    /// Asks until the answer is as wanted; how long that took.
+    ///
+    /// # Panics
+    ///
+    /// When it is not within [`PATIENCE`].
+    #[track_caller]
+    pub fn serves(&self, host: &str, target: &str, mut wanted: impl FnMut(&Reply) -> bool) -> Duration {
+        let begin = std::time::Instant::now();
+        let mut last = None;
+        let seen = wait::within(PATIENCE, || {
+            last = get(self.http, host, target);
+            last.as_ref().filter(|reply| wanted(reply)).map(|_| ())
+        });
+        assert!(seen.is_some(), "{host}{target} still answers {last:?}\n{}", self.console_text());
+        begin.elapsed()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.unwrap().success(), "kill -{name}");
+    }
+
+    /// Waits until the process has ended by itself.
+    #[track_caller]
+    pub fn ends(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().unwrap();
+        wait::until("the process ends", || child.try_wait().unwrap())
+    }
+
+    /// Whether the process is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|c| c.try_wait().unwrap().is_none())
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Sluice {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- console of the gateway ---\n{}", self.console_text());
+        }
+    }
+}
+
+/// A site that leads everything to an origin, in the clear and with TLS.
+pub fn proxy(host: &str, origin: SocketAddr) -> String {
+    format!("pool origin = {origin}\n\nsite {host} {{\n    http allowed\n    else -> origin\n}}\n")
+}
+
+/// A site that always says the same, in the clear and with TLS.
+pub fn says(host: &str, text: &str) -> String {
+    format!("site {host} {{\n    http allowed\n    else -> respond 200 \"{text}\"\n}}\n")
+}
+
+/// Asks once, on a connection of its own; `None` when it ended without an answer.
+#[track_caller]
+pub fn get(addr: SocketAddr, host: &str, target: &str) -> Option<Reply> {
+    let mut wire = Wire::connect(addr);
+    wire.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    wire.try_reply("GET")
+}
+
+/// Whether something speaks HTTP there.
+fn answers(addr: SocketAddr) -> bool {
+    if std::net::TcpStream::connect(addr).is_err() {
+        return false;
+    }
+    get(addr, "readiness.invalid", "/").is_some()
+}
+
+/// Writes a file, its directories included.
+pub fn write(path: &Path, content: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+fn listen_to(pipe: impl Read + Send + 'static, console: Arc<Watched<Vec<String>>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n') {
+            let Ok(line) = line else { return };
+            let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+            console.change(|lines| lines.push(line));
+        }
+    });
+}

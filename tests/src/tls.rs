@@ -1,0 +1,76 @@
+//! TLS clients that trust one root, or look at what they are shown.
+
+use crate::wire::Wire;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a client offers.
+#[derive(Clone, Debug)]
+pub struct Offer<'a> {
+    /// The name it asks for and verifies.
+    pub name: &'a str,
+    /// Whether the name is sent.
+    pub sni: bool,
+    /// The protocols it offers, best first.
+    pub alpn: &'a [&'a str],
+    /// TLS 1.2 only.
+    pub old: bool,
+}
+
+impl<'a> Offer<'a> {
+    /// HTTP/1.1 for a name.
+    pub fn h1(name: &'a str) -> Self {
+        Self { name, sni: true, alpn: &["http/1.1"], old: false }
+    }
+
+    /// HTTP/2 for a name.
+    pub fn h2(name: &'a str) -> Self {
+        Self { alpn: &["h2"], ..Self::h1(name) }
+    }
+}
+
+/// The configuration of a client that trusts the certificate in a file and nothing else.
+pub fn config(root: &Path, offer: &Offer<'_>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(root).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if offer.old { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = offer.alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
+    config.enable_sni = offer.sni;
+    Arc::new(config)
+}
+
+/// A handshake that succeeded.
+pub struct Secured {
+    /// The connection.
+    pub wire: Wire,
+    /// The protocol that was chosen.
+    pub alpn: Option<String>,
+    /// The certificates that were shown, leaf first.
+    pub shown: Vec<CertificateDer<'static>>,
+}
+
+/// Shakes hands, or says why not.
+pub fn connect(addr: SocketAddr, root: &Path, offer: &Offer<'_>) -> std::io::Result<Secured> {
+    let name = ServerName::try_from(offer.name.to_owned()).unwrap();
+    let mut session = ClientConnection::new(config(root, offer), name).unwrap();
+    let mut socket = TcpStream::connect(addr)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(crate::wait::PATIENCE))?;
+    while session.is_handshaking() {
+        session.complete_io(&mut socket)?;
+    }
+    let alpn = session.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned());
+    let shown = session.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned()).collect();
+    let below = socket.try_clone()?;
+    Ok(Secured { wire: Wire::over(Box::new(StreamOwned::new(session, socket)), below), alpn, shown })
+}
