@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod region;
 pub mod syntax;
 pub mod tree;
 
