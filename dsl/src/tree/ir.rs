@@ -13,6 +13,7 @@ use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
 use std::sync::Arc;
 
+pub use super::regex::Regex;
 pub use ipnet::IpNet;
 
 /// A site, ready to be compiled.
@@ -118,8 +119,8 @@ pub enum Class {
     Int,
     /// 8-4-4-4-12 hex digits, either case.
     Uuid,
-    /// The whole value matches the expression (linear-time engine, anchored at both ends).
-    Regex(Arc<str>),
+    /// The whole (decoded) value matches the expression.
+    Regex(Regex),
 }
 
 /// A host pattern. Captures stand in the leftmost label only.
@@ -236,8 +237,8 @@ pub enum Test {
     /// Headers, cookies and query fields: some copy of the field has this value, and more than one
     /// value is no refusal (LANGUAGE section 5). For other texts: contains the text.
     Has(Arc<str>),
-    /// The whole value matches the expression, on a linear-time engine.
-    Matches(Arc<str>),
+    /// The whole value matches the expression.
+    Matches(Regex),
     /// The address is in one of these networks.
     InNets(Vec<IpNet>),
     /// It is a decimal number (`[0-9]{1,18}`) and compares so with the constant.

@@ -3,5 +3,23 @@
 //! INVARIANT: whoever wants to know where a request goes asks [`Program::decide`]: the data plane,
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
+pub(crate) mod bytes;
+pub mod canonical;
+pub mod eval;
+mod explain;
+mod fields;
+mod hash;
+mod hosts;
+mod interpret;
 pub mod ir;
+mod order;
+pub mod pattern;
+mod program;
+pub mod regex;
 pub mod request;
+mod text;
+
+pub use explain::{Candidate, Refusal};
+pub use hosts::{HostIndex, Overlap};
+pub use interpret::interpret;
+pub use program::{CompileError, Decision, Program, compile};

@@ -16,8 +16,9 @@ pub trait Request {
     /// `1.0`, `1.1`, `2`, `3`
     fn version(&self) -> &'static str;
     /// Calls `each` for every value of a header (name in lower case), in order.
-    /// Values that are not UTF-8 are passed as bytes.
-    fn header(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+    /// Values that are not UTF-8 are passed as bytes. They are slices of the request itself, so that
+    /// copies can be compared without being kept.
+    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]));
     /// The client's address, IPv4-mapped ones as IPv4.
     fn client_ip(&self) -> IpAddr;
     /// The client's port.
@@ -91,7 +92,7 @@ impl Request for Plain {
     fn version(&self) -> &'static str {
         self.version
     }
-    fn header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
         for (n, v) in &self.headers {
             if n == name {
                 each(v);

@@ -1,0 +1,83 @@
+//! The algebra of request sets: which patterns lie inside which, which overlap, and a request that shows it.
+//!
+//! INVARIANT: nothing here guesses. Every answer is exact, or it is [`Undecided`]; and whatever is said
+//! to exist comes with an example that the callers replay.
+
+mod automata;
+mod host;
+mod path;
+mod segment;
+
+use crate::tree::ir::Segment;
+use regex_automata::dfa::dense;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A question about patterns that cannot be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Undecided {
+    /// The automata needed are larger than the limit.
+    TooLarge,
+    /// An expression in it looks around itself (`\b`, `^` inside): the algebra does not model that.
+    LooksAround,
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the expressions together need an automaton larger than the limit",
+            Self::LooksAround => {
+                "an expression with `\\b`, or with `^` or `$` inside it, cannot be compared with others"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Undecided {}
+
+/// Where a segment stands: it decides which texts there are at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// A segment of a canonical path.
+    Path,
+    /// A label of a canonical host.
+    Host,
+}
+
+/// Answers questions about patterns and remembers what they cost. One for all questions of a site.
+#[derive(Debug)]
+pub struct Algebra {
+    domain: Domain,
+    automata: HashMap<Segment, Result<Arc<Dfa>, Undecided>>,
+    inside: HashMap<(Segment, Segment), Result<bool, Undecided>>,
+    limit: usize,
+}
+
+type Dfa = dense::DFA<Vec<u32>>;
+
+/// States that one question may look at.
+const LIMIT: usize = 20_000;
+
+impl Algebra {
+    /// For paths.
+    pub fn paths() -> Self {
+        Self::new(Domain::Path)
+    }
+
+    /// For hosts.
+    pub fn hosts() -> Self {
+        Self::new(Domain::Host)
+    }
+
+    fn new(domain: Domain) -> Self {
+        Self { domain, automata: HashMap::new(), inside: HashMap::new(), limit: LIMIT }
+    }
+
+    /// With another limit on the states that one question may look at.
+    #[must_use]
+    pub fn limit(mut self, states: usize) -> Self {
+        self.limit = states;
+        self
+    }
+}

@@ -1,0 +1,65 @@
+//! The reference interpreter: the semantics of [`ir`](super::ir), walked as it is written there.
+//!
+//! It is slow and plain, and nothing serves from it: fuzzing and the checks at load compare the
+//! program with it.
+
+use super::eval;
+use super::fields;
+use super::ir::{Cond, Entry, Field, PlanIdx, ScopeIdx, Site, Target};
+use super::order::order;
+use super::program::Decision;
+use super::request::Request;
+use crate::region::Algebra;
+
+/// Decides a request.
+///
+/// The *chain* of a path: the candidates of the site's scope in their order, up to and including the
+/// first without a condition, each block followed by the chain of its own scope. A header, cookie or
+/// query field that a condition of the chain names (`has` excepted) and that arrived with several
+/// values is a conflict, whether or not its candidate would have been asked.
+pub fn interpret(site: &Site, req: &impl Request) -> Decision {
+    let mut algebra = Algebra::paths();
+    let mut strict = Vec::new();
+    name_fields(site, ScopeIdx(0), req.path(), &mut algebra, &mut strict);
+    match strict.into_iter().find(|field| eval::conflicting(field, req)) {
+        Some(field) => Decision::Conflict(field),
+        None => Decision::Plan(walk(site, ScopeIdx(0), req, &mut algebra)),
+    }
+}
+
+fn walk(site: &Site, scope: ScopeIdx, req: &impl Request, algebra: &mut Algebra) -> PlanIdx {
+    for entry in candidates(site, scope, req.path(), algebra) {
+        if eval::holds(&entry.guard, req) {
+            return match entry.target {
+                Target::Plan(plan) => plan,
+                Target::Scope(inner) => walk(site, inner, req, algebra),
+            };
+        }
+    }
+    site.scopes[scope.0 as usize].miss
+}
+
+fn name_fields(site: &Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra, into: &mut Vec<Field>) {
+    for entry in candidates(site, scope, path, algebra) {
+        fields::strict_fields(&entry.guard, into);
+        match entry.target {
+            Target::Plan(_) => {}
+            Target::Scope(inner) => name_fields(site, inner, path, algebra, into),
+        }
+        if entry.guard == Cond::Const(true) {
+            return;
+        }
+    }
+}
+
+/// The entries of a scope whose pattern matches the path, in their order. The compiler refuses a site
+/// whose order cannot be decided; of one that it never saw, the source order is as good as any.
+pub(super) fn candidates<'s>(site: &'s Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra) -> Vec<&'s Entry> {
+    let all = &site.scopes[scope.0 as usize].entries;
+    let matching: Vec<&Entry> = all.iter().filter(|entry| entry.pattern.matches(path)).collect();
+    let patterns: Vec<_> = matching.iter().map(|entry| &entry.pattern).collect();
+    match order(&patterns, algebra) {
+        Ok(order) => order.into_iter().map(|at| matching[at]).collect(),
+        Err(_) => matching,
+    }
+}
