@@ -79,13 +79,7 @@ impl Recovery<'_> {
             }
             Err(failure) => {
                 if !self.excused_piece(raw.start, &piece) {
-                    let context = Context {
-                        file: self.file,
-
-                        text: &piece.text,
-                        offsets: &piece.offsets,
-                        place: None,
-                    };
+                    let context = Context { file: self.file, text: &piece.text, offsets: &piece.offsets, place: None };
                     self.errors.push(explain::explain(&context, &failure));
                 }
             }
@@ -183,13 +177,8 @@ impl Recovery<'_> {
             }
             Err(failure) => {
                 if !self.excused_piece(start, &piece) {
-                    let context = Context {
-                        file: self.file,
-
-                        text: &piece.text,
-                        offsets: &piece.offsets,
-                        place: Some(place),
-                    };
+                    let context =
+                        Context { file: self.file, text: &piece.text, offsets: &piece.offsets, place: Some(place) };
                     self.errors.push(explain::explain(&context, &failure));
                 }
             }

@@ -55,7 +55,12 @@ fn advice(help: &Help) -> String {
     }
     let lines: Vec<String> = help.paste.lines().map(visible).collect();
     match lines.as_slice() {
-        [line] => format!("{}: `{line}`", visible(&help.text)),
+        // `did you mean `site``, but `say where it leads: `/x -> web``.
+        [line] => {
+            let colon =
+                if ["write", "mean", "add", "with"].iter().any(|word| help.text.ends_with(word)) { "" } else { ":" };
+            format!("{}{colon} `{line}`", visible(&help.text))
+        }
         lines => format!("{}:\n    {}", visible(&help.text), lines.join("\n    ")),
     }
 }
@@ -72,14 +77,13 @@ fn snippet(d: &Diagnostic, id: FileId, file: &File<'_>) -> Snippet<'static, Anno
     let last = ranges.iter().map(|r| file.line(r.end)).max().unwrap_or(0);
     let start = file.line_start(first);
     let window = file.text[start..file.line_start(last + 1)].trim_end_matches(['\r', '\n']);
-    // One more character than the text, so that the end of the file can be pointed at.
-    let window = window.to_owned() + " ";
-    let mut snippet = Snippet::source(window.clone()).path(file.path.to_owned()).line_start(first + 1);
+    let mut snippet = Snippet::source(window.to_owned()).path(file.path.to_owned()).line_start(first + 1);
     for ((kind, label), range) in labels.into_iter().zip(ranges) {
-        let (from, mut to) = ((range.start - start).min(window.len() - 1), (range.end - start).min(window.len()));
-        if to <= from {
-            // Nothing to underline: the character that stands there.
-            to = from + window[from..].chars().next().map_or(1, char::len_utf8);
+        let from = (range.start - start).min(window.len());
+        let mut to = (range.end - start).clamp(from, window.len());
+        if to == from {
+            // Nothing to underline: the character that stands there, if there is one on this line.
+            to += window[from..].chars().next().filter(|c| *c != '\n' && *c != '\r').map_or(0, char::len_utf8);
         }
         let text = if label.text.is_empty() { None } else { Some(visible(&label.text)) };
         snippet = snippet.annotation(kind.span(from..to).label(text));

@@ -198,7 +198,7 @@ impl Builder {
         let mut params = Vec::new();
         for param in pair.into_inner().filter(|part| part.as_rule() == Rule::param) {
             let mut pairs = param.into_inner();
-            let name = self.ident(&need(&mut pairs));
+            let name = self.declared(&need(&mut pairs));
             let mut built = Param { name, ty: None, default: None };
             for part in pairs {
                 match part.as_rule() {

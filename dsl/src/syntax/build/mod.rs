@@ -72,6 +72,15 @@ impl Builder {
         self.spanned(pair.as_str().to_owned(), pair)
     }
 
+    /// A name that is declared here.
+    fn declared(&mut self, pair: &Pair<'_>) -> Ident {
+        let name = self.ident(pair);
+        if super::words::OPERATORS.contains(&name.node.as_str()) {
+            self.error(name.span, format!("`{}` is a word of the language and cannot be a name", name.node));
+        }
+        name
+    }
+
     fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         let loc = self.loc(span);
         self.errors.push(Diagnostic::error(super::CODE, loc, message));

@@ -99,7 +99,7 @@ impl Builder {
 
     fn capture(&mut self, pair: Pair<'_>) -> SegmentPart {
         let mut pairs = pair.into_inner();
-        let name = self.ident(&need(&mut pairs));
+        let name = self.declared(&need(&mut pairs));
         let mut choices = Vec::new();
         for part in pairs {
             if part.as_rule() == Rule::regex {

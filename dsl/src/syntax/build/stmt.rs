@@ -181,7 +181,7 @@ impl Builder {
     pub(super) fn let_in(&mut self, pair: Pair<'_>) -> Let {
         let mut pairs = pair.into_inner();
         need(&mut pairs);
-        let name = self.ident(&need(&mut pairs));
+        let name = self.declared(&need(&mut pairs));
         let mut params = None;
         let mut next = need(&mut pairs);
         if next.as_rule() == Rule::params {

@@ -21,15 +21,30 @@ pub(super) fn explain(f: &Failed<'_>) -> Diagnostic {
     } else if may_end {
         words.push("the end of the line".to_owned());
     }
+    let another = may_end && starts_statement(f.found);
+    if another {
+        words = vec!["the end of the line".to_owned()];
+    }
     let range = if f.found.is_empty() { f.before.len()..f.before.len() } else { f.found_range() };
     if words == ["something else"] {
         return f.error(range, format!("{} is not expected here", f.found_words()));
     }
-    let error = f.error(range, format!("expected {}, found {}", joined(&words), f.found_words()));
-    if may_end && starts_statement(f.found) {
-        return error.help("one statement stands on a line", "", None);
+    let after = if f.expects_value() { after(f.before) } else { String::new() };
+    let error = f.error(range, format!("expected {}{after}, found {}", joined(&words), f.found_words()));
+    if another {
+        let what = if f.context.place.is_some() { "statement" } else { "item" };
+        return error.help(format!("one {what} stands on a line"), "", None);
+    }
+    if f.expects(Rule::block) && f.found.is_empty() && words.len() == 1 {
+        return error.help("write", format!("{} {{", f.before.trim()), None);
     }
     error
+}
+
+/// ` after `is``: where the value is missing.
+fn after(before: &str) -> String {
+    let last = before.rsplit([' ', '\t', '(', '[']).next().unwrap_or_default();
+    if last.is_empty() || last.len() > 20 { String::new() } else { format!(" after `{last}`") }
 }
 
 fn starts_statement(found: &str) -> bool {
@@ -62,7 +77,9 @@ fn word(rule: Rule, place: Option<Place>) -> Option<String> {
         Rule::host | Rule::hosts | Rule::label => "a host",
         Rule::path_pattern => "a path",
         Rule::segment => "a segment",
-        Rule::address | Rule::short_address | Rule::endpoint | Rule::short_endpoint => "an endpoint such as `10.0.0.1:80`",
+        Rule::address | Rule::short_address | Rule::endpoint | Rule::short_endpoint => {
+            "an endpoint such as `10.0.0.1:80`"
+        }
         Rule::listen | Rule::listen_here => "an address such as `:443`",
         Rule::block | Rule::pool_block | Rule::table_block | Rule::test_block => "`{`",
         Rule::arrow | Rule::leads_to => "`->`",
@@ -81,7 +98,10 @@ fn word(rule: Rule, place: Option<Place>) -> Option<String> {
         Rule::word => return None,
         other => {
             let name = format!("{other:?}");
-            return name.strip_prefix("k_").filter(|k| !matches!(*k, "and" | "or" | "matches" | "not")).map(|keyword| format!("`{keyword}`"));
+            return name
+                .strip_prefix("k_")
+                .filter(|k| !matches!(*k, "and" | "or" | "matches" | "not"))
+                .map(|keyword| format!("`{keyword}`"));
         }
     };
     // `(` may follow any name: only the head of an item is worth saying it for.

@@ -32,7 +32,9 @@ pub(crate) fn explain(context: &Context<'_>, failure: &Failure) -> Diagnostic {
     let expected: &[Rule] = match &failure.variant {
         ErrorVariant::ParsingError { positives, .. } => positives,
         // The limit on calls or on the stack: neither is reached by text that a person wrote.
-        ErrorVariant::CustomError { .. } => return Failed::new(context, at, &[]).error(at..at, "this is too complex to be read"),
+        ErrorVariant::CustomError { .. } => {
+            return Failed::new(context, at, &[]).error(at..at, "this is too complex to be read");
+        }
     };
     let failed = Failed::new(context, at, expected);
     slips::explain(&failed).or_else(|| places::explain(&failed)).unwrap_or_else(|| expected::explain(&failed))
@@ -70,8 +72,17 @@ impl<'a> Failed<'a> {
         let text = context.text;
         let blanks = text[at..].len() - text[at..].trim_start().len();
         let at = if text[at..].trim_start().is_empty() { text.trim_end().len() } else { at + blanks };
-        let rest = &text[at..];
-        Self { context, expected, text, at, before: text[..at].trim_end(), rest, head: first_word(text.trim_start()), found: token(rest) }
+        let rest = text[at..].trim_end();
+        Self {
+            context,
+            expected,
+            text,
+            at,
+            before: text[..at].trim_end(),
+            rest,
+            head: first_word(text.trim_start()),
+            found: token(rest),
+        }
     }
 
     fn expects(&self, rule: Rule) -> bool {

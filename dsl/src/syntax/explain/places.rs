@@ -5,15 +5,16 @@ use super::{Failed, first_word, meant};
 use crate::diagnostic::Diagnostic;
 use crate::syntax::build::Place;
 use crate::syntax::grammar::Rule;
-use crate::syntax::words::{ANSWERS, ITEMS, STATEMENTS};
+use crate::syntax::words::{ANSWERS, ITEMS, OPERATORS, STATEMENTS};
 
 pub(super) fn explain(f: &Failed<'_>) -> Option<Diagnostic> {
-    let places: [fn(&Failed<'_>) -> Option<Diagnostic>; 13] = [
+    let places: [fn(&Failed<'_>) -> Option<Diagnostic>; 16] = [
         unknown_item,
         item_in_block,
         unknown_statement,
         answer_without_arrow,
         hosts,
+        empty_capture,
         path,
         body,
         header,
@@ -21,6 +22,8 @@ pub(super) fn explain(f: &Failed<'_>) -> Option<Diagnostic> {
         missing_quotes,
         pool,
         gateway,
+        module,
+        gets,
         reserved_name,
     ];
     places.iter().find_map(|place| place(f))
@@ -66,14 +69,20 @@ fn unknown_item(f: &Failed<'_>) -> Option<Diagnostic> {
         return in_site(&format!("`{word}`"));
     }
     if word.is_empty() {
-        let found = if f.found.is_empty() { text.chars().next().map(String::from).unwrap_or_default() } else { f.found.to_owned() };
+        let found = if f.found.is_empty() {
+            text.chars().next().map(String::from).unwrap_or_default()
+        } else {
+            f.found.to_owned()
+        };
         return Some(f.error(range, format!("expected an item such as `site` or `pool`, found `{found}`")));
     }
-    let error = f.error(range.clone(), format!("unknown item `{word}`"));
     let foreign = FOREIGN.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
     Some(match meant(word, &ITEMS).or(foreign) {
-        Some(item) => error.help("did you mean", item, f.edit(range, item, true)),
-        None => error.note(format!("the items are {}", ITEMS.join(", "))),
+        Some(item) => {
+            let error = f.error(range.clone(), format!("unknown item `{word}`; did you mean `{item}`?"));
+            error.help("write", item, f.edit(range, item, true))
+        }
+        None => f.error(range, format!("unknown item `{word}`")).note(format!("the items are {}", ITEMS.join(", "))),
     })
 }
 
@@ -85,7 +94,10 @@ fn item_in_block(f: &Failed<'_>) -> Option<Diagnostic> {
         return None;
     }
     let start = f.text.len() - f.text.trim_start().len();
-    let error = f.error(start..start + f.head.len(), format!("`{}` is an item: it stands at the top of the file, not in a block", f.head));
+    let error = f.error(
+        start..start + f.head.len(),
+        format!("`{}` is an item: it stands at the top of the file, not in a block", f.head),
+    );
     Some(error)
 }
 
@@ -96,7 +108,8 @@ fn unknown_statement(f: &Failed<'_>) -> Option<Diagnostic> {
     let start = f.text.len() - f.text.trim_start().len();
     let range = start..start + f.head.len();
     let word = meant(f.head, &STATEMENTS)?;
-    let mut error = f.error(range.clone(), format!("unknown statement `{}`", f.head)).help("did you mean", word, f.edit(range, word, true));
+    let message = format!("unknown statement `{}`; did you mean `{word}`?", f.head);
+    let mut error = f.error(range.clone(), message).help("write", word, f.edit(range, word, true));
     error.code = "G1001";
     Some(error)
 }
@@ -108,17 +121,27 @@ fn answer_without_arrow(f: &Failed<'_>) -> Option<Diagnostic> {
     let start = f.text.len() - f.text.trim_start().len();
     if ANSWERS.contains(&f.head) {
         let paste = format!("-> {}", f.with(0..start, ""));
-        let error = f.error(start..start + f.head.len(), format!("`{}` is an answer: it stands behind an arrow", f.head));
+        let error =
+            f.error(start..start + f.head.len(), format!("`{}` is an answer: it stands behind an arrow", f.head));
         return Some(error.help("write", paste, f.edit(start..start, "-> ", false)));
     }
     if f.found != "->" || f.head.is_empty() || STATEMENTS.contains(&f.head) {
         return None;
     }
     if f.before.trim_start() == f.head {
-        let error = f.error(start..f.before.len(), format!("expected a path, `when` or `else` before `->`, found `{}`", f.head));
-        return Some(error.help("a path begins with a slash", f.with(start..start, "/"), f.edit(start..start, "/", false)));
+        let error = f
+            .error(start..f.before.len(), format!("expected a path, `when` or `else` before `->`, found `{}`", f.head));
+        return Some(error.help(
+            "a path begins with a slash",
+            f.with(start..start, "/"),
+            f.edit(start..start, "/", false),
+        ));
     }
-    Some(f.error(f.found_range(), "an arrow begins a statement of its own").help("begin a new line before", "->", f.edit(f.before.len()..f.at, "\n", false)))
+    Some(f.error(f.found_range(), "an arrow begins a statement of its own").help(
+        "begin a new line before",
+        "->",
+        f.edit(f.before.len()..f.at, "\n", false),
+    ))
 }
 
 fn hosts(f: &Failed<'_>) -> Option<Diagnostic> {
@@ -172,6 +195,14 @@ fn hosts(f: &Failed<'_>) -> Option<Diagnostic> {
     None
 }
 
+/// `/v/{} -> a`: read as a block, because it is no capture.
+fn empty_capture(f: &Failed<'_>) -> Option<Diagnostic> {
+    let start = f.before.strip_suffix('}')?.rfind('{')?;
+    let glued = f.text[..start].ends_with(|c: char| !c.is_whitespace());
+    (glued && f.found == "->" && f.text.trim_start().starts_with(['/', '.']))
+        .then(|| capture_error(f, start..f.before.len()))
+}
+
 /// What a bare path cannot hold.
 fn path(f: &Failed<'_>) -> Option<Diagnostic> {
     let text = f.text.trim_start();
@@ -194,11 +225,13 @@ fn path(f: &Failed<'_>) -> Option<Diagnostic> {
             let error = f.error(range.clone(), "`*` stands alone, as the last segment");
             error.help("write", "/*", f.edit(range, "/*", false))
         }
-        '/' if f.before.ends_with('*') || f.expects(Rule::ident) => f.error(f.at - 1..f.at, "`*` stands alone, as the last segment").help(
-            "for one segment in the middle write a capture, such as",
-            "{name}",
-            f.edit(f.at - 1..f.at, "{_}", false),
-        ),
+        '/' if f.before.ends_with('*') || f.expects(Rule::ident) => {
+            f.error(f.at - 1..f.at, "`*` stands alone, as the last segment").help(
+                "for one segment in the middle write a capture, such as",
+                "{name}",
+                f.edit(f.at - 1..f.at, "{_}", false),
+            )
+        }
         '/' => {
             let error = f.error(range.clone(), "an empty segment: paths are canonical, `//` never arrives");
             error.help("leave one slash out", "", f.edit(range, "", true))
@@ -217,7 +250,11 @@ fn path(f: &Failed<'_>) -> Option<Diagnostic> {
 fn capture(f: &Failed<'_>) -> Diagnostic {
     let start = f.text[..(f.at + 1).min(f.text.len())].rfind('{').unwrap_or(f.at);
     let end = f.text[start..].find('}').map_or(start + 1, |n| start + n + 1);
-    let error = f.error(start..end, "a capture is a name, and perhaps a type");
+    capture_error(f, start..end)
+}
+
+fn capture_error(f: &Failed<'_>, range: std::ops::Range<usize>) -> Diagnostic {
+    let error = f.error(range, "a capture is a name, and perhaps a type");
     error.help("for example", "{id}", None).help("or", "{id:int}", None).help("or, for literals", "{lang:de|en}", None)
 }
 
@@ -238,7 +275,11 @@ fn body(f: &Failed<'_>) -> Option<Diagnostic> {
     let error = f.error(f.found_range(), format!("expected `->` or `{{` after {after}, found {}", f.found_words()));
     if f.found.is_empty() {
         let end = f.before.len();
-        return Some(error.help("say where it leads", format!("{} -> POOL", f.before.trim()), f.edit(end..end, " -> POOL", false).filter(|_| false)));
+        return Some(error.help(
+            "say where it leads",
+            format!("{} -> POOL", f.before.trim()),
+            f.edit(end..end, " -> POOL", false).filter(|_| false),
+        ));
     }
     if f.found.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Some(error.help("write", f.with(f.at..f.at, "-> "), f.edit(f.at..f.at, "-> ", true)));
@@ -251,10 +292,15 @@ fn header(f: &Failed<'_>) -> Option<Diagnostic> {
         return None;
     }
     if f.expects(Rule::side) {
-        let error = f.error(f.found_range(), format!("expected `request` or `response` after `{}`, found {}", f.head, f.found_words()));
+        let error = f.error(
+            f.found_range(),
+            format!("expected `request` or `response` after `{}`, found {}", f.head, f.found_words()),
+        );
         return Some(match meant(f.found, &["request", "response"]) {
             Some(_) => did_you_mean(f, error, &["request", "response"]),
-            None => error.help("say which message", f.with(f.at..f.at, "request "), f.edit(f.at..f.at, "request ", false)),
+            None => {
+                error.help("say which message", f.with(f.at..f.at, "request "), f.edit(f.at..f.at, "request ", false))
+            }
         });
     }
     if f.expects(Rule::k_header) {
@@ -279,18 +325,22 @@ fn action(f: &Failed<'_>) -> Option<Diagnostic> {
         return Some(error.help("write", f.with(f.at..f.at, "200 "), f.edit(f.at..f.at, "200 ", false)));
     }
     if f.expects(Rule::url) && f.expects(Rule::path) && f.expects(Rule::bare) {
-        let error = f.error(f.found_range(), format!("`redirect` leads to a path, a URL or a text, found {}", f.found_words()));
+        let error =
+            f.error(f.found_range(), format!("`redirect` leads to a path, a URL or a text, found {}", f.found_words()));
         return Some(match f.found {
             "permanent" => error.help("write", "308", f.edit(f.found_range(), "308", false)),
             "temporary" => error.help("write", "307", f.edit(f.found_range(), "307", false)),
-            found if found.contains('.') => {
-                error.help("a URL begins with its scheme", format!("https://{found}"), f.edit(f.at..f.at, "https://", false))
-            }
+            found if found.contains('.') => error.help(
+                "a URL begins with its scheme",
+                format!("https://{found}"),
+                f.edit(f.at..f.at, "https://", false),
+            ),
             _ => error.help("for example", "redirect 308 /new", None),
         });
     }
     if f.expects(Rule::simple) || f.expects(Rule::action) || f.expects(Rule::proxy) {
-        let error = f.error(f.found_range(), format!("expected a pool or an answer after `->`, found {}", f.found_words()));
+        let error =
+            f.error(f.found_range(), format!("expected a pool or an answer after `->`, found {}", f.found_words()));
         return Some(error.help("for example", "-> respond 404", None));
     }
     if f.expects(Rule::share) || f.before.ends_with(',') && f.expects(Rule::literal) {
@@ -303,7 +353,10 @@ fn action(f: &Failed<'_>) -> Option<Diagnostic> {
         return Some(error.help("write", f.with(end..end, ","), f.edit(end..end, ",", true)));
     }
     if f.expects(Rule::regex) {
-        let error = f.error(f.found_range(), format!("`matches` takes a regular expression in quotes, found {}", f.found_words()));
+        let error = f.error(
+            f.found_range(),
+            format!("`matches` takes a regular expression in quotes, found {}", f.found_words()),
+        );
         return Some(error.help("for example", "matches \"[a-z]+\"", None));
     }
     if f.found == "as" && f.expects(Rule::k_host) {
@@ -333,9 +386,17 @@ fn missing_quotes(f: &Failed<'_>) -> Option<Diagnostic> {
         return None;
     }
     let line = f.text[start..].split('\n').next().unwrap_or_default();
-    let stop = [" type ", " else ", " if missing ", " {", " index ", " fallback "].iter().filter_map(|stop| line.find(stop)).min();
+    let stop = [" type ", " else ", " if missing ", " {", " index ", " fallback "]
+        .iter()
+        .filter_map(|stop| line.find(stop))
+        .min();
     let bare = line[..stop.unwrap_or(line.len())].trim_end();
-    Some(f.instead(start..start + bare.len(), "a text stands in double quotes", "write", &format!("\"{bare}\"")))
+    Some(f.instead(
+        start..start + bare.len(),
+        format!("the text `{bare}` needs double quotes"),
+        "write",
+        &format!("\"{bare}\""),
+    ))
 }
 
 fn pool(f: &Failed<'_>) -> Option<Diagnostic> {
@@ -347,10 +408,16 @@ fn pool(f: &Failed<'_>) -> Option<Diagnostic> {
     }
     let quoted = f.found.starts_with('"');
     if f.expects(Rule::short_address) && quoted {
-        return Some(f.instead(f.found_range(), "an endpoint stands without quotes", "write", f.found.trim_matches('"')));
+        return Some(f.instead(
+            f.found_range(),
+            "an endpoint stands without quotes",
+            "write",
+            f.found.trim_matches('"'),
+        ));
     }
     if f.expects(Rule::gets) && f.expects(Rule::pool_block) {
-        let error = f.error(f.found_range(), format!("expected `=` or `{{` after the pool's name, found {}", f.found_words()));
+        let error =
+            f.error(f.found_range(), format!("expected `=` or `{{` after the pool's name, found {}", f.found_words()));
         return Some(match f.found {
             ":" | ":=" => error.help("write", "=", f.edit(f.found_range(), " =", true)),
             _ => error.help("for example", format!("{} = 10.0.0.1:80", f.before.trim()), None),
@@ -396,7 +463,10 @@ fn endpoint(f: &Failed<'_>) -> Option<Diagnostic> {
 }
 
 fn weight(f: &Failed<'_>) -> Option<Diagnostic> {
-    let error = f.error(f.found_range(), format!("expected `weight`, `backup` or the end of the line, found {}", f.found_words()));
+    let error = f.error(
+        f.found_range(),
+        format!("expected `weight`, `backup` or the end of the line, found {}", f.found_words()),
+    );
     Some(did_you_mean(f, error, &["weight", "backup"]))
 }
 
@@ -408,10 +478,47 @@ fn gateway(f: &Failed<'_>) -> Option<Diagnostic> {
     None
 }
 
+fn module(f: &Failed<'_>) -> Option<Diagnostic> {
+    if f.head != "import" || f.context.place.is_some() {
+        return None;
+    }
+    if f.expects(Rule::module) && f.found.starts_with('"') {
+        let bare = f.found.trim_matches('"');
+        return Some(f.instead(
+            f.found_range(),
+            "a module stands without quotes",
+            "write",
+            bare.strip_suffix(".route").unwrap_or(bare),
+        ));
+    }
+    if f.expects(Rule::k_as) && f.found.starts_with('.') {
+        let start = f.before.rfind([' ', '\t']).map_or(0, |n| n + 1);
+        let end = f.at + f.found.len();
+        let written = &f.text[start..end];
+        let path = written.strip_suffix(".route").map_or(written.replace('.', "/"), str::to_owned);
+        return Some(f.instead(start..end, format!("`{written}` is not a module"), "write", &path));
+    }
+    None
+}
+
+/// `let x 5`
+fn gets(f: &Failed<'_>) -> Option<Diagnostic> {
+    if !f.expects(Rule::gets) || f.found.is_empty() || f.expects(Rule::end_of_group) {
+        return None;
+    }
+    let error = f.error(f.found_range(), format!("expected `=` before {}", f.found_words()));
+    Some(match f.found {
+        ":" | ":=" | "==" => {
+            f.instead(f.found_range(), format!("expected `=`, found {}", f.found_words()), "write", "=")
+        }
+        _ => error.help("write", f.with(f.at..f.at, "= "), f.edit(f.at..f.at, "= ", true)),
+    })
+}
+
 /// `-> else`, `pool else = …`: a word that cannot be a name.
 fn reserved_name(f: &Failed<'_>) -> Option<Diagnostic> {
     let word = first_word(f.rest);
-    let reserved = matches!(word, "and" | "or" | "not" | "is" | "in" | "has" | "matches" | "when" | "else" | "if" | "missing");
+    let reserved = OPERATORS.contains(&word);
     if reserved && f.expects_value() {
         return Some(f.error(f.found_range(), format!("expected a value, found the word `{word}`")));
     }

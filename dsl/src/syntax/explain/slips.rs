@@ -13,8 +13,8 @@ pub(super) fn explain(f: &Failed<'_>) -> Option<Diagnostic> {
 fn quotes(f: &Failed<'_>) -> Option<Diagnostic> {
     let first = f.found.chars().next()?;
     let message = match first {
-        '\'' => "a text stands in double quotes",
-        '“' | '”' | '‘' | '’' => "a text stands in straight double quotes",
+        '\'' => format!("the text {} needs double quotes", f.found),
+        '“' | '”' | '‘' | '’' => format!("the text {} needs straight double quotes", f.found),
         _ => return None,
     };
     let inner: String = f.found.chars().filter(|c| !matches!(c, '\'' | '“' | '”' | '‘' | '’' | '"')).collect();
@@ -25,7 +25,10 @@ fn semicolon(f: &Failed<'_>) -> Option<Diagnostic> {
     if !f.rest.starts_with(';') {
         return None;
     }
-    if f.rest.len() > 1 && !f.rest[1..].starts_with([' ', '\t', '\n', '}']) && f.text[..f.at].ends_with(|c: char| !c.is_whitespace()) {
+    if f.rest.len() > 1
+        && !f.rest[1..].starts_with([' ', '\t', '\n', '}'])
+        && f.text[..f.at].ends_with(|c: char| !c.is_whitespace())
+    {
         let error = f.error(f.at..f.at + 1, "a bare path holds no `;`");
         return Some(if f.expects_body() {
             error.help("in a pattern, write the escape", "%3B", f.edit(f.at..f.at + 1, "%3B", false))
@@ -45,7 +48,12 @@ fn fragment(f: &Failed<'_>) -> Option<Diagnostic> {
     let start = f.text[..f.at].rfind(|c: char| c.is_whitespace()).map_or(0, |n| n + 1);
     let end = f.at + f.rest.find(|c: char| c.is_whitespace()).unwrap_or(f.rest.len());
     let quoted = format!("\"{}\"", &f.text[start..end]);
-    Some(f.instead(start..end, "a bare path or URL holds no `#`, which begins a comment", "put it into quotes", &quoted))
+    Some(f.instead(
+        start..end,
+        "a bare path or URL holds no `#`, which begins a comment",
+        "put it into quotes",
+        &quoted,
+    ))
 }
 
 fn arrow(f: &Failed<'_>) -> Option<Diagnostic> {
@@ -59,7 +67,12 @@ fn arrow(f: &Failed<'_>) -> Option<Diagnostic> {
         _ => "",
     };
     if !lookalike.is_empty() {
-        return Some(f.instead(f.found_range(), format!("the arrow is written `->`, not `{lookalike}`"), "write", "->"));
+        return Some(f.instead(
+            f.found_range(),
+            format!("the arrow is written `->`, not `{lookalike}`"),
+            "write",
+            "->",
+        ));
     }
     // `/y: api`: the colon was read as part of the path.
     if f.text.trim_start().starts_with(['/', '.']) && f.before.ends_with([':', '=']) && !f.found.is_empty() {
@@ -96,7 +109,11 @@ fn operator(f: &Failed<'_>) -> Option<Diagnostic> {
         "contains" | "includes" => {
             let error = f.error(f.found_range(), format!("there is no operator `{}`", f.found));
             let error = error.help("for a part of a text", "matches \".*part.*\"", None);
-            return Some(error.help("for one of several values of a header", "has", f.edit(f.found_range(), "has", false)));
+            return Some(error.help(
+                "for one of several values of a header",
+                "has",
+                f.edit(f.found_range(), "has", false),
+            ));
         }
         _ => return None,
     };
@@ -125,7 +142,9 @@ fn operator_for_value(f: &Failed<'_>) -> Option<Diagnostic> {
 }
 
 fn and_or(f: &Failed<'_>) -> Option<Diagnostic> {
-    if !matches!(f.found, "and" | "or") || !f.expects(Rule::operator) && !f.expects(Rule::k_and) && !f.expects(Rule::k_or) {
+    if !matches!(f.found, "and" | "or")
+        || !f.expects(Rule::operator) && !f.expects(Rule::k_and) && !f.expects(Rule::k_or)
+    {
         return None;
     }
     let start = condition_start(f.before)?;
@@ -200,7 +219,12 @@ fn comma(f: &Failed<'_>) -> Option<Diagnostic> {
         let start = f.text.find('=').map_or(0, |n| n + 1);
         let list = format!("[{}]", f.text[start..].trim());
         let from = start + (f.text[start..].len() - f.text[start..].trim_start().len());
-        return Some(f.instead(from..f.text.trim_end().len(), "several values make a list, in brackets", "write", &list));
+        return Some(f.instead(
+            from..f.text.trim_end().len(),
+            "several values make a list, in brackets",
+            "write",
+            &list,
+        ));
     }
     None
 }
@@ -209,13 +233,21 @@ fn comma(f: &Failed<'_>) -> Option<Diagnostic> {
 fn condition_word(f: &Failed<'_>) -> Option<Diagnostic> {
     let waits = f.expects(Rule::k_when) || f.expects(Rule::condition);
     match f.found {
-        "if" | "where" | "while" if waits => {
-            Some(f.instead(f.found_range(), format!("a condition begins with `when`, not `{}`", f.found), "write", "when"))
+        "if" | "where" | "while" if waits => Some(f.instead(
+            f.found_range(),
+            format!("a condition begins with `when`, not `{}`", f.found),
+            "write",
+            "when",
+        )),
+        "unless" if waits => {
+            Some(f.instead(f.found_range(), "a condition begins with `when`, not `unless`", "write", "when not"))
         }
-        "unless" if waits => Some(f.instead(f.found_range(), "a condition begins with `when`, not `unless`", "write", "when not")),
-        "excluding" | "except" if f.expects(Rule::k_without) => {
-            Some(f.instead(f.found_range(), format!("policies are left out with `without`, not `{}`", f.found), "write", "without"))
-        }
+        "excluding" | "except" if f.expects(Rule::k_without) => Some(f.instead(
+            f.found_range(),
+            format!("policies are left out with `without`, not `{}`", f.found),
+            "write",
+            "without",
+        )),
         _ => None,
     }
 }
