@@ -3,6 +3,7 @@
 //! [`watch`] notices, [`tree`] reads, [`load`] compiles and decides what serves, [`store`] keeps the
 //! last good versions, [`publish`] swaps the snapshot.
 
+pub mod claims;
 pub mod data_dir;
 pub mod digest;
 pub mod log;
