@@ -160,7 +160,8 @@ fn measure(hosts: &HostIndex<(usize, Arc<Program>)>, asks: &[Ask], mut draw: imp
         text.push_str(&ask.path);
         drawn.push((start, middle, text.len(), ask.site, ask.plan));
     }
-    let request = |(start, middle, end): (usize, usize, usize)| Get { host: &text[start..middle], path: &text[middle..end] };
+    let request =
+        |(start, middle, end): (usize, usize, usize)| Get { host: &text[start..middle], path: &text[middle..end] };
     let decide = |request: &Get<'_>| {
         let (site, program) = hosts.get(request.host).expect("every host is served");
         (*site, program.decide(request))
