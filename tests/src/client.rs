@@ -75,7 +75,10 @@ pub fn frames(frames: Vec<Frame<Bytes>>) -> Body {
 }
 
 type Poll<'a> = Box<
-    dyn FnMut(&mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> + Send + Sync + 'a,
+    dyn FnMut(&mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>>
+        + Send
+        + Sync
+        + 'a,
 >;
 
 /// A stream out of a poll function.

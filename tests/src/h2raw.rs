@@ -138,7 +138,7 @@ impl RawH2 {
     ///
     /// When nothing comes in time.
     #[track_caller]
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if self.buffer.len() >= 9 {
                 let b = &self.buffer;
@@ -171,7 +171,7 @@ impl RawH2 {
     #[track_caller]
     pub fn fate(&mut self, stream: u32) -> Fate {
         let mut status = None;
-        while let Some(frame) = self.next() {
+        while let Some(frame) = self.next_frame() {
             match frame.kind {
                 kind::GOAWAY => {
                     let code = frame.payload.get(4..8).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
@@ -204,7 +204,7 @@ impl RawH2 {
     pub fn is_alive(&mut self) -> bool {
         let mark = *b"are you ";
         self.send(frame(kind::PING, 0, 0, &mark));
-        while let Some(frame) = self.next() {
+        while let Some(frame) = self.next_frame() {
             if frame.kind == kind::PING && frame.payload == mark {
                 return true;
             }

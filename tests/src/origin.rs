@@ -234,12 +234,8 @@ impl Origin {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let first: Arc<Handler> = Arc::new(handler);
-        let origin = Self {
-            addr,
-            record: Arc::default(),
-            handler: Arc::new(Watched::new(first)),
-            stopped: Arc::default(),
-        };
+        let origin =
+            Self { addr, record: Arc::default(), handler: Arc::new(Watched::new(first)), stopped: Arc::default() };
         let (record, handler, stopped) = (origin.record.clone(), origin.handler.clone(), origin.stopped.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {

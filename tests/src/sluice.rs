@@ -23,7 +23,11 @@ pub fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         if let Some(given) = std::env::var_os("SLUICE_BIN") {
             let given = PathBuf::from(given);
-            assert!(given.is_absolute() && given.is_file(), "SLUICE_BIN={} is no absolute path of a program", given.display());
+            assert!(
+                given.is_absolute() && given.is_file(),
+                "SLUICE_BIN={} is no absolute path of a program",
+                given.display()
+            );
             return given;
         }
         // target/debug/deps/e2e-… → target/debug

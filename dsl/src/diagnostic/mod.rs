@@ -3,6 +3,8 @@
 //! Style of the texts: no capital first, no full stop last, the user's own text in backticks, no
 //! Rust type names, no line breaks; the message stands alone, help says what to type.
 
+pub mod render;
+
 use crate::syntax::span::{FileId, Loc};
 
 /// How bad it is.

@@ -60,7 +60,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
             continue;
         }
         let known = &parsed.diagnostics[..scanned];
-        let (broken, mut errors) = recover::item(file, text, &lines, &blocks, &item, known);
+        let (broken, mut errors) = recover::item(file, &lines, &blocks, &item, known);
         parsed.ast.broken.push(broken);
         parsed.diagnostics.append(&mut errors);
     }

@@ -34,13 +34,12 @@ pub(crate) fn broken(item: &Item) -> Broken {
 /// pass: a statement with one of them is not blamed twice.
 pub(crate) fn item(
     file: FileId,
-    source: &str,
     lines: &str,
     blocks: &[(usize, usize)],
     raw: &RawItem,
     known: &[Diagnostic],
 ) -> (Broken, Vec<Diagnostic>) {
-    let mut recovery = Recovery { file, source, lines, blocks, known, errors: Vec::new() };
+    let mut recovery = Recovery { file, lines, blocks, known, errors: Vec::new() };
     let broken = recovery.head(raw);
     if recovery.errors.is_empty() && !recovery.excused(raw.start, raw.end) {
         // Every part is sound and the whole is not: say where the whole stops.
@@ -51,7 +50,6 @@ pub(crate) fn item(
 
 struct Recovery<'a> {
     file: FileId,
-    source: &'a str,
     lines: &'a str,
     blocks: &'a [(usize, usize)],
     known: &'a [Diagnostic],
@@ -81,13 +79,7 @@ impl Recovery<'_> {
             }
             Err(failure) => {
                 if !self.excused_piece(raw.start, &piece) {
-                    let context = Context {
-                        file: self.file,
-                        source: self.source,
-                        text: &piece.text,
-                        offsets: &piece.offsets,
-                        place: None,
-                    };
+                    let context = Context { file: self.file, text: &piece.text, offsets: &piece.offsets, place: None };
                     self.errors.push(explain::explain(&context, &failure));
                 }
             }
@@ -185,13 +177,8 @@ impl Recovery<'_> {
             }
             Err(failure) => {
                 if !self.excused_piece(start, &piece) {
-                    let context = Context {
-                        file: self.file,
-                        source: self.source,
-                        text: &piece.text,
-                        offsets: &piece.offsets,
-                        place: Some(place),
-                    };
+                    let context =
+                        Context { file: self.file, text: &piece.text, offsets: &piece.offsets, place: Some(place) };
                     self.errors.push(explain::explain(&context, &failure));
                 }
             }
@@ -209,7 +196,7 @@ impl Recovery<'_> {
         let text = &self.lines[raw.start..raw.end];
         if let Err(failure) = grammar::run(Rule::only_item, text) {
             let offsets = Offsets { base: raw.start, cuts: Vec::new() };
-            let context = Context { file: self.file, source: self.source, text, offsets: &offsets, place: None };
+            let context = Context { file: self.file, text, offsets: &offsets, place: None };
             self.errors.push(explain::explain(&context, &failure));
         }
     }

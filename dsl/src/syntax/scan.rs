@@ -53,6 +53,7 @@ pub(crate) fn scan(file: FileId, source: &str) -> Scan {
         joined: Vec::new(),
         item: None,
         docs: Vec::new(),
+        margin: None,
         items: Vec::new(),
         blocks: Vec::new(),
         errors: Vec::new(),
@@ -75,6 +76,8 @@ struct Scanner<'a> {
     joined: Vec<usize>,
     item: Option<Started>,
     docs: Vec<(usize, usize)>,
+    /// The next `}` or item keyword at the margin, once asked for: where, and whether it is a `}`.
+    margin: Option<(usize, bool)>,
     items: Vec<RawItem>,
     blocks: Vec<(usize, usize)>,
     errors: Vec<Diagnostic>,
@@ -180,7 +183,7 @@ impl Scanner<'_> {
         let at_margin = first == self.line.start || (self.line.start == 3 && first == 3);
         if at_margin && !self.stack.is_empty() {
             let word = self.word(first);
-            if ITEMS.contains(&word) && word != "let" {
+            if ITEMS.contains(&word) && (word != "let" || !self.block_goes_on()) {
                 self.close_everything(self.line.start);
             }
         }
@@ -191,6 +194,29 @@ impl Scanner<'_> {
             let doc = self.take_docs();
             self.item = Some(Started { start: first, doc, too_deep: false });
         }
+    }
+
+    /// Whether what stands next at the margin is a `}`: then a `let` at the margin is a statement of
+    /// the open block, and else an item that follows a block whose `}` was forgotten.
+    fn block_goes_on(&mut self) -> bool {
+        let from = self.line.first + 1;
+        if self.margin.is_none_or(|(at, _)| at < from) {
+            let mut at = from;
+            self.margin = Some(loop {
+                let Some(next) = self.bytes[at..].iter().position(|b| *b == b'\n').map(|n| at + n + 1) else {
+                    break (self.bytes.len(), false);
+                };
+                if self.byte(next) == Some(b'}') {
+                    break (next, true);
+                }
+                let word = if next < self.bytes.len() { self.word(next) } else { "" };
+                if ITEMS.contains(&word) && word != "let" {
+                    break (next, false);
+                }
+                at = next;
+            });
+        }
+        self.margin.is_some_and(|(_, closes)| closes)
     }
 
     fn only_brace(&self) -> bool {

@@ -21,6 +21,10 @@ pub(crate) const ITEMS: [&str; 13] = [
 pub(crate) const STATEMENTS: [&str; 12] =
     ["when", "else", "use", "require", "limit", "set", "add", "remove", "catch", "tls", "let", "start"];
 
+/// The words of conditions, which can be no names.
+pub(crate) const OPERATORS: [&str; 13] =
+    ["and", "or", "not", "is", "in", "has", "matches", "when", "else", "if", "missing", "true", "false"];
+
 /// The answers.
 pub(crate) const ANSWERS: [&str; 4] = ["redirect", "respond", "deny", "files"];
 

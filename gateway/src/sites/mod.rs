@@ -3,9 +3,15 @@
 //! [`watch`] notices, [`tree`] reads, [`load`] compiles and decides what serves, [`store`] keeps the
 //! last good versions, [`publish`] swaps the snapshot.
 
+pub mod claims;
+pub mod compile;
 pub mod data_dir;
 pub mod digest;
+pub mod ids;
+pub mod load;
 pub mod log;
+pub mod paths;
+pub mod report;
 pub mod store;
 #[cfg(test)]
 pub mod testing;

@@ -100,8 +100,8 @@ impl Builder {
                 Expr::Request { method, path: self.template(need(&mut pairs)).node }
             }
             Rule::list => {
-                let values = pair.into_inner().map(|value| self.value(value));
-                Expr::List(values.collect())
+                let values = pair.into_inner().filter(|part| part.as_rule() == Rule::value);
+                Expr::List(values.map(|value| self.value(value)).collect())
             }
             Rule::group => {
                 let inner = self.expr(only(pair));
@@ -180,7 +180,7 @@ impl Builder {
 
     pub(super) fn args(&mut self, pair: Pair<'_>) -> Vec<Arg> {
         let mut args = Vec::new();
-        for arg in pair.into_inner() {
+        for arg in pair.into_inner().filter(|part| part.as_rule() == Rule::arg) {
             let mut pairs = arg.into_inner();
             let first = need(&mut pairs);
             args.push(match first.as_rule() {
@@ -196,14 +196,15 @@ impl Builder {
 
     pub(super) fn params(&mut self, pair: Pair<'_>) -> Vec<Param> {
         let mut params = Vec::new();
-        for param in pair.into_inner() {
+        for param in pair.into_inner().filter(|part| part.as_rule() == Rule::param) {
             let mut pairs = param.into_inner();
-            let name = self.ident(&need(&mut pairs));
+            let name = self.declared(&need(&mut pairs));
             let mut built = Param { name, ty: None, default: None };
             for part in pairs {
                 match part.as_rule() {
                     Rule::type_name => built.ty = Some(self.ident(&part)),
-                    _ => built.default = Some(self.value(part)),
+                    Rule::value => built.default = Some(self.value(part)),
+                    _ => {}
                 }
             }
             params.push(built);

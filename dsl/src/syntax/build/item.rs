@@ -19,13 +19,13 @@ impl Builder {
         let kind = match rule {
             Rule::import => {
                 let module = self.ident(&need(&mut pairs));
-                let alias = pairs.last().map(|alias| self.ident(&alias));
+                let alias = pairs.last().map(|alias| self.declared(&alias));
                 ItemKind::Import(Import { module, alias })
             }
             Rule::pool => ItemKind::Pool(self.pool(pairs)),
             Rule::table => ItemKind::Table(self.table(pairs)),
             Rule::policy => {
-                let name = self.ident(&need(&mut pairs));
+                let name = self.declared(&need(&mut pairs));
                 let mut params = Vec::new();
                 let mut next = need(&mut pairs);
                 if next.as_rule() == Rule::params {
@@ -49,7 +49,7 @@ impl Builder {
             }
             Rule::gateway => ItemKind::Gateway(self.block(need(&mut pairs), Place::Settings)),
             Rule::tenant => {
-                let name = self.ident(&need(&mut pairs));
+                let name = self.declared(&need(&mut pairs));
                 ItemKind::Tenant { name, body: self.block(need(&mut pairs), Place::Settings) }
             }
             _ => {
@@ -62,10 +62,13 @@ impl Builder {
     }
 
     fn pool(&mut self, mut pairs: Pairs<'_>) -> Pool {
-        let mut pool = Pool { name: self.ident(&need(&mut pairs)), endpoints: Vec::new(), body: None };
+        let mut pool = Pool { name: self.declared(&need(&mut pairs)), endpoints: Vec::new(), body: None };
         for part in pairs {
             if part.as_rule() == Rule::pool_block {
                 pool.body = Some(self.block(part, Place::Pool));
+                continue;
+            }
+            if part.as_rule() == Rule::gets {
                 continue;
             }
             let span = self.span(&part);
@@ -76,12 +79,14 @@ impl Builder {
     }
 
     fn table(&mut self, mut pairs: Pairs<'_>) -> Table {
-        let mut table = Table { name: self.ident(&need(&mut pairs)), types: None, among: None, from: None, body: None };
+        let mut table =
+            Table { name: self.declared(&need(&mut pairs)), types: None, among: None, from: None, body: None };
         for part in pairs {
             match part.as_rule() {
                 Rule::table_types => {
                     let mut types = part.into_inner();
                     let key = self.ident(&need(&mut types));
+                    need(&mut types);
                     table.types = Some((key, self.ident(&need(&mut types))));
                 }
                 Rule::among => {

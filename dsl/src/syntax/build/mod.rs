@@ -31,7 +31,7 @@ pub(crate) struct Offsets {
 
 impl Offsets {
     pub(crate) fn in_file(&self, at: usize) -> usize {
-        let missing: usize = self.cuts.iter().take_while(|(cut, _)| *cut < at).map(|(_, n)| n).sum();
+        let missing: usize = self.cuts.iter().take_while(|(cut, _)| *cut <= at).map(|(_, n)| n).sum();
         self.base + at + missing
     }
 }
@@ -70,6 +70,15 @@ impl Builder {
 
     fn ident(&self, pair: &Pair<'_>) -> Ident {
         self.spanned(pair.as_str().to_owned(), pair)
+    }
+
+    /// A name that is declared here.
+    fn declared(&mut self, pair: &Pair<'_>) -> Ident {
+        let name = self.ident(pair);
+        if super::words::OPERATORS.contains(&name.node.as_str()) {
+            self.error(name.span, format!("`{}` is a word of the language and cannot be a name", name.node));
+        }
+        name
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {

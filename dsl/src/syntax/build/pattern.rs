@@ -99,14 +99,16 @@ impl Builder {
 
     fn capture(&mut self, pair: Pair<'_>) -> SegmentPart {
         let mut pairs = pair.into_inner();
-        let name = self.ident(&need(&mut pairs));
+        let name = self.declared(&need(&mut pairs));
         let mut choices = Vec::new();
         for part in pairs {
             if part.as_rule() == Rule::regex {
                 let regex = only(part);
                 return SegmentPart::Capture { name, ty: CaptureType::Regex(self.ident(&regex)) };
             }
-            choices.push(self.ident(&part));
+            if part.as_rule() == Rule::choice {
+                choices.push(self.ident(&part));
+            }
         }
         let ty = match choices.len() {
             0 => CaptureType::Any,

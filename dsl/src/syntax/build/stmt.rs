@@ -157,7 +157,7 @@ impl Builder {
         need(&mut pairs);
         let name = only(need(&mut pairs));
         let name = if name.as_rule() == Rule::ident { self.ident(&name) } else { self.quoted(name) };
-        let value = pairs.next().map(|value| self.operand(value));
+        let value = pairs.nth(1).map(|value| self.operand(value));
         HeaderStmt { op, side, name, value }
     }
 
@@ -181,13 +181,15 @@ impl Builder {
     pub(super) fn let_in(&mut self, pair: Pair<'_>) -> Let {
         let mut pairs = pair.into_inner();
         need(&mut pairs);
-        let name = self.ident(&need(&mut pairs));
+        let name = self.declared(&need(&mut pairs));
         let mut params = None;
         let mut next = need(&mut pairs);
         if next.as_rule() == Rule::params {
             params = Some(self.params(next));
             next = need(&mut pairs);
         }
+        debug_assert_eq!(next.as_rule(), Rule::gets);
+        next = need(&mut pairs);
         Let { name, params, value: self.expr(next) }
     }
 
@@ -325,6 +327,7 @@ impl Builder {
             Rule::star_host => Word::Host(self.host(key).node),
             _ => Word::Value(self.form(key).node),
         };
+        need(&mut pairs);
         StmtKind::Row { key: Spanned::new(node, span), value: self.value(need(&mut pairs)) }
     }
 

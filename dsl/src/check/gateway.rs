@@ -1,0 +1,248 @@
+//! `gateway { … }`
+
+use super::{Checker, Env, Outcome};
+use crate::lint;
+use crate::resolve::nearest;
+use crate::syntax::ast::{self, Expr, Ident, ListenAddr, StmtKind, Word};
+use crate::syntax::span::{Loc, Spanned};
+use crate::tree::ir::{Gateway, IpNet, Listener};
+
+/// Settings that this version honours.
+const SETTINGS: &[&str] = &["http", "https", "trust", "limits", "edition"];
+
+/// Settings that come later: head, and the form that is refused.
+const LATER: &[(&str, &str)] = &[
+    ("proxy-protocol", "proxy-protocol"),
+    ("acme", "acme"),
+    ("store", "store"),
+    ("secrets", "secrets from"),
+    ("admin", "admin"),
+    ("log", "log"),
+    ("metrics", "metrics"),
+    ("export", "export"),
+];
+
+/// The edition of the language that this version reads.
+const EDITION: i64 = 2026;
+
+impl<'a> Checker<'a> {
+    /// Checks the `gateway` item.
+    pub(super) fn gateway(&mut self, block: &'a ast::Block, loc: Loc, out: &mut Outcome) {
+        let head = Loc {
+            span: super::SpanExt::start_to(
+                loc.span,
+                crate::syntax::span::Span { start: block.span.start, end: block.span.start },
+            ),
+            ..loc
+        };
+        let head = Loc { span: crate::syntax::span::Span { end: head.span.start + 7, ..head.span }, ..head };
+        if !self.gateway_file {
+            self.report(lint::g8004::gateway(head));
+            return;
+        }
+        if out.gateway.is_some() {
+            self.report(lint::g8004::twice(head));
+            return;
+        }
+        let mut made = Gateway { http: Vec::new(), https: Vec::new(), ..Gateway::default() };
+        let env = Env::top(0);
+        let mut seen: Vec<(String, Loc)> = Vec::new();
+        let (mut http, mut https) = (false, false);
+        for stmt in &block.stmts {
+            let at = self.loc(0, stmt.span);
+            let StmtKind::Setting { head, words, body } = &stmt.kind else {
+                self.report(lint::g1022::in_gateway(at));
+                continue;
+            };
+            let head_loc = self.loc(0, head.span);
+            let name = head.node.as_str();
+            if let Some((_, form)) = LATER.iter().find(|(h, _)| *h == name) {
+                self.unsupported(form, at);
+                continue;
+            }
+            if !SETTINGS.contains(&name) {
+                let near = nearest(name, SETTINGS.iter().copied().chain(LATER.iter().map(|(h, _)| *h)));
+                self.report(lint::g1001::setting(head_loc, name, "gateway", near));
+                continue;
+            }
+            if !matches!(name, "http" | "https") {
+                if let Some((_, first)) = seen.iter().find(|(h, _)| h == name) {
+                    let first = *first;
+                    self.report(lint::g1023::twice(head_loc, name, first));
+                    continue;
+                }
+                seen.push((name.to_owned(), head_loc));
+            }
+            match name {
+                "http" => {
+                    http = true;
+                    made.http.extend(self.listener(head, words, at, false));
+                }
+                "https" => {
+                    https = true;
+                    made.https.extend(self.listener(head, words, at, true));
+                }
+                "trust" => made.trusted_proxies = self.trust(words, &env, at),
+                "limits" => self.limits(body.as_ref(), &env, &mut made, at),
+                _ => match words.as_slice() {
+                    [Spanned { node: Word::Value(Expr::Number(n)), .. }] if n.parse() == Ok(EDITION) => {}
+                    _ => self.report(lint::g1024::one_of(at, "edition", &["2026"], None)),
+                },
+            }
+        }
+        let default = Gateway::default();
+        // Listeners are the default ones unless some are written.
+        if !http && !https {
+            made.http = default.http;
+            made.https = default.https;
+        }
+        self.overlaps(&made);
+        out.gateway = Some(made);
+    }
+
+    /// `http :8080`, `https 10.0.0.1:8443 public 443 h3 off`
+    fn listener(&mut self, head: &Ident, words: &[Spanned<Word>], at: Loc, tls: bool) -> Option<Listener> {
+        let shape = "`:PORT` or `ADDRESS:PORT`";
+        let Some((Spanned { node: Word::Listen(addr), span }, mut rest)) = words.split_first() else {
+            self.report(lint::g1024::shape(at, &head.node, shape));
+            return None;
+        };
+        let loc = self.loc(0, *span);
+        let ListenAddr { ip, port, quic } = addr;
+        if *quic {
+            self.unsupported("h3", loc);
+        }
+        let mut public = None;
+        while let Some((first, after)) = rest.split_first() {
+            let name = match &first.node {
+                Word::Value(Expr::Name(n)) => Self::name_text(n),
+                _ => String::new(),
+            };
+            let value = after.first().map(|w| &w.node);
+            match (name.as_str(), value) {
+                ("public", Some(Word::Value(Expr::Number(n)))) if tls => match n.parse::<u16>() {
+                    Ok(n) if n > 0 => public = Some(n),
+                    _ => self
+                        .report(lint::g1024::range(self.loc(0, after[0].span), "a port is a number from 1 to 65535")),
+                },
+                // HTTP/3 comes later, so that `off` is what happens anyway.
+                ("h3", Some(Word::Value(Expr::Name(n)))) if tls && Self::name_text(n) == "off" => {}
+                ("h3", _) if tls => self.unsupported("h3", self.loc(0, first.span)),
+                _ => {
+                    let shape = if tls { "`:PORT` or `ADDRESS:PORT`, then `public PORT` or `h3 off`" } else { shape };
+                    self.report(lint::g1024::shape(at, &head.node, shape));
+                    return None;
+                }
+            }
+            rest = after.get(1..).unwrap_or_default();
+        }
+        Some(Listener { ip: *ip, port: *port, public, loc })
+    }
+
+    /// `trust proxies [10.0.0.0/8]`
+    fn trust(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Vec<IpNet> {
+        let [first, value] = words else {
+            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
+            return Vec::new();
+        };
+        let proxies = matches!(&first.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == "proxies");
+        let Word::Value(expr) = &value.node else {
+            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
+            return Vec::new();
+        };
+        if !proxies {
+            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
+            return Vec::new();
+        }
+        let loc = self.loc(0, value.span);
+        let ty = super::ty::Ty::List(Box::new(super::ty::Ty::Cidr));
+        let val = self.eval(&Spanned::new(expr.clone(), value.span), env, Some(&ty));
+        let val = match val {
+            one @ (super::val::Val::Ip(_) | super::val::Val::Cidr(_)) => super::val::Val::List(vec![(one, loc)]),
+            other => other,
+        };
+        let super::val::Val::List(items) = self.coerce("`trust proxies`", &ty, false, val, loc) else {
+            return Vec::new();
+        };
+        let mut nets = Vec::new();
+        for (item, at) in items {
+            if let super::val::Val::Cidr(net) = item {
+                if net.prefix_len() == 0 {
+                    self.report(lint::g3006::everybody(at, &net.to_string()));
+                } else {
+                    nets.push(net);
+                }
+            }
+        }
+        nets
+    }
+
+    fn limits(&mut self, body: Option<&'a ast::Block>, env: &Env, made: &mut Gateway, at: Loc) {
+        let Some(body) = body else {
+            self.report(lint::g1024::shape(at, "limits", "a block, as in `limits { connections 50000 }`"));
+            return;
+        };
+        let mut seen: Vec<(String, Loc)> = Vec::new();
+        for stmt in &body.stmts {
+            let at = self.loc(0, stmt.span);
+            let StmtKind::Setting { head, words, body: _ } = &stmt.kind else {
+                self.report(lint::g1022::in_gateway(at));
+                continue;
+            };
+            let head_loc = self.loc(0, head.span);
+            let timeout = head.node == "header" && Self::word_names(words).first().is_some_and(|w| w == "timeout");
+            let key = if timeout { "header timeout".to_owned() } else { head.node.clone() };
+            if let Some((_, first)) = seen.iter().find(|(k, _)| *k == key) {
+                let first = *first;
+                self.report(lint::g1023::twice(head_loc, &key, first));
+                continue;
+            }
+            match key.as_str() {
+                "connections" => {
+                    if let Some(n) = self.word_number(head, words, env) {
+                        made.limits.connections = n;
+                    }
+                }
+                "header timeout" => {
+                    if let Some(ms) = self.word_duration(head, words, &["timeout"], env) {
+                        made.limits.header_ms = ms;
+                    }
+                }
+                "header" => {
+                    if let Some(bytes) = self.word_size(head, words, &[], env) {
+                        made.limits.header_bytes = bytes;
+                    }
+                }
+                "idle" => {
+                    if let Some(ms) = self.word_duration(head, words, &[], env) {
+                        made.limits.keep_alive_ms = ms;
+                    }
+                }
+                "per-client" => self.unsupported("per-client", at),
+                other => {
+                    let near = nearest(other, ["connections", "header", "idle", "per-client"]);
+                    self.report(lint::g1001::setting(head_loc, other, "limits", near));
+                }
+            }
+            seen.push((key, head_loc));
+        }
+    }
+
+    /// Any overlap of listeners is an error (LANGUAGE rule 29): a bare port means every address.
+    fn overlaps(&mut self, made: &Gateway) {
+        let all: Vec<&Listener> = made.http.iter().chain(&made.https).collect();
+        for (i, a) in all.iter().enumerate() {
+            for b in &all[..i] {
+                let same_address = a.ip.is_none()
+                    || b.ip.is_none()
+                    || a.ip == b.ip
+                    || a.ip.is_some_and(|ip| ip.is_unspecified())
+                    || b.ip.is_some_and(|ip| ip.is_unspecified());
+                if a.port == b.port && a.port != 0 && same_address {
+                    self.report(lint::g7001::overlap(a.loc, a.port, b.loc));
+                    break;
+                }
+            }
+        }
+    }
+}

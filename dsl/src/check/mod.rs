@@ -1,0 +1,233 @@
+//! Types, missing values, order of statements; and the lowering of a file to route IR.
+//!
+//! Policies, `let`s and functions are inlined here, so that everything behind it is exact. A mistake
+//! is reported once: what it stood in becomes [`val::Val::Opaque`], about which nothing more is said.
+
+mod answer;
+mod cond;
+mod expr;
+mod gateway;
+mod header;
+mod names;
+mod pattern;
+mod policy;
+mod pools;
+mod route;
+mod settings;
+mod site;
+mod template;
+pub(crate) mod ty;
+pub mod unsupported;
+pub(crate) mod val;
+
+use crate::diagnostic::Diagnostic;
+use crate::resolve::{Linked, ModIdx};
+use crate::syntax::ast::{self, ItemKind};
+use crate::syntax::span::{FileId, Loc, Span};
+use crate::tree::ir;
+use crate::{Modules, Parsed};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use ty::Ty;
+use val::Val;
+
+pub(crate) use names::METHODS;
+pub(crate) use site::SiteInfo;
+
+/// What the checker makes of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Its sites, with what the lints want to know about them.
+    pub(crate) sites: Vec<(Arc<ir::Site>, SiteInfo)>,
+    /// What it says about the gateway.
+    pub(crate) gateway: Option<ir::Gateway>,
+    /// The hosts that it claims.
+    pub(crate) claims: Vec<(ir::HostPattern, Loc)>,
+    /// The files it imports.
+    pub(crate) imports: Vec<FileId>,
+    /// What is wrong.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a file and lowers its sites.
+pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, modules: &dyn Modules) -> Outcome {
+    let mut diagnostics = parsed.diagnostics.clone();
+    let linked = crate::resolve::link(parsed, path, modules, &mut diagnostics);
+    let mut checker = Checker {
+        linked: &linked,
+        text,
+        gateway_file: gateway,
+        seen: HashSet::new(),
+        diagnostics: Vec::new(),
+        lets: BTreeMap::new(),
+        pools: BTreeMap::new(),
+        calls: Vec::new(),
+    };
+    for d in diagnostics {
+        checker.report(d);
+    }
+    let mut out =
+        Outcome { imports: checker.linked.modules[1..].iter().map(|m| m.file).collect(), ..Outcome::default() };
+    for (index, item) in linked.modules[0].parsed.ast.items.iter().enumerate() {
+        checker.item(index, item, &mut out);
+    }
+    for host in parsed.ast.broken.iter().flat_map(|b| &b.hosts) {
+        // What is wrong with it beside the syntax waits until the syntax is mended.
+        let said = checker.diagnostics.len();
+        if let Some(made) = checker.host_pattern(0, host) {
+            out.claims.push((made.pattern, checker.loc(0, host.span)));
+        }
+        checker.diagnostics.truncate(said);
+    }
+    out.diagnostics = checker.diagnostics;
+    out
+}
+
+/// A name that is visible inside a block.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    name: String,
+    val: Val,
+    loc: Loc,
+    kind: LocalKind,
+}
+
+/// What declared a [`Local`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LocalKind {
+    Capture,
+    Let,
+    Param,
+}
+
+/// Where names are looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct Env {
+    /// The file whose names are visible.
+    module: ModIdx,
+    /// Captures, `let`s and parameters, outermost first.
+    locals: Vec<Local>,
+    /// User functions of the enclosing blocks.
+    functions: Vec<(ast::Let, Loc)>,
+}
+
+impl Env {
+    fn top(module: ModIdx) -> Self {
+        Self { module, locals: Vec::new(), functions: Vec::new() }
+    }
+
+    fn local(&self, name: &str) -> Option<&Local> {
+        self.locals.iter().rev().find(|l| l.name == name)
+    }
+}
+
+/// The state of one file's check.
+pub(crate) struct Checker<'a> {
+    linked: &'a Linked,
+    /// The text of the file that is checked.
+    text: &'a str,
+    /// Whether the file is `gateway.route`.
+    gateway_file: bool,
+    /// Code and place of everything reported: what is inlined twice is reported once.
+    seen: HashSet<(&'static str, Loc)>,
+    diagnostics: Vec<Diagnostic>,
+    /// Top-level `let`s that were evaluated; `None` while they are.
+    lets: BTreeMap<(ModIdx, usize), Option<Val>>,
+    /// Pools that were lowered; `None` for a broken one.
+    pools: BTreeMap<(ModIdx, usize), Option<Arc<ir::Pool>>>,
+    /// User functions that are being inlined.
+    calls: Vec<Loc>,
+}
+
+impl<'a> Checker<'a> {
+    /// Reports a finding, once.
+    fn report(&mut self, d: Diagnostic) {
+        if self.seen.insert((d.code, d.primary.loc)) {
+            self.diagnostics.push(d);
+        }
+    }
+
+    fn unsupported(&mut self, name: &'static str, loc: Loc) {
+        self.report(unsupported::refuse(name, loc));
+    }
+
+    fn loc(&self, module: ModIdx, span: Span) -> Loc {
+        self.linked.loc(module, span)
+    }
+
+    fn item(&mut self, index: usize, item: &'a ast::Item, out: &mut Outcome) {
+        let loc = self.loc(0, item.span);
+        match &item.kind {
+            // Followed by the linker.
+            ItemKind::Import(_) => {}
+            ItemKind::Let(l) => self.top_let_item(index, l),
+            ItemKind::Pool(_) => {
+                self.pool(0, index);
+            }
+            ItemKind::Table(t) => self.unsupported("table", self.loc(0, t.name.span)),
+            ItemKind::Policy(p) => self.policy_alone(index, p),
+            ItemKind::Site(s) => self.site(s, loc, out),
+            ItemKind::Passthrough(p) => {
+                for host in &p.hosts {
+                    let at = self.loc(0, host.span);
+                    if let Some(h) = self.host_pattern(0, host) {
+                        out.claims.push((h.pattern, at));
+                    }
+                }
+                let at = p.hosts.first().map_or(loc, |h| self.loc(0, item.span.start_to(h.span)));
+                self.unsupported("passthrough", at);
+            }
+            ItemKind::L4(l) => {
+                let at = self.loc(0, item.span.start_to(l.listen.span));
+                self.unsupported(if l.udp { "udp" } else { "tcp" }, at);
+            }
+            ItemKind::Gateway(block) => self.gateway(block, loc, out),
+            ItemKind::Tenant { name, .. } => {
+                let at = self.loc(0, item.span.start_to(name.span));
+                self.unsupported("tenant", at);
+            }
+            ItemKind::Test { title, .. } => {
+                let at = self.loc(0, item.span.start_to(title.span));
+                self.unsupported("test", at);
+            }
+            ItemKind::Prove { title, .. } => {
+                let at = self.loc(0, item.span.start_to(title.span));
+                self.unsupported("prove", at);
+            }
+        }
+    }
+
+    /// A `let` of this file: its value is checked whether or not it is used.
+    fn top_let_item(&mut self, index: usize, l: &'a ast::Let) {
+        match &l.params {
+            None => {
+                self.top_let(0, index);
+            }
+            Some(params) => {
+                let mut env = Env::top(0);
+                self.bind_untyped(params, &mut env);
+                self.calls.push(self.loc(0, l.name.span));
+                self.eval(&l.value, &env, None);
+                self.calls.pop();
+            }
+        }
+    }
+
+    /// Parameters of a function that is checked by itself.
+    fn bind_untyped(&mut self, params: &[ast::Param], env: &mut Env) {
+        for p in params {
+            self.bind(env, &p.name, Val::Opaque(Ty::Unknown, false), LocalKind::Param);
+        }
+    }
+}
+
+/// From the start of one span to the end of another.
+trait SpanExt {
+    fn start_to(self, end: Span) -> Span;
+}
+
+impl SpanExt for Span {
+    fn start_to(self, end: Span) -> Span {
+        Span { start: self.start, end: end.end }
+    }
+}

@@ -1,0 +1,345 @@
+//! Names: what is visible where, and what it stands for.
+
+use super::ty::Ty;
+use super::val::Val;
+use super::{Checker, Env, Local, LocalKind};
+use crate::lint;
+use crate::resolve::{ModIdx, is_builtin, nearest};
+use crate::syntax::ast::{Ident, ItemKind, Name};
+use crate::syntax::span::{Loc, Span, Spanned};
+use crate::tree::ir::Field;
+use std::sync::Arc;
+
+/// Methods that may be written bare.
+pub(crate) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// A part of the request that has a name of its own.
+struct Builtin {
+    name: &'static str,
+    field: Field,
+    ty: Ty,
+    optional: bool,
+}
+
+fn members(of: &str) -> Option<Vec<Builtin>> {
+    let b = |name, field, ty, optional| Builtin { name, field, ty, optional };
+    Some(match of {
+        "request" => vec![
+            b("method", Field::Method, Ty::Method, false),
+            b("path", Field::Path, Ty::Path, false),
+            b("uri", Field::Uri, Ty::Path, false),
+            b("query-string", Field::QueryString, Ty::Text, true),
+            b("size", Field::Size, Ty::Size, true),
+            b("version", Field::Version, Ty::Text, false),
+        ],
+        "client" => vec![b("ip", Field::ClientIp, Ty::Ip, false), b("port", Field::ClientPort, Ty::Int, false)],
+        "tls" => vec![
+            b("sni", Field::TlsSni, Ty::Host, true),
+            b("version", Field::TlsVersion, Ty::Text, true),
+            b("alpn", Field::TlsAlpn, Ty::Text, true),
+        ],
+        _ => return None,
+    })
+}
+
+impl<'a> Checker<'a> {
+    /// Makes a name visible; says so when it was already (LANGUAGE rule 12).
+    pub(super) fn bind(&mut self, env: &mut Env, name: &Ident, val: Val, kind: LocalKind) {
+        let loc = self.loc(env.module, name.span);
+        self.check_free(env, &name.node, loc);
+        env.locals.push(Local { name: name.node.clone(), val, loc, kind });
+    }
+
+    /// Says when a name is visible already.
+    pub(super) fn check_free(&mut self, env: &Env, name: &str, loc: Loc) {
+        if is_builtin(name) {
+            self.report(lint::g1018::builtin(loc, name));
+        } else if let Some(first) = env.local(name) {
+            if first.loc != loc {
+                self.report(lint::g1018::taken(loc, name, first.loc));
+            }
+        } else if let Some((_, first)) = env.functions.iter().find(|(f, _)| f.name.node == name) {
+            if *first != loc {
+                self.report(lint::g1018::taken(loc, name, *first));
+            }
+        } else if let Some(&item) = self.linked.modules[env.module].values.get(name) {
+            let parsed = Arc::clone(&self.linked.modules[env.module].parsed);
+            if let Some(first) = crate::resolve::item_name(&parsed.ast.items[item]) {
+                let first = self.loc(env.module, first.span);
+                if first != loc {
+                    self.report(lint::g1018::taken(loc, name, first));
+                }
+            }
+        }
+    }
+
+    /// What a name stands for.
+    pub(super) fn name(&mut self, name: &Name, span: Span, env: &Env, want: Option<&Ty>) -> Val {
+        let loc = self.loc(env.module, span);
+        let head = &name.parts[0];
+        let rest = &name.parts[1..];
+        if let Some(local) = env.local(&head.node) {
+            let val = local.val.clone();
+            return self.members_of(val, head, rest, env.module);
+        }
+        if let Some(val) = self.builtin(head, rest, env.module) {
+            return val;
+        }
+        let values = &self.linked.modules[env.module].values;
+        if let Some(&item) = values.get(&head.node) {
+            // `web.route` style names: an import may share its name with a pool.
+            if rest.is_empty() || !self.linked.modules[env.module].imports.contains_key(&head.node) {
+                let val = self.top_value(env.module, item, loc);
+                return self.members_of(val, head, rest, env.module);
+            }
+        }
+        if let Some(&module) = self.linked.modules[env.module].imports.get(&head.node)
+            && let Some(member) = rest.first()
+        {
+            if self.linked.is_broken(module, &member.node) {
+                return Val::unknown();
+            }
+            return match self.linked.modules[module].values.get(&member.node).copied() {
+                Some(item) => {
+                    let val = self.top_value(module, item, loc);
+                    self.members_of(val, member, &rest[1..], env.module)
+                }
+                None => {
+                    let at = self.loc(env.module, member.span);
+                    let m = &self.linked.modules[module];
+                    let near = nearest(&member.node, m.values.keys().map(String::as_str)).map(str::to_owned);
+                    let kind = if want == Some(&Ty::Pool) { "pool" } else { "value" };
+                    let policy = m.policies.contains_key(&member.node);
+                    let d = lint::g1004::no_member(at, &m.name, kind, &member.node, near.as_deref());
+                    self.report(if policy { d.note("it is a policy: insert it with `use`") } else { d });
+                    Val::unknown()
+                }
+            };
+        }
+        if self.linked.is_broken(env.module, &head.node) {
+            return Val::unknown();
+        }
+        if rest.is_empty() && METHODS.contains(&head.node.as_str()) {
+            return Val::Method(head.node.as_str().into());
+        }
+        match want {
+            Some(Ty::Method) if rest.is_empty() => {
+                self.report(lint::g1011::no_method(loc, &head.node));
+                Val::unknown()
+            }
+            Some(Ty::Host) if !rest.is_empty() => {
+                let host: Vec<&str> = name.parts.iter().map(|p| p.node.as_str()).collect();
+                Val::Host(host.join(".").to_ascii_lowercase().into())
+            }
+            _ => {
+                self.unknown_name(head, rest, env, want, loc);
+                Val::unknown()
+            }
+        }
+    }
+
+    fn unknown_name(&mut self, head: &Ident, rest: &[Ident], env: &Env, want: Option<&Ty>, loc: Loc) {
+        let whole = std::iter::once(head).chain(rest).map(|p| p.node.as_str()).collect::<Vec<_>>().join(".");
+        let head_loc = self.loc(env.module, head.span);
+        if want == Some(&Ty::Pool) {
+            let d = self.no_pool(&whole, env, if rest.is_empty() { head_loc } else { loc });
+            return self.report(d);
+        }
+        let m = &self.linked.modules[env.module];
+        let mut visible: Vec<&str> = env.locals.iter().map(|l| l.name.as_str()).collect();
+        if rest.is_empty() {
+            visible.extend(m.values.keys().map(String::as_str));
+            visible.extend(["host", "method"]);
+        } else {
+            visible.extend(["request", "client", "header", "cookie", "query", "tls", "secret"]);
+            visible.extend(m.imports.keys().map(String::as_str));
+        }
+        let near = nearest(&head.node, visible).map(str::to_owned);
+        let mut d = lint::g1003::unknown_name(head_loc, &head.node, near.as_deref());
+        if m.imports.contains_key(&head.node) {
+            d = d.note(format!("`{}` is a module: name one of its members", head.node));
+        }
+        self.report(d);
+    }
+
+    /// G1002 with the pools that could have been meant.
+    fn no_pool(&self, whole: &str, env: &Env, loc: Loc) -> crate::diagnostic::Diagnostic {
+        let m = &self.linked.modules[env.module];
+        let mut pools: Vec<(String, Loc)> = Vec::new();
+        for (module, prefix) in std::iter::once((env.module, String::new()))
+            .chain(m.imports.iter().map(|(alias, &module)| (module, format!("{alias}."))))
+        {
+            let other = &self.linked.modules[module];
+            for (name, &item) in &other.values {
+                if let ItemKind::Pool(p) = &other.parsed.ast.items[item].kind {
+                    pools.push((format!("{prefix}{name}"), self.loc(module, p.name.span)));
+                }
+            }
+        }
+        let near = nearest(whole, pools.iter().map(|(n, _)| n.as_str())).map(str::to_owned);
+        let near = near.and_then(|n| pools.iter().find(|(name, _)| *name == n).cloned());
+        lint::g1002::no_pool(loc, whole, near.as_ref().map(|(n, l)| (n.as_str(), *l)))
+    }
+
+    /// `request.path`, `header.x`, `host`; `None` when the head is no builtin.
+    fn builtin(&mut self, head: &Ident, rest: &[Ident], module: ModIdx) -> Option<Val> {
+        let loc = rest.last().map_or(self.loc(module, head.span), |l| {
+            self.loc(module, Span { start: head.span.start, end: l.span.end })
+        });
+        let field = |field, ty, optional| Val::Field { field, ty, optional, lower: false };
+        let single = match head.node.as_str() {
+            "method" => Some(field(Field::Method, Ty::Method, false)),
+            "host" => Some(field(Field::Host, Ty::Host, false)),
+            _ => None,
+        };
+        if let Some(val) = single {
+            return Some(self.members_of(val, head, rest, module));
+        }
+        match head.node.as_str() {
+            "request" | "client" | "tls" => {
+                let known = members(&head.node).unwrap_or_default();
+                let Some(member) = rest.first() else {
+                    let names: Vec<_> = known.iter().map(|b| format!("`{}.{}`", head.node, b.name)).collect();
+                    self.report(
+                        lint::g1003::unknown_name(loc, &head.node, None)
+                            .note(format!("name a part of it: {}", names.join(", "))),
+                    );
+                    return Some(Val::unknown());
+                };
+                match (head.node.as_str(), member.node.as_str()) {
+                    ("client", "country") => {
+                        self.unsupported("client.country", loc);
+                        return Some(Val::Opaque(Ty::Text, true));
+                    }
+                    ("tls", "cert") => {
+                        self.unsupported("tls.cert", loc);
+                        return Some(Val::Opaque(Ty::Claims, true));
+                    }
+                    _ => {}
+                }
+                let Some(b) = known.iter().find(|b| b.name == member.node) else {
+                    let near = nearest(&member.node, known.iter().map(|b| b.name));
+                    let at = self.loc(module, member.span);
+                    self.report(lint::g1004::no_member(at, &head.node, "member", &member.node, near));
+                    return Some(Val::unknown());
+                };
+                let val = field(b.field.clone(), b.ty.clone(), b.optional);
+                Some(self.members_of(val, member, &rest[1..], module))
+            }
+            "header" | "cookie" | "query" => {
+                let Some(member) = rest.first() else {
+                    self.report(
+                        lint::g1003::unknown_name(loc, &head.node, None)
+                            .note(format!("name one of them: `{}.NAME`", head.node)),
+                    );
+                    return Some(Val::unknown());
+                };
+                let key: Arc<str> = member.node.as_str().into();
+                let f = match head.node.as_str() {
+                    "header" => Field::Header(member.node.to_ascii_lowercase().into()),
+                    "cookie" => Field::Cookie(key),
+                    _ => Field::Query(key),
+                };
+                Some(self.members_of(field(f, Ty::Text, true), member, &rest[1..], module))
+            }
+            "secret" => {
+                self.unsupported("secret", loc);
+                Some(Val::Opaque(Ty::Secret, false))
+            }
+            _ => None,
+        }
+    }
+
+    /// Only claims have members.
+    fn members_of(&mut self, val: Val, head: &Ident, rest: &[Ident], module: ModIdx) -> Val {
+        let Some(member) = rest.first() else { return val };
+        match val.ty().0 {
+            Ty::Claims | Ty::Unknown => Val::Opaque(Ty::Unknown, false),
+            ty => {
+                let at = self.loc(module, member.span);
+                self.report(lint::g1004::no_members(at, &head.node, &ty.noun()));
+                Val::unknown()
+            }
+        }
+    }
+
+    /// A `let`, pool or table of a module.
+    fn top_value(&mut self, module: ModIdx, item: usize, at: Loc) -> Val {
+        let parsed = Arc::clone(&self.linked.modules[module].parsed);
+        match &parsed.ast.items[item].kind {
+            ItemKind::Let(l) if l.params.is_none() => self.top_let(module, item),
+            ItemKind::Let(l) => {
+                self.report(lint::g1005::needs_arguments(at, &l.name.node));
+                Val::unknown()
+            }
+            ItemKind::Pool(_) => Val::Pool(module, item),
+            ItemKind::Table(_) => {
+                self.unsupported("table", at);
+                Val::unknown()
+            }
+            // No other item declares a value.
+            ItemKind::Import(_)
+            | ItemKind::Policy(_)
+            | ItemKind::Site(_)
+            | ItemKind::Passthrough(_)
+            | ItemKind::L4(_)
+            | ItemKind::Gateway(_)
+            | ItemKind::Tenant { .. }
+            | ItemKind::Test { .. }
+            | ItemKind::Prove { .. } => Val::unknown(),
+        }
+    }
+
+    /// The value of a top-level `let`.
+    pub(super) fn top_let(&mut self, module: ModIdx, item: usize) -> Val {
+        match self.lets.get(&(module, item)) {
+            Some(Some(val)) => return val.clone(),
+            Some(None) => {
+                let parsed = Arc::clone(&self.linked.modules[module].parsed);
+                if let Some(name) = crate::resolve::item_name(&parsed.ast.items[item]) {
+                    self.report(lint::g1019::recursive(self.loc(module, name.span), "value", &name.node));
+                }
+                return Val::unknown();
+            }
+            None => {}
+        }
+        self.lets.insert((module, item), None);
+        let parsed = Arc::clone(&self.linked.modules[module].parsed);
+        let val = match &parsed.ast.items[item].kind {
+            ItemKind::Let(l) => self.eval(&l.value, &Env::top(module), None),
+            ItemKind::Import(_)
+            | ItemKind::Pool(_)
+            | ItemKind::Table(_)
+            | ItemKind::Policy(_)
+            | ItemKind::Site(_)
+            | ItemKind::Passthrough(_)
+            | ItemKind::L4(_)
+            | ItemKind::Gateway(_)
+            | ItemKind::Tenant { .. }
+            | ItemKind::Test { .. }
+            | ItemKind::Prove { .. } => Val::unknown(),
+        };
+        self.lets.insert((module, item), Some(val.clone()));
+        val
+    }
+
+    /// The pool that a name means, reported when it means none.
+    pub(super) fn pool_name(&mut self, name: &Spanned<Name>, env: &Env) -> Option<(ModIdx, usize)> {
+        let val = self.name(&name.node, name.span, env, Some(&Ty::Pool));
+        self.expect_pool(&val, self.loc(env.module, name.span))
+    }
+
+    /// The pool that a value is.
+    pub(super) fn expect_pool(&mut self, val: &Val, loc: Loc) -> Option<(ModIdx, usize)> {
+        match val {
+            Val::Pool(module, item) => Some((*module, *item)),
+            other => {
+                let (ty, _) = other.ty();
+                if ty != Ty::Unknown && ty != Ty::Pool {
+                    self.report(lint::g1005::wrong(loc, "a route leads to", &Ty::Pool.noun(), &ty.noun()));
+                }
+                None
+            }
+        }
+    }
+}

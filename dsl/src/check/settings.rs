@@ -1,0 +1,280 @@
+//! Settings of sites and blocks, and the words that settings are made of.
+
+use super::route::{Chain, Frame, ScopeAcc};
+use super::site::SiteBuild;
+use super::ty::Ty;
+use super::val::Val;
+use super::{Checker, Env};
+use crate::lint;
+use crate::resolve::nearest;
+use crate::syntax::ast::{self, Expr, Ident, Word};
+use crate::syntax::span::{Loc, Span, Spanned};
+use crate::tree::ir::{Paths, Tls};
+
+/// Words that may begin a statement of a site, a block or a policy.
+const STATEMENTS: &[&str] = &[
+    "let", "use", "require", "limit", "set", "add", "remove", "catch", "start", "end", "when", "else", "tls",
+    "timeout", "idle", "body",
+];
+
+/// Settings that only a site takes.
+const OF_SITE: &[&str] = &["http", "default", "paths"];
+
+/// Settings that come later: head, and the form that is refused.
+const LATER: &[(&str, &str)] = &[
+    ("header", "header limit"),
+    ("compress", "compress"),
+    ("cache", "cache"),
+    ("mirror", "mirror"),
+    ("websocket", "websocket"),
+    ("client", "client cert"),
+    ("log", "log"),
+    ("retry", "retry"),
+    ("queue", "queue"),
+];
+
+impl<'a> Checker<'a> {
+    /// A setting of a site, a block or a policy.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one statement and where it stands")]
+    pub(super) fn setting(
+        &mut self,
+        b: &mut SiteBuild,
+        chain: &mut Chain,
+        frame: &Frame,
+        acc: &mut ScopeAcc<'a>,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        loc: Loc,
+    ) {
+        let env = &frame.env;
+        let head_loc = self.at(env, head.span);
+        let name = head.node.as_str();
+        if let Some((_, form)) = LATER.iter().find(|(h, _)| *h == name) {
+            self.unsupported(form, loc);
+            return;
+        }
+        let site_only = OF_SITE.contains(&name);
+        if !site_only && !["timeout", "idle", "body"].contains(&name) {
+            let known = STATEMENTS.iter().chain(OF_SITE).copied().chain(LATER.iter().map(|(h, _)| *h));
+            let near = nearest(name, known);
+            self.report(lint::g1001::statement(head_loc, name, near));
+            return;
+        }
+        if site_only && !(acc.is_site && frame.tags.is_empty()) {
+            self.report(lint::g1022::site_only(head_loc, name));
+            return;
+        }
+        // `paths` may be said twice: `opaque-slash` and `semicolon` are two things.
+        let key =
+            if name == "paths" { format!("paths {}", Self::word_names(words).join(" ")) } else { name.to_owned() };
+        if !self.once_per_scope(acc, &key, head_loc) {
+            return;
+        }
+        if !frame.when_is_true() {
+            self.report(lint::g1022::conditional(head_loc, name));
+            return;
+        }
+        match name {
+            "timeout" => {
+                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                    chain.settings.timeout_ms = Some(ms);
+                }
+            }
+            "idle" => {
+                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                    chain.settings.idle_ms = Some(ms);
+                }
+            }
+            "body" => {
+                if let Some(bytes) = self.word_size(head, words, &["limit"], env) {
+                    chain.settings.body_limit = Some(bytes);
+                }
+            }
+            "http" => match Self::word_names(words).as_slice() {
+                [w] if w == "allowed" => b.settings.http_allowed = true,
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["allowed"]));
+                    self.report(lint::g1024::one_of(loc, "http", &["allowed"], near));
+                }
+            },
+            "default" => {
+                if words.is_empty() {
+                    b.settings.default = true;
+                } else {
+                    self.report(lint::g1024::shape(loc, "default", "nothing after it"));
+                }
+            }
+            _ => match Self::word_names(words).as_slice() {
+                [w] if w == "opaque-slash" => b.settings.paths = Paths::OpaqueSlash,
+                [w] if w == "semicolon" => b.semicolon = true,
+                [w] if w == "raw" => self.unsupported("paths raw", loc),
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["opaque-slash", "semicolon", "raw"]));
+                    self.report(lint::g1024::one_of(loc, "paths", &["opaque-slash", "semicolon"], near));
+                }
+            },
+        }
+    }
+
+    /// A setting stands once in a block.
+    pub(super) fn once_per_scope(&mut self, acc: &mut ScopeAcc<'a>, key: &str, loc: Loc) -> bool {
+        if let Some((_, first)) = acc.settings.iter().find(|(k, _)| k == key) {
+            let first = *first;
+            self.report(lint::g1023::twice(loc, key, first));
+            return false;
+        }
+        acc.settings.push((key.to_owned(), loc));
+        true
+    }
+
+    /// `tls …` in a site.
+    pub(super) fn tls(
+        &mut self,
+        b: &mut SiteBuild,
+        frame: &Frame,
+        acc: &mut ScopeAcc<'a>,
+        words: &[Spanned<Word>],
+        body: Option<&ast::Block>,
+        loc: Loc,
+    ) {
+        let head = Loc { span: Span { start: loc.span.start, end: loc.span.start + 3 }, ..loc };
+        if !(acc.is_site && frame.tags.is_empty()) {
+            self.report(lint::g1022::site_only(head, "tls"));
+            return;
+        }
+        let names = Self::word_names(words);
+        let first = names.first().map(String::as_str);
+        match (first, words.len(), body) {
+            (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", head_of(loc, words)),
+            (Some("file"), _, _) => return self.unsupported("tls file", loc),
+            (Some("auto"), 2.., _) => return self.unsupported("tls via dns", loc),
+            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls settings", loc),
+            _ => {}
+        }
+        if !self.once_per_scope(acc, "tls", head) {
+            return;
+        }
+        b.settings.tls = match (first, words.len(), body) {
+            (Some("auto"), 1, None) => Tls::Auto,
+            (Some("internal"), 1, None) => Tls::Internal,
+            (Some("off"), 1, None) => Tls::Off,
+            (other, _, _) => {
+                let near = other.and_then(|o| nearest(o, ["auto", "internal", "off", "on-demand", "file"]));
+                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off"], near));
+                Tls::Auto
+            }
+        };
+    }
+
+    /// The words that are bare names.
+    pub(super) fn word_names(words: &[Spanned<Word>]) -> Vec<String> {
+        words
+            .iter()
+            .filter_map(|w| match &w.node {
+                Word::Value(Expr::Name(name)) => Some(Self::name_text(name)),
+                Word::Value(Expr::Call { name, .. }) => Some(Self::name_text(&name.node)),
+                Word::Value(_)
+                | Word::Listen(_)
+                | Word::Host(_)
+                | Word::Unix(_)
+                | Word::Comma
+                | Word::Equals
+                | Word::When => None,
+            })
+            .collect()
+    }
+
+    /// The one value behind some fixed words: `connect within 2s`, `body limit 10MB`.
+    fn word_value(
+        &mut self,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        lead: &[&str],
+        env: &Env,
+        shape: &str,
+    ) -> Option<(Val, Loc)> {
+        let at = words.iter().fold(head.span, |s, w| s.to(w.span));
+        let loc = self.at(env, at);
+        let leads = words.len() == lead.len() + 1
+            && lead
+                .iter()
+                .zip(words)
+                .all(|(l, w)| matches!(&w.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == *l));
+        let value = leads.then(|| words.last()).flatten();
+        let Some(Spanned { node: Word::Value(expr), span }) = value else {
+            let form = std::iter::once(head.node.as_str()).chain(lead.iter().copied()).collect::<Vec<_>>().join(" ");
+            self.report(lint::g1024::shape(loc, &form, shape));
+            return None;
+        };
+        let loc = self.at(env, *span);
+        let val = self.eval(&Spanned::new(expr.clone(), *span), env, None);
+        Some((val, loc))
+    }
+
+    /// A duration of more than nothing.
+    pub(super) fn word_duration(
+        &mut self,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        lead: &[&str],
+        env: &Env,
+    ) -> Option<u64> {
+        let (val, loc) = self.word_value(head, words, lead, env, "a duration, as in `30s`")?;
+        match val {
+            Val::Duration(0) => {
+                self.report(lint::g1024::range(
+                    loc,
+                    "nothing waits without a deadline: a duration of more than 0 is needed",
+                ));
+                None
+            }
+            Val::Duration(ms) => Some(ms),
+            Val::Opaque(..) => None,
+            other => {
+                let what = format!("`{}` takes", head.node);
+                self.report(lint::g1005::wrong(loc, &what, &Ty::Duration.noun(), &other.ty().0.noun()));
+                None
+            }
+        }
+    }
+
+    /// A size.
+    pub(super) fn word_size(&mut self, head: &Ident, words: &[Spanned<Word>], lead: &[&str], env: &Env) -> Option<u64> {
+        let (val, loc) = self.word_value(head, words, lead, env, "a size, as in `10MB`")?;
+        match val {
+            Val::Size(bytes) => Some(bytes),
+            Val::Opaque(..) => None,
+            other => {
+                let what = format!("`{}` takes", head.node);
+                self.report(lint::g1005::wrong(loc, &what, &Ty::Size.noun(), &other.ty().0.noun()));
+                None
+            }
+        }
+    }
+
+    /// A whole number in a range.
+    pub(super) fn word_number(&mut self, head: &Ident, words: &[Spanned<Word>], env: &Env) -> Option<u64> {
+        let (val, loc) = self.word_value(head, words, &[], env, "a number")?;
+        match val {
+            Val::Int(n) => match u64::try_from(n) {
+                Ok(n) if n > 0 => Some(n),
+                _ => {
+                    self.report(lint::g1024::range(loc, &format!("`{}` takes a number of 1 or more", head.node)));
+                    None
+                }
+            },
+            Val::Opaque(..) => None,
+            other => {
+                let what = format!("`{}` takes", head.node);
+                self.report(lint::g1005::wrong(loc, &what, &Ty::Int.noun(), &other.ty().0.noun()));
+                None
+            }
+        }
+    }
+}
+
+/// A statement up to its last word, its block left out.
+fn head_of(loc: Loc, words: &[Spanned<Word>]) -> Loc {
+    let end = words.last().map_or(loc.span.end, |w| w.span.end);
+    Loc { span: Span { start: loc.span.start, end }, ..loc }
+}

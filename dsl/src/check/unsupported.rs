@@ -1,0 +1,106 @@
+//! Forms that the grammar knows and this version cannot honour: using one is G0002, never ignored.
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::span::Loc;
+
+/// A form of the language whose effect comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// As it is written: `limit … per KEY`.
+    pub form: &'static str,
+    /// What it will do.
+    pub does: &'static str,
+    /// The name that messages use: `limit`.
+    pub name: &'static str,
+}
+
+/// The list. The table in the README is made of it.
+const FORMS: &[Form] = &[
+    form("limit", "limit RATE per KEY", "answer 429 to clients that ask too often"),
+    form("ask", "ask(pool, GET /path)", "let another service decide about a request"),
+    form("jwt", "jwt(token, key: …)", "verify a signed token and read its claims"),
+    form("signed", "signed(…)", "verify a signed URL or cookie"),
+    form("hash", "hash(…)", "hash a text"),
+    form("local-path", "local-path(…)", "bound a client's text to a path of this host"),
+    form("secret", "secret.NAME", "read a secret from the gateway's provider"),
+    form("start session", "start session(…)", "issue a session cookie"),
+    form("end session", "end session(…)", "end a session"),
+    form("auth.session", "use auth.session(…)", "admit browsers with a signed session cookie"),
+    form("auth.forward", "use auth.forward(…)", "ask another service whether a request may pass"),
+    form("table", "table NAME …, -> NAME[KEY]", "route by rows of data"),
+    form("passthrough", "passthrough HOST -> pool", "hand TLS connections on without ending them"),
+    form("tcp", "tcp :PORT -> pool", "hand TCP connections on"),
+    form("udp", "udp :PORT -> pool", "hand UDP flows on"),
+    form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
+    form("test", "test \"…\" { … }", "run requests through the program before it serves"),
+    form("prove", "prove \"…\" { … }", "hold a statement about every request"),
+    form("client.country", "client.country", "read the country of an address"),
+    form("tls.cert", "tls.cert", "read the client's certificate"),
+    form("https upstream", "https://HOST:PORT in a pool", "speak TLS to an endpoint"),
+    form("unix endpoint", "unix:/PATH in a pool", "reach an endpoint by a Unix socket"),
+    form("srv endpoint", "srv NAME in a pool", "find endpoints by DNS SRV records"),
+    form("backup", "ENDPOINT backup", "keep an endpoint for when the others fail"),
+    form("balance", "balance random | least-requests | …", "choose endpoints other than by round-robin"),
+    form("resolve", "resolve every D", "bound how long a DNS answer is used"),
+    form("protocol", "protocol h2 | h2c | grpc", "speak HTTP/2 to an endpoint"),
+    form("check", "check GET /PATH every D", "find out by itself whether an endpoint is well"),
+    form("eject", "eject after N failures", "leave out an endpoint that keeps failing"),
+    form("slow-start", "slow-start D", "send a new endpoint its share little by little"),
+    form("retry", "retry N on […]", "try another endpoint after a failure"),
+    form("pool limit", "limit N connections", "bound how much a pool is asked at once"),
+    form("sticky", "sticky cookie NAME", "keep a visitor on one endpoint"),
+    form("proxy-protocol", "proxy-protocol …", "tell or be told the client's address by PROXY protocol"),
+    form("pool tls", "tls { … } in a pool", "verify an endpoint's certificate"),
+    form("tls on-demand", "tls on-demand { … }", "get a certificate when a name is first asked for"),
+    form("tls file", "tls file \"…\" key …", "serve a certificate from files"),
+    form("tls via dns", "tls auto via dns(…)", "prove a name by DNS to the certificate authority"),
+    form("tls settings", "tls min …, tls client …", "narrow what the handshake accepts"),
+    form("client cert", "client cert from \"…\"", "ask clients for a certificate"),
+    form("compress", "compress […]", "compress answers"),
+    form("cache", "cache …", "keep answers"),
+    form("mirror", "mirror N% POOL", "send a copy of some requests elsewhere"),
+    form("queue", "queue …", "hold requests back under load"),
+    form("websocket", "websocket …", "switch WebSocket on or off for a route"),
+    form("paths raw", "paths raw", "route by the path as sent"),
+    form("header limit", "header limit SIZE in a site", "bound a site's request heads"),
+    form("h3", "h3 on", "speak HTTP/3"),
+    form("acme", "acme { … }", "get certificates from a public authority"),
+    form("store", "store \"…\"", "choose where state is kept"),
+    form("secrets from", "secrets from \"…\"", "choose where secrets come from"),
+    form("admin", "admin …", "open an administration socket"),
+    form("log", "log …", "write an access log"),
+    form("metrics", "metrics …", "count and expose what happens"),
+    form("export", "export …", "show pools and policies to tenants' files"),
+    form("per-client", "per-client N in limits", "bound the connections of one client"),
+];
+
+const fn form(name: &'static str, form: &'static str, does: &'static str) -> Form {
+    Form { form, does, name }
+}
+
+/// The forms that this version refuses, in the order of the README's table.
+pub fn forms() -> &'static [Form] {
+    FORMS
+}
+
+/// The error at a use of the form called `name`, which must be in the list.
+pub(crate) fn refuse(name: &'static str, loc: Loc) -> Diagnostic {
+    debug_assert!(FORMS.iter().any(|f| f.name == name), "`{name}` is refused but not listed");
+    let does = FORMS.iter().find(|f| f.name == name).map_or("", |f| f.does);
+    let d = Diagnostic::error("G0002", loc, format!("`{name}` is not supported by this version"));
+    if does.is_empty() { d } else { d.note(format!("a later version will {does}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_listed_once() {
+        let mut names: Vec<_> = forms().iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

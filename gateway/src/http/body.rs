@@ -1,0 +1,391 @@
+//! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
+
+use super::gate::{Link, Reason};
+use crate::answer::files::FileBody;
+use crate::runtime::ticks::{Ticks, Timer};
+use crate::upstream::Lease;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// Why a body broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The client's: it is refused.
+    Refused(Reason),
+    /// The client left.
+    ClientGone,
+    /// The origin died or violated its framing.
+    Origin,
+    /// The origin sent nothing for too long.
+    OriginSilent,
+    /// A file could not be read to its end.
+    File,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused(reason) => reason.text(),
+            Self::ClientGone => "the client left",
+            Self::Origin => "the origin broke off",
+            Self::OriginSilent => "the origin fell silent",
+            Self::File => "a file could not be read",
+        })
+    }
+}
+
+impl std::error::Error for Broken {}
+
+// === answers
+
+/// The body of an answer.
+pub struct AnswerBody {
+    content: Content,
+    finish: Finish,
+}
+
+/// What an answer consists of.
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// Text of the gateway's.
+    Text(Bytes),
+    /// What an origin sends.
+    Origin(OriginBody),
+    /// A file, or a part of it.
+    File(FileBody),
+}
+
+/// Who is told when an answer is through or given up: this is dropped then.
+pub enum Finish {
+    /// Nobody.
+    None,
+    /// An HTTP/1 connection, whose idle time begins.
+    Http1(Rc<Link>),
+    /// An HTTP/2 connection, which has one stream less.
+    Http2(super::h2::Stream),
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if let Self::Http1(link) = self {
+            link.done();
+        }
+    }
+}
+
+impl AnswerBody {
+    /// A body that tells when it ends.
+    #[must_use]
+    pub fn new(content: Content, finish: Finish) -> Self {
+        Self { content, finish }
+    }
+
+    fn broke(&self) {
+        if let Finish::Http1(link) = &self.finish {
+            link.reset();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                this.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Content::Origin(body) => body.poll_frame(cx),
+            Content::File(body) => body.poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            this.broke();
+        }
+        super::h2::note(&polled);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Text(_) => false,
+            Content::Origin(body) => body.incoming.is_end_stream(),
+            Content::File(body) => body.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Origin(body) => body.incoming.size_hint(),
+            Content::File(body) => SizeHint::with_exact(body.left()),
+        }
+    }
+}
+
+/// What an origin sends, with the connection that it comes by.
+pub struct OriginBody {
+    incoming: Incoming,
+    /// Given back when the body ended well, closed when it did not.
+    lease: Option<Lease>,
+    idle_ms: u64,
+    timer: Option<Timer>,
+}
+
+impl OriginBody {
+    /// The body of an origin's answer.
+    #[must_use]
+    pub fn new(incoming: Incoming, lease: Lease, idle_ms: u64) -> Self {
+        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None };
+        if body.incoming.is_end_stream() {
+            body.ended();
+        }
+        body
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn ended(&mut self) {
+        self.timer = None;
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(timer) = &self.timer {
+                    timer.lift();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(e))) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.died(&format!("broke off in the middle of an answer ({})", describe(&e)));
+                }
+                Poll::Ready(Some(Err(Broken::Origin)))
+            }
+            Poll::Ready(None) => {
+                self.ended();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(lease) = &self.lease else { return Poll::Pending };
+                let timer = self.timer.get_or_insert_with(|| Timer::new(lease.ticks()));
+                if !timer.is_set() {
+                    timer.set(self.idle_ms);
+                }
+                ready!(timer.poll(cx));
+                if let Some(lease) = self.lease.take() {
+                    lease.died("fell silent in the middle of an answer");
+                }
+                Poll::Ready(Some(Err(Broken::OriginSilent)))
+            }
+        }
+    }
+}
+
+/// An error of hyper's with what lies below it, for the console.
+#[must_use]
+pub fn describe(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(e) = source {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = e.source();
+    }
+    text
+}
+
+// === requests
+
+/// The body of a request, on its way to an origin.
+pub enum RequestBody {
+    /// There is none.
+    Empty,
+    /// What the client sends.
+    Client(ClientBody),
+}
+
+/// What a client sends.
+pub struct ClientBody {
+    incoming: Incoming,
+    /// Bytes that may still come.
+    left: u64,
+    idle_ms: u64,
+    timer: Timer,
+    state: Rc<Upload>,
+}
+
+/// What the exchange knows of a body that it has handed on.
+#[derive(Debug)]
+pub struct Upload {
+    ticks: Rc<Ticks>,
+    /// Whether somebody asked for it: `100 Continue` has been sent, bytes may be lost to a retry.
+    touched: Cell<bool>,
+    moved_at: Cell<u64>,
+    /// Whether the client is waited for.
+    waits: Cell<bool>,
+    broken: Cell<Option<Broken>>,
+    link: Option<Rc<Link>>,
+}
+
+impl Upload {
+    /// Whether anybody has read from it.
+    #[must_use]
+    pub fn touched(&self) -> bool {
+        self.touched.get()
+    }
+
+    /// Why it broke off, if it did.
+    #[must_use]
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
+    }
+
+    /// Milliseconds since the origin took something of it. None while the client is waited for,
+    /// which has a deadline of its own.
+    #[must_use]
+    pub fn still_for(&self) -> Option<u64> {
+        let still = self.ticks.now_ms().saturating_sub(self.moved_at.get());
+        (!self.waits.get()).then_some(still)
+    }
+}
+
+impl RequestBody {
+    /// A client's body, of which `limit` bytes are let through, and what is known of it. The link
+    /// tells why the gate broke a body off.
+    #[must_use]
+    pub fn new(
+        incoming: Incoming,
+        limit: u64,
+        idle_ms: u64,
+        ticks: &Rc<Ticks>,
+        link: Option<Rc<Link>>,
+    ) -> (Self, Option<Rc<Upload>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let state = Rc::new(Upload {
+            ticks: Rc::clone(ticks),
+            touched: Cell::new(false),
+            moved_at: Cell::new(ticks.now_ms()),
+            waits: Cell::new(false),
+            broken: Cell::new(None),
+            link,
+        });
+        let body = ClientBody {
+            incoming,
+            left: limit,
+            idle_ms,
+            timer: Timer::new(ticks),
+            state: Rc::clone(&state),
+        };
+        (Self::Client(body), Some(state))
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        self.state.waits.set(false);
+        self.state.moved_at.set(self.state.ticks.now_ms());
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Client(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Client(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+impl ClientBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.state.touched.set(true);
+        let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer.lift();
+                self.state.waits.set(false);
+                self.state.moved_at.set(self.state.ticks.now_ms());
+                let len = frame.data_ref().map_or(0, |d| d.len() as u64);
+                match self.left.checked_sub(len) {
+                    Some(left) => {
+                        self.left = left;
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    None => Broken::Refused(Reason::BodyTooLarge),
+                }
+            }
+            Poll::Ready(Some(Err(_))) => {
+                match self.state.link.as_ref().and_then(|link| link.body_refused()) {
+                    Some(reason) => Broken::Refused(reason),
+                    None => Broken::ClientGone,
+                }
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {
+                self.state.waits.set(true);
+                if !self.timer.is_set() {
+                    self.timer.set(self.idle_ms);
+                }
+                ready!(self.timer.poll(cx));
+                Broken::Refused(Reason::BodyTimeout)
+            }
+        };
+        self.state.broken.set(Some(broken));
+        Poll::Ready(Some(Err(broken)))
+    }
+}

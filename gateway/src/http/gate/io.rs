@@ -1,0 +1,381 @@
+//! The stream that hyper reads from.
+
+use super::{Limits, Reason, Scanner};
+use crate::runtime::ticks::{Ticks, Timer};
+use bytes::{Buf, BytesMut};
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What hyper reads in place of a request that was refused. Its answer is the refusal.
+const SUBSTITUTE: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// Bytes read and thrown away after the last answer, so that the client can read it: closing a
+/// socket with unread bytes resets the connection.
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_MS: u64 = 2_000;
+/// A client that takes nothing of an answer for so long is cut off.
+const WRITE_STALL_MS: u64 = 60_000;
+
+/// A stream over TCP.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// The socket below it.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Transport for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Transport for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the first byte of a head to its last, milliseconds.
+    pub head_ms: u64,
+    /// Between two requests, milliseconds.
+    pub idle_ms: u64,
+}
+
+/// What the gate and the service of a connection tell each other.
+#[derive(Debug)]
+pub struct Link {
+    /// The deadline of whatever the connection waits for from the client.
+    timer: Timer,
+    patience: Patience,
+    /// The refusal, and which request (from 0) stands for it.
+    refused: Cell<Option<(u64, Reason)>>,
+    /// Why the body of the current request broke off.
+    body: Cell<Option<Reason>>,
+    /// Requests that reached the service.
+    served: Cell<u64>,
+    busy: Cell<bool>,
+    /// A head has begun and is not whole.
+    in_head: Cell<bool>,
+    reset: Cell<bool>,
+}
+
+impl Link {
+    /// Of a new connection.
+    #[must_use]
+    pub fn new(ticks: &Rc<Ticks>, patience: Patience) -> Rc<Self> {
+        Rc::new(Self {
+            timer: Timer::after(ticks, patience.idle_ms),
+            patience,
+            refused: Cell::new(None),
+            body: Cell::new(None),
+            served: Cell::new(0),
+            busy: Cell::new(false),
+            in_head: Cell::new(false),
+            reset: Cell::new(false),
+        })
+    }
+
+    /// A request reached the service. The reason, when it stands for a refusal.
+    pub fn begin(&self) -> Option<Reason> {
+        let number = self.served.replace(self.served.get() + 1);
+        self.busy.set(true);
+        self.timer.lift();
+        self.refused.get().filter(|(at, _)| *at == number).map(|(_, reason)| reason)
+    }
+
+    /// The answer to a request is through, or given up.
+    pub fn done(&self) {
+        self.busy.set(false);
+        let Patience { head_ms, idle_ms } = self.patience;
+        self.timer.set(if self.in_head.get() { head_ms } else { idle_ms });
+    }
+
+    /// Why the body of the current request broke off, when the gate broke it off.
+    #[must_use]
+    pub fn body_refused(&self) -> Option<Reason> {
+        self.body.get()
+    }
+
+    /// The answer broke off: where its end is marked by nothing but the end of the connection, the
+    /// client must see a reset.
+    pub fn reset(&self) {
+        self.reset.set(true);
+    }
+}
+
+/// A client's stream, as hyper sees it: nothing but well-formed requests.
+#[derive(Debug)]
+pub struct Gate<S: Transport> {
+    io: S,
+    link: Rc<Link>,
+    scanner: Scanner,
+    /// Bytes that hyper has not seen: `ready` accepted ones, then the beginning of a head.
+    held: BytesMut,
+    ready: usize,
+    refused: bool,
+    cut: Option<Reason>,
+    stall: Option<Timer>,
+    linger: Option<(Timer, usize)>,
+}
+
+impl<S: Transport> Gate<S> {
+    /// A gate before `io`, of which `seen` has been read already.
+    #[must_use]
+    pub fn new(io: S, seen: BytesMut, limits: Limits, link: Rc<Link>) -> Self {
+        let mut gate = Self {
+            io,
+            link,
+            scanner: Scanner::new(limits),
+            held: seen,
+            ready: 0,
+            refused: false,
+            cut: None,
+            stall: None,
+            linger: None,
+        };
+        if !gate.held.is_empty() {
+            gate.scan_held();
+        }
+        gate
+    }
+
+    /// Judges what is held; nothing of it has been accepted.
+    fn scan_held(&mut self) {
+        let scan = self.scanner.scan(&self.held);
+        self.ready = scan.accepted;
+        self.after(scan.refused);
+    }
+
+    fn after(&mut self, refused: Option<Reason>) {
+        if let Some(reason) = refused {
+            self.refuse(reason);
+            return;
+        }
+        let in_head = self.scanner.in_head();
+        let before = self.link.in_head.replace(in_head);
+        // The deadline of a head runs from its first byte, or from the end of the answer before it.
+        if in_head && !before && !self.link.busy.get() {
+            self.link.timer.set(self.link.patience.head_ms);
+        }
+    }
+
+    fn refuse(&mut self, reason: Reason) {
+        self.held.truncate(self.ready);
+        self.refused = true;
+        if self.scanner.in_body() {
+            self.cut = Some(reason);
+            self.link.body.set(Some(reason));
+        } else {
+            self.link.refused.set(Some((self.scanner.heads(), reason)));
+            self.held.extend_from_slice(SUBSTITUTE);
+            self.ready = self.held.len();
+        }
+    }
+
+    /// Hands out what is accepted and held.
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.ready.min(buf.remaining());
+        buf.put_slice(&self.held[..n]);
+        self.held.advance(n);
+        self.ready -= n;
+        if self.held.is_empty() {
+            // Idle connections hold no memory.
+            self.held = BytesMut::new();
+        }
+    }
+
+    /// The client was waited for too long.
+    fn expired(&mut self) -> Poll<io::Result<()>> {
+        self.link.timer.lift();
+        if self.scanner.in_head() {
+            self.refuse(Reason::HeadTimeout);
+            Poll::Pending
+        } else {
+            // Nothing was asked: the end of the stream, which hyper answers by closing.
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// The socket has nothing more for now.
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.link.timer.poll(cx));
+        self.expired()
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ticks = self.link.timer.ticks();
+        let (timer, left) =
+            self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
+        let mut thrown = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut thrown);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    *left = left.saturating_sub(buf.filled().len());
+                    if *left == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Pending => return timer.poll(cx).map(Ok),
+            }
+        }
+    }
+
+    fn stalled<T>(&mut self, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        let ticks = self.link.timer.ticks();
+        let stall = self.stall.get_or_insert_with(|| Timer::new(ticks));
+        if !stall.is_set() {
+            stall.set(WRITE_STALL_MS);
+        }
+        ready!(stall.poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn moved(&self) {
+        if let Some(stall) = &self.stall {
+            stall.lift();
+        }
+    }
+}
+
+impl<S: Transport> AsyncRead for Gate<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.ready > 0 {
+                this.hand_out(buf);
+                return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                return match this.cut.take() {
+                    Some(reason) => Poll::Ready(Err(io::Error::other(reason.text()))),
+                    // Nothing more is read; the answer to the substitute ends the connection.
+                    None => Poll::Pending,
+                };
+            }
+            if this.held.is_empty() {
+                let before = buf.filled().len();
+                match Pin::new(&mut this.io).poll_read(cx, buf) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Pending => match this.wait(cx) {
+                        Poll::Pending if this.ready > 0 => continue,
+                        other => return other,
+                    },
+                }
+                let new = &buf.filled()[before..];
+                if new.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let scan = this.scanner.scan(new);
+                if scan.accepted == new.len() && scan.refused.is_none() {
+                    return Poll::Ready(Ok(()));
+                }
+                this.held.extend_from_slice(&new[scan.accepted..]);
+                buf.set_filled(before + scan.accepted);
+                this.after(scan.refused);
+                if scan.accepted > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                let mut more = [0; 4096];
+                let mut into = ReadBuf::new(&mut more);
+                match Pin::new(&mut this.io).poll_read(cx, &mut into) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Pending => match this.wait(cx) {
+                        Poll::Pending if this.ready > 0 => continue,
+                        other => return other,
+                    },
+                }
+                if into.filled().is_empty() {
+                    // The client left in the middle of a head.
+                    this.held.clear();
+                    return Poll::Ready(Ok(()));
+                }
+                this.held.extend_from_slice(into.filled());
+                let scan = this.scanner.scan(&this.held);
+                this.ready = scan.accepted;
+                this.after(scan.refused);
+            }
+        }
+    }
+}
+
+impl<S: Transport> AsyncWrite for Gate<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_write(cx, buf) {
+            Poll::Pending => this.stalled(cx),
+            ready => {
+                this.moved();
+                ready
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_write_vectored(cx, bufs) {
+            Poll::Pending => this.stalled(cx),
+            ready => {
+                this.moved();
+                ready
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_flush(cx) {
+            Poll::Pending => this.stalled(cx),
+            ready => {
+                this.moved();
+                ready
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if !this.refused && !this.scanner.in_body() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.poll_linger(cx)
+    }
+}
+
+impl<S: Transport> Drop for Gate<S> {
+    fn drop(&mut self) {
+        if self.link.reset.get() {
+            // Best effort: a socket that cannot be told is about to be closed anyway.
+            let _ = self.io.tcp().set_zero_linger();
+        }
+    }
+}

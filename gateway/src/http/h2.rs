@@ -1,0 +1,232 @@
+//! The HTTP/2 server of a connection.
+
+use super::body::Broken;
+use super::client::Client;
+use super::exchange;
+use super::gate::Transport;
+use crate::runtime::ticks::{Ticks, Timer};
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::Frame;
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Streams that a client may have open at once.
+const STREAMS: u32 = 256;
+/// What a client may send on one stream before the origin has taken it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Likewise on all streams of a connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What is buffered of the answer of a stream.
+const SEND_BUFFER: usize = 128 * 1024;
+const FRAME: u32 = 16 * 1024;
+/// Streams that a client may reset before they were looked at (CVE-2023-44487).
+const PENDING_RESETS: usize = 32;
+/// Streams that we may reset for the client's mistakes before the connection is given up.
+const LOCAL_RESETS: usize = 256;
+/// A connection that has been silent for so long is asked whether it lives …
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// … and has so long to answer.
+const PING_WITHIN: Duration = Duration::from_secs(15);
+/// A client that takes nothing of an answer for so long has its stream reset.
+const STALL_MS: u64 = 60_000;
+
+/// Serves a connection to its end. `seen` was read from it already.
+pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: BytesMut) {
+    let worker = Rc::clone(&client.worker);
+    let (header_list, idle_ms) = {
+        let limits = &worker.snapshot().gateway.limits;
+        let head = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX).min(256 * 1024);
+        (head, limits.keep_alive_ms)
+    };
+    let streams = Rc::new(Streams {
+        open: Cell::new(0),
+        idle: Timer::after(&worker.ticks, idle_ms),
+        idle_ms,
+    });
+    let counted = Rc::clone(&streams);
+    let service = service_fn(move |request| {
+        exchange::http2(Rc::clone(&client), Stream::new(&counted), request)
+    });
+    let local = Local { ticks: Rc::clone(&worker.ticks) };
+    let connection = Builder::new(local)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .adaptive_window(false)
+        .max_frame_size(FRAME)
+        .max_header_list_size(header_list)
+        .header_table_size(4096)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_WITHIN)
+        .serve_connection(TokioIo::new(Seen { io, seen }), service);
+    let mut connection = pin!(connection);
+    let mut leaving = false;
+    // An error is the client's leaving or a violation that h2 has answered.
+    let _ = poll_fn(|cx| {
+        if !leaving && (worker.draining() || streams.idle.poll(cx).is_ready()) {
+            leaving = true;
+            streams.idle.lift();
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// The streams of a connection.
+#[derive(Debug)]
+struct Streams {
+    open: Cell<usize>,
+    idle: Timer,
+    idle_ms: u64,
+}
+
+/// A stream, counted while its request is answered.
+#[derive(Debug)]
+pub struct Stream(Rc<Streams>);
+
+impl Stream {
+    fn new(streams: &Rc<Streams>) -> Self {
+        streams.open.set(streams.open.get() + 1);
+        streams.idle.lift();
+        Self(Rc::clone(streams))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let open = self.0.open.get() - 1;
+        self.0.open.set(open);
+        if open == 0 {
+            self.0.idle.set(self.0.idle_ms);
+        }
+    }
+}
+
+// === stalls
+
+/// What happened to an answer's body while its stream was polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// It gave something to send: from now on the client is waited for.
+    Gave,
+    /// It has nothing to send: somebody else is waited for.
+    Waits,
+}
+
+thread_local! {
+    static TOLD: Cell<Told> = const { Cell::new(Told::Nothing) };
+}
+
+/// Notes what an answer's body said. hyper polls the body from within the stream's task, which looks
+/// at the note right after.
+#[inline]
+pub(super) fn note(polled: &Poll<Option<Result<Frame<Bytes>, Broken>>>) {
+    TOLD.set(if polled.is_ready() { Told::Gave } else { Told::Waits });
+}
+
+/// Runs the streams of a connection on its thread.
+#[derive(Clone)]
+struct Local {
+    ticks: Rc<Ticks>,
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
+    fn execute(&self, stream: F) {
+        let ticks = Rc::clone(&self.ticks);
+        tokio::task::spawn_local(watched(stream, ticks));
+    }
+}
+
+/// A stream's task. hyper has no deadline for a client that opens no window: dropping the stream
+/// resets it.
+async fn watched<F: Future<Output = ()>>(stream: F, ticks: Rc<Ticks>) {
+    let mut stream = pin!(stream);
+    let mut stall: Option<Timer> = None;
+    poll_fn(|cx| {
+        TOLD.set(Told::Nothing);
+        if stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match TOLD.get() {
+            Told::Gave => stall.get_or_insert_with(|| Timer::new(&ticks)).set(STALL_MS),
+            Told::Waits => stall = None,
+            Told::Nothing => {}
+        }
+        stall.as_ref().map_or(Poll::Pending, |stall| stall.poll(cx))
+    })
+    .await;
+}
+
+// === what was read before the protocol was known
+
+/// A stream of which something was read already.
+struct Seen<S> {
+    io: S,
+    seen: BytesMut,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.seen.is_empty() {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        let n = this.seen.len().min(buf.remaining());
+        buf.put_slice(&this.seen[..n]);
+        this.seen.advance(n);
+        if this.seen.is_empty() {
+            this.seen = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Seen<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,107 @@
+//! From a listening socket to a connection whose protocol is known.
+
+mod preface;
+
+use crate::http::client::{Client, Secured};
+use crate::http::{h1, h2};
+use crate::runtime::notice::Notice;
+use crate::runtime::ticks::within;
+use crate::runtime::worker::{Open, Worker};
+use crate::tls::LocalAddress;
+use bytes::BytesMut;
+use preface::Protocol;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A TLS handshake takes no longer.
+const HANDSHAKE_MS: u64 = 10_000;
+/// How long to leave a socket alone that cannot accept, or whose clients must wait.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Clients that had connected when the drain began, and are served still.
+const LAST_CALLS: u32 = 256;
+/// Failures to accept are told no more often than this many pauses.
+const TELL_EVERY: u32 = 200;
+
+/// Accepts until the worker drains.
+pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr, secure: bool) {
+    let mut failures = 0_u32;
+    let mut last_calls = LAST_CALLS;
+    loop {
+        if worker.draining() {
+            last_calls -= 1;
+            if last_calls == 0 {
+                return;
+            }
+        }
+        if !worker.has_room() {
+            // The kernel queues them; a connection that ends makes room.
+            tokio::select! {
+                () = worker.drained() => return,
+                () = tokio::time::sleep(PAUSE) => continue,
+            }
+        }
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            // Who has connected is served: this is polled only when nobody waits.
+            () = worker.drained() => return,
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                failures = 0;
+                let open = Open::new(&worker);
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move {
+                    connection(worker, tcp, peer, address, secure).await;
+                    drop(open);
+                });
+            }
+            // The client was gone before it was accepted.
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(e) => {
+                if failures.is_multiple_of(TELL_EVERY) {
+                    worker.notices.send(Notice::AcceptFailing { address, reason: e.to_string() });
+                }
+                failures += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    worker: Rc<Worker>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listening: SocketAddr,
+    secure: bool,
+) {
+    // Answers are written whole; waiting for more to send helps nobody.
+    let _ = tcp.set_nodelay(true);
+    // What the client reached; the listening address is a wildcard as a rule.
+    let local = tcp.local_addr().unwrap_or(listening);
+    if secure {
+        let handshake = LocalAddress::scope(local.ip(), worker.tls.accept(tcp));
+        let Some(Ok(tls)) = within(&worker.ticks, HANDSHAKE_MS, handshake).await else { return };
+        let secured = Secured::of(tls.get_ref().1);
+        let http2 = secured.is_http2();
+        let client = Client::new(worker, peer, local, Some(secured));
+        if http2 {
+            h2::serve(client, tls, BytesMut::new()).await;
+        } else {
+            h1::serve(client, tls, BytesMut::new()).await;
+        }
+    } else {
+        let mut tcp = tcp;
+        let limits = worker.snapshot().gateway.limits.clone();
+        let detected = preface::detect(&worker, &mut tcp, &limits).await;
+        let client = Client::new(worker, peer, local, None);
+        match detected {
+            Some((Protocol::Http1, seen)) => h1::serve(client, tcp, seen).await,
+            Some((Protocol::Http2, seen)) => h2::serve(client, tcp, seen).await,
+            None => {}
+        }
+    }
+}

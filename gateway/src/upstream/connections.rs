@@ -1,0 +1,195 @@
+//! A worker's connections to origins: taken, leased to a request, given back.
+
+use super::names::Names;
+use super::pools::{EndpointHandle, Place, PoolHandle};
+use super::turns::{self, Tried, Turns};
+use crate::http::body::RequestBody;
+use crate::runtime::ticks::{Ticks, within};
+use crate::runtime::worker::Worker;
+use hyper::client::conn::http1::SendRequest;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// hyper's end of a connection.
+pub(super) type Sender = SendRequest<RequestBody>;
+
+/// An idle connection is kept for so long; origins commonly close theirs after 60 s or more.
+const IDLE_MS: u64 = 50_000;
+/// Idle connections kept per endpoint and worker.
+const IDLE_CONNECTIONS: usize = 256;
+/// How often idle connections are looked through.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a connection may take to be ready again after an answer whose request is still being
+/// sent.
+const SETTLE_MS: u64 = 10_000;
+
+/// What a worker knows of pools and endpoints.
+#[derive(Default)]
+pub struct Upstreams {
+    turns: RefCell<Vec<Kept<Turns>>>,
+    idle: RefCell<Vec<Kept<Vec<Idle>>>>,
+    names: Names,
+}
+
+/// Something kept at a [`Place`].
+struct Kept<T> {
+    stamp: u64,
+    value: T,
+}
+
+struct Idle {
+    sender: Sender,
+    since: u64,
+}
+
+/// A connection to an endpoint.
+pub struct Connection {
+    /// Where requests are put in.
+    pub sender: Sender,
+    endpoint: Arc<EndpointHandle>,
+}
+
+/// A connection that a request has, until its answer is through.
+pub struct Lease {
+    connection: Connection,
+    pool: Arc<PoolHandle>,
+    worker: Rc<Worker>,
+}
+
+impl Upstreams {
+    /// The endpoint whose turn it is, and its index, among those that were not tried.
+    #[must_use]
+    pub fn next<'p>(
+        &self,
+        pool: &'p PoolHandle,
+        tried: Tried,
+        now: u64,
+    ) -> Option<(usize, &'p Arc<EndpointHandle>)> {
+        let mut turns = self.turns.borrow_mut();
+        let index = at(&mut turns, pool.place()).next(pool, tried, now)?;
+        Some((index, turns::endpoint(pool, index)))
+    }
+
+    /// An endpoint of a pool could not be reached: it rests.
+    pub fn failed(&self, pool: &PoolHandle, index: usize, now: u64) {
+        at(&mut self.turns.borrow_mut(), pool.place()).failed(index, now);
+    }
+
+    /// An idle connection to an endpoint, the one used last.
+    #[must_use]
+    pub fn take(&self, endpoint: &Arc<EndpointHandle>) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let stack = at(&mut idle, endpoint.place());
+        while let Some(Idle { sender, .. }) = stack.pop() {
+            if sender.is_ready() && !sender.is_closed() {
+                return Some(Connection::new(sender, Arc::clone(endpoint)));
+            }
+        }
+        None
+    }
+
+    fn put(&self, connection: Connection, now: u64) {
+        let mut idle = self.idle.borrow_mut();
+        let stack = at(&mut idle, connection.endpoint.place());
+        if stack.len() < IDLE_CONNECTIONS {
+            stack.push(Idle { sender: connection.sender, since: now });
+        }
+    }
+
+    /// Closes connections that were idle for too long, for as long as the worker lives.
+    pub async fn keep(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = crate::runtime::ticks::process_ms();
+            let mut over = Vec::new();
+            for kept in self.idle.borrow_mut().iter_mut() {
+                let stale = |i: &mut Idle| i.sender.is_closed() || i.since + IDLE_MS <= now;
+                over.extend(kept.value.extract_if(.., stale));
+            }
+            // Dropped while nothing is borrowed: closing wakes tasks.
+            drop(over);
+        }
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+}
+
+/// What is kept at a place, fresh when its owner is another one than before.
+fn at<T: Default>(kept: &mut Vec<Kept<T>>, place: Place) -> &mut T {
+    let index = place.index as usize;
+    if kept.len() <= index {
+        kept.resize_with(index + 1, || Kept { stamp: 0, value: T::default() });
+    }
+    let kept = &mut kept[index];
+    if kept.stamp != place.stamp {
+        kept.stamp = place.stamp;
+        kept.value = T::default();
+    }
+    &mut kept.value
+}
+
+impl Connection {
+    pub(super) fn new(sender: Sender, endpoint: Arc<EndpointHandle>) -> Self {
+        Self { sender, endpoint }
+    }
+}
+
+impl Lease {
+    /// For a request of this worker.
+    #[must_use]
+    pub fn new(connection: Connection, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
+        Self { connection, pool, worker }
+    }
+
+    /// The connection.
+    pub fn sender(&mut self) -> &mut SendRequest<RequestBody> {
+        &mut self.connection.sender
+    }
+
+    /// The worker's deadlines.
+    #[must_use]
+    pub fn ticks(&self) -> &Rc<Ticks> {
+        &self.worker.ticks
+    }
+
+    /// The answer's head arrived.
+    pub fn answered(&self) {
+        let now = self.worker.ticks.now_ms();
+        self.connection.endpoint.answered(&self.pool, now, &self.worker.notices);
+    }
+
+    /// The origin failed; the connection is closed.
+    pub fn died(self, reason: &str) {
+        let now = self.worker.ticks.now_ms();
+        self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
+    }
+
+    /// The answer is through: the connection serves the next request.
+    pub fn give_back(self) {
+        let Self { connection, worker, .. } = self;
+        if connection.sender.is_ready() {
+            worker.upstreams.put(connection, worker.ticks.now_ms());
+            return;
+        }
+        if connection.sender.is_closed() {
+            return;
+        }
+        settle(connection, worker);
+    }
+}
+
+/// hyper has not seen the end of the exchange yet: the request is still being sent, or its task has
+/// not had its turn.
+fn settle(mut connection: Connection, worker: Rc<Worker>) {
+    tokio::task::spawn_local(async move {
+        let ready = poll_fn(|cx| connection.sender.poll_ready(cx));
+        if let Some(Ok(())) = within(&worker.ticks, SETTLE_MS, ready).await {
+            worker.upstreams.put(connection, worker.ticks.now_ms());
+        }
+    });
+}

@@ -1,0 +1,136 @@
+//! What the documentation says is what happens: the README's commands, every example.
+
+use sluice_tests::sluice::{self, TempDir, program, workspace};
+use sluice_tests::wait;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// Every example, by its folder.
+fn examples() -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(workspace().join("examples")) else { return Vec::new() };
+    let mut all: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn shipped_files_are_clean() {
+    for folder in ["sites", "examples", "stdlib"] {
+        let path = workspace().join(folder);
+        let output = sluice::run(&["lint", "--deny", "warnings", path.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{folder}: {text}");
+    }
+}
+
+/// A shell in a group of its own, so that what it starts ends with it.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", "--", &format!("-{}", self.0.id())]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a shell line in the background of a directory.
+fn background(line: &str, dir: &std::path::Path, state: &std::path::Path) -> Group {
+    use std::os::unix::process::CommandExt;
+    let bin = program().parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", line]).current_dir(dir).env("PATH", path).env("XDG_STATE_HOME", state);
+    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    Group(shell.spawn().unwrap())
+}
+
+/// The commands of a page's `console` blocks with what is printed below each.
+fn commands(page: &str) -> Vec<(String, Vec<String>)> {
+    let mut commands: Vec<(String, Vec<String>)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = line.trim_start() == "```console";
+        } else if inside {
+            match line.trim_start().strip_prefix("$ ") {
+                Some(command) => commands.push((command.to_owned(), Vec::new())),
+                None if !line.trim().is_empty() => {
+                    if let Some((_, printed)) = commands.last_mut() {
+                        printed.push(line.trim().to_owned());
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    commands
+}
+
+/// Runs the `curl` lines of a page and compares what they print, line by line; `…` stands for anything.
+#[track_caller]
+fn curls_print_what_is_written(page: &str, dir: &std::path::Path, state: &std::path::Path) -> usize {
+    let mut count = 0;
+    for (command, printed) in commands(page).into_iter().filter(|(c, _)| c.starts_with("curl ")) {
+        let run = || {
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &command]).current_dir(dir).env("XDG_STATE_HOME", state).env("no_proxy", "*");
+            let output = shell.output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        };
+        let matches = |output: &str| {
+            printed.iter().all(|wanted| {
+                let mut parts = wanted.split('…').map(str::trim).filter(|p| !p.is_empty());
+                output.lines().any(|line| parts.clone().all(|p| line.contains(p))) || parts.next().is_none()
+            })
+        };
+        let mut last = String::new();
+        let found = wait::within(wait::PATIENCE, || {
+            last = run();
+            matches(&last).then_some(())
+        });
+        assert!(found.is_some(), "`{command}` prints\n{last}\nand not\n{}", printed.join("\n"));
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn readme_says_what_happens() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("README.md");
+    let runs: Vec<_> = commands(&readme).into_iter().filter(|(c, _)| c.starts_with("cargo run ")).collect();
+    assert!(!runs.is_empty(), "the README says how to run it, in a `console` block");
+    let (command, printed) = &runs[0];
+    assert_eq!(command.trim_end_matches(" &"), "cargo run --release -- run");
+    // Built already: the program itself, where the README stands.
+    let state = TempDir::new();
+    let log = state.path().join("console");
+    let line = format!("exec sluice run > {} 2>&1", log.display());
+    let _gateway = background(&line, &workspace(), state.path());
+    let curls = curls_print_what_is_written(&readme, &workspace(), state.path());
+    assert!(curls > 0, "the README shows what is served");
+    let console = fs::read_to_string(&log).unwrap();
+    for wanted in printed.iter().filter(|l| !l.starts_with("Compiling") && !l.starts_with("Finished")) {
+        let parts: Vec<_> = wanted.split('…').map(str::trim).filter(|p| !p.is_empty()).collect();
+        assert!(
+            console.lines().any(|l| parts.iter().all(|p| l.contains(p))),
+            "`run` prints\n{console}\nand not\n{wanted}"
+        );
+    }
+}
+
+#[test]
+fn examples_do_what_they_say() {
+    let examples = examples();
+    assert!(examples.iter().any(|e| e.ends_with("saas")), "{examples:?}");
+    for example in examples {
+        let readme = fs::read_to_string(example.join("README.md"))
+            .unwrap_or_else(|e| panic!("{}: {e}", example.join("README.md").display()));
+        let state = TempDir::new();
+        let start = example.join("run");
+        assert!(start.is_file(), "{} starts the example", start.display());
+        let _running = background("exec ./run", &example, state.path());
+        let curls = curls_print_what_is_written(&readme, &example, state.path());
+        assert!(curls > 0, "{} shows what is served", example.display());
+    }
+}
