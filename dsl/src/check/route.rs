@@ -101,7 +101,6 @@ pub(super) struct ScopeAcc<'a> {
     /// What protects this block itself.
     pub(super) protectors: Vec<Protector>,
     pub(super) own_catches: Vec<Tagged<Catch>>,
-    pub(super) parent: Option<u32>,
 }
 
 impl<'a> ScopeAcc<'a> {
@@ -113,7 +112,6 @@ impl<'a> ScopeAcc<'a> {
             settings: Vec::new(),
             protectors: Vec::new(),
             own_catches: Vec::new(),
-            parent: None,
         }
     }
 }
@@ -153,7 +151,7 @@ impl<'a> Checker<'a> {
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
         let info =
-            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new(), parent: acc.parent, depth: 0 };
+            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
@@ -440,7 +438,6 @@ impl<'a> Checker<'a> {
             Body::Block(block) => {
                 let chain = chain.without(at.without);
                 let mut acc = ScopeAcc::new(at.pattern.clone(), false);
-                acc.parent = u32::try_from(scope).ok();
                 // Inside a route's block, its policy's condition holds already.
                 let mut inner = Frame { env: at.env.clone(), when: Cond::Const(true), ..frame.clone() };
                 if !frame.tags.is_empty() {
