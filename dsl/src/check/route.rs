@@ -374,7 +374,7 @@ impl<'a> Checker<'a> {
                     loc,
                 });
                 let body = self.at(&frame.env, action.span);
-                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body });
+                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body, without: false });
             }
             // Read in the first pass.
             StmtKind::Let(_)
@@ -457,7 +457,12 @@ impl<'a> Checker<'a> {
             pathless: at.pathless,
             loc: head,
         });
-        b.info.scopes[scope].entries.push(EntryInfo { stmt: at.stmt, pattern: at.written, body: body_loc });
+        b.info.scopes[scope].entries.push(EntryInfo {
+            stmt: at.stmt,
+            pattern: at.written,
+            body: body_loc,
+            without: !at.without.is_empty(),
+        });
     }
 
     /// A statement's head: up to its block, spaces dropped.

@@ -48,6 +48,8 @@ pub(crate) struct EntryInfo {
     pub(crate) pattern: Option<Loc>,
     /// What stands behind the arrow, or the block.
     pub(crate) body: Loc,
+    /// Whether it is written with `without`.
+    pub(crate) without: bool,
 }
 
 /// A statement that keeps requests out, or takes something away from them.

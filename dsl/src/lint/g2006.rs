@@ -13,7 +13,7 @@
 //!
 //! site a.example.com {
 //!     /admin/* {
-//!         ./users -> web
+//!         ./users/* -> web
 //!     }
 //!     else -> web
 //! }
@@ -26,7 +26,7 @@
 //!
 //! site a.example.com {
 //!     /admin/* {
-//!         ./users -> web
+//!         ./users/* -> web
 //!         else -> respond 404
 //!     }
 //!     else -> web

@@ -48,10 +48,16 @@ pub(super) fn run(w: &mut World<'_>) {
         }
         let Target::Plan(plan) = entry.target else { continue };
         let Answer::Proxy { to, at: None, .. } = &w.site.plans[plan.0 as usize].answer else { continue };
+        // `without` takes one path and nothing more.
+        if w.entry_info(at).without {
+            continue;
+        }
         let sibling = w.near(at.scope, &entry.pattern).into_iter().any(|other| {
             let e = w.entry(other);
+            // It is singled out of an exact pattern.
+            let out_of = other != at && !e.pattern.splat && e.pattern.segments.len() == entry.pattern.segments.len();
             // What is below it is named too, or goes to the same pool anyway.
-            (e.pattern.splat && e.pattern.segments == entry.pattern.segments)
+            out_of || (e.pattern.splat && e.pattern.segments == entry.pattern.segments)
                 || (e.pattern.splat && matches!(e.target, Target::Plan(p)
                     if matches!(&w.site.plans[p.0 as usize].answer, Answer::Proxy { to: other, .. } if other == to)))
         });
