@@ -11,8 +11,7 @@ use crate::tree::ir::Field;
 use std::sync::Arc;
 
 /// Methods that may be written bare.
-pub(crate) const METHODS: &[&str] =
-    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+pub(crate) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// A part of the request that has a name of its own.
 struct Builtin {
@@ -33,10 +32,7 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
             b("size", Field::Size, Ty::Size, true),
             b("version", Field::Version, Ty::Text, false),
         ],
-        "client" => vec![
-            b("ip", Field::ClientIp, Ty::Ip, false),
-            b("port", Field::ClientPort, Ty::Int, false),
-        ],
+        "client" => vec![b("ip", Field::ClientIp, Ty::Ip, false), b("port", Field::ClientPort, Ty::Int, false)],
         "tls" => vec![
             b("sni", Field::TlsSni, Ty::Host, true),
             b("version", Field::TlsVersion, Ty::Text, true),
@@ -100,6 +96,9 @@ impl<'a> Checker<'a> {
         if let Some(&module) = self.linked.modules[env.module].imports.get(&head.node)
             && let Some(member) = rest.first()
         {
+            if self.linked.is_broken(module, &member.node) {
+                return Val::unknown();
+            }
             return match self.linked.modules[module].values.get(&member.node).copied() {
                 Some(item) => {
                     let val = self.top_value(module, item, loc);
@@ -117,7 +116,7 @@ impl<'a> Checker<'a> {
                 }
             };
         }
-        if self.linked.modules[env.module].broken_imports.contains(&head.node) && !rest.is_empty() {
+        if self.linked.is_broken(env.module, &head.node) {
             return Val::unknown();
         }
         if rest.is_empty() && METHODS.contains(&head.node.as_str()) {

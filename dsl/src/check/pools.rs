@@ -101,7 +101,10 @@ impl<'a> Checker<'a> {
             Some(w) => match u32::try_from(w.node) {
                 Ok(n) if (1..=65_535).contains(&n) => n,
                 _ => {
-                    self.report(lint::g1024::range(self.loc(module, w.span), "`weight` takes a number from 1 to 65535"));
+                    self.report(lint::g1024::range(
+                        self.loc(module, w.span),
+                        "`weight` takes a number from 1 to 65535",
+                    ));
                     1
                 }
             },

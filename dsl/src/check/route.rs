@@ -9,9 +9,7 @@ use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, Action, Body, Expr, Name, Stmt, StmtKind};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{
-    Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target,
-};
+use crate::tree::ir::{Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target};
 use std::sync::Arc;
 
 /// Something that a `use` put there: the numbers of the `use`s around it, outermost first.
@@ -154,7 +152,8 @@ impl<'a> Checker<'a> {
         braces: Loc,
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
-        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new(), parent: acc.parent, depth: 0 };
+        let info =
+            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new(), parent: acc.parent, depth: 0 };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
@@ -365,7 +364,8 @@ impl<'a> Checker<'a> {
                     return;
                 }
                 let known = chain.known_fields();
-                let scene = Scene { env: &frame.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&acc.pattern)) };
+                let scene =
+                    Scene { env: &frame.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&acc.pattern)) };
                 let answer = self.answer(b, action, &scene);
                 let plan = self.plan(b, chain, &[], answer, loc);
                 b.scopes[scope].entries.push(Entry {
@@ -433,8 +433,7 @@ impl<'a> Checker<'a> {
                 let chain = chain.without(at.without);
                 let mut known = chain.known_fields();
                 known.extend(present_when(&at.guard));
-                let scene =
-                    Scene { env: &at.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&at.pattern)) };
+                let scene = Scene { env: &at.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&at.pattern)) };
                 let answer = self.answer(b, action, &scene);
                 Target::Plan(self.plan(b, &chain, &[], answer, head))
             }
@@ -490,7 +489,8 @@ impl<'a> Checker<'a> {
             let at = self.at(&frame.env, name.span);
             let text = Self::name_text(&name.node);
             let literal = patterns.iter().all(|p| {
-                p.node.tail != ast::Tail::Slash && !matches!(p.node.tail, ast::Tail::Splat(_))
+                p.node.tail != ast::Tail::Slash
+                    && !matches!(p.node.tail, ast::Tail::Splat(_))
                     && p.node.segments.iter().all(|s| matches!(s.node.parts.as_slice(), [ast::SegmentPart::Lit(_)]))
             });
             if !literal {
@@ -518,7 +518,8 @@ impl<'a> Checker<'a> {
     fn beside_longer_paths(&mut self, pending: &[Pending<'a>], base: &PathPattern) {
         let longer = pending.iter().find_map(|p| match &p.stmt.kind {
             StmtKind::Route { patterns, .. } => patterns.iter().find_map(|pattern| {
-                let deeper = !pattern.node.segments.is_empty() && (pattern.node.relative || pattern.node.segments.len() > base.segments.len());
+                let deeper = !pattern.node.segments.is_empty()
+                    && (pattern.node.relative || pattern.node.segments.len() > base.segments.len());
                 deeper.then(|| self.at(&p.frame.env, pattern.span))
             }),
             _ => None,

@@ -7,8 +7,8 @@ use crate::resolve::ModIdx;
 use crate::syntax::ast;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{
-    self, Answer, Capture, Cond, Field, Paths, PathPattern, Plan, PlanIdx, Pool, PoolIdx, Scope, ScopeIdx, SiteSettings,
-    Tls,
+    self, Answer, Capture, Cond, Field, PathPattern, Paths, Plan, PlanIdx, Pool, PoolIdx, Scope, ScopeIdx,
+    SiteSettings, Tls,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -103,13 +103,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A key or header value with its `if missing`.
-    pub(super) fn operand(
-        &mut self,
-        op: &Operand,
-        place: Place,
-        env: &Env,
-        known: &[Field],
-    ) -> Made {
+    pub(super) fn operand(&mut self, op: &Operand, place: Place, env: &Env, known: &[Field]) -> Made {
         let loc = self.at(env, op.value.span);
         let val = self.eval(&op.value, env, Some(&Ty::Text));
         let Some(flat) = self.flatten(&val, loc, known) else {
@@ -254,7 +248,12 @@ impl<'a> Checker<'a> {
                 return None;
             }
             Some(Flat::Text(_)) | Some(Flat::Absent(_)) | None => {
-                self.report(lint::g1005::wrong(loc, "`redirect` takes", "a URL or a path that starts with `/`", "neither"));
+                self.report(lint::g1005::wrong(
+                    loc,
+                    "`redirect` takes",
+                    "a URL or a path that starts with `/`",
+                    "neither",
+                ));
                 return None;
             }
         };
@@ -303,7 +302,11 @@ impl<'a> Checker<'a> {
             }
             authority_open &= matches!(spot, Spot::Scheme | Spot::Authority);
         }
-        if authority_open && !flat.iter().any(|p| matches!(p, Flat::Text(t) if t.len() > "https://".len()) || matches!(p, Flat::Hole { .. })) {
+        if authority_open
+            && !flat
+                .iter()
+                .any(|p| matches!(p, Flat::Text(t) if t.len() > "https://".len()) || matches!(p, Flat::Hole { .. }))
+        {
             self.report(lint::g1005::wrong(loc, "`redirect` takes", "a URL with a host", "none"));
             return None;
         }
@@ -353,10 +356,14 @@ impl<'a> Checker<'a> {
             match part {
                 Flat::Text(t) => {
                     let (name, port) = match t.rsplit_once(':') {
-                        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (name, Some(port)),
+                        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                            (name, Some(port))
+                        }
                         _ => (t.as_str(), None),
                     };
-                    let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':'))
+                    let fine = name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':'))
                         && port.is_none_or(|p| p.parse::<u16>().is_ok());
                     if !fine {
                         self.report(lint::g1005::never_host(loc, t));
@@ -441,9 +448,12 @@ fn bounded_after(rest: &[Flat]) -> bool {
         Some(Flat::Text(t)) => {
             let end = t.find(['/', '?', '#', ':']).unwrap_or(t.len());
             let domain = &t[..end];
-            let whole = end < t.len() || rest.len() == 1 || matches!(rest.get(1), Some(Flat::Hole { field: Field::Uri, .. }));
+            let whole =
+                end < t.len() || rest.len() == 1 || matches!(rest.get(1), Some(Flat::Hole { field: Field::Uri, .. }));
             let Some((_, parent)) = domain.split_once('.') else { return false };
-            whole && parent.split('.').filter(|l| !l.is_empty()).count() >= if parent == "localhost" || parent == "test" { 1 } else { 2 }
+            whole
+                && parent.split('.').filter(|l| !l.is_empty()).count()
+                    >= if parent == "localhost" || parent == "test" { 1 } else { 2 }
         }
         Some(Flat::Hole { .. } | Flat::Absent(_)) | None => false,
     }

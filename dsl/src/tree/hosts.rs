@@ -326,17 +326,14 @@ impl<T> Entry<T> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn shard_of(hash: u64) -> usize {
     hash as usize % SHARDS
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn slot_of(hash: u64) -> usize {
     (hash >> 8) as usize
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32
 }

@@ -252,7 +252,8 @@ pub struct Upload {
     /// Whether somebody asked for it: `100 Continue` has been sent, bytes may be lost to a retry.
     touched: Cell<bool>,
     moved_at: Cell<u64>,
-    done: Cell<bool>,
+    /// Whether the client is waited for.
+    waits: Cell<bool>,
     broken: Cell<Option<Broken>>,
     link: Option<Rc<Link>>,
 }
@@ -270,11 +271,12 @@ impl Upload {
         self.broken.get()
     }
 
-    /// Milliseconds since something of it was passed on; `None` when all of it has been.
+    /// Milliseconds since the origin took something of it. None while the client is waited for,
+    /// which has a deadline of its own.
     #[must_use]
     pub fn still_for(&self) -> Option<u64> {
         let still = self.ticks.now_ms().saturating_sub(self.moved_at.get());
-        (!self.done.get()).then_some(still)
+        (!self.waits.get()).then_some(still)
     }
 }
 
@@ -296,7 +298,7 @@ impl RequestBody {
             ticks: Rc::clone(ticks),
             touched: Cell::new(false),
             moved_at: Cell::new(ticks.now_ms()),
-            done: Cell::new(false),
+            waits: Cell::new(false),
             broken: Cell::new(None),
             link,
         });
@@ -313,7 +315,8 @@ impl RequestBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        self.state.done.set(true);
+        self.state.waits.set(false);
+        self.state.moved_at.set(self.state.ticks.now_ms());
     }
 }
 
@@ -355,6 +358,7 @@ impl ClientBody {
         let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.lift();
+                self.state.waits.set(false);
                 self.state.moved_at.set(self.state.ticks.now_ms());
                 let len = frame.data_ref().map_or(0, |d| d.len() as u64);
                 match self.left.checked_sub(len) {
@@ -371,11 +375,9 @@ impl ClientBody {
                     None => Broken::ClientGone,
                 }
             }
-            Poll::Ready(None) => {
-                self.state.done.set(true);
-                return Poll::Ready(None);
-            }
+            Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
+                self.state.waits.set(true);
                 if !self.timer.is_set() {
                     self.timer.set(self.idle_ms);
                 }

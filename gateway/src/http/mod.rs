@@ -3,9 +3,10 @@
 pub mod body;
 pub mod client;
 pub mod exchange;
-mod forward;
+pub mod forward;
 pub mod gate;
 pub mod h1;
 pub mod h2;
-mod headers;
-mod received;
+pub mod headers;
+pub mod judge;
+pub mod received;

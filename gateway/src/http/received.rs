@@ -52,7 +52,7 @@ impl Request for Received<'_> {
         }
     }
 
-    fn header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
         for value in self.headers.get_all(name) {
             each(value.as_bytes());
         }

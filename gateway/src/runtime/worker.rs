@@ -12,6 +12,8 @@ use crate::snapshot::{Published, Snapshot};
 use crate::upstream::Upstreams;
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
@@ -27,6 +29,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// Threads that a worker may have for reading files.
 const BLOCKING_THREADS: usize = 16;
+/// What was told is not told again for so long.
+const TELL_AGAIN_MS: u64 = 60_000;
+/// Subjects that are remembered.
+const SUBJECTS: usize = 64;
 
 /// What a worker grows from.
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub struct Worker {
     empty: Notify,
     connections: Arc<AtomicU64>,
     full_told: Cell<bool>,
+    told: RefCell<HashMap<String, u64>>,
+    dice: Cell<u64>,
 }
 
 /// A snapshot, held by a request for as long as it takes. Counted per worker: the shared count would
@@ -159,6 +167,8 @@ async fn run(seed: Seed) {
         empty: Notify::new(),
         connections: seed.connections,
         full_told: Cell::new(false),
+        told: RefCell::default(),
+        dice: Cell::new(RandomState::new().hash_one(seed.number) | 1),
     });
     tokio::task::spawn_local(async move { beat.answer().await });
     let ticks = Rc::clone(&worker.ticks);
@@ -242,6 +252,33 @@ impl Worker {
             self.notices.send(Notice::ConnectionsExhausted { limit });
         }
         room
+    }
+
+    /// Tells something about a subject, unless it was told within the last minute.
+    pub fn tell_once(&self, subject: &str, notice: impl FnOnce() -> Notice) {
+        let now = self.ticks.now_ms();
+        let mut told = self.told.borrow_mut();
+        if told.get(subject).is_some_and(|at| now < at + TELL_AGAIN_MS) {
+            return;
+        }
+        if told.len() >= SUBJECTS {
+            told.retain(|_, at| now < *at + TELL_AGAIN_MS);
+        }
+        if told.len() < SUBJECTS {
+            told.insert(subject.to_owned(), now);
+            self.notices.send(notice());
+        }
+    }
+
+    /// A point in ten thousand, drawn.
+    pub fn draw(&self) -> u32 {
+        // xorshift64*: spread evenly, which is all that shares need.
+        let mut state = self.dice.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.dice.set(state);
+        crate::http::judge::point(state.wrapping_mul(0x2545_f491_4f6c_dd1d))
     }
 }
 

@@ -109,7 +109,7 @@ impl Resolver {
             IpAddr::V6(ip) => format!("[{ip}]"),
         });
         if let Some(host) = spelled.as_deref()
-            && let Some(Host::Site(_) | Host::Unavailable) = snapshot.hosts.find(host)
+            && let Some(Host::Site(_) | Host::Unavailable) = snapshot.hosts.get(host)
         {
             return serves(snapshot, host).then(|| self.leaf(&[&ip?.to_string()]))?;
         }
@@ -133,7 +133,7 @@ impl Resolver {
 
 /// Whether a handshake for this host is answered.
 fn serves(snapshot: &Snapshot, host: &str) -> bool {
-    match snapshot.hosts.find(host) {
+    match snapshot.hosts.get(host) {
         Some(Host::Site(site)) => has_tls(site),
         // The host is ours, though its file never loaded: the client shall see the 503.
         Some(Host::Unavailable) => true,

@@ -41,16 +41,12 @@ impl Turns {
         }
         self.owed.resize(endpoints.len(), 0);
         self.rests.resize(endpoints.len(), 0);
-        let rested = (0..endpoints.len()).filter(|i| !tried.has(*i) && self.rests[*i] <= now);
-        let mut among: u64 = rested.fold(0, |set, i| set | 1_u64.checked_shl(i as u32).unwrap_or(0));
-        if among == 0 && endpoints.len() <= 64 {
-            among = !0;
-        }
+        // Endpoints that rest have their turn when nobody else is left.
+        let any_rested = (0..endpoints.len()).any(|i| !tried.has(i) && self.rests[i] <= now);
         let mut best: Option<usize> = None;
         let mut total = 0;
         for (i, endpoint) in endpoints.iter().enumerate() {
-            let skipped = 1_u64.checked_shl(i as u32).is_some_and(|bit| among & bit == 0);
-            if skipped || tried.has(i) {
+            if tried.has(i) || (any_rested && self.rests[i] > now) {
                 continue;
             }
             let weight = i64::from(endpoint.weight);

@@ -11,7 +11,7 @@ mod scan;
 mod tables;
 
 pub use head::Limits;
-pub use io::{Gate, Transport};
+pub use io::{Gate, Link, Patience, Transport};
 pub use scan::{Scan, Scanner};
 pub use tables::is_token;
 

@@ -1,0 +1,4 @@
+//! The program against the interpreter, on random sites and requests.
+
+mod agree;
+mod generate;

@@ -1,0 +1,256 @@
+//! Which headers end here, and which the gateway writes (DESIGN invariant 9).
+//!
+//! A map is never rebuilt: one look over the names says what there is to remove, which is little.
+
+use super::client::Client;
+use dsl::syntax::ast::HeaderOp;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, header};
+
+/// `X-Forwarded-For`
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Proto`
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Host`
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// What a look over the names of a request found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Names that are removed before anything reads them: clients speak for the gateway in them.
+    pub forged: Vec<HeaderName>,
+    /// Whether there are headers that concern this connection only.
+    pub hops: bool,
+    /// Whether `X-Forwarded-*` or `Forwarded` are there.
+    pub forwarded: bool,
+    /// Whether one of them belongs to HTTP/1 connections only.
+    pub http1_only: bool,
+}
+
+/// Looks over the names of a request.
+#[must_use]
+pub fn look(headers: &HeaderMap) -> Found {
+    let mut found = Found::default();
+    for name in headers.keys() {
+        let text = name.as_str();
+        let bytes = text.as_bytes();
+        match bytes[0] {
+            b'x' if speaks_for_gateway(text) => {
+                found.forged.push(name.clone());
+                found.forwarded = true;
+            }
+            b'f' if text == "forwarded" => {
+                found.forged.push(name.clone());
+                found.forwarded = true;
+            }
+            b'c' if text == "connection" => (found.hops, found.http1_only) = (true, true),
+            b'k' if text == "keep-alive" => (found.hops, found.http1_only) = (true, true),
+            b'u' if text == "upgrade" => (found.hops, found.http1_only) = (true, true),
+            b't' if text == "transfer-encoding" => (found.hops, found.http1_only) = (true, true),
+            b'p' if text == "proxy-connection" => (found.hops, found.http1_only) = (true, true),
+            b'p' if text.starts_with("proxy-") => found.hops = true,
+            b'h' if text == "http2-settings" => found.hops = true,
+            b't' if text == "te" => found.hops = true,
+            b'e' if text == "expect" => found.hops = true,
+            _ => {}
+        }
+        if memchr::memchr(b'_', bytes).is_some() && is_disguised(text) {
+            found.forged.push(name.clone());
+        }
+    }
+    found
+}
+
+fn speaks_for_gateway(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || name == "x-real-ip"
+}
+
+/// A spelling with `_` that a CGI-like origin reads as a header that means something here.
+fn is_disguised(name: &str) -> bool {
+    let plain = name.replace('_', "-");
+    speaks_for_gateway(&plain)
+        || plain.starts_with("proxy-")
+        || matches!(
+            plain.as_str(),
+            "forwarded" | "transfer-encoding" | "content-length" | "content-type" | "keep-alive"
+        )
+}
+
+/// Removes what clients may not say. A trusted proxy may; disguises are nobody's.
+pub fn remove_forged(headers: &mut HeaderMap, found: &Found, trusted: bool) {
+    for name in &found.forged {
+        if !trusted || name.as_str().contains('_') {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes what concerned the client's connection only (RFC 9110 section 7.6.1). Returns whether the
+/// client takes trailers.
+pub fn remove_hops(headers: &mut HeaderMap) -> bool {
+    remove_listed(headers);
+    let trailers = headers.get_all(TE).iter().any(|v| {
+        let text = v.to_str().unwrap_or_default();
+        text.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers"))
+    });
+    for name in [TRANSFER_ENCODING, TE, UPGRADE, EXPECT, KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS]
+    {
+        headers.remove(name);
+    }
+    headers.remove(header::PROXY_AUTHORIZATION);
+    headers.remove(header::PROXY_AUTHENTICATE);
+    trailers
+}
+
+/// Removes what concerned the origin's connection only.
+pub fn remove_answer_hops(headers: &mut HeaderMap) {
+    let mut hops = false;
+    for name in headers.keys() {
+        let text = name.as_str();
+        hops |= match text.as_bytes()[0] {
+            b'c' => text == "connection",
+            b'k' => text == "keep-alive",
+            b't' => text == "transfer-encoding" || text == "te",
+            b'u' => text == "upgrade",
+            b'p' => text == "proxy-connection" || text == "proxy-authenticate",
+            _ => false,
+        };
+    }
+    if !hops {
+        return;
+    }
+    remove_listed(headers);
+    for name in [TRANSFER_ENCODING, TE, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name);
+    }
+    headers.remove(header::PROXY_AUTHENTICATE);
+}
+
+/// Removes `Connection` and what it lists. What frames and addresses the message stays: nobody may
+/// have it removed.
+fn remove_listed(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
+    }
+    let mut listed = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        for token in value.as_bytes().split(|b| *b == b',') {
+            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii())
+                && name != HOST
+                && name != CONTENT_LENGTH
+                && name != TE
+                && !name.as_str().starts_with("x-forwarded-")
+                && name != FORWARDED
+            {
+                listed.push(name);
+            }
+        }
+    }
+    headers.remove(CONNECTION);
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+/// Writes who asked, for the origin. `passed_on`: the peer is a trusted proxy and what it said stays.
+pub fn write_forwarded(headers: &mut HeaderMap, client: &Client, passed_on: bool) {
+    let scheme = HeaderValue::from_static(client.scheme());
+    let host = headers.get(HOST).cloned().unwrap_or(HeaderValue::from_static("unknown"));
+    let forwarded = client.forwarded(&host);
+    headers.reserve(4);
+    if passed_on {
+        let through = append(headers, &X_FORWARDED_FOR, client.written_ip());
+        headers.insert(X_FORWARDED_FOR, through);
+        let through = append(headers, &FORWARDED, &forwarded);
+        headers.insert(FORWARDED, through);
+        headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+    } else {
+        headers.insert(X_FORWARDED_FOR, client.written_ip().clone());
+        headers.insert(FORWARDED, forwarded);
+        headers.insert(X_FORWARDED_PROTO, scheme);
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+fn append(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
+    let mut text = Vec::new();
+    for value in headers.get_all(name) {
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b", ");
+    }
+    text.extend_from_slice(last.as_bytes());
+    // Header values joined by visible ASCII are a header value.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| last.clone())
+}
+
+/// RFC 9113 section 8.2.3: HTTP/2 clients may send cookies one by one; HTTP/1 has one line for them.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
+    let mut text = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        text.extend_from_slice(b"; ");
+        text.extend_from_slice(cookie.as_bytes());
+    }
+    // Header values joined by visible ASCII are a header value.
+    if let Ok(joined) = HeaderValue::from_bytes(&text) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// An edit that a policy asks for, rendered.
+#[derive(Debug)]
+pub struct Edit {
+    /// What is done.
+    pub op: HeaderOp,
+    /// To which header.
+    pub name: HeaderName,
+    /// With which value; empty for a removal.
+    pub value: HeaderValue,
+}
+
+/// Makes the edits, in order.
+pub fn apply(edits: Vec<Edit>, headers: &mut HeaderMap) {
+    for Edit { op, name, value } in edits {
+        match op {
+            HeaderOp::Set => {
+                remove_disguises(headers, &name);
+                headers.insert(name, value);
+            }
+            HeaderOp::Add => {
+                headers.append(name, value);
+            }
+            HeaderOp::Remove => {
+                remove_disguises(headers, &name);
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+/// LANGUAGE rule 20: `set` and `remove` delete the spellings with `_` for `-` too.
+fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {
+    let text = name.as_str();
+    if !text.contains('-') {
+        return;
+    }
+    let disguised: Vec<HeaderName> = headers
+        .keys()
+        .filter(|k| {
+            k.as_str().len() == text.len() && k.as_str().contains('_') && {
+                k.as_str().replace('_', "-") == text
+            }
+        })
+        .cloned()
+        .collect();
+    for name in disguised {
+        headers.remove(name);
+    }
+}
