@@ -79,10 +79,34 @@ fn agree(runtime: &Runtime, input: &[u8], random: &mut Random) {
 }
 
 const WORDS: &[&str] = &[
-    "\r\n", "\n", "\r", "\r\n\r\n", " ", "\t", ":", ";", ",", "0\r\n\r\n", "5\r\nhello\r\n", "Transfer-Encoding: chunked\r\n",
-    "Transfer-Encoding: identity\r\n", "Content-Length: 5\r\n", "Content-Length: 0\r\n", "Host: b.test\r\n",
-    "Connection: close\r\n", "Expect: 100-continue\r\n", "chunked", "HTTP/1.0", "HTTP/1.1", "GET ", "POST ", "\r\n ", "+", "0x",
-    "fffffffffffffffff", "GET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    " ",
+    "\t",
+    ":",
+    ";",
+    ",",
+    "0\r\n\r\n",
+    "5\r\nhello\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "Host: b.test\r\n",
+    "Connection: close\r\n",
+    "Expect: 100-continue\r\n",
+    "chunked",
+    "HTTP/1.0",
+    "HTTP/1.1",
+    "GET ",
+    "POST ",
+    "\r\n ",
+    "+",
+    "0x",
+    "fffffffffffffffff",
+    "GET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n",
 ];
 
 fn runtime() -> Runtime {
