@@ -158,13 +158,8 @@ impl Exchange<'_> {
         let Some(plan) = plan else { return self.refuse(Reason::Repeated) };
         let mut response = match prepared {
             Prepared::Proxy { pool, target, host: new_host } => {
-                let kept = (!plan.catches.is_empty()).then(|| {
-                    Box::new(Kept {
-                        head: head.copy(),
-                        host: host.to_string(),
-                        path: path.to_string(),
-                    })
-                });
+                let kept = (!plan.catches.is_empty())
+                    .then(|| Box::new(Kept { head: head.copy(), host: host.to_string(), path: path.to_string() }));
                 let unchanged = matches!(path, Cow::Borrowed(_));
                 let target = match (target, unchanged) {
                     (Some(target), _) => Some(target),
@@ -229,8 +224,7 @@ impl Exchange<'_> {
                 }
             }
             None => {
-                let secure = head.trusted
-                    && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
+                let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
                 if settings.tls != Tls::Off && !settings.http_allowed && !secure {
                     return Err(Box::new(to_https(snapshot, host, &head.uri, settings)));
                 }
@@ -240,12 +234,7 @@ impl Exchange<'_> {
     }
 
     /// Makes of a request what goes to the origin.
-    fn outgoing(
-        &self,
-        head: &mut Head,
-        target: Option<PathAndQuery>,
-        host: Option<HeaderValue>,
-    ) -> Result<(), Reason> {
+    fn outgoing(&self, head: &mut Head, target: Option<PathAndQuery>, host: Option<HeaderValue>) -> Result<(), Reason> {
         let trailers = head.found.hops && headers::remove_hops(&mut head.headers);
         headers::write_forwarded(&mut head.headers, self.client, head.trusted);
         if trailers {
@@ -271,18 +260,11 @@ impl Exchange<'_> {
     }
 
     /// Answers without an origin.
-    async fn own(
-        &mut self,
-        prepared: Prepared<'_>,
-        served: &Served,
-        head: &Head,
-    ) -> Response<Content> {
+    async fn own(&mut self, prepared: Prepared<'_>, served: &Served, head: &Head) -> Response<Content> {
         let done = match prepared {
             Prepared::Answer(response) => return response,
             Prepared::Refused(reason) => return self.refuse(reason),
-            Prepared::File { status, path, kind } => {
-                files::respond(&served.dir, path, status, kind).await
-            }
+            Prepared::File { status, path, kind } => files::respond(&served.dir, path, status, kind).await,
             Prepared::Files(lookup) => files::serve(*lookup, &head.method, &head.headers).await,
             // Only ever reached from a catch whose pool cannot be asked again.
             Prepared::Proxy { .. } => return answer::plain(502, "the origin could not be reached"),
@@ -309,8 +291,7 @@ impl Exchange<'_> {
         }
         let ticks = &self.client.worker.ticks;
         let upload_idle = settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
-        let (body, upload) =
-            RequestBody::new(incoming, limit, upload_idle, ticks, self.link.cloned());
+        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, self.link.cloned());
         self.upload = upload;
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -332,12 +313,7 @@ impl Exchange<'_> {
     }
 
     /// Answers in place of an origin that failed: once, whatever comes of it.
-    async fn caught(
-        &mut self,
-        catch: &Catch,
-        order: &Order<'_>,
-        kept: Box<Kept>,
-    ) -> Response<Content> {
+    async fn caught(&mut self, catch: &Catch, order: &Order<'_>, kept: Box<Kept>) -> Response<Content> {
         let Kept { mut head, host, path } = *kept;
         let prepared = {
             let received = head.received(self.client, &host, &path);
@@ -375,8 +351,7 @@ impl Exchange<'_> {
         let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
         let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
         let worker = &self.client.worker;
-        let (response, lease) =
-            forward(worker, pool, timeout, request, self.upload.as_ref()).await?;
+        let (response, lease) = forward(worker, pool, timeout, request, self.upload.as_ref()).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             lease.died("switched protocols without being asked to");
             return Err(Failure::Unreachable);
@@ -541,12 +516,7 @@ fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
 }
 
 /// A site with TLS was asked on a clear port.
-fn to_https(
-    snapshot: &Current,
-    host: &str,
-    uri: &Uri,
-    settings: &dsl::tree::ir::SiteSettings,
-) -> Response<Content> {
+fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &dsl::tree::ir::SiteSettings) -> Response<Content> {
     let Ok(path) = canonical::path_for(raw_path(uri), settings) else {
         return answer::refusal(Reason::Path);
     };

@@ -5,8 +5,8 @@
 use super::client::Client;
 use dsl::syntax::ast::HeaderOp;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, header};
 
@@ -99,8 +99,7 @@ pub fn remove_hops(headers: &mut HeaderMap) -> bool {
         let text = v.to_str().unwrap_or_default();
         text.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers"))
     });
-    for name in [TRANSFER_ENCODING, TE, UPGRADE, EXPECT, KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS]
-    {
+    for name in [TRANSFER_ENCODING, TE, UPGRADE, EXPECT, KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS] {
         headers.remove(name);
     }
     headers.remove(header::PROXY_AUTHORIZATION);
@@ -244,9 +243,7 @@ fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {
     let disguised: Vec<HeaderName> = headers
         .keys()
         .filter(|k| {
-            k.as_str().len() == text.len() && k.as_str().contains('_') && {
-                k.as_str().replace('_', "-") == text
-            }
+            k.as_str().len() == text.len() && k.as_str().contains('_') && { k.as_str().replace('_', "-") == text }
         })
         .cloned()
         .collect();

@@ -74,13 +74,8 @@ impl Rig {
             }
         }
         hosts.insert(&host("broken.test"), Host::Unavailable);
-        let snapshot = Snapshot {
-            generation: 1,
-            hosts,
-            default,
-            gateway: Arc::new(gateway),
-            https_port: Some(https.port()),
-        };
+        let snapshot =
+            Snapshot { generation: 1, hosts, default, gateway: Arc::new(gateway), https_port: Some(https.port()) };
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
         let (sender, notices) = notice::channel();
         let config = runtime::Config {
@@ -304,9 +299,7 @@ pub fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
     let head = String::from_utf8(head).unwrap();
     let lower = head.to_ascii_lowercase();
-    let field = |name: &str| {
-        lower.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned())
-    };
+    let field = |name: &str| lower.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned());
     let body = if let Some(len) = field("content-length:") {
         let mut body = vec![0; len.parse().unwrap()];
         stream.read_exact(&mut body).ok()?;
@@ -430,10 +423,6 @@ pub fn proxied(origin: SocketAddr) -> ir::Site {
 
 /// A site that says `hello` to everything.
 pub fn hello() -> ir::Site {
-    let hello = Answer::Respond {
-        status: 200,
-        body: fixed("hello"),
-        content_type: "text/plain; charset=utf-8".into(),
-    };
+    let hello = Answer::Respond { status: 200, body: fixed("hello"), content_type: "text/plain; charset=utf-8".into() };
     site(vec![("/*", plan(hello))], Vec::new())
 }

@@ -166,13 +166,7 @@ impl Head {
         (seen > limits.head || waiting > limits.field).then_some(Reason::HeadTooLarge)
     }
 
-    fn first_line(
-        &mut self,
-        input: &[u8],
-        start: usize,
-        end: usize,
-        limits: &Limits,
-    ) -> Result<(), Reason> {
+    fn first_line(&mut self, input: &[u8], start: usize, end: usize, limits: &Limits) -> Result<(), Reason> {
         if start == end {
             // RFC 9112 section 2.2 asks to ignore one; hyper ignores it too.
             self.empty_lines += 1;
@@ -213,13 +207,7 @@ impl Head {
         if target.iter().all(|b| is_target(*b)) { Ok(()) } else { Err(Reason::Target) }
     }
 
-    fn field(
-        &mut self,
-        input: &[u8],
-        start: usize,
-        end: usize,
-        limits: &Limits,
-    ) -> Result<(), Reason> {
+    fn field(&mut self, input: &[u8], start: usize, end: usize, limits: &Limits) -> Result<(), Reason> {
         self.fields += 1;
         if self.fields > limits.fields {
             return Err(Reason::TooManyHeaders);

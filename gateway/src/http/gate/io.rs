@@ -210,8 +210,7 @@ impl<S: Transport> Gate<S> {
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ticks = self.link.timer.ticks();
-        let (timer, left) =
-            self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
+        let (timer, left) = self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
         let mut thrown = [0; 4096];
         loop {
             let mut buf = ReadBuf::new(&mut thrown);
@@ -246,11 +245,7 @@ impl<S: Transport> Gate<S> {
 }
 
 impl<S: Transport> AsyncRead for Gate<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if this.ready > 0 {
@@ -314,11 +309,7 @@ impl<S: Transport> AsyncRead for Gate<S> {
 }
 
 impl<S: Transport> AsyncWrite for Gate<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.io).poll_write(cx, buf) {
             Poll::Pending => this.stalled(cx),
