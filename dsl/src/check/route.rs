@@ -150,8 +150,7 @@ impl<'a> Checker<'a> {
         braces: Loc,
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
-        let info =
-            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
+        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {

@@ -1,8 +1,8 @@
 //! What the routing lints ask about a site: who competes with whom, and requests that show it.
 
 use super::solve::{Sat, describe, solve};
-use crate::check::{EntryInfo, SiteInfo};
 use crate::check::cond::{and, not};
+use crate::check::{EntryInfo, SiteInfo};
 use crate::diagnostic::Diagnostic;
 use crate::region::Algebra;
 use crate::syntax::span::Loc;
@@ -47,9 +47,11 @@ impl<'a> World<'a> {
                 }
             }
         }
-        let host = site.hosts.iter().find_map(|(h, _)| h.literal()).or_else(|| {
-            site.hosts.first().and_then(|(h, _)| Algebra::hosts().host_example(h).ok().flatten())
-        });
+        let host = site
+            .hosts
+            .iter()
+            .find_map(|(h, _)| h.literal())
+            .or_else(|| site.hosts.first().and_then(|(h, _)| Algebra::hosts().host_example(h).ok().flatten()));
         let base = Plain { host: host.unwrap_or_default(), https: site.settings.tls != Tls::Off, ..Plain::default() };
         let index = site.scopes.iter().map(Index::new).collect();
         Self { program, site, info, text, paths: Algebra::paths(), leads, index, base, out: Vec::new() }
@@ -203,6 +205,16 @@ impl<'a> World<'a> {
             }
         }
         None
+    }
+
+    /// An entry as its author wrote it: its absolute pattern, or the first word of a pathless form.
+    pub(super) fn shown(&self, at: At) -> String {
+        let info = self.entry_info(at);
+        match info.pattern {
+            Some(p) if self.source(p).starts_with('/') => self.source(p).to_owned(),
+            Some(_) => super::show::path(&self.entry(at).pattern),
+            None => self.source(info.stmt).split_whitespace().next().unwrap_or("else").to_owned(),
+        }
     }
 
     /// The line of a place, from 1, where it is in the file at hand.
