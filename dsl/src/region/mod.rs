@@ -4,6 +4,7 @@
 //! to exist comes with an example that the callers replay.
 
 mod automata;
+pub mod cond;
 mod host;
 mod path;
 pub(crate) mod segment;

@@ -17,6 +17,9 @@ use crate::diagnostic::{Diagnostic, Edit};
 /// Blocks and brackets may nest this deep.
 pub(crate) const MAX_DEPTH: usize = 32;
 
+/// Brackets above this are not even remembered: every step costs at most this much.
+const MAX_OPEN: usize = 4 * MAX_DEPTH;
+
 /// What the first pass found.
 pub(crate) struct Scan {
     /// The logical lines.
@@ -50,6 +53,7 @@ pub(crate) fn scan(file: FileId, source: &str) -> Scan {
         at: 0,
         line: Line::default(),
         stack: Vec::new(),
+        forgotten: 0,
         joined: Vec::new(),
         item: None,
         docs: Vec::new(),
@@ -72,6 +76,8 @@ struct Scanner<'a> {
     at: usize,
     line: Line,
     stack: Vec<Open>,
+    /// The `{` that were not remembered.
+    forgotten: usize,
     /// Line breaks blanked out inside the brackets that are open now.
     joined: Vec<usize>,
     item: Option<Started>,
@@ -468,6 +474,10 @@ impl Scanner<'_> {
             let at = self.at;
             self.error(at, at + 1, format!("this nests more than {MAX_DEPTH} deep"));
         }
+        if self.stack.len() >= MAX_OPEN {
+            self.forgotten += usize::from(byte == b'{');
+            return;
+        }
         let indent = self.line.first - self.line.start;
         self.stack.push(Open { byte, at: self.at, indent, line: self.line.start, block, suspect: None });
     }
@@ -504,6 +514,10 @@ impl Scanner<'_> {
     fn close_brace(&mut self) {
         let at = self.at;
         self.at += 1;
+        if self.forgotten > 0 {
+            self.forgotten -= 1;
+            return;
+        }
         if self.stack.last().is_some_and(|o| o.byte != b'{') && self.stack.iter().any(|o| o.byte == b'{') {
             self.close_brackets();
         }
@@ -525,7 +539,7 @@ impl Scanner<'_> {
                 outer.suspect.get_or_insert((open.at, at));
             }
         }
-        if open.line == self.line.start && open.block {
+        if open.line == self.line.start && open.block && self.stack.len() < MAX_DEPTH {
             self.split_settings(open.at + 1, at);
         }
     }
@@ -533,8 +547,8 @@ impl Scanner<'_> {
     fn stray_brace(&mut self, at: usize) {
         self.out[at] = b' ';
         self.error(at, at + 1, "this `}` closes nothing");
-        let line_so_far = self.out[self.line.start..at].trim_ascii();
-        if line_so_far.is_empty() {
+        if self.line.last <= self.line.first {
+            // Nothing stood before it: the line, and the item, begin behind it.
             self.line.first = self.at;
             self.item = None;
         }
@@ -591,6 +605,7 @@ impl Scanner<'_> {
                 .label(brace, "this one closes it, but stands further left")
                 .label(outer, "then this one is left open");
         }
+        self.forgotten = 0;
         for open in std::mem::take(&mut self.stack) {
             if open.byte == b'{' {
                 self.blocks.push((open.at, end));

@@ -293,7 +293,7 @@ impl<T> Shard<T> {
         self.names.push_str(name);
         let len = u32::try_from(name.len()).expect("a name is short");
         self.entries.push(Entry { start, len, exact: None, below: None });
-        if self.entries.len() * 2 > self.slots.len() {
+        if self.entries.len() * 4 > self.slots.len() * 3 {
             self.rebuild(seed);
         } else {
             self.place(hash, self.entries.len());
@@ -302,7 +302,7 @@ impl<T> Shard<T> {
     }
 
     fn rebuild(&mut self, seed: u64) {
-        let size = (self.entries.len() * 3).next_power_of_two();
+        let size = (self.entries.len() * 2).next_power_of_two();
         self.slots = vec![Slot::default(); size];
         for at in 0..self.entries.len() {
             self.place(hash(seed, self.entries[at].name(&self.names).as_bytes()), at + 1);

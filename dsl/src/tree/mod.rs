@@ -10,7 +10,7 @@ pub mod eval;
 mod explain;
 mod fault;
 mod fields;
-mod guard;
+pub(crate) mod guard;
 mod hash;
 mod hosts;
 mod interpret;

@@ -53,6 +53,13 @@ impl std::error::Error for CompileError {}
 pub struct Program {
     site: Arc<Site>,
     paths: Paths,
+    /// A site that asks no condition has none.
+    guards: Option<Box<Guards>>,
+}
+
+/// What is asked once the path is known.
+#[derive(Clone, Debug)]
+struct Guards {
     chains: Box<[Chain]>,
     fields: Box<[Field]>,
     graph: Graph,
@@ -143,7 +150,9 @@ pub(super) fn compile_within(site: Arc<Site>, limits: &Limits) -> Result<Program
         }
     };
     let Compiler { graph, chains, fields, .. } = compiler;
-    Ok(Program { paths, chains: chains.into(), fields: fields.into(), graph: graph.finish(), site })
+    let guards = (!chains.is_empty())
+        .then(|| Box::new(Guards { chains: chains.into(), fields: fields.into(), graph: graph.finish() }));
+    Ok(Program { paths, guards, site })
 }
 
 impl Program {
@@ -163,13 +172,10 @@ impl Program {
         if chain & SETTLED != 0 {
             return Decision::Plan(PlanIdx(chain & !SETTLED));
         }
-        let Chain { root, fields: (start, len) } = self.chains[chain as usize];
-        for field in &self.fields[start as usize..][..len as usize] {
-            if eval::conflicting(field, req) && !fault::made(Fault::IgnoreConflicts) {
-                return Decision::Conflict(field.clone());
-            }
+        match &self.guards {
+            Some(guards) => guards.decide(chain, req),
+            None => Decision::Plan(self.site.scopes[0].miss), // Chains are numbered where there are guards.
         }
-        Decision::Plan(self.graph.decide(root, req))
     }
 
     /// How large it is.
@@ -179,8 +185,8 @@ impl Program {
             Paths::Sets(sets) => (sets.trie.nodes.len() * size_of_val(sets.trie.node(0)), false),
         };
         Size {
-            bytes: size_of::<Self>() + paths + self.chains.len() * size_of::<Chain>() + self.graph.bytes(),
-            chains: self.chains.len(),
+            bytes: size_of::<Self>() + paths + self.guards.as_ref().map_or(0, |guards| guards.bytes()),
+            chains: self.guards.as_ref().map_or(0, |guards| guards.chains.len()),
             automaton,
         }
     }
@@ -188,6 +194,26 @@ impl Program {
     /// The entries of a scope that match a path, in their order.
     pub(super) fn scope_candidates(&self, scope: ScopeIdx, path: &str) -> Vec<&Entry> {
         interpret::candidates(&self.site, scope, path, &mut Algebra::paths())
+    }
+}
+
+impl Guards {
+    #[inline]
+    fn decide(&self, chain: ChainRef, req: &impl Request) -> Decision {
+        let Chain { root, fields: (start, len) } = self.chains[chain as usize];
+        for field in &self.fields[start as usize..][..len as usize] {
+            if eval::conflicting(field, req) && !fault::made(Fault::IgnoreConflicts) {
+                return Decision::Conflict(field.clone());
+            }
+        }
+        Decision::Plan(self.graph.decide(root, req))
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.chains.len() * size_of::<Chain>()
+            + self.fields.len() * size_of::<Field>()
+            + self.graph.bytes()
     }
 }
 

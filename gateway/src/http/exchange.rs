@@ -111,7 +111,6 @@ struct Kept {
     head: Head,
     host: String,
     path: String,
-    query: Option<String>,
 }
 
 impl Exchange<'_> {
@@ -164,7 +163,6 @@ impl Exchange<'_> {
                         head: head.copy(),
                         host: host.to_string(),
                         path: path.to_string(),
-                        query: head.uri.query().map(str::to_owned),
                     })
                 });
                 let unchanged = matches!(path, Cow::Borrowed(_));
@@ -340,7 +338,7 @@ impl Exchange<'_> {
         order: &Order<'_>,
         kept: Box<Kept>,
     ) -> Response<Content> {
-        let Kept { mut head, host, path, query: _ } = *kept;
+        let Kept { mut head, host, path } = *kept;
         let prepared = {
             let received = head.received(self.client, &host, &path);
             prepare(&catch.answer, order.served, &received, &self.client.worker)

@@ -25,7 +25,7 @@ pub trait Install {
     /// It.
     type Site;
     /// Makes it. `dir` is the route file's directory.
-    fn install(&mut self, program: Program, dir: &Path) -> Self::Site;
+    fn install(&mut self, program: Arc<Program>, dir: &Path) -> Self::Site;
 }
 
 /// Route files to look at, relative to the sites directory.

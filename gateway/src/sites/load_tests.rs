@@ -10,9 +10,9 @@ struct Say;
 impl Install for Say {
     type Site = String;
 
-    fn install(&mut self, program: Program, _: &Path) -> String {
+    fn install(&mut self, program: Arc<Program>, _: &Path) -> String {
         let site = program.site();
-        match &site.plans.iter().map(|p| &p.answer).find(|a| matches!(a, ir::Answer::Respond { .. })) {
+        match site.plans.iter().map(|p| &p.answer).find(|a| matches!(a, ir::Answer::Respond { .. })) {
             Some(ir::Answer::Respond { body, .. }) => match body.parts.as_slice() {
                 [ir::Part::Text(text)] => text.to_string(),
                 parts => panic!("{parts:?}"),

@@ -14,7 +14,6 @@ use crate::tree::fault::{self, Fault};
 use crate::tree::hash::hash;
 use crate::tree::ir::Segment;
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// What a path leads to, as given by the caller for each set of patterns.
 pub(in crate::tree) type ChainRef = u32;
@@ -52,14 +51,21 @@ const EDGE: usize = 12;
 impl Automaton {
     /// Lays the states out; `chains` says what each set of patterns leads to.
     pub(in crate::tree) fn new(subsets: &Subsets, chains: &[ChainRef]) -> Self {
-        let mut writer =
-            Writer { subsets, chains, offsets: HashMap::new(), order: Vec::new(), size: 0, tests: Vec::new() };
+        let mut writer = Writer {
+            subsets,
+            chains,
+            offsets: vec![None; subsets.states.len()],
+            order: Vec::new(),
+            size: 0,
+            tests: Vec::new(),
+        };
         writer.place(0);
         let mut records = Vec::new();
         while records.len() < writer.order.len() {
-            let record = writer.record(writer.order[records.len()]);
-            // The offset of a state is known before its own edges are.
-            records.push(record);
+            let (id, edges) = &mut writer.order[records.len()];
+            let (id, edges) = (*id, std::mem::take(edges));
+            let record = writer.record(id, edges);
+            records.push((writer.offset(id), record));
         }
         writer.write(&records)
     }
@@ -166,8 +172,10 @@ struct Record<'s> {
 struct Writer<'s> {
     subsets: &'s Subsets,
     chains: &'s [ChainRef],
-    offsets: HashMap<StateId, usize>,
-    order: Vec<StateId>,
+    /// Where a state stands, once something leads to it.
+    offsets: Vec<Option<usize>>,
+    /// The states in the order in which they are written, with their edges joined.
+    order: Vec<(StateId, Vec<(Cow<'s, str>, StateId)>)>,
     size: usize,
     tests: Vec<Test>,
 }
@@ -183,16 +191,21 @@ impl<'s> Writer<'s> {
 
     /// Where a state will stand; its size follows from its edges, which are known beforehand.
     fn place(&mut self, id: StateId) -> usize {
-        if let Some(known) = self.offsets.get(&id) {
-            return *known;
+        if let Some(known) = self.offsets[id as usize] {
+            return known;
         }
         let at = self.size;
         let state = self.state(id);
-        let labels: usize = state.literals.iter().map(|(text, to)| 2 + self.joined(state, text, *to).0.len()).sum();
-        self.size += (HEAD + slots(state.literals.len()) * EDGE + labels).next_multiple_of(4);
-        self.offsets.insert(id, at);
-        self.order.push(id);
+        let edges: Vec<_> = state.literals.iter().map(|(text, to)| self.joined(state, text, *to)).collect();
+        let labels: usize = edges.iter().map(|(label, _)| 2 + label.len()).sum();
+        self.size += (HEAD + slots(edges.len()) * EDGE + labels).next_multiple_of(4);
+        self.offsets[id as usize] = Some(at);
+        self.order.push((id, edges));
         at
+    }
+
+    fn offset(&self, id: StateId) -> usize {
+        self.offsets[id as usize].unwrap_or_default()
     }
 
     /// An edge prolonged for as long as nothing else can happen on the way: no other edge, no capture,
@@ -218,13 +231,9 @@ impl<'s> Writer<'s> {
         (label, to)
     }
 
-    fn record(&mut self, id: StateId) -> Record<'s> {
+    fn record(&mut self, id: StateId, edges: Vec<(Cow<'s, str>, StateId)>) -> Record<'s> {
         let state = self.state(id);
-        let mut edges = Vec::with_capacity(state.literals.len());
-        for (text, to) in &state.literals {
-            let (label, to) = self.joined(state, text, *to);
-            edges.push((label, self.target(state, to)));
-        }
+        let edges = edges.into_iter().map(|(label, to)| (label, self.target(state, to))).collect();
         let other = self.next(state, &state.other);
         Record { state, other, edges }
     }
@@ -257,12 +266,12 @@ impl<'s> Writer<'s> {
         number(self.place(to) / 4) << 2 | STATE
     }
 
-    fn write(self, records: &[Record<'_>]) -> Automaton {
+    fn write(self, records: &[(usize, Record<'_>)]) -> Automaton {
         let mut blob = vec![0; self.size];
         let mut put = |at: usize, word: u32| blob[at..at + 4].copy_from_slice(&word.to_le_bytes());
         let mut labels = Vec::new();
-        for (record, id) in records.iter().zip(&self.order) {
-            let at = self.offsets[id];
+        for (at, record) in records {
+            let at = *at;
             let count = slots(record.edges.len());
             for (n, word) in
                 [self.chain(record.state.accept), self.chain(record.state.sink), record.other, number(count)]

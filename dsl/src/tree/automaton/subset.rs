@@ -50,6 +50,8 @@ pub(in crate::tree) struct Subsets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tree) struct TooMany;
 
+/// Captures that one state tests, one inside the other.
+const MAX_TESTS: usize = 256;
 /// Outcomes of the tests of one state.
 const MAX_OUTCOMES: usize = 256;
 
@@ -140,6 +142,9 @@ impl Builder<'_> {
             }
         }
         let (always, mut tested): (Vec<_>, Vec<_>) = open.into_iter().partition(|(s, _)| **s == Segment::any());
+        if tested.len() > MAX_TESTS {
+            return Err(TooMany);
+        }
         tested.sort_by_key(|(segment, _)| segment.rank());
         let mut outcomes = 0;
         let next = always.into_iter().map(|(_, child)| child).collect();

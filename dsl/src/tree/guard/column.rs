@@ -4,7 +4,7 @@ use crate::tree::bytes::Bytes;
 use crate::tree::eval;
 use crate::tree::fault::{self, Fault};
 use crate::tree::fields::{self, Read, Text};
-use crate::tree::ir::{Cond, Field, Test};
+use crate::tree::ir::{Cond, Field, Order, Test};
 use crate::tree::regex;
 use crate::tree::request::Request;
 use regex_automata::dfa::{Automaton, dense};
@@ -14,20 +14,20 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Which tests are true, in the order of the column's tests.
-pub(in crate::tree) type Signature = Box<[bool]>;
+pub(crate) type Signature = Box<[bool]>;
 
 /// A class, by its place in [`Column::classes`].
-pub(in crate::tree) type ClassId = u32;
+pub(crate) type ClassId = u32;
 
 /// What divides the values of a field.
 #[derive(Clone, Debug)]
-pub(in crate::tree) struct Column {
+pub(crate) struct Column {
     /// What is tested.
-    pub(in crate::tree) field: Field,
+    pub(crate) field: Field,
     /// By what.
-    pub(in crate::tree) tests: Vec<Test>,
+    pub(crate) tests: Vec<Test>,
     /// What each class means.
-    pub(in crate::tree) classes: Vec<Signature>,
+    pub(crate) classes: Vec<Signature>,
     reader: Reader,
 }
 
@@ -46,7 +46,7 @@ enum Reader {
 
 /// The kinds of column that a field can have beside each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::tree) enum Kind {
+pub(crate) enum Kind {
     /// Texts.
     Text,
     /// Addresses.
@@ -58,7 +58,7 @@ pub(in crate::tree) enum Kind {
 }
 
 /// Which kind of column a test belongs to.
-pub(in crate::tree) fn kind(field: &Field, test: &Test) -> Kind {
+pub(crate) fn kind(field: &Field, test: &Test) -> Kind {
     match test {
         Test::Has(_) if fields::repeats(field) => Kind::Holds,
         Test::Present | Test::OneOf(_) | Test::StartsWith(_) | Test::EndsWith(_) | Test::Has(_) | Test::Matches(_) => {
@@ -70,11 +70,11 @@ pub(in crate::tree) fn kind(field: &Field, test: &Test) -> Kind {
 }
 
 /// The class of a missing field.
-pub(in crate::tree) const ABSENT: ClassId = 0;
+pub(crate) const ABSENT: ClassId = 0;
 
 impl Column {
     /// The column of some tests of one kind; `None` when its automaton would be too large.
-    pub(in crate::tree) fn new(field: Field, kind: Kind, tests: Vec<Test>) -> Option<Self> {
+    pub(crate) fn new(field: Field, kind: Kind, tests: Vec<Test>) -> Option<Self> {
         let mut classes = Classes::new(tests.len());
         let reader = match kind {
             Kind::Text if tests.iter().all(|t| matches!(t, Test::Present | Test::OneOf(_))) => {
@@ -90,7 +90,7 @@ impl Column {
 
     /// The class of a request. Values that conflict were refused before.
     #[inline]
-    pub(in crate::tree) fn classify(&self, req: &impl Request) -> ClassId {
+    pub(crate) fn classify(&self, req: &impl Request) -> ClassId {
         match fields::read(&self.field, req) {
             Read::Missing | Read::Conflict => ABSENT,
             Read::One(text) => self.reader.class(&text),
@@ -98,7 +98,7 @@ impl Column {
     }
 
     /// A short text of a class, if it has one that can be sent.
-    pub(in crate::tree) fn example(&self, class: ClassId, allowed: &dyn Fn(u8) -> bool) -> Option<String> {
+    pub(crate) fn example(&self, class: ClassId, allowed: &dyn Fn(u8) -> bool) -> Option<String> {
         match &self.reader {
             Reader::Switch { constants, other } if class == *other => {
                 let fresh = ["x", "y", "other", "x1", "x2", "x3", "0"].iter().map(ToString::to_string);
@@ -121,14 +121,11 @@ impl Column {
             Reader::Nets { v4, v6, other } => {
                 let v4 = v4.iter().filter(|(_, c)| *c == class).map(|(start, _)| IpAddr::from(start.to_be_bytes()));
                 let v6 = v6.iter().filter(|(_, c)| *c == class).map(|(start, _)| IpAddr::from(start.to_be_bytes()));
-                // Addresses of the documentation first, where they fit.
-                let documentation = [IpAddr::from([203, 0, 113, 1]), IpAddr::from([198, 51, 100, 1])].into_iter();
-                let fits = |ip: &IpAddr| self.reader.class(&Text::Ip(*ip)) == class;
-                let ip = documentation.filter(fits).chain(v4).chain(v6).next().map(|ip| ip.to_string());
+                let ip = v4.chain(v6).next().map(|ip| ip.to_string());
                 ip.or_else(|| (class == *other).then(|| "x".into()))
             }
             Reader::Numbers { starts, other } => {
-                let start = starts.iter().find(|(start, c)| *c == class && *start >= 0);
+                let start = starts.iter().find(|(_, c)| *c == class);
                 start.map(|(start, _)| start.to_string()).or_else(|| (class == *other).then(|| "x".into()))
             }
         }
@@ -341,34 +338,31 @@ fn nets(tests: &[Test], classes: &mut Classes) -> Reader {
 }
 
 fn numbers(tests: &[Test], classes: &mut Classes) -> Reader {
-    use crate::tree::ir::Order;
+    // What a number of a request can be: `[0-9]{1,18}`.
+    const MOST: i64 = 999_999_999_999_999_999;
     let mut all = Vec::new();
     for (at, test) in tests.iter().enumerate() {
-        match test {
-            Test::Number(order, n) => match order {
-                Order::Eq => all.push((*n, *n, at)),
-                Order::Le => all.push((i64::MIN, *n, at)),
-                Order::Ge => all.push((*n, i64::MAX, at)),
-                Order::Lt => all.extend(n.checked_sub(1).map(|n| (i64::MIN, n, at))),
-                Order::Gt => all.extend(n.checked_add(1).map(|n| (n, i64::MAX, at))),
-            },
+        let (first, last) = match test {
+            Test::Number(Order::Eq, n) => (*n, *n),
+            Test::Number(Order::Le, n) => (0, *n),
+            Test::Number(Order::Ge, n) => (*n, MOST),
+            Test::Number(Order::Lt, n) => (0, n.saturating_sub(1)),
+            Test::Number(Order::Gt, n) => (n.saturating_add(1), MOST),
             Test::Present
             | Test::OneOf(_)
             | Test::StartsWith(_)
             | Test::EndsWith(_)
             | Test::Has(_)
             | Test::Matches(_)
-            | Test::InNets(_) => {}
+            | Test::InNets(_) => continue,
+        };
+        let (first, last) = (first.max(0), last.min(MOST));
+        if first <= last {
+            all.push((first, last, at));
         }
     }
     let other = classes.id(vec![false; tests.len()].into());
-    let mut starts = ranges(i64::MIN, all, |n| n.checked_add(1), tests.len(), classes);
-    // Numbers of a request have no sign; a range that begins below holds 0 for an example.
-    if let Some(class) = at_or_before(&starts, 0) {
-        starts.push((0, class));
-        starts.sort_unstable();
-        starts.dedup();
-    }
+    let starts = ranges(0, all, |n| (n < MOST).then(|| n + 1), tests.len(), classes);
     Reader::Numbers { starts, other }
 }
 
@@ -411,6 +405,6 @@ fn ranges<N: Ord + Copy>(
 }
 
 /// A leaf that is evaluated instead of being divided into classes.
-pub(in crate::tree) fn holds(leaf: &Cond, req: &impl Request) -> bool {
+pub(crate) fn holds(leaf: &Cond, req: &impl Request) -> bool {
     eval::holds(leaf, req)
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// What a chain comes to: a plan, a node or a list, told apart by the two lowest bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::tree) struct Ref(u32);
+pub(crate) struct Ref(u32);
 
 const PLAN: u32 = 0;
 const NODE: u32 = 1;
@@ -27,19 +27,19 @@ impl Ref {
     }
 
     /// A plan.
-    pub(in crate::tree) fn plan(plan: PlanIdx) -> Self {
+    pub(crate) fn plan(plan: PlanIdx) -> Self {
         Self::new(plan.0 as usize, PLAN)
     }
 
     /// The plan, when nothing has to be asked.
-    pub(in crate::tree) fn settled(self) -> Option<PlanIdx> {
+    pub(crate) fn settled(self) -> Option<PlanIdx> {
         (self.0 & 3 == PLAN).then_some(PlanIdx(self.0 >> 2))
     }
 }
 
 /// The conditions of a site, compiled.
 #[derive(Clone, Debug, Default)]
-pub(in crate::tree) struct Graph {
+pub(crate) struct Graph {
     columns: Vec<Asked>,
     /// What a node asks, and where its targets begin.
     nodes: Vec<(u32, u32)>,
@@ -49,7 +49,7 @@ pub(in crate::tree) struct Graph {
 
 /// What a node asks.
 #[derive(Clone, Debug)]
-enum Asked {
+pub(crate) enum Asked {
     /// For the class of a field.
     Class(Column),
     /// Whether a condition holds: 0 or 1.
@@ -59,7 +59,7 @@ enum Asked {
 impl Graph {
     /// The plan for a request.
     #[inline]
-    pub(in crate::tree) fn decide(&self, mut at: Ref, req: &impl Request) -> PlanIdx {
+    pub(crate) fn decide(&self, mut at: Ref, req: &impl Request) -> PlanIdx {
         loop {
             let number = (at.0 >> 2) as usize;
             match at.0 & 3 {
@@ -81,18 +81,18 @@ impl Graph {
     }
 
     /// Bytes it takes, automata not counted.
-    pub(in crate::tree) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.nodes.len() * 8 + self.targets.len() * 4 + self.columns.len() * size_of::<Asked>()
     }
 }
 
 /// What one chain may take before it stays a list.
 #[derive(Clone, Debug)]
-pub(in crate::tree) struct Limits {
+pub(crate) struct Limits {
     /// Nodes that it adds.
-    pub(in crate::tree) nodes: usize,
+    pub(crate) nodes: usize,
     /// Steps of building them.
-    pub(in crate::tree) steps: usize,
+    pub(crate) steps: usize,
 }
 
 impl Default for Limits {
@@ -100,6 +100,10 @@ impl Default for Limits {
         Self { nodes: 4096, steps: 1 << 16 }
     }
 }
+
+/// A search took too many steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
 
 /// A condition over columns, by its number.
 type FormulaId = u32;
@@ -119,7 +123,7 @@ const TRUE: FormulaId = 1;
 
 /// Builds the graph of a site, chain by chain.
 #[derive(Debug)]
-pub(in crate::tree) struct Builder {
+pub(crate) struct Builder {
     graph: Graph,
     columns: HashMap<String, Vec<u32>>,
     formulas: Vec<Formula>,
@@ -133,7 +137,7 @@ pub(in crate::tree) struct Builder {
 }
 
 impl Builder {
-    pub(in crate::tree) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let mut builder = Self {
             graph: Graph::default(),
             columns: HashMap::new(),
@@ -151,7 +155,7 @@ impl Builder {
     }
 
     /// What rows come to: the plan of the first that holds. The last row holds always.
-    pub(in crate::tree) fn chain(&mut self, rows: Vec<(Cond, PlanIdx)>) -> Ref {
+    pub(crate) fn chain(&mut self, rows: Vec<(Cond, PlanIdx)>) -> Ref {
         if let Some((Cond::Const(true), plan)) = rows.first() {
             return Ref::plan(*plan);
         }
@@ -168,8 +172,58 @@ impl Builder {
         }
     }
 
+    /// Looks for classes of the columns under which a condition holds: `order` says which classes of a
+    /// column can be, those to be tried first before the others; `found` takes an answer or wants another.
+    ///
+    /// # Errors
+    /// There are too many to try.
+    pub(crate) fn solve(
+        &mut self,
+        cond: &Cond,
+        order: &dyn Fn(&Asked, ClassId) -> Vec<ClassId>,
+        found: &mut dyn FnMut(&[(&Asked, ClassId)]) -> bool,
+    ) -> Result<bool, TooMany> {
+        self.left = self.limits.clone();
+        let columns = self.columns_of(&[(cond.clone(), PlanIdx(0))]);
+        let formula = self.formula_of(cond, &columns);
+        self.search(formula, &mut Vec::new(), order, found)
+    }
+
+    fn search(
+        &mut self,
+        formula: FormulaId,
+        chosen: &mut Vec<(u32, ClassId)>,
+        order: &dyn Fn(&Asked, ClassId) -> Vec<ClassId>,
+        found: &mut dyn FnMut(&[(&Asked, ClassId)]) -> bool,
+    ) -> Result<bool, TooMany> {
+        self.left.steps = self.left.steps.checked_sub(1).ok_or(TooMany)?;
+        match formula {
+            FALSE => return Ok(false),
+            TRUE => {
+                let chosen: Vec<_> =
+                    chosen.iter().map(|(at, class)| (&self.graph.columns[*at as usize], *class)).collect();
+                return Ok(found(&chosen));
+            }
+            _ => {}
+        }
+        let mut columns = Vec::new();
+        self.columns_in(formula, &mut columns);
+        let Some(column) = columns.into_iter().min_by_key(|at| (self.cost(*at), *at)) else { return Ok(false) };
+        let count = self.class_count(column);
+        for class in order(&self.graph.columns[column as usize], count) {
+            let rest = self.specialise(formula, column, class);
+            chosen.push((column, class));
+            let done = self.search(rest, chosen, order, found)?;
+            chosen.pop();
+            if done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The graph of all chains.
-    pub(in crate::tree) fn finish(self) -> Graph {
+    pub(crate) fn finish(self) -> Graph {
         self.graph
     }
 

@@ -5,5 +5,5 @@
 //! 2. [`graph`]: rows over classes become a graph of nodes that each look at one column, equal parts
 //!    shared across all chains of the site.
 
-pub(super) mod column;
-pub(super) mod graph;
+pub(crate) mod column;
+pub(crate) mod graph;

@@ -37,6 +37,15 @@ fn disagreement(
                 }
                 return Some(pairs);
             }
+            if pairs % 10 == 0 {
+                // What `explain` says leads to the same place.
+                let candidates = program.candidates(&request);
+                let plan = candidates.iter().find(|c| c.taken).map_or(site.scopes[0].miss, |c| c.plan.unwrap());
+                assert!(
+                    matches!(&got, Decision::Conflict(_)) || got == Decision::Plan(plan),
+                    "seed {seed}, pair {pairs}"
+                );
+            }
             each(&site, &request, &expected);
         }
     }
