@@ -547,8 +547,8 @@ impl Scanner<'_> {
     fn stray_brace(&mut self, at: usize) {
         self.out[at] = b' ';
         self.error(at, at + 1, "this `}` closes nothing");
-        let line_so_far = self.out[self.line.start..at].trim_ascii();
-        if line_so_far.is_empty() {
+        if self.line.last <= self.line.first {
+            // Nothing stood before it: the line, and the item, begin behind it.
             self.line.first = self.at;
             self.item = None;
         }

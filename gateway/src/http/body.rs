@@ -172,7 +172,10 @@ impl OriginBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(timer) = &self.timer {
+                // hyper does not ask a body again that has given as much as it said, and drops it.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
+                    self.ended();
+                } else if let Some(timer) = &self.timer {
                     timer.lift();
                 }
                 Poll::Ready(Some(Ok(frame)))
