@@ -2,7 +2,7 @@
 
 use super::answer_text;
 use super::offline::{self, Loaded};
-use super::{FOUND, Failed, print};
+use super::{Failed, print};
 use crate::console::{Style, colours};
 use crate::http::judge;
 use crate::sites::load::Stand;
@@ -31,9 +31,8 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
-  0  some site answers for the request, with whatever status
-  1  none does: refused (400, 421), no site (404), or its file does not load (503)
-  2  it could not run
+  0  it could be told, also where the answer is a refusal
+  2  it could not run: a wrong argument, a directory that cannot be read
 
 Examples:
   sluice explain 'GET https://shop.example.com/cart?id=7'
@@ -60,13 +59,13 @@ impl Explain {
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
             Story { out: String::new(), style: Style { colours: colours(&std::io::stdout()) }, loaded: &loaded };
-        let found = story.tell(&asked);
+        story.tell(&asked);
         print(&story.out);
         for (path, why, _) in loaded.outcome.report.refused() {
             let code = why.code;
             let _ = writeln!(std::io::stderr(), "note: {path} does not load ({} {code} {})", why.place, why.message);
         }
-        Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -143,7 +142,7 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// Tells it all; whether some site answers.
+    /// Tells it all; whether some site has the answer.
     fn tell(&mut self, asked: &Asked) -> bool {
         let query = asked.query.as_ref().map(|q| format!("?{q}")).unwrap_or_default();
         let scheme = if asked.https { "https" } else { "http" };
