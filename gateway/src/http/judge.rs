@@ -13,9 +13,9 @@ use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::PoolHandle;
 use dsl::syntax::ast::Side;
+use dsl::tree::Decision;
 use dsl::tree::eval::{self, Unrenderable};
 use dsl::tree::ir::{Answer, Destination, Plan, Step, Value};
-use dsl::tree::Decision;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
@@ -64,8 +64,12 @@ pub enum Prepared<'s> {
 /// Decides.
 #[must_use]
 pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) -> Judged<'s> {
-    let mut judged =
-        Judged { plan: None, prepared: Prepared::Refused(Reason::Repeated), edits: Vec::new(), answer_edits: Vec::new() };
+    let mut judged = Judged {
+        plan: None,
+        prepared: Prepared::Refused(Reason::Repeated),
+        edits: Vec::new(),
+        answer_edits: Vec::new(),
+    };
     let plan = match served.program.decide(request) {
         Decision::Plan(index) => &served.program.site().plans[index.0 as usize],
         Decision::Conflict(_) => return judged,
@@ -128,20 +132,13 @@ fn render<'s>(value: &'s Value, request: &Received<'_>) -> Result<String, Unrend
 fn refused(why: &Unrenderable<'_>) -> Reason {
     match why {
         Unrenderable::Conflict(_) => Reason::Repeated,
-        Unrenderable::BadRequest(_) | Unrenderable::Missing(_) | Unrenderable::Answer(_) => {
-            Reason::Unrenderable
-        }
+        Unrenderable::BadRequest(_) | Unrenderable::Missing(_) | Unrenderable::Answer(_) => Reason::Unrenderable,
     }
 }
 
 /// Renders an answer.
 #[must_use]
-pub fn prepare<'s>(
-    answer: &'s Answer,
-    served: &'s Served,
-    request: &Received<'_>,
-    worker: &Worker,
-) -> Prepared<'s> {
+pub fn prepare<'s>(answer: &'s Answer, served: &'s Served, request: &Received<'_>, worker: &Worker) -> Prepared<'s> {
     let mut answer = answer;
     // A template may answer instead of giving a text, and that answer has templates of its own;
     // they are written inside one another, so this ends.
