@@ -89,7 +89,7 @@ impl AnswerBody {
 
     fn broke(&self) {
         if let Finish::Http1(link) = &self.finish {
-            link.reset();
+            link.broke();
         }
     }
 }

@@ -52,16 +52,13 @@ pub async fn http1(
     }
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
-    let old = request.version() == Version::HTTP_10;
+    link.ends_by_closing(request.version() == Version::HTTP_10);
     let mut exchange = Exchange { client: &client, link: Some(&link), upload: None, refused: false };
     let mut response = exchange.run(request).await;
     let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
     // What the client still sends will not be read.
     if exchange.refused || (unread && !touched) {
         answer::close(&mut response);
-    }
-    if old {
-        *response.version_mut() = Version::HTTP_11;
     }
     let response = if head { answer::without_body(response) } else { response };
     Ok(response.map(|content| AnswerBody::new(content, finish)))
@@ -135,9 +132,13 @@ impl Exchange<'_> {
             ip,
         };
         headers::remove_forged(&mut head.headers, &head.found, trusted);
-        if head.version == Version::HTTP_2
-            && let Err(reason) = http2_head(&mut head)
-        {
+        let completed = match head.version {
+            Version::HTTP_2 => http2_head(&mut head),
+            Version::HTTP_10 => old_head(&mut head),
+            // The gate has seen to it.
+            _ => Ok(()),
+        };
+        if let Err(reason) = completed {
             return self.refuse(reason);
         }
         let host = match host_of(&head) {
@@ -235,7 +236,12 @@ impl Exchange<'_> {
 
     /// Makes of a request what goes to the origin.
     fn outgoing(&self, head: &mut Head, target: Option<PathAndQuery>, host: Option<HeaderValue>) -> Result<(), Reason> {
-        let trailers = head.found.hops && headers::remove_hops(&mut head.headers);
+        let trailers = headers::remove_hops(&mut head.headers, &head.found);
+        if !head.headers.contains_key(HOST) {
+            // The origin is asked by HTTP/1.1, which has one; the client knew an address only.
+            let reached = HeaderValue::from_str(&self.client.local.to_string());
+            head.headers.insert(HOST, reached.map_err(|_| Reason::HostMissing)?);
+        }
         headers::write_forwarded(&mut head.headers, self.client, head.trusted);
         if trailers {
             // RFC 9110 section 10.1.4: who sends TE lists it.
@@ -405,7 +411,7 @@ impl Head {
             uri: self.uri.clone(),
             version: self.version,
             headers: self.headers.clone(),
-            found: Found { forged: Vec::new(), ..self.found },
+            found: self.found.cleaned(),
             trusted: self.trusted,
             ip: self.ip,
         }
@@ -414,7 +420,7 @@ impl Head {
 
 /// What the gate is for HTTP/1 (RFC 9113 sections 8.2.2, 8.2.3, 8.3.1). h2 has refused most of it.
 fn http2_head(head: &mut Head) -> Result<(), Reason> {
-    if head.found.http1_only {
+    if head.found.http1_only() {
         return Err(Reason::ConnectionHeader);
     }
     if head.method == Method::CONNECT {
@@ -449,16 +455,23 @@ fn http2_head(head: &mut Head) -> Result<(), Reason> {
 }
 
 /// The canonical host of a request. HTTP/1.0 may have none.
-fn host_of(head: &Head) -> Result<Cow<'static, str>, Reason> {
-    let raw = match head.headers.get(HOST) {
-        Some(host) => host.as_bytes(),
-        None => match head.uri.authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => return Ok(Cow::Borrowed("")),
-        },
-    };
-    let host = canonical::host(raw).map_err(|_| Reason::HostInvalid)?;
-    Ok(Cow::Owned(host.into_owned()))
+fn host_of(head: &Head) -> Result<Cow<'_, str>, Reason> {
+    match head.headers.get(HOST) {
+        Some(host) => canonical::host(host.as_bytes()).map_err(|_| Reason::HostInvalid),
+        None => Ok(Cow::Borrowed("")),
+    }
+}
+
+/// HTTP/1.0 needs no Host: the target may name one in the absolute form.
+fn old_head(head: &mut Head) -> Result<(), Reason> {
+    if head.headers.contains_key(HOST) {
+        return Ok(());
+    }
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str());
+        head.headers.insert(HOST, host.map_err(|_| Reason::HostInvalid)?);
+    }
+    Ok(())
 }
 
 fn raw_path(uri: &Uri) -> &[u8] {

@@ -1,6 +1,6 @@
 //! Requests and answers through the gateway, over HTTP/1.
 
-use super::support::{Origin, Reply, Rig, fixed, hello, path, plan, pool, proxied, proxy, read_head, refusing, site};
+use super::support::{Origin, Reply, Rig, fixed, hello, plan, pool, proxied, proxy, read_head, refusing, site};
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, Field, Step, Test};
@@ -345,5 +345,49 @@ fn drain_finishes_what_is_in_flight() {
     assert!(answer.ends_with("ok") && answer.contains("connection: close"), "{answer:?}");
     handle.join();
     assert!(std::net::TcpStream::connect(rig.http).is_err());
-    assert_eq!(path("/*").segments.len(), 0);
+}
+
+#[test]
+fn a_reload_closes_nothing() {
+    let origin = Origin::answering(OK);
+    let rig = Rig::new(vec![proxied(origin.address)]);
+    let mut stream = rig.connect();
+    let mut ask = || {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+        Reply::read(&mut stream).text().to_owned()
+    };
+    assert_eq!(ask(), "ok");
+    let mut elsewhere = proxied(origin.address);
+    elsewhere.hosts = vec![(super::support::host("b.test"), Loc::default())];
+    rig.publish(vec![hello(), elsewhere]);
+    assert_eq!(ask(), "hello");
+    // The pool was served all the time, written the same: its idle connections are there.
+    rig.publish(vec![proxied(origin.address)]);
+    assert_eq!(ask(), "ok");
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 1);
+    rig.publish(Vec::new());
+    assert!(ask().starts_with("404: "));
+}
+
+#[test]
+fn http_1_0_needs_no_host_and_the_origin_gets_one() {
+    let origin = Origin::answering(OK);
+    let mut default = proxied(origin.address);
+    default.settings.default = true;
+    let rig = Rig::new(vec![default]);
+    assert!(rig.until_closed(b"GET / HTTP/1.0\r\n\r\n").ends_with("ok"));
+    assert!(rig.until_closed(b"GET http://a.test/x HTTP/1.0\r\n\r\n").ends_with("ok"));
+    let heads = origin.heads();
+    assert!(heads[0].contains(&format!("host: {}\r\n", rig.http)), "{}", heads[0]);
+    assert!(heads[1].starts_with("GET /x HTTP/1.1\r\n") && heads[1].contains("host: a.test\r\n"), "{}", heads[1]);
+}
+
+#[test]
+fn http_1_0_clients_may_keep_their_connection() {
+    let rig = Rig::new(vec![hello()]);
+    let mut stream = rig.connect();
+    for _ in 0..3 {
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n").unwrap();
+        assert_eq!(Reply::read(&mut stream).text(), "hello");
+    }
 }

@@ -263,6 +263,33 @@ fn an_idle_h2_connection_is_told_to_go() {
 }
 
 #[test]
+fn drain_finishes_streams_and_says_goaway() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::new(move |stream, _| {
+        wait.lock().unwrap().recv().unwrap();
+        stream.write_all(OK.as_bytes()).is_ok()
+    });
+    let mut rig = Rig::new(vec![proxied(origin.address)]);
+    let handle = rig.handle.take().unwrap();
+    run(async {
+        let tcp = TcpStream::connect(rig.http).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::get("http://a.test/").body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        while origin.connections.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle.drain(super::support::PATIENCE);
+        go.send(()).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        connection.await.unwrap().unwrap();
+    });
+    handle.join();
+}
+
+#[test]
 fn a_silent_client_on_a_clear_port_is_closed() {
     let rig = Rig::with(vec![hello()], |g| g.limits.header_ms = 300);
     // The beginning of the HTTP/2 preface, and nothing more.

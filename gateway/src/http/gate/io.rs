@@ -62,6 +62,8 @@ pub struct Link {
     busy: Cell<bool>,
     /// A head has begun and is not whole.
     in_head: Cell<bool>,
+    /// Whether the end of the connection is what ends an answer.
+    closing_ends: Cell<bool>,
     reset: Cell<bool>,
 }
 
@@ -77,6 +79,7 @@ impl Link {
             served: Cell::new(0),
             busy: Cell::new(false),
             in_head: Cell::new(false),
+            closing_ends: Cell::new(false),
             reset: Cell::new(false),
         })
     }
@@ -102,10 +105,15 @@ impl Link {
         self.body.get()
     }
 
-    /// The answer broke off: where its end is marked by nothing but the end of the connection, the
-    /// client must see a reset.
-    pub fn reset(&self) {
-        self.reset.set(true);
+    /// Whether nothing but the end of the connection may end the answer to the current request.
+    pub fn ends_by_closing(&self, closing: bool) {
+        self.closing_ends.set(closing);
+    }
+
+    /// The answer broke off. A client that takes the end of the connection for the end of the answer
+    /// must see a reset; others can count, and keep what arrived.
+    pub fn broke(&self) {
+        self.reset.set(self.closing_ends.get());
     }
 }
 
