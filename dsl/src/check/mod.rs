@@ -4,7 +4,7 @@
 //! is reported once: what it stood in becomes [`val::Val::Opaque`], about which nothing more is said.
 
 mod answer;
-mod cond;
+pub(crate) mod cond;
 mod expr;
 mod gateway;
 mod header;
@@ -32,7 +32,7 @@ use ty::Ty;
 use val::Val;
 
 pub(crate) use names::METHODS;
-pub(crate) use site::SiteInfo;
+pub(crate) use site::{EntryInfo, Protector, SiteInfo};
 
 /// What the checker makes of a file.
 #[derive(Debug, Default)]

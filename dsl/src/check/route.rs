@@ -101,7 +101,6 @@ pub(super) struct ScopeAcc<'a> {
     /// What protects this block itself.
     pub(super) protectors: Vec<Protector>,
     pub(super) own_catches: Vec<Tagged<Catch>>,
-    pub(super) parent: Option<u32>,
 }
 
 impl<'a> ScopeAcc<'a> {
@@ -113,7 +112,6 @@ impl<'a> ScopeAcc<'a> {
             settings: Vec::new(),
             protectors: Vec::new(),
             own_catches: Vec::new(),
-            parent: None,
         }
     }
 }
@@ -136,6 +134,7 @@ struct RouteAt<'r, 'a> {
     stmt: Loc,
     written: Option<Loc>,
     without: &'r [usize],
+    written_without: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -152,8 +151,7 @@ impl<'a> Checker<'a> {
         braces: Loc,
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
-        let info =
-            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new(), parent: acc.parent, depth: 0 };
+        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
@@ -342,6 +340,7 @@ impl<'a> Checker<'a> {
                         stmt: loc,
                         written: Some(*written),
                         without: &gone,
+                        written_without: !without.is_empty(),
                     };
                     self.entry(b, scope, at, &frame, chain);
                 }
@@ -376,7 +375,7 @@ impl<'a> Checker<'a> {
                     loc,
                 });
                 let body = self.at(&frame.env, action.span);
-                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body });
+                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body, without: false });
             }
             // Read in the first pass.
             StmtKind::Let(_)
@@ -414,6 +413,7 @@ impl<'a> Checker<'a> {
             stmt: loc,
             written: None,
             without: &[],
+            written_without: false,
         };
         self.entry(b, scope, at, frame, chain);
     }
@@ -440,7 +440,6 @@ impl<'a> Checker<'a> {
             Body::Block(block) => {
                 let chain = chain.without(at.without);
                 let mut acc = ScopeAcc::new(at.pattern.clone(), false);
-                acc.parent = u32::try_from(scope).ok();
                 // Inside a route's block, its policy's condition holds already.
                 let mut inner = Frame { env: at.env.clone(), when: Cond::Const(true), ..frame.clone() };
                 if !frame.tags.is_empty() {
@@ -460,7 +459,12 @@ impl<'a> Checker<'a> {
             pathless: at.pathless,
             loc: head,
         });
-        b.info.scopes[scope].entries.push(EntryInfo { stmt: at.stmt, pattern: at.written, body: body_loc });
+        b.info.scopes[scope].entries.push(EntryInfo {
+            stmt: at.stmt,
+            pattern: at.written,
+            body: body_loc,
+            without: at.written_without,
+        });
     }
 
     /// A statement's head: up to its block, spaces dropped.

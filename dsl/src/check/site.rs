@@ -37,10 +37,6 @@ pub(crate) struct ScopeInfo {
     pub(crate) block: Loc,
     /// By entry: the whole statement, and its patterns as written (`None` for pathless forms).
     pub(crate) entries: Vec<EntryInfo>,
-    /// The scope around it.
-    pub(crate) parent: Option<u32>,
-    /// The entry that leads into it has a `without`.
-    pub(crate) depth: u32,
 }
 
 /// What the lints want to know about an entry.
@@ -52,6 +48,8 @@ pub(crate) struct EntryInfo {
     pub(crate) pattern: Option<Loc>,
     /// What stands behind the arrow, or the block.
     pub(crate) body: Loc,
+    /// Whether it is written with `without`.
+    pub(crate) without: bool,
 }
 
 /// A statement that keeps requests out, or takes something away from them.

@@ -11,7 +11,7 @@
 //! ```route
 //! site a.example.com {
 //!     requrie client.ip in [10.0.0.0/8] else deny
-//!     -> web
+//!     -> respond 404
 //! }
 //! ```
 //!
@@ -20,7 +20,7 @@
 //! ```route
 //! site a.example.com {
 //!     require client.ip in [10.0.0.0/8] else deny
-//!     -> web
+//!     -> respond 404
 //! }
 //! ```
 

@@ -4,6 +4,8 @@
 //! request that was replayed through the compiled program and the interpreter before it was made.
 
 pub(crate) mod show;
+mod solve;
+mod world;
 
 macro_rules! findings {
     ($($code:literal $module:ident $summary:literal,)*) => {
@@ -15,6 +17,7 @@ macro_rules! findings {
 }
 
 findings! {
+    "G0003" g0003 "program and interpreter disagree",
     "G1001" g1001 "unknown statement or setting",
     "G1002" g1002 "no such pool",
     "G1003" g1003 "no such capture or name",
@@ -25,6 +28,7 @@ findings! {
     "G1010" g1010 "quotes make it another type",
     "G1011" g1011 "no such method or status",
     "G1012" g1012 "a required value can be missing",
+    "G1013" g1013 "condition that never holds",
     "G1017" g1017 "no regular expression",
     "G1018" g1018 "name is taken",
     "G1019" g1019 "needs itself",
@@ -37,6 +41,10 @@ findings! {
     "G1026" g1026 "no host or path pattern",
     "G1027" g1027 "text cannot stand here",
     "G1028" g1028 "header cannot be edited",
+    "G2001" g2001 "route that is never reached",
+    "G2002" g2002 "two routes claim one request",
+    "G2005" g2005 "site without else",
+    "G2006" g2006 "block without else",
     "G2007" g2007 "host claimed twice",
     "G2009" g2009 "shares do not add up",
     "G2010" g2010 "split without a key",
@@ -47,6 +55,9 @@ findings! {
     "G2022" g2022 "without removes nothing",
     "G2023" g2023 "policy with an else",
     "G2024" g2024 "bare arrow beside routes",
+    "G2026" g2026 "exact path to a pool",
+    "G3001" g3001 "past a protected block",
+    "G3005" g3005 "limit by a client's header",
     "G3006" g3006 "everybody is a trusted proxy",
     "G3008" g3008 "client chooses the redirect",
     "G3009" g3009 "client chooses the upstream",
@@ -87,8 +98,19 @@ pub fn rules() -> &'static [Rule] {
     RULES
 }
 
+/// The findings that speak of where requests go.
+const ROUTING: &[fn(&mut world::World<'_>)] =
+    &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run];
+
 /// Says what can be said of a compiled site.
-pub(crate) fn site(_: &Program, _: &SiteInfo, _: &str, _: &mut Vec<Diagnostic>) {}
+pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str, out: &mut Vec<Diagnostic>) {
+    let mut world = world::World::new(program, info, text);
+    for lint in ROUTING {
+        lint(&mut world);
+    }
+    out.append(&mut world.out);
+    g3005::run(info, out);
+}
 
 /// A replacement of exactly this place.
 fn replace(loc: Loc, text: &str, safe: bool) -> Option<Edit> {

@@ -15,7 +15,7 @@ mod hash;
 mod hosts;
 mod interpret;
 pub mod ir;
-mod order;
+pub(crate) mod order;
 pub mod pattern;
 mod program;
 pub mod regex;

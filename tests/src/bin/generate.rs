@@ -30,10 +30,8 @@ fn main() -> ExitCode {
 }
 
 fn documents(root: &Path) -> Vec<(PathBuf, String)> {
-    let mut documents = vec![
-        (root.join("docs/unsupported.md"), unsupported()),
-        (root.join("docs/findings.md"), findings()),
-    ];
+    let mut documents =
+        vec![(root.join("docs/unsupported.md"), unsupported()), (root.join("docs/findings.md"), findings())];
     let readme = root.join("README.md");
     if let Ok(text) = std::fs::read_to_string(&readme)
         && let Some(new) = between(&text, &forms_in_a_line())
