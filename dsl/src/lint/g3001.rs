@@ -127,7 +127,7 @@ fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, mis
     let names = names(missing);
     let head = w.entry(*w.chain(scope).last().unwrap_or(&lead));
     if !first {
-        let lost = format!("requests that `{base}` lets past go to line {} without {names}", w.line(entry.loc));
+        let lost = format!("requests that `{base}` lets past go to {} without {names}", w.line(entry.loc));
         let mut d = Diagnostic::error("G3001", head.loc, lost)
             .label(entry.loc, "answers them")
             .label(missing[0].loc, "does not apply to them")
