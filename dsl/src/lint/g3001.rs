@@ -55,7 +55,9 @@ use crate::tree::request::Plain;
 /// Looks past every protected block.
 pub(super) fn run(w: &mut World<'_>) {
     for scope in 1..w.site.scopes.len() {
-        if w.info.scopes[scope].protectors.is_empty() {
+        // A pathless block has no path of its own to protect: `when method is POST { require … }`.
+        let pathless = w.leads[scope].is_some_and(|lead| w.entry(lead).pathless);
+        if pathless || w.info.scopes[scope].protectors.is_empty() {
             continue;
         }
         for lead in w.chain(scope) {
