@@ -1,4 +1,5 @@
 //! Replays the committed corpus of the fuzzer, and each of its files cut off at every character.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dsl::diagnostic::{Sources, render};
 use dsl::syntax::{parse, span::FileId};

@@ -1,4 +1,5 @@
 //! The renderers, on findings made by hand.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dsl::diagnostic::{Diagnostic, Edit, Sources, render};
 use dsl::syntax::span::{FileId, Loc, Span};

@@ -2,6 +2,7 @@
 //!
 //! One file is one case; beside it stands what came out: the tree of a good one, the report on a bad
 //! one. `UPDATE=1 cargo test -p sluice-dsl --test syntax` writes them anew; then read them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dsl::diagnostic::Sources;
 use dsl::diagnostic::render;

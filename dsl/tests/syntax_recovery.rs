@@ -1,4 +1,5 @@
 //! What is kept of a file that is broken in places.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dsl::Parsed;
 use dsl::syntax::ast::{Broken, HostLabel, ItemKind, SegmentPart, StmtKind};

@@ -24,6 +24,9 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
+/// Bytes that grammars trip over.
+const ODD: &[u8] = b"\0\t\n\r :;,=0159afAF\x7f\x80\xff/?%";
+
 /// A small generator (xorshift64*).
 struct Random(u64);
 
@@ -57,7 +60,7 @@ impl Random {
                     drop(bytes.splice(to..to, piece));
                 }
                 3 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
-                4 if at < bytes.len() => bytes[at] = b"\0\t\n\r :;,=0159afAF\x7f\x80\xff/?%"[self.below(25)],
+                4 if at < bytes.len() => bytes[at] = ODD[self.below(ODD.len())],
                 _ => bytes.truncate(at),
             }
         }

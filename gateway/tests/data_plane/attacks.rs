@@ -19,8 +19,7 @@ fn refused(request: &[u8], status: u16, words: &str) {
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{shown:?}: {answer:?}");
     assert!(answer.ends_with('\n'), "closed cleanly: {answer:?}");
     assert_eq!(origin.connections.load(Ordering::SeqCst), 0, "{shown:?} reached the origin");
-    let refusals: u64 =
-        rig.handle.as_ref().unwrap().counters().refused.iter().map(|(_, n)| n).sum();
+    let refusals: u64 = rig.handle.as_ref().unwrap().counters().refused.iter().map(|(_, n)| n).sum();
     assert_eq!(refusals, 1, "{shown:?} was not counted");
 }
 
@@ -42,7 +41,14 @@ fn request_smuggling_te_cl() {
 
 #[test]
 fn request_smuggling_te_te() {
-    for te in ["xchunked", "chunked, identity", "identity, chunked", "chunked\r\nTransfer-Encoding: x", "\"chunked\"", "chunked;q=1"] {
+    for te in [
+        "xchunked",
+        "chunked, identity",
+        "identity, chunked",
+        "chunked\r\nTransfer-Encoding: x",
+        "\"chunked\"",
+        "chunked;q=1",
+    ] {
         refused(&post(&format!("Transfer-Encoding: {te}\r\n\r\n0\r\n\r\n")), 400, "exactly `chunked`");
     }
     refused(&post("Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), 400, "and its colon");
@@ -64,7 +70,15 @@ fn request_smuggling_te_on_http_1_0() {
 
 #[test]
 fn request_smuggling_chunk_sizes() {
-    for body in ["5 \r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFF\r\nhello", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n"] {
+    for body in [
+        "5 \r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        "FFFFFFFFFFFFFFFFF\r\nhello",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+    ] {
         refused(&post(&format!("Transfer-Encoding: chunked\r\n\r\n{body}")), 400, "chunked body");
     }
 }
@@ -95,7 +109,19 @@ fn host_against_absolute_form() {
 
 #[test]
 fn malformed_hosts() {
-    for host in ["", "a.test b.test", "a.test,b.test", "user@a.test", "a.test/x", "a.test:", "a.test:99999", "a..test", "[::1", "a%2etest", "0x7f.1"] {
+    for host in [
+        "",
+        "a.test b.test",
+        "a.test,b.test",
+        "user@a.test",
+        "a.test/x",
+        "a.test:",
+        "a.test:99999",
+        "a..test",
+        "[::1",
+        "a%2etest",
+        "0x7f.1",
+    ] {
         refused(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), 400, "host is malformed");
     }
 }
@@ -214,7 +240,12 @@ fn forged_forwarding_headers() {
     for gone in ["6.6.6.6", "evil", "gopher", "_"] {
         assert!(!head.contains(gone), "{gone}: {head}");
     }
-    for there in ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http\r\n", "x-forwarded-host: a.test", "forwarded: for=127.0.0.1;host=a.test;proto=http\r\n"] {
+    for there in [
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http\r\n",
+        "x-forwarded-host: a.test",
+        "forwarded: for=127.0.0.1;host=a.test;proto=http\r\n",
+    ] {
         assert!(head.contains(there), "{there}: {head}");
     }
 }
@@ -226,7 +257,11 @@ fn a_trusted_proxy_is_believed() {
     let rig = Rig::with(sites, |g| g.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
     rig.ask("GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.2.3.4\r\nX_Forwarded_For: 6.6.6.6\r\n\r\n");
     let head = origin.heads().remove(0).to_ascii_lowercase();
-    for there in ["x-forwarded-for: 1.2.3.4, 127.0.0.1\r\n", "x-forwarded-proto: https\r\n", "forwarded: for=1.2.3.4, for=127.0.0.1;host=a.test;proto=http\r\n"] {
+    for there in [
+        "x-forwarded-for: 1.2.3.4, 127.0.0.1\r\n",
+        "x-forwarded-proto: https\r\n",
+        "forwarded: for=1.2.3.4, for=127.0.0.1;host=a.test;proto=http\r\n",
+    ] {
         assert!(head.contains(there), "{there}: {head}");
     }
     assert!(!head.contains("6.6.6.6"), "{head}");

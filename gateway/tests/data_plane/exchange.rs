@@ -1,8 +1,6 @@
 //! Requests and answers through the gateway, over HTTP/1.
 
-use super::support::{
-    Origin, Reply, Rig, fixed, hello, path, plan, pool, proxied, proxy, read_head, refusing, site,
-};
+use super::support::{Origin, Reply, Rig, fixed, hello, plan, pool, proxied, proxy, read_head, refusing, site};
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, Field, Step, Test};
@@ -13,7 +11,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn a_request_goes_to_the_origin_and_its_answer_comes_back() {
-    let origin = Origin::answering("HTTP/1.1 201 Created\r\nServer: o\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 4\r\n\r\nbody");
+    let origin =
+        Origin::answering("HTTP/1.1 201 Created\r\nServer: o\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 4\r\n\r\nbody");
     let rig = Rig::new(vec![proxied(origin.address)]);
     let reply = rig.ask("POST /a/b?c=d&e HTTP/1.1\r\nHost: A.test:80\r\nX-B: y\r\nContent-Length: 3\r\n\r\nabc");
     assert_eq!((reply.status, reply.text()), (201, "body"));
@@ -66,7 +65,9 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn chunked_bodies_stream_both_ways_with_trailers() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n");
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n",
+    );
     let rig = Rig::new(vec![proxied(origin.address)]);
     let reply = rig.ask("POST / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\nTrailer: X-In\r\n\r\n2\r\nxy\r\n0\r\nX-In: 1\r\n\r\n");
     assert_eq!(reply.body, b"abcdefg\0x-sum: 7");
@@ -79,7 +80,8 @@ fn chunked_bodies_stream_both_ways_with_trailers() {
 fn large_bodies_pass_unchanged() {
     let origin = Origin::new(|stream, _| {
         let body = vec![b'z'; 3_000_000];
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).is_ok() && stream.write_all(&body).is_ok()
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).is_ok()
+            && stream.write_all(&body).is_ok()
     });
     let rig = Rig::new(vec![proxied(origin.address)]);
     let mut stream = rig.connect();
@@ -108,7 +110,8 @@ fn expect_100_is_not_answered_when_the_body_is_not_wanted() {
     let mut deny = plan(Answer::Deny { status: 403 });
     deny.settings.body_limit = None;
     let rig = Rig::new(vec![site(vec![("/*", deny)], Vec::new())]);
-    let answer = rig.until_closed(b"POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    let answer =
+        rig.until_closed(b"POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer:?}");
 }
 
@@ -129,7 +132,8 @@ fn head_has_the_length_and_no_body() {
 #[test]
 fn answers_without_content_keep_the_connection() {
     let origin = Origin::new(|stream, n| {
-        let status = if n % 2 == 0 { "204 No Content\r\n" } else { "304 Not Modified\r\nContent-Length: 9\r\nETag: \"x\"\r\n" };
+        let status =
+            if n % 2 == 0 { "204 No Content\r\n" } else { "304 Not Modified\r\nContent-Length: 9\r\nETag: \"x\"\r\n" };
         write!(stream, "HTTP/1.1 {status}\r\n").is_ok()
     });
     let rig = Rig::new(vec![proxied(origin.address)]);
@@ -176,7 +180,9 @@ fn a_body_over_the_limit_is_413() {
     let known = rig.until_closed(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 11\r\n\r\nhello world");
     assert!(known.starts_with("HTTP/1.1 413 "), "{known:?}");
     assert_eq!(origin.connections.load(Ordering::SeqCst), 0);
-    let unknown = rig.until_closed(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n");
+    let unknown = rig.until_closed(
+        b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n",
+    );
     assert!(unknown.starts_with("HTTP/1.1 413 "), "{unknown:?}");
     assert_eq!(origin.heads().len(), 0);
     let fits = rig.ask("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhelloworld");
@@ -223,18 +229,18 @@ fn policies_edit_headers_and_require() {
 fn new_paths_and_hosts_are_sent() {
     let origin = Origin::answering(OK);
     let at = |text: &str, host: Option<&str>| {
-        plan(Answer::Proxy {
-            to: ir::Destination::Pool(ir::PoolIdx(0)),
-            at: Some(fixed(text)),
-            host: host.map(fixed),
-        })
+        plan(Answer::Proxy { to: ir::Destination::Pool(ir::PoolIdx(0)), at: Some(fixed(text)), host: host.map(fixed) })
     };
     let routes = vec![("/one", at("/new", Some("inner.test"))), ("/two", at("/new?x=1", None))];
     let rig = Rig::new(vec![site(routes, vec![pool(&[origin.address])])]);
     rig.get("/one?q");
     rig.get("/two?q");
     let heads = origin.heads();
-    assert!(heads[0].starts_with("GET /new?q HTTP/1.1\r\n") && heads[0].contains("host: inner.test\r\n"), "{}", heads[0]);
+    assert!(
+        heads[0].starts_with("GET /new?q HTTP/1.1\r\n") && heads[0].contains("host: inner.test\r\n"),
+        "{}",
+        heads[0]
+    );
     assert!(heads[0].contains("x-forwarded-host: a.test\r\n"), "{}", heads[0]);
     assert!(heads[1].starts_with("GET /new?x=1 HTTP/1.1\r\n"), "{}", heads[1]);
 }
@@ -339,5 +345,49 @@ fn drain_finishes_what_is_in_flight() {
     assert!(answer.ends_with("ok") && answer.contains("connection: close"), "{answer:?}");
     handle.join();
     assert!(std::net::TcpStream::connect(rig.http).is_err());
-    assert_eq!(path("/*").segments.len(), 0);
+}
+
+#[test]
+fn a_reload_closes_nothing() {
+    let origin = Origin::answering(OK);
+    let rig = Rig::new(vec![proxied(origin.address)]);
+    let mut stream = rig.connect();
+    let mut ask = || {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+        Reply::read(&mut stream).text().to_owned()
+    };
+    assert_eq!(ask(), "ok");
+    let mut elsewhere = proxied(origin.address);
+    elsewhere.hosts = vec![(super::support::host("b.test"), Loc::default())];
+    rig.publish(vec![hello(), elsewhere]);
+    assert_eq!(ask(), "hello");
+    // The pool was served all the time, written the same: its idle connections are there.
+    rig.publish(vec![proxied(origin.address)]);
+    assert_eq!(ask(), "ok");
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 1);
+    rig.publish(Vec::new());
+    assert!(ask().starts_with("404: "));
+}
+
+#[test]
+fn http_1_0_needs_no_host_and_the_origin_gets_one() {
+    let origin = Origin::answering(OK);
+    let mut default = proxied(origin.address);
+    default.settings.default = true;
+    let rig = Rig::new(vec![default]);
+    assert!(rig.until_closed(b"GET / HTTP/1.0\r\n\r\n").ends_with("ok"));
+    assert!(rig.until_closed(b"GET http://a.test/x HTTP/1.0\r\n\r\n").ends_with("ok"));
+    let heads = origin.heads();
+    assert!(heads[0].contains(&format!("host: {}\r\n", rig.http)), "{}", heads[0]);
+    assert!(heads[1].starts_with("GET /x HTTP/1.1\r\n") && heads[1].contains("host: a.test\r\n"), "{}", heads[1]);
+}
+
+#[test]
+fn http_1_0_clients_may_keep_their_connection() {
+    let rig = Rig::new(vec![hello()]);
+    let mut stream = rig.connect();
+    for _ in 0..3 {
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n").unwrap();
+        assert_eq!(Reply::read(&mut stream).text(), "hello");
+    }
 }

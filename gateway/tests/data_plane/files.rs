@@ -72,7 +72,9 @@ fn only_get_and_head() {
     let reply = with(&rig, "DELETE", "/a.txt", "");
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
     let mut stream = rig.connect();
-    stream.write_all(b"HEAD /a.txt HTTP/1.1\r\nHost: a.test\r\n\r\nGET /a.txt HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    stream
+        .write_all(b"HEAD /a.txt HTTP/1.1\r\nHost: a.test\r\n\r\nGET /a.txt HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        .unwrap();
     let head = super::support::read_head(&mut stream);
     assert!(head.contains("content-length: 10\r\n"), "{head}");
     assert_eq!(Reply::read(&mut stream).text(), "0123456789");

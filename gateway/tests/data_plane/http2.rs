@@ -41,8 +41,7 @@ fn full(text: &'static str) -> Body {
 
 async fn clear(rig: &Rig) -> http2::SendRequest<Body> {
     let tcp = TcpStream::connect(rig.http).await.unwrap();
-    let (sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -72,8 +71,7 @@ async fn handshake(
 
 async fn secure(rig: &Rig) -> http2::SendRequest<Body> {
     let tls = handshake(config(rig, &[b"h2"]), rig.https, "a.test").await.unwrap();
-    let (sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -115,16 +113,15 @@ fn requests_over_h2_reach_an_h1_origin() {
 
 #[test]
 fn streams_without_a_length_are_chunked_upstream_and_trailers_pass() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n");
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n",
+    );
     let rig = Rig::new(vec![proxied(origin.address)]);
     run(async {
         let mut sender = clear(&rig).await;
         let mut trailers = HeaderMap::new();
         trailers.insert("x-in", "1".parse().unwrap());
-        let body = Frames(VecDeque::from([
-            Frame::data(Bytes::from_static(b"xyz")),
-            Frame::trailers(trailers),
-        ]));
+        let body = Frames(VecDeque::from([Frame::data(Bytes::from_static(b"xyz")), Frame::trailers(trailers)]));
         let request = Request::post("http://a.test/")
             .header("te", "trailers")
             .header("trailer", "x-in")
@@ -147,10 +144,7 @@ impl http_body::Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(Ok))
     }
 }
@@ -266,6 +260,33 @@ fn an_idle_h2_connection_is_told_to_go() {
         ended.unwrap();
         assert_eq!(status, 200);
     });
+}
+
+#[test]
+fn drain_finishes_streams_and_says_goaway() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::new(move |stream, _| {
+        wait.lock().unwrap().recv().unwrap();
+        stream.write_all(OK.as_bytes()).is_ok()
+    });
+    let mut rig = Rig::new(vec![proxied(origin.address)]);
+    let handle = rig.handle.take().unwrap();
+    run(async {
+        let tcp = TcpStream::connect(rig.http).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::get("http://a.test/").body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        while origin.connections.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle.drain(super::support::PATIENCE);
+        go.send(()).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        connection.await.unwrap().unwrap();
+    });
+    handle.join();
 }
 
 #[test]

@@ -5,12 +5,12 @@ use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, HostHead, HostPattern, PathPattern, Plan, Segment};
 use dsl::tree::{HostIndex, compile};
 use sluice::runtime::{self, notice, notice::Notice, sockets};
-use sluice::snapshot::{Host, Served, Snapshot};
+use sluice::snapshot::{Host, Published, Served, Snapshot};
 use sluice::tls::InternalCa;
 use sluice::upstream::Pools;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,8 @@ pub struct Rig {
     pub notices: Receiver<Notice>,
     pub ca: Arc<InternalCa>,
     pub dir: PathBuf,
+    published: Published,
+    pools: Pools,
 }
 
 impl Drop for Rig {
@@ -57,41 +59,26 @@ impl Rig {
         let listeners = sockets::bind(&gateway, 1).unwrap();
         let (http, https) = (listeners[0].address, listeners[1].address);
         let pools = Pools::new();
-        let mut hosts = HostIndex::seeded(7);
-        let mut default = None;
-        for site in sites {
-            let site = Arc::new(site);
-            let served = Arc::new(Served {
-                pools: site.pools.iter().map(|p| pools.intern(p)).collect(),
-                program: compile(Arc::clone(&site)).unwrap(),
-                dir: dir.clone(),
-            });
-            for (host, _) in &site.hosts {
-                hosts.insert(host, Host::Site(Arc::clone(&served)));
-            }
-            if site.settings.default {
-                default = Some(served);
-            }
-        }
-        hosts.insert(&host("broken.test"), Host::Unavailable);
-        let snapshot = Snapshot {
-            generation: 1,
-            hosts,
-            default,
-            gateway: Arc::new(gateway),
-            https_port: Some(https.port()),
-        };
+        let snapshot = snapshot(sites, &pools, &dir, gateway, https.port());
+        let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
         let (sender, notices) = notice::channel();
         let config = runtime::Config {
             workers: 1,
-            published: Arc::new(ArcSwap::from_pointee(snapshot)),
+            published: Arc::clone(&published),
             listeners,
             ca: Arc::clone(&ca),
             notices: sender,
         };
         let handle = runtime::start(config).unwrap();
-        Self { handle: Some(handle), http, https, notices, ca, dir }
+        Self { handle: Some(handle), http, https, notices, ca, dir, published, pools }
+    }
+
+    /// Publishes these sites in place of the others.
+    pub fn publish(&self, sites: Vec<ir::Site>) {
+        let gateway = ir::Gateway::clone(&self.published.load().gateway);
+        let next = snapshot(sites, &self.pools, &self.dir, gateway, self.https.port());
+        self.published.store(Arc::new(next));
     }
 
     /// Connects to the clear port.
@@ -122,6 +109,27 @@ impl Rig {
     pub fn notice(&self) -> String {
         self.notices.recv_timeout(PATIENCE).expect("a notice").to_string()
     }
+}
+
+fn snapshot(sites: Vec<ir::Site>, pools: &Pools, dir: &Path, gateway: ir::Gateway, https: u16) -> Snapshot {
+    let mut hosts = HostIndex::seeded(7);
+    let mut default = None;
+    for site in sites {
+        let site = Arc::new(site);
+        let served = Arc::new(Served {
+            pools: site.pools.iter().map(|p| pools.intern(p)).collect(),
+            program: compile(Arc::clone(&site)).unwrap(),
+            dir: dir.to_owned(),
+        });
+        for (host, _) in &site.hosts {
+            hosts.insert(host, Host::Site(Arc::clone(&served)));
+        }
+        if site.settings.default {
+            default = Some(served);
+        }
+    }
+    hosts.insert(&host("broken.test"), Host::Unavailable);
+    Snapshot { generation: 1, hosts, default, gateway: Arc::new(gateway), https_port: Some(https) }
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {
@@ -304,9 +312,7 @@ pub fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
     let head = String::from_utf8(head).unwrap();
     let lower = head.to_ascii_lowercase();
-    let field = |name: &str| {
-        lower.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned())
-    };
+    let field = |name: &str| lower.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned());
     let body = if let Some(len) = field("content-length:") {
         let mut body = vec![0; len.parse().unwrap()];
         stream.read_exact(&mut body).ok()?;
@@ -430,10 +436,6 @@ pub fn proxied(origin: SocketAddr) -> ir::Site {
 
 /// A site that says `hello` to everything.
 pub fn hello() -> ir::Site {
-    let hello = Answer::Respond {
-        status: 200,
-        body: fixed("hello"),
-        content_type: "text/plain; charset=utf-8".into(),
-    };
+    let hello = Answer::Respond { status: 200, body: fixed("hello"), content_type: "text/plain; charset=utf-8".into() };
     site(vec![("/*", plan(hello))], Vec::new())
 }

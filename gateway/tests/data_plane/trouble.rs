@@ -1,8 +1,7 @@
 //! Origins that misbehave, and what the client and the console see of it.
 
 use super::support::{
-    Origin, PATIENCE, Reply, Rig, fixed, plan, pool, proxied, proxy, read_head, read_request, refusing,
-    site,
+    Origin, PATIENCE, Reply, Rig, fixed, plan, pool, proxied, proxy, read_head, read_request, refusing, site,
 };
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{Answer, Catch, Destination, PoolIdx};
@@ -173,16 +172,8 @@ fn a_client_that_leaves_takes_its_request_along() {
 fn catches_replace_failures_and_statuses() {
     let failing = Origin::answering("HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\ndown");
     let spare = Origin::answering(OK);
-    let page = |text: &str| Answer::Respond {
-        status: 200,
-        body: fixed(text),
-        content_type: "text/plain".into(),
-    };
-    let catch = |statuses: &[u16], answer: Answer| Catch {
-        statuses: statuses.to_vec(),
-        answer,
-        loc: Loc::default(),
-    };
+    let page = |text: &str| Answer::Respond { status: 200, body: fixed(text), content_type: "text/plain".into() };
+    let catch = |statuses: &[u16], answer: Answer| Catch { statuses: statuses.to_vec(), answer, loc: Loc::default() };
     let to = |n| Answer::Proxy { to: Destination::Pool(PoolIdx(n)), at: None, host: None };
     let mut caught = plan(to(0));
     caught.catches = vec![catch(&[500], page("inner")), catch(&[503], page("outer"))];
