@@ -106,7 +106,7 @@ impl Modules for NoModules {
 
 /// Parses and checks a file, and lowers its sites to route IR. The lints are not run.
 pub fn check(unit: &Unit<'_>) -> Checked {
-    let outcome = outcome(unit);
+    let outcome = outcome(unit, &parse(unit));
     let mut diagnostics = outcome.diagnostics;
     sort(&mut diagnostics, unit.file);
     Checked {
@@ -121,7 +121,12 @@ pub fn check(unit: &Unit<'_>) -> Checked {
 /// Text to programs: parse, resolve, check, lower, compile, lint. A file with an error has no
 /// programs: it loads whole or not at all.
 pub fn compile(unit: &Unit<'_>) -> Compiled {
-    let outcome = outcome(unit);
+    compile_parsed(unit, &parse(unit))
+}
+
+/// [`compile`] for a text that was parsed already.
+pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
+    let outcome = outcome(unit, parsed);
     let mut diagnostics = outcome.diagnostics;
     let mut programs = Vec::new();
     for (site, info) in &outcome.sites {
@@ -151,9 +156,12 @@ pub fn compile(unit: &Unit<'_>) -> Compiled {
     compiled
 }
 
-fn outcome(unit: &Unit<'_>) -> check::Outcome {
-    let parsed = Arc::new(syntax::parse(unit.file, unit.text));
-    check::run(&parsed, unit.path, unit.text, unit.gateway, unit.modules)
+fn parse(unit: &Unit<'_>) -> Arc<Parsed> {
+    Arc::new(syntax::parse(unit.file, unit.text))
+}
+
+fn outcome(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> check::Outcome {
+    check::run(parsed, unit.path, unit.text, unit.gateway, unit.modules)
 }
 
 /// In source order, the file's own findings first, each once: a site with several layouts of hosts is

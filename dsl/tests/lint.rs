@@ -1,4 +1,5 @@
 //! Every finding: its own page, the golden files, and what its help promises.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod front;
 
@@ -159,4 +160,20 @@ fn a_file_with_an_error_has_no_programs() {
     let compiled = compile(&format!("{text}\nsite b.example.com {{\n    else -> nowhere\n}}\n"));
     assert!(compiled.programs.is_empty());
     assert_eq!(compiled.claims.len(), 2, "its hosts are claimed all the same");
+}
+
+/// Whole programs that nothing is said about.
+#[test]
+fn good_programs_are_clean() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let files = Files::one(path.to_str().unwrap(), &std::fs::read_to_string(&path).unwrap());
+        let compiled = files.compile(0);
+        assert!(compiled.diagnostics.is_empty(), "{}", files.render(&compiled.diagnostics));
+        assert!(!compiled.programs.is_empty());
+        seen += 1;
+    }
+    assert!(seen >= 4);
 }

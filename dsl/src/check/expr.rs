@@ -331,7 +331,8 @@ impl<'a> Checker<'a> {
                     self.template_val(path, Ty::Path, env);
                 }
                 // `copy: [x-user, x-groups]` names headers, `alg: none` an algorithm.
-                Expr::List(_) | Expr::Name(_) if arg.name.is_some() => {}
+                Expr::List(_) if arg.name.is_some() => {}
+                Expr::Name(n) if arg.name.is_some() && n.parts.len() == 1 && env.local(&n.parts[0].node).is_none() => {}
                 _ => {
                     self.eval(&arg.value, env, None);
                 }

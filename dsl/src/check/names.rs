@@ -46,21 +46,25 @@ impl<'a> Checker<'a> {
     /// Makes a name visible; says so when it was already (LANGUAGE rule 12).
     pub(super) fn bind(&mut self, env: &mut Env, name: &Ident, val: Val, kind: LocalKind) {
         let loc = self.loc(env.module, name.span);
-        self.check_free(env, &name.node, loc);
+        // A name that means two things says nothing more than that it does.
+        let val = if self.check_free(env, &name.node, loc) { val } else { Val::unknown() };
         env.locals.push(Local { name: name.node.clone(), val, loc, kind });
     }
 
     /// Says when a name is visible already.
-    pub(super) fn check_free(&mut self, env: &Env, name: &str, loc: Loc) {
+    pub(super) fn check_free(&mut self, env: &Env, name: &str, loc: Loc) -> bool {
         if is_builtin(name) {
             self.report(lint::g1018::builtin(loc, name));
+            return false;
         } else if let Some(first) = env.local(name) {
             if first.loc != loc {
                 self.report(lint::g1018::taken(loc, name, first.loc));
+                return false;
             }
         } else if let Some((_, first)) = env.functions.iter().find(|(f, _)| f.name.node == name) {
             if *first != loc {
                 self.report(lint::g1018::taken(loc, name, *first));
+                return false;
             }
         } else if let Some(&item) = self.linked.modules[env.module].values.get(name) {
             let parsed = Arc::clone(&self.linked.modules[env.module].parsed);
@@ -68,9 +72,11 @@ impl<'a> Checker<'a> {
                 let first = self.loc(env.module, first.span);
                 if first != loc {
                     self.report(lint::g1018::taken(loc, name, first));
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// What a name stands for.

@@ -134,6 +134,7 @@ struct RouteAt<'r, 'a> {
     stmt: Loc,
     written: Option<Loc>,
     without: &'r [usize],
+    written_without: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -150,8 +151,7 @@ impl<'a> Checker<'a> {
         braces: Loc,
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
-        let info =
-            ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
+        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
@@ -340,6 +340,7 @@ impl<'a> Checker<'a> {
                         stmt: loc,
                         written: Some(*written),
                         without: &gone,
+                        written_without: !without.is_empty(),
                     };
                     self.entry(b, scope, at, &frame, chain);
                 }
@@ -412,6 +413,7 @@ impl<'a> Checker<'a> {
             stmt: loc,
             written: None,
             without: &[],
+            written_without: false,
         };
         self.entry(b, scope, at, frame, chain);
     }
@@ -461,7 +463,7 @@ impl<'a> Checker<'a> {
             stmt: at.stmt,
             pattern: at.written,
             body: body_loc,
-            without: !at.without.is_empty(),
+            without: at.written_without,
         });
     }
 

@@ -147,8 +147,8 @@ impl<'a> Checker<'a> {
         match (first, words.len(), body) {
             (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", head_of(loc, words)),
             (Some("file"), _, _) => return self.unsupported("tls file", loc),
-            (Some("auto"), 2.., _) => return self.unsupported("tls via dns", loc),
-            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls settings", loc),
+            (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
+            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls min, max or client", loc),
             _ => {}
         }
         if !self.once_per_scope(acc, "tls", head) {

@@ -84,6 +84,10 @@ impl<'a> Checker<'a> {
         let mut missing = false;
         for part in &flat {
             match part {
+                Flat::Hole { optional: true, loc, field: Field::Capture(_), .. } => {
+                    missing = true;
+                    self.report(lint::g1012::absent(*loc));
+                }
                 Flat::Hole { optional: true, loc, field, .. } => {
                     missing = true;
                     let d = lint::g1012::hole(*loc, &source_name(field), place == Place::Header);
@@ -127,10 +131,12 @@ impl<'a> Checker<'a> {
             },
             None => {
                 let name = optional.first().map_or_else(|| "this capture".to_owned(), source_name);
+                let own = loc.file == self.linked.modules[0].file;
+                let written = self.text.get(loc.span.range()).filter(|_| own).unwrap_or(&name).to_owned();
                 self.report(match place {
-                    Place::Key => lint::g1012::key(loc, &name),
+                    Place::Key => lint::g1012::key(loc, &name, &written),
                     Place::Header | Place::Body | Place::Redirect | Place::Path | Place::Host => {
-                        lint::g1012::header(loc, &name)
+                        lint::g1012::header(loc, &name, &written)
                     }
                 });
                 Made::Broken

@@ -29,8 +29,8 @@ use crate::diagnostic::Diagnostic;
 use crate::syntax::span::Loc;
 
 /// A key.
-pub(crate) fn key(loc: Loc, name: &str) -> Diagnostic {
-    let (by, deny) = (format!("{name} if missing client.ip"), format!("{name} if missing deny 401"));
+pub(crate) fn key(loc: Loc, name: &str, written: &str) -> Diagnostic {
+    let (by, deny) = (format!("{written} if missing client.ip"), format!("{written} if missing deny 401"));
     Diagnostic::error("G1012", loc, "this key can be missing")
         .at(format!("a request without `{name}` would have no key"))
         .help("decide what happens then", by.clone(), insert(loc, " if missing client.ip"))
@@ -38,11 +38,11 @@ pub(crate) fn key(loc: Loc, name: &str) -> Diagnostic {
 }
 
 /// A header's value.
-pub(crate) fn header(loc: Loc, name: &str) -> Diagnostic {
+pub(crate) fn header(loc: Loc, name: &str, written: &str) -> Diagnostic {
     Diagnostic::error("G1012", loc, "this value can be missing")
         .at(format!("a request without `{name}` would leave nothing to write"))
-        .help("decide what happens then", format!("{name} if missing \"\""), insert(loc, " if missing \"\""))
-        .help("or", format!("{name} if missing deny 400"), None)
+        .help("decide what happens then", format!("{written} if missing \"\""), insert(loc, " if missing \"\""))
+        .help("or", format!("{written} if missing deny 400"), None)
 }
 
 /// A hole of a template.

@@ -31,7 +31,6 @@
 //! }
 //! ```
 
-use super::show;
 use super::solve::{Sat, describe};
 use super::world::{At, MANY, World};
 use crate::check::cond::and;
@@ -111,7 +110,7 @@ fn least(w: &mut World<'_>, at: At, mut culprits: Vec<At>) -> Vec<At> {
 
 fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
     let entry = w.entry(at);
-    let shown = show::path(&entry.pattern);
+    let shown = w.shown(at);
     let guard = and(vec![w.entered(at.scope), entry.guard.clone()]);
     let Ok(Some(path)) = w.paths.path_example(&entry.pattern) else { return };
     let witness = match w.request(&path, &guard, &[]) {
@@ -128,9 +127,7 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
         return;
     }
     let who = match culprits {
-        [one] if w.entry(*one).guard == Cond::Const(true) => {
-            format!("`{}` on line {} takes every request first", show::path(&w.entry(*one).pattern), w.line(w.entry(*one).loc))
-        }
+        [one] => format!("`{}` on line {} takes every request first", w.shown(*one), w.line(w.entry(*one).loc)),
         [] => "its condition never holds".to_owned(),
         _ => "the routes before it take every request first".to_owned(),
     };

@@ -158,7 +158,7 @@ fn same_policies(a: &Plan, b: &Plan) -> bool {
 
 fn report(w: &mut World<'_>, a: At, b: At, winner: At, request: &Plain) {
     let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
-    let (p, q) = (show::path(&w.entry(first).pattern), show::path(&w.entry(second).pattern));
+    let (p, q) = (w.shown(first), w.shown(second));
     let mut d = Diagnostic::error("G2002", w.entry(second).loc, format!("two routes claim the same request: `{p}` and `{q}`"))
         .label(w.entry(first).loc, "claims it too")
         .note(format!("line {} would win", w.line(w.entry(winner).loc)))

@@ -32,7 +32,7 @@
 
 use super::show;
 use super::solve::{Sat, describe};
-use super::world::World;
+use super::world::{At, World};
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::tree::ir::{Answer, PathPattern, Segment, Target};
 
@@ -61,7 +61,7 @@ pub(super) fn run(w: &mut World<'_>) {
                 || (e.pattern.splat && matches!(e.target, Target::Plan(p)
                     if matches!(&w.site.plans[p.0 as usize].answer, Answer::Proxy { to: other, .. } if other == to)))
         });
-        let below = PathPattern { splat: true, ..entry.pattern.clone() };
+        let below = below_of(&entry.pattern);
         let below = w.near(at.scope, &below).into_iter().any(|other| {
             w.entry(other).pattern.segments.len() > entry.pattern.segments.len()
         });
@@ -72,7 +72,9 @@ pub(super) fn run(w: &mut World<'_>) {
         let path = format!("{shown}/x");
         let Sat::Yes(request) = w.request(&path, &entry.guard, &[]) else { continue };
         let Some(plan) = w.decide(&request, entry.loc) else { continue };
-        if w.leads_to(at, plan) {
+        let walled = |other: &At| matches!(w.entry(*other).target, Target::Scope(_)) && w.leads_to(*other, plan);
+        // What is below it has a block of its own.
+        if w.leads_to(at, plan) || w.near(at.scope, &below_of(&entry.pattern)).iter().any(walled) {
             continue;
         }
         let mut d = Diagnostic::warning("G2026", entry.loc, format!("`{shown}` is this one path; nothing below it goes to its pool"))
@@ -87,4 +89,9 @@ pub(super) fn run(w: &mut World<'_>) {
         d = d.help("if everything below it is meant, write", paste, edit);
         w.out.push(d);
     }
+}
+
+/// A path and everything below it.
+fn below_of(pattern: &PathPattern) -> PathPattern {
+    PathPattern { splat: true, ..pattern.clone() }
 }

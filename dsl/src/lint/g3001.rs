@@ -136,7 +136,7 @@ fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, mis
         w.out.push(d);
         return;
     }
-    let shown = show::path(&entry.pattern);
+    let shown = w.shown(other);
     let mut d = Diagnostic::error(
         "G3001",
         entry.loc,

@@ -115,7 +115,11 @@ fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (Vec<Choice>
             }
             Test::Has(t) => shapes.extend(shape(&format!(".*{}.*", escape(t)))),
             Test::Matches(regex) => {
-                shapes.push(Segment::Capture { prefix: "".into(), class: Class::Regex(regex.clone()), suffix: "".into() });
+                shapes.push(Segment::Capture {
+                    prefix: "".into(),
+                    class: Class::Regex(regex.clone()),
+                    suffix: "".into(),
+                });
             }
             Test::InNets(nets) => {
                 for net in nets {
@@ -127,7 +131,9 @@ fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (Vec<Choice>
             }
             Test::Number(order, n) => {
                 let near = match order {
-                    Order::Eq | Order::Lt | Order::Le | Order::Gt | Order::Ge => [*n, n.saturating_sub(1), n.saturating_add(1)],
+                    Order::Eq | Order::Lt | Order::Le | Order::Gt | Order::Ge => {
+                        [*n, n.saturating_sub(1), n.saturating_add(1)]
+                    }
                 };
                 near.iter().filter(|n| **n >= 0).for_each(|n| push(Some(n.to_string())));
             }

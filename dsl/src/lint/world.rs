@@ -1,12 +1,12 @@
 //! What the routing lints ask about a site: who competes with whom, and requests that show it.
 
 use super::solve::{Sat, describe, solve};
-use crate::check::{EntryInfo, SiteInfo};
 use crate::check::cond::{and, not};
+use crate::check::{EntryInfo, SiteInfo};
 use crate::diagnostic::Diagnostic;
 use crate::region::Algebra;
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Cond, Entry, PathPattern, PlanIdx, Scope, Segment, Site, Target, Tls};
+use crate::tree::ir::{Class, Cond, Entry, PathPattern, PlanIdx, Scope, Segment, Site, Target, Tls};
 use crate::tree::request::Plain;
 use crate::tree::{Decision, Program, interpret};
 use std::collections::HashMap;
@@ -47,9 +47,11 @@ impl<'a> World<'a> {
                 }
             }
         }
-        let host = site.hosts.iter().find_map(|(h, _)| h.literal()).or_else(|| {
-            site.hosts.first().and_then(|(h, _)| Algebra::hosts().host_example(h).ok().flatten())
-        });
+        let host = site
+            .hosts
+            .iter()
+            .find_map(|(h, _)| h.literal())
+            .or_else(|| site.hosts.first().and_then(|(h, _)| Algebra::hosts().host_example(h).ok().flatten()));
         let base = Plain { host: host.unwrap_or_default(), https: site.settings.tls != Tls::Off, ..Plain::default() };
         let index = site.scopes.iter().map(Index::new).collect();
         Self { program, site, info, text, paths: Algebra::paths(), leads, index, base, out: Vec::new() }
@@ -189,7 +191,7 @@ impl<'a> World<'a> {
     pub(super) fn plain_witness(&mut self, at: At) -> Option<Plain> {
         let entry = self.entry(at);
         let guard = and(vec![self.entered(at.scope), entry.guard.clone()]);
-        let example = self.paths.path_example(&entry.pattern).ok().flatten()?;
+        let example = self.example(&entry.pattern)?;
         let mut paths = vec![example.clone()];
         if entry.pattern.splat {
             let stem = example.trim_end_matches('/');
@@ -203,6 +205,40 @@ impl<'a> World<'a> {
             }
         }
         None
+    }
+
+    /// An entry as its author wrote it: its absolute pattern, or the first word of a pathless form.
+    pub(super) fn shown(&self, at: At) -> String {
+        let info = self.entry_info(at);
+        match info.pattern {
+            Some(p) if self.source(p).starts_with('/') => self.source(p).to_owned(),
+            Some(_) => super::show::path(&self.entry(at).pattern),
+            None => self.source(info.stmt).split_whitespace().next().unwrap_or("else").to_owned(),
+        }
+    }
+
+    /// A path that a pattern matches; the algebra is asked only where nothing plainer will do.
+    fn example(&mut self, pattern: &PathPattern) -> Option<String> {
+        let mut path = String::new();
+        for segment in &pattern.segments {
+            path.push('/');
+            match segment {
+                Segment::Lit(text) => path.push_str(text),
+                Segment::Capture { prefix, class, suffix } => {
+                    let value = match class {
+                        Class::Any => "x",
+                        Class::Int => "7",
+                        Class::Set(all) => &*all[0],
+                        Class::Uuid => "123e4567-e89b-42d3-a456-426614174000",
+                        Class::Regex(_) => return self.paths.path_example(pattern).ok().flatten(),
+                    };
+                    path.push_str(prefix);
+                    path.push_str(value);
+                    path.push_str(suffix);
+                }
+            }
+        }
+        Some(if path.is_empty() { "/".to_owned() } else { path })
     }
 
     /// The line of a place, from 1, where it is in the file at hand.

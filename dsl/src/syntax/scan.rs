@@ -5,7 +5,7 @@
 //! along. Its text has the length of the original, byte for byte, so every offset in it is an
 //! offset in the file:
 //!
-//! * comments, a byte order mark and the CR of CRLF become blanks;
+//! * comments, tabs, a byte order mark and the CR of CRLF become blanks;
 //! * line breaks inside `[ ] ( )` and after a comma become blanks;
 //! * in a block on one line, two blanks between settings become a line break:
 //!   `limits { connections 50000  per-client 256 }`.
@@ -151,6 +151,7 @@ impl Scanner<'_> {
     fn one_line(&mut self) {
         let start = self.at;
         while self.byte(self.at).is_some_and(|b| b == b' ' || b == b'\t') {
+            self.out[self.at] = b' ';
             self.at += 1;
         }
         self.line = Line { start, first: self.at, last: self.at, string_end: 0 };
@@ -226,8 +227,8 @@ impl Scanner<'_> {
     }
 
     fn only_brace(&self) -> bool {
-        let rest = self.bytes[self.line.first + 1..].iter();
-        let next = rest.skip_while(|b| **b == b' ' || **b == b'\t' || **b == b'\r').next();
+        let mut rest = self.bytes[self.line.first + 1..].iter();
+        let next = rest.find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
         next.is_none_or(|b| *b == b'\n' || *b == b'#')
     }
 
@@ -339,7 +340,10 @@ impl Scanner<'_> {
     fn token(&mut self) {
         let at = self.at;
         match self.bytes[at] {
-            b' ' | b'\t' => {
+            blank @ (b' ' | b'\t') => {
+                if blank == b'\t' {
+                    self.out[at] = b' ';
+                }
                 self.at += 1;
                 return;
             }
@@ -534,10 +538,12 @@ impl Scanner<'_> {
         self.blocks.push((open.at, at));
         let indent = at - self.line.start;
         let first_on_line = at == self.line.first;
-        if first_on_line && open.line != self.line.start && indent < open.indent {
-            if let Some(outer) = self.stack.last_mut() {
-                outer.suspect.get_or_insert((open.at, at));
-            }
+        if first_on_line
+            && open.line != self.line.start
+            && indent < open.indent
+            && let Some(outer) = self.stack.last_mut()
+        {
+            outer.suspect.get_or_insert((open.at, at));
         }
         if open.line == self.line.start && open.block && self.stack.len() < MAX_DEPTH {
             self.split_settings(open.at + 1, at);
@@ -547,8 +553,8 @@ impl Scanner<'_> {
     fn stray_brace(&mut self, at: usize) {
         self.out[at] = b' ';
         self.error(at, at + 1, "this `}` closes nothing");
-        let line_so_far = self.out[self.line.start..at].trim_ascii();
-        if line_so_far.is_empty() {
+        if self.line.last <= self.line.first {
+            // Nothing stood before it: the line, and the item, begin behind it.
             self.line.first = self.at;
             self.item = None;
         }
@@ -664,7 +670,7 @@ impl Scanner<'_> {
                 b' ' | b'\t' => {
                     let blanks = self.out[at..end].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
                     let next = self.out[at + blanks];
-                    let wide = blanks > 1 || self.out[at] == b'\t';
+                    let wide = blanks > 1 || self.bytes[at] == b'\t';
                     if wide
                         && depth == 0
                         && values > 0

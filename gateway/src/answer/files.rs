@@ -8,8 +8,7 @@ use super::{kinds, plain};
 use crate::http::body::{Broken, Content};
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,
-    LAST_MODIFIED,
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Frame;
@@ -66,11 +65,7 @@ pub struct Trouble {
 ///
 /// # Errors
 /// When the directory or a file in it cannot be read, for another reason than being absent.
-pub async fn serve(
-    lookup: Lookup,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response<Content>, Trouble> {
+pub async fn serve(lookup: Lookup, method: &Method, headers: &HeaderMap) -> Result<Response<Content>, Trouble> {
     if method != Method::GET && method != Method::HEAD {
         let mut response = plain(405, "files are only read here");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -136,11 +131,7 @@ fn named(path: &Path, error: io::Error) -> Trouble {
     Trouble { path: path.to_owned(), error }
 }
 
-async fn answer(
-    opened: Opened,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response<Content>, Trouble> {
+async fn answer(opened: Opened, method: &Method, headers: &HeaderMap) -> Result<Response<Content>, Trouble> {
     let Opened { file, facts, name } = opened;
     let get = method == Method::GET;
     let wanted = ranges::wanted(headers, &facts, get);
@@ -293,10 +284,7 @@ impl FileBody {
     }
 
     /// The next piece.
-    pub fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
             match &mut self.state {
                 State::Ready(bytes, file) => {
@@ -309,9 +297,7 @@ impl FileBody {
                     self.left -= (bytes.len() as u64).min(self.left);
                     let left = self.left;
                     self.state = match file {
-                        Some(file) if left > 0 => {
-                            State::Reading(spawn_blocking(move || piece(file, left)))
-                        }
+                        Some(file) if left > 0 => State::Reading(spawn_blocking(move || piece(file, left))),
                         Some(_) | None => State::Done,
                     };
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -343,7 +329,8 @@ mod tests {
 
     #[test]
     fn hidden_and_crooked_names_are_not_served() {
-        for path in ["/.git/config", "/a/.env", "/a/%2e%2e/b", "/a%2Fb", "/a%5Cb", "/a%00", "/%FF", "/x/.well-known/y"] {
+        for path in ["/.git/config", "/a/.env", "/a/%2e%2e/b", "/a%2Fb", "/a%5Cb", "/a%00", "/%FF", "/x/.well-known/y"]
+        {
             assert_eq!(relative(path), None, "{path}");
         }
         for (path, expected) in [

@@ -7,9 +7,7 @@ mod ranges;
 use crate::http::body::Content;
 use crate::http::gate::Reason;
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use std::fmt::Write;
 
@@ -28,11 +26,7 @@ pub fn text(code: u16, kind: HeaderValue, body: String) -> Response<Content> {
     let status = status(code);
     // RFC 9110 section 15: these have no content, and 205 must say so.
     let bare = matches!(code, 204 | 205 | 304);
-    let content = if bare || body.is_empty() {
-        Content::Empty
-    } else {
-        Content::Text(Bytes::from(body))
-    };
+    let content = if bare || body.is_empty() { Content::Empty } else { Content::Text(Bytes::from(body)) };
     let mut response = Response::new(content);
     *response.status_mut() = status;
     if !bare {

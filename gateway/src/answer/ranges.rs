@@ -1,9 +1,7 @@
 //! Conditional requests and ranges (RFC 9110 sections 13 and 14), pure.
 
 use http::HeaderMap;
-use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-};
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is known of a file.
@@ -65,12 +63,7 @@ pub fn wanted(headers: &HeaderMap, facts: &Facts, get: bool) -> Wanted {
 }
 
 /// Whether the file's validator is in a list of them; `None` when there is no list.
-fn listed(
-    headers: &HeaderMap,
-    name: &http::HeaderName,
-    facts: &Facts,
-    weakly: bool,
-) -> Option<bool> {
+fn listed(headers: &HeaderMap, name: &http::HeaderName, facts: &Facts, weakly: bool) -> Option<bool> {
     if !headers.contains_key(name) {
         return None;
     }
@@ -137,11 +130,7 @@ fn number(text: &str) -> Option<u64> {
 /// The facts of a file.
 #[must_use]
 pub fn facts(meta: &std::fs::Metadata) -> Facts {
-    let since = meta
-        .modified()
-        .ok()
-        .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or(Duration::ZERO);
+    let since = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
     let etag = format!("\"{:x}-{:x}-{:x}\"", since.as_secs(), since.subsec_nanos(), meta.len());
     let modified = UNIX_EPOCH + Duration::from_secs(since.as_secs());
     Facts { len: meta.len(), etag, modified }

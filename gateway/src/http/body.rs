@@ -89,7 +89,7 @@ impl AnswerBody {
 
     fn broke(&self) {
         if let Finish::Http1(link) = &self.finish {
-            link.reset();
+            link.broke();
         }
     }
 }
@@ -98,10 +98,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         let polled = match &mut this.content {
             Content::Empty => Poll::Ready(None),
@@ -172,13 +169,13 @@ impl OriginBody {
         }
     }
 
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(timer) = &self.timer {
+                // hyper does not ask a body again that has given as much as it said, and drops it.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
+                    self.ended();
+                } else if let Some(timer) = &self.timer {
                     timer.lift();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -302,13 +299,7 @@ impl RequestBody {
             broken: Cell::new(None),
             link,
         });
-        let body = ClientBody {
-            incoming,
-            left: limit,
-            idle_ms,
-            timer: Timer::new(ticks),
-            state: Rc::clone(&state),
-        };
+        let body = ClientBody { incoming, left: limit, idle_ms, timer: Timer::new(ticks), state: Rc::clone(&state) };
         (Self::Client(body), Some(state))
     }
 }
@@ -324,10 +315,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Client(body) => body.poll_frame(cx),
@@ -350,10 +338,7 @@ impl Body for RequestBody {
 }
 
 impl ClientBody {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.state.touched.set(true);
         let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -369,12 +354,10 @@ impl ClientBody {
                     None => Broken::Refused(Reason::BodyTooLarge),
                 }
             }
-            Poll::Ready(Some(Err(_))) => {
-                match self.state.link.as_ref().and_then(|link| link.body_refused()) {
-                    Some(reason) => Broken::Refused(reason),
-                    None => Broken::ClientGone,
-                }
-            }
+            Poll::Ready(Some(Err(_))) => match self.state.link.as_ref().and_then(|link| link.body_refused()) {
+                Some(reason) => Broken::Refused(reason),
+                None => Broken::ClientGone,
+            },
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
                 self.state.waits.set(true);

@@ -67,12 +67,7 @@ impl Secured {
 impl Client {
     /// Of a new connection.
     #[must_use]
-    pub fn new(
-        worker: Rc<Worker>,
-        peer: SocketAddr,
-        local: SocketAddr,
-        tls: Option<Secured>,
-    ) -> Rc<Self> {
+    pub fn new(worker: Rc<Worker>, peer: SocketAddr, local: SocketAddr, tls: Option<Secured>) -> Rc<Self> {
         let ip = peer.ip().to_canonical();
         Rc::new(Self {
             worker,

@@ -52,16 +52,13 @@ pub async fn http1(
     }
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
-    let old = request.version() == Version::HTTP_10;
+    link.ends_by_closing(request.version() == Version::HTTP_10);
     let mut exchange = Exchange { client: &client, link: Some(&link), upload: None, refused: false };
     let mut response = exchange.run(request).await;
     let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
     // What the client still sends will not be read.
     if exchange.refused || (unread && !touched) {
         answer::close(&mut response);
-    }
-    if old {
-        *response.version_mut() = Version::HTTP_11;
     }
     let response = if head { answer::without_body(response) } else { response };
     Ok(response.map(|content| AnswerBody::new(content, finish)))
@@ -111,7 +108,6 @@ struct Kept {
     head: Head,
     host: String,
     path: String,
-    query: Option<String>,
 }
 
 impl Exchange<'_> {
@@ -136,9 +132,13 @@ impl Exchange<'_> {
             ip,
         };
         headers::remove_forged(&mut head.headers, &head.found, trusted);
-        if head.version == Version::HTTP_2
-            && let Err(reason) = http2_head(&mut head)
-        {
+        let completed = match head.version {
+            Version::HTTP_2 => http2_head(&mut head),
+            Version::HTTP_10 => old_head(&mut head),
+            // The gate has seen to it.
+            _ => Ok(()),
+        };
+        if let Err(reason) = completed {
             return self.refuse(reason);
         }
         let host = match host_of(&head) {
@@ -159,14 +159,8 @@ impl Exchange<'_> {
         let Some(plan) = plan else { return self.refuse(Reason::Repeated) };
         let mut response = match prepared {
             Prepared::Proxy { pool, target, host: new_host } => {
-                let kept = (!plan.catches.is_empty()).then(|| {
-                    Box::new(Kept {
-                        head: head.copy(),
-                        host: host.to_string(),
-                        path: path.to_string(),
-                        query: head.uri.query().map(str::to_owned),
-                    })
-                });
+                let kept = (!plan.catches.is_empty())
+                    .then(|| Box::new(Kept { head: head.copy(), host: host.to_string(), path: path.to_string() }));
                 let unchanged = matches!(path, Cow::Borrowed(_));
                 let target = match (target, unchanged) {
                     (Some(target), _) => Some(target),
@@ -231,8 +225,7 @@ impl Exchange<'_> {
                 }
             }
             None => {
-                let secure = head.trusted
-                    && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
+                let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
                 if settings.tls != Tls::Off && !settings.http_allowed && !secure {
                     return Err(Box::new(to_https(snapshot, host, &head.uri, settings)));
                 }
@@ -242,13 +235,13 @@ impl Exchange<'_> {
     }
 
     /// Makes of a request what goes to the origin.
-    fn outgoing(
-        &self,
-        head: &mut Head,
-        target: Option<PathAndQuery>,
-        host: Option<HeaderValue>,
-    ) -> Result<(), Reason> {
-        let trailers = head.found.hops && headers::remove_hops(&mut head.headers);
+    fn outgoing(&self, head: &mut Head, target: Option<PathAndQuery>, host: Option<HeaderValue>) -> Result<(), Reason> {
+        let trailers = headers::remove_hops(&mut head.headers, &head.found);
+        if !head.headers.contains_key(HOST) {
+            // The origin is asked by HTTP/1.1, which has one; the client knew an address only.
+            let reached = HeaderValue::from_str(&self.client.local.to_string());
+            head.headers.insert(HOST, reached.map_err(|_| Reason::HostMissing)?);
+        }
         headers::write_forwarded(&mut head.headers, self.client, head.trusted);
         if trailers {
             // RFC 9110 section 10.1.4: who sends TE lists it.
@@ -273,18 +266,11 @@ impl Exchange<'_> {
     }
 
     /// Answers without an origin.
-    async fn own(
-        &mut self,
-        prepared: Prepared<'_>,
-        served: &Served,
-        head: &Head,
-    ) -> Response<Content> {
+    async fn own(&mut self, prepared: Prepared<'_>, served: &Served, head: &Head) -> Response<Content> {
         let done = match prepared {
             Prepared::Answer(response) => return response,
             Prepared::Refused(reason) => return self.refuse(reason),
-            Prepared::File { status, path, kind } => {
-                files::respond(&served.dir, path, status, kind).await
-            }
+            Prepared::File { status, path, kind } => files::respond(&served.dir, path, status, kind).await,
             Prepared::Files(lookup) => files::serve(*lookup, &head.method, &head.headers).await,
             // Only ever reached from a catch whose pool cannot be asked again.
             Prepared::Proxy { .. } => return answer::plain(502, "the origin could not be reached"),
@@ -311,8 +297,7 @@ impl Exchange<'_> {
         }
         let ticks = &self.client.worker.ticks;
         let upload_idle = settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
-        let (body, upload) =
-            RequestBody::new(incoming, limit, upload_idle, ticks, self.link.cloned());
+        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, self.link.cloned());
         self.upload = upload;
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -334,13 +319,8 @@ impl Exchange<'_> {
     }
 
     /// Answers in place of an origin that failed: once, whatever comes of it.
-    async fn caught(
-        &mut self,
-        catch: &Catch,
-        order: &Order<'_>,
-        kept: Box<Kept>,
-    ) -> Response<Content> {
-        let Kept { mut head, host, path, query: _ } = *kept;
+    async fn caught(&mut self, catch: &Catch, order: &Order<'_>, kept: Box<Kept>) -> Response<Content> {
+        let Kept { mut head, host, path } = *kept;
         let prepared = {
             let received = head.received(self.client, &host, &path);
             prepare(&catch.answer, order.served, &received, &self.client.worker)
@@ -377,8 +357,7 @@ impl Exchange<'_> {
         let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
         let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
         let worker = &self.client.worker;
-        let (response, lease) =
-            forward(worker, pool, timeout, request, self.upload.as_ref()).await?;
+        let (response, lease) = forward(worker, pool, timeout, request, self.upload.as_ref()).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             lease.died("switched protocols without being asked to");
             return Err(Failure::Unreachable);
@@ -432,7 +411,7 @@ impl Head {
             uri: self.uri.clone(),
             version: self.version,
             headers: self.headers.clone(),
-            found: Found { forged: Vec::new(), ..self.found },
+            found: self.found.cleaned(),
             trusted: self.trusted,
             ip: self.ip,
         }
@@ -441,7 +420,7 @@ impl Head {
 
 /// What the gate is for HTTP/1 (RFC 9113 sections 8.2.2, 8.2.3, 8.3.1). h2 has refused most of it.
 fn http2_head(head: &mut Head) -> Result<(), Reason> {
-    if head.found.http1_only {
+    if head.found.http1_only() {
         return Err(Reason::ConnectionHeader);
     }
     if head.method == Method::CONNECT {
@@ -476,16 +455,23 @@ fn http2_head(head: &mut Head) -> Result<(), Reason> {
 }
 
 /// The canonical host of a request. HTTP/1.0 may have none.
-fn host_of(head: &Head) -> Result<Cow<'static, str>, Reason> {
-    let raw = match head.headers.get(HOST) {
-        Some(host) => host.as_bytes(),
-        None => match head.uri.authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => return Ok(Cow::Borrowed("")),
-        },
-    };
-    let host = canonical::host(raw).map_err(|_| Reason::HostInvalid)?;
-    Ok(Cow::Owned(host.into_owned()))
+fn host_of(head: &Head) -> Result<Cow<'_, str>, Reason> {
+    match head.headers.get(HOST) {
+        Some(host) => canonical::host(host.as_bytes()).map_err(|_| Reason::HostInvalid),
+        None => Ok(Cow::Borrowed("")),
+    }
+}
+
+/// HTTP/1.0 needs no Host: the target may name one in the absolute form.
+fn old_head(head: &mut Head) -> Result<(), Reason> {
+    if head.headers.contains_key(HOST) {
+        return Ok(());
+    }
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str());
+        head.headers.insert(HOST, host.map_err(|_| Reason::HostInvalid)?);
+    }
+    Ok(())
 }
 
 fn raw_path(uri: &Uri) -> &[u8] {
@@ -543,12 +529,7 @@ fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
 }
 
 /// A site with TLS was asked on a clear port.
-fn to_https(
-    snapshot: &Current,
-    host: &str,
-    uri: &Uri,
-    settings: &dsl::tree::ir::SiteSettings,
-) -> Response<Content> {
+fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &dsl::tree::ir::SiteSettings) -> Response<Content> {
     let Ok(path) = canonical::path_for(raw_path(uri), settings) else {
         return answer::refusal(Reason::Path);
     };

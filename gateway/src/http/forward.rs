@@ -117,12 +117,7 @@ enum Sent {
     Timeout,
 }
 
-async fn send(
-    mut lease: Lease,
-    timeout_ms: u64,
-    request: Request<RequestBody>,
-    upload: Option<&Rc<Upload>>,
-) -> Sent {
+async fn send(mut lease: Lease, timeout_ms: u64, request: Request<RequestBody>, upload: Option<&Rc<Upload>>) -> Sent {
     let timer = Timer::after(lease.ticks(), timeout_ms);
     let answered = {
         let mut sending = pin!(lease.sender().try_send_request(request));

@@ -48,15 +48,9 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
         let head = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX).min(256 * 1024);
         (head, limits.keep_alive_ms)
     };
-    let streams = Rc::new(Streams {
-        open: Cell::new(0),
-        idle: Timer::after(&worker.ticks, idle_ms),
-        idle_ms,
-    });
+    let streams = Rc::new(Streams { open: Cell::new(0), idle: Timer::after(&worker.ticks, idle_ms), idle_ms });
     let counted = Rc::clone(&streams);
-    let service = service_fn(move |request| {
-        exchange::http2(Rc::clone(&client), Stream::new(&counted), request)
-    });
+    let service = service_fn(move |request| exchange::http2(Rc::clone(&client), Stream::new(&counted), request));
     let local = Local { ticks: Rc::clone(&worker.ticks) };
     let connection = Builder::new(local)
         .timer(TokioTimer::new())
@@ -182,11 +176,7 @@ struct Seen<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.seen.is_empty() {
             return Pin::new(&mut this.io).poll_read(cx, buf);
@@ -202,11 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Seen<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
     }
 

@@ -5,8 +5,8 @@
 use super::client::Client;
 use dsl::syntax::ast::HeaderOp;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, header};
 
@@ -20,51 +20,82 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
+/// Headers that concern one connection only, `Connection` apart.
+const HOPS: [HeaderName; 9] = [
+    TRANSFER_ENCODING,
+    UPGRADE,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    EXPECT,
+    HTTP2_SETTINGS,
+    header::PROXY_AUTHORIZATION,
+    header::PROXY_AUTHENTICATE,
+];
+/// Which of them, and `Connection`, belong to HTTP/1 alone: the first four.
+const HTTP1_ONLY: u16 = CONNECTED | 0b1111;
+const CONNECTED: u16 = 1 << 15;
+
 /// What a look over the names of a request found.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Names that are removed before anything reads them: clients speak for the gateway in them.
     pub forged: Vec<HeaderName>,
-    /// Whether there are headers that concern this connection only.
-    pub hops: bool,
-    /// Whether `X-Forwarded-*` or `Forwarded` are there.
-    pub forwarded: bool,
-    /// Whether one of them belongs to HTTP/1 connections only.
-    pub http1_only: bool,
+    /// Headers that concern this connection only, by their place in `HOPS`.
+    hops: u16,
 }
 
-/// Looks over the names of a request.
+impl Found {
+    /// Whether a header is there that HTTP/2 does not know.
+    #[must_use]
+    pub fn http1_only(&self) -> bool {
+        self.hops & HTTP1_ONLY != 0
+    }
+
+    /// The same request, once what is forged has been removed.
+    #[must_use]
+    pub fn cleaned(&self) -> Self {
+        Self { forged: Vec::new(), hops: self.hops }
+    }
+}
+
+/// Looks over the names of a message.
 #[must_use]
 pub fn look(headers: &HeaderMap) -> Found {
     let mut found = Found::default();
     for name in headers.keys() {
         let text = name.as_str();
         let bytes = text.as_bytes();
-        match bytes[0] {
-            b'x' if speaks_for_gateway(text) => {
-                found.forged.push(name.clone());
-                found.forwarded = true;
-            }
-            b'f' if text == "forwarded" => {
-                found.forged.push(name.clone());
-                found.forwarded = true;
-            }
-            b'c' if text == "connection" => (found.hops, found.http1_only) = (true, true),
-            b'k' if text == "keep-alive" => (found.hops, found.http1_only) = (true, true),
-            b'u' if text == "upgrade" => (found.hops, found.http1_only) = (true, true),
-            b't' if text == "transfer-encoding" => (found.hops, found.http1_only) = (true, true),
-            b'p' if text == "proxy-connection" => (found.hops, found.http1_only) = (true, true),
-            b'p' if text.starts_with("proxy-") => found.hops = true,
-            b'h' if text == "http2-settings" => found.hops = true,
-            b't' if text == "te" => found.hops = true,
-            b'e' if text == "expect" => found.hops = true,
-            _ => {}
-        }
-        if memchr::memchr(b'_', bytes).is_some() && is_disguised(text) {
+        found.hops |= hop(text);
+        let forged = match bytes[0] {
+            b'x' => speaks_for_gateway(text),
+            b'f' => text == "forwarded",
+            _ => false,
+        };
+        if forged || (memchr::memchr(b'_', bytes).is_some() && is_disguised(text)) {
             found.forged.push(name.clone());
         }
     }
     found
+}
+
+/// The bit of a header that concerns one connection; none for others.
+#[inline]
+fn hop(name: &str) -> u16 {
+    let place = match (name.as_bytes()[0], name.len()) {
+        (b'c', 10) if name == "connection" => return CONNECTED,
+        (b't', 17) if name == "transfer-encoding" => 0,
+        (b'u', 7) if name == "upgrade" => 1,
+        (b'k', 10) if name == "keep-alive" => 2,
+        (b'p', 16) if name == "proxy-connection" => 3,
+        (b't', 2) if name == "te" => 4,
+        (b'e', 6) if name == "expect" => 5,
+        (b'h', 14) if name == "http2-settings" => 6,
+        (b'p', 19) if name == "proxy-authorization" => 7,
+        (b'p', 18) if name == "proxy-authenticate" => 8,
+        _ => return 0,
+    };
+    1 << place
 }
 
 fn speaks_for_gateway(name: &str) -> bool {
@@ -93,55 +124,49 @@ pub fn remove_forged(headers: &mut HeaderMap, found: &Found, trusted: bool) {
 
 /// Removes what concerned the client's connection only (RFC 9110 section 7.6.1). Returns whether the
 /// client takes trailers.
-pub fn remove_hops(headers: &mut HeaderMap) -> bool {
-    remove_listed(headers);
+pub fn remove_hops(headers: &mut HeaderMap, found: &Found) -> bool {
+    if found.hops == 0 {
+        return false;
+    }
     let trailers = headers.get_all(TE).iter().any(|v| {
         let text = v.to_str().unwrap_or_default();
         text.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers"))
     });
-    for name in [TRANSFER_ENCODING, TE, UPGRADE, EXPECT, KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS]
-    {
-        headers.remove(name);
-    }
-    headers.remove(header::PROXY_AUTHORIZATION);
-    headers.remove(header::PROXY_AUTHENTICATE);
+    remove(headers, found.hops);
     trailers
 }
 
 /// Removes what concerned the origin's connection only.
 pub fn remove_answer_hops(headers: &mut HeaderMap) {
-    let mut hops = false;
-    for name in headers.keys() {
-        let text = name.as_str();
-        hops |= match text.as_bytes()[0] {
-            b'c' => text == "connection",
-            b'k' => text == "keep-alive",
-            b't' => text == "transfer-encoding" || text == "te",
-            b'u' => text == "upgrade",
-            b'p' => text == "proxy-connection" || text == "proxy-authenticate",
-            _ => false,
-        };
+    let hops = headers.keys().fold(0, |hops, name| hops | hop(name.as_str()));
+    if hops != 0 {
+        remove(headers, hops);
     }
-    if !hops {
-        return;
+}
+
+fn remove(headers: &mut HeaderMap, hops: u16) {
+    if hops & CONNECTED != 0 {
+        remove_listed(headers);
     }
-    remove_listed(headers);
-    for name in [TRANSFER_ENCODING, TE, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
-        headers.remove(name);
+    for (place, name) in HOPS.iter().enumerate() {
+        if hops & (1 << place) != 0 {
+            headers.remove(name);
+        }
     }
-    headers.remove(header::PROXY_AUTHENTICATE);
 }
 
 /// Removes `Connection` and what it lists. What frames and addresses the message stays: nobody may
 /// have it removed.
 fn remove_listed(headers: &mut HeaderMap) {
-    if !headers.contains_key(CONNECTION) {
-        return;
-    }
     let mut listed = Vec::new();
     for value in headers.get_all(CONNECTION) {
         for token in value.as_bytes().split(|b| *b == b',') {
-            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii())
+            let token = token.trim_ascii();
+            // What nearly all clients say, and what names no header.
+            if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(token)
                 && name != HOST
                 && name != CONTENT_LENGTH
                 && name != TE
@@ -244,9 +269,7 @@ fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {
     let disguised: Vec<HeaderName> = headers
         .keys()
         .filter(|k| {
-            k.as_str().len() == text.len() && k.as_str().contains('_') && {
-                k.as_str().replace('_', "-") == text
-            }
+            k.as_str().len() == text.len() && k.as_str().contains('_') && { k.as_str().replace('_', "-") == text }
         })
         .cloned()
         .collect();

@@ -13,9 +13,9 @@ use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::PoolHandle;
 use dsl::syntax::ast::Side;
+use dsl::tree::Decision;
 use dsl::tree::eval::{self, Unrenderable};
 use dsl::tree::ir::{Answer, Destination, Plan, Step, Value};
-use dsl::tree::Decision;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
@@ -64,8 +64,12 @@ pub enum Prepared<'s> {
 /// Decides.
 #[must_use]
 pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) -> Judged<'s> {
-    let mut judged =
-        Judged { plan: None, prepared: Prepared::Refused(Reason::Repeated), edits: Vec::new(), answer_edits: Vec::new() };
+    let mut judged = Judged {
+        plan: None,
+        prepared: Prepared::Refused(Reason::Repeated),
+        edits: Vec::new(),
+        answer_edits: Vec::new(),
+    };
     let plan = match served.program.decide(request) {
         Decision::Plan(index) => &served.program.site().plans[index.0 as usize],
         Decision::Conflict(_) => return judged,
@@ -128,20 +132,13 @@ fn render<'s>(value: &'s Value, request: &Received<'_>) -> Result<String, Unrend
 fn refused(why: &Unrenderable<'_>) -> Reason {
     match why {
         Unrenderable::Conflict(_) => Reason::Repeated,
-        Unrenderable::BadRequest(_) | Unrenderable::Missing(_) | Unrenderable::Answer(_) => {
-            Reason::Unrenderable
-        }
+        Unrenderable::BadRequest(_) | Unrenderable::Missing(_) | Unrenderable::Answer(_) => Reason::Unrenderable,
     }
 }
 
 /// Renders an answer.
 #[must_use]
-pub fn prepare<'s>(
-    answer: &'s Answer,
-    served: &'s Served,
-    request: &Received<'_>,
-    worker: &Worker,
-) -> Prepared<'s> {
+pub fn prepare<'s>(answer: &'s Answer, served: &'s Served, request: &Received<'_>, worker: &Worker) -> Prepared<'s> {
     let mut answer = answer;
     // A template may answer instead of giving a text, and that answer has templates of its own;
     // they are written inside one another, so this ends.
@@ -258,7 +255,8 @@ fn append_query(target: &mut String, query: &str) {
 }
 
 /// Where in ten thousand a key stands; the same on every worker and after every restart.
-fn sticky(salt: u64, key: &[u8]) -> u32 {
+#[must_use]
+pub fn sticky(salt: u64, key: &[u8]) -> u32 {
     // FNV-1a, stirred at the end so that near keys lie far apart.
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ salt;
     for byte in key {
@@ -278,7 +276,8 @@ pub fn point(bits: u64) -> u32 {
 }
 
 /// The pool whose share a point falls into.
-fn share(shares: &[(u32, dsl::tree::ir::PoolIdx)], point: u32) -> dsl::tree::ir::PoolIdx {
+#[must_use]
+pub fn share(shares: &[(u32, dsl::tree::ir::PoolIdx)], point: u32) -> dsl::tree::ir::PoolIdx {
     let mut end = 0;
     for (width, pool) in shares {
         end += width;

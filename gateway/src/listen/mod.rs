@@ -71,13 +71,7 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
     }
 }
 
-async fn connection(
-    worker: Rc<Worker>,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    listening: SocketAddr,
-    secure: bool,
-) {
+async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listening: SocketAddr, secure: bool) {
     // Answers are written whole; waiting for more to send helps nobody.
     let _ = tcp.set_nodelay(true);
     // What the client reached; the listening address is a wildcard as a rule.

@@ -20,11 +20,7 @@ pub enum Protocol {
 }
 
 /// Reads until it is known, and returns what was read. `None` when the client left or took too long.
-pub async fn detect(
-    worker: &Worker,
-    tcp: &mut TcpStream,
-    limits: &Limits,
-) -> Option<(Protocol, BytesMut)> {
+pub async fn detect(worker: &Worker, tcp: &mut TcpStream, limits: &Limits) -> Option<(Protocol, BytesMut)> {
     let mut seen = BytesMut::with_capacity(1024);
     let mut patience = limits.keep_alive_ms;
     loop {

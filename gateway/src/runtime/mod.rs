@@ -64,13 +64,10 @@ pub enum Order {
 pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
-    let tls = crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca))
-        .map_err(io::Error::other)?;
-    let mut listeners: Vec<_> = config
-        .listeners
-        .into_iter()
-        .map(|l| (l.secure, l.address, l.sockets.into_iter()))
-        .collect();
+    let tls =
+        crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca)).map_err(io::Error::other)?;
+    let mut listeners: Vec<_> =
+        config.listeners.into_iter().map(|l| (l.secure, l.address, l.sockets.into_iter())).collect();
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);
     let mut beats = Vec::with_capacity(config.workers);

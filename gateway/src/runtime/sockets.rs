@@ -57,11 +57,9 @@ impl fmt::Display for BindError {
                 f,
                 "port {port} may not be opened by this user; ports below 1024 need a privilege (for example CAP_NET_BIND_SERVICE), or change {line} in gateway.route"
             ),
-            io::ErrorKind::AddrNotAvailable => write!(
-                f,
-                "this machine has no address {}; change {line} in gateway.route",
-                self.address.ip()
-            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "this machine has no address {}; change {line} in gateway.route", self.address.ip())
+            }
             _ => write!(f, "cannot listen on {}: {}", self.address, self.source),
         }
     }
@@ -152,12 +150,7 @@ mod tests {
     use dsl::syntax::span::Loc;
 
     fn gateway(port: u16) -> ir::Gateway {
-        let listener = ir::Listener {
-            ip: Some(Ipv4Addr::LOCALHOST.into()),
-            port,
-            public: None,
-            loc: Loc::default(),
-        };
+        let listener = ir::Listener { ip: Some(Ipv4Addr::LOCALHOST.into()), port, public: None, loc: Loc::default() };
         ir::Gateway { http: vec![listener], https: Vec::new(), ..ir::Gateway::default() }
     }
 
@@ -166,8 +159,7 @@ mod tests {
         let bound = bind(&gateway(0), 3).expect("port 0 can be had");
         assert_eq!(bound.len(), 1);
         assert_ne!(bound[0].address.port(), 0);
-        let ports: Vec<_> =
-            bound[0].sockets.iter().map(|s| s.local_addr().expect("bound").port()).collect();
+        let ports: Vec<_> = bound[0].sockets.iter().map(|s| s.local_addr().expect("bound").port()).collect();
         assert_eq!(ports, vec![bound[0].address.port(); 3]);
     }
 

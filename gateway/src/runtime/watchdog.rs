@@ -37,8 +37,7 @@ impl Beat {
     }
 
     fn ask(&self) -> u64 {
-        let unanswered =
-            self.asked.load(Ordering::Relaxed) - self.answered.load(Ordering::Relaxed);
+        let unanswered = self.asked.load(Ordering::Relaxed) - self.answered.load(Ordering::Relaxed);
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.wake.notify_one();
         unanswered
@@ -61,8 +60,7 @@ impl Watchdog {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name("sluice-watchdog".into()).spawn(move || {
-            let mut watches: Vec<_> =
-                beats.into_iter().map(|beat| Watch { beat, stuck: false }).collect();
+            let mut watches: Vec<_> = beats.into_iter().map(|beat| Watch { beat, stuck: false }).collect();
             while !stopped.load(Ordering::Relaxed) {
                 for (worker, watch) in watches.iter_mut().enumerate() {
                     if let Some(notice) = watch.look(worker) {
@@ -98,9 +96,7 @@ impl Watch {
         let stuck = unanswered >= PATIENCE;
         let before = std::mem::replace(&mut self.stuck, stuck);
         match (before, stuck) {
-            (false, true) => {
-                Some(Notice::WorkerStuck { worker, seconds: unanswered * EVERY.as_secs() })
-            }
+            (false, true) => Some(Notice::WorkerStuck { worker, seconds: unanswered * EVERY.as_secs() }),
             (true, false) => Some(Notice::WorkerTurnsAgain { worker }),
             (false, false) | (true, true) => None,
         }

@@ -106,7 +106,11 @@ impl Claims {
         // then defends. Each round refuses somebody or is the last.
         loop {
             let losers = self.losers_to_holders(candidates, &verdict.accepted);
-            let losers = if losers.is_empty() { self.losers_to_peers(candidates, &candidate, &verdict.accepted) } else { losers };
+            let losers = if losers.is_empty() {
+                self.losers_to_peers(candidates, &candidate, &verdict.accepted)
+            } else {
+                losers
+            };
             if losers.is_empty() {
                 break;
             }

@@ -81,7 +81,7 @@ pub type ModuleTable = HashMap<FileId, Module>;
 #[derive(Debug)]
 pub struct Compiled {
     /// Its sites. Empty when it has an error.
-    pub programs: Vec<Program>,
+    pub programs: Vec<Arc<Program>>,
     /// What it says about the gateway.
     pub gateway: Option<ir::Gateway>,
     /// The hosts it claims, whether or not it compiled; each once.
@@ -139,13 +139,15 @@ impl Places {
 /// Compiles a file.
 pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Places) -> Compiled {
     let finder = Finder { ids, modules, places, asked: RefCell::default() };
+    let path = places.show(&source.path);
     let unit = dsl::Unit {
-        parsed: &source.parsed,
-        path: &places.show(&source.path),
+        file: source.file,
+        path: &path,
+        text: &source.text,
         gateway: *source.path == *Path::new(GATEWAY),
         modules: &finder,
     };
-    let made = dsl::compile(unit);
+    let made = dsl::compile_parsed(&unit, &source.parsed);
     let mut compiled = Compiled {
         programs: made.programs,
         gateway: made.gateway,
@@ -158,7 +160,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         let key = claims::key(&pattern);
         claims.entry(Arc::clone(&key)).or_insert(Claim { key, pattern: Some(pattern), loc });
     }
-    for site in compiled.programs.iter().map(Program::site).filter(|site| site.settings.default) {
+    for site in compiled.programs.iter().map(|program| program.site()).filter(|site| site.settings.default) {
         let key: Key = claims::DEFAULT.into();
         claims.entry(Arc::clone(&key)).or_insert(Claim { key, pattern: None, loc: site.loc });
     }

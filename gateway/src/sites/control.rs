@@ -121,8 +121,10 @@ impl Control {
         if !root.is_dir() {
             return (Touched::default(), warnings);
         }
-        let touched =
-            Touched { present: present.into_iter().collect(), gone: gone.into_iter().filter(|p| !root.join(p).exists()).collect() };
+        let touched = Touched {
+            present: present.into_iter().collect(),
+            gone: gone.into_iter().filter(|p| !root.join(p).exists()).collect(),
+        };
         (touched, warnings)
     }
 
@@ -189,8 +191,9 @@ impl Control {
 pub fn tell_errors(console: &Console, report: &Report) {
     let errors: Vec<_> = report.findings.iter().filter(|d| d.severity == Severity::Error).collect();
     let colours = console.style().colours;
-    for error in errors.iter().take(FINDINGS) {
-        console.block(&render::full(error, &report.texts, colours));
+    let shown: Vec<_> = errors.iter().take(FINDINGS).map(|d| (*d).clone()).collect();
+    if !shown.is_empty() {
+        console.block(&render::full(&shown, &report.texts, colours));
     }
     if errors.len() > FINDINGS {
         let more = errors.len() - FINDINGS;

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn imports_stay_inside() {
-        let at = |importer: &str, module: &str| import_path(Path::new(importer), module).map(|p| p.display().to_string());
+        let at =
+            |importer: &str, module: &str| import_path(Path::new(importer), module).map(|p| p.display().to_string());
         assert_eq!(at("a.route", "./pools").as_deref(), Some("pools.route"));
         assert_eq!(at("team/a.route", "../shared/pools").as_deref(), Some("shared/pools.route"));
         assert_eq!(at("team/a.route", "./v1.2").as_deref(), Some("team/v1.2.route"));

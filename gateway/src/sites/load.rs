@@ -4,9 +4,7 @@
 //! everything. A batch costs what it touches.
 
 use super::claims::{Candidate, Claims, Key};
-use super::compile::{
-    Claim, Compiled, GATEWAY, Module, ModuleTable, Places, Source, UNREADABLE, compile, for_each,
-};
+use super::compile::{Claim, Compiled, GATEWAY, Module, ModuleTable, Places, Source, UNREADABLE, compile, for_each};
 use super::digest::Digest;
 use super::ids::Ids;
 use super::report::{Event, Refused, Report, Texts, line_of};
@@ -25,7 +23,7 @@ pub trait Install {
     /// It.
     type Site;
     /// Makes it. `dir` is the route file's directory.
-    fn install(&mut self, program: Program, dir: &Path) -> Self::Site;
+    fn install(&mut self, program: Arc<Program>, dir: &Path) -> Self::Site;
 }
 
 /// Route files to look at, relative to the sites directory.
@@ -44,6 +42,15 @@ pub enum Stand<S> {
     Site(Arc<S>),
     /// A file that never loaded.
     Unavailable,
+}
+
+impl<S> Clone for Stand<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Site(site) => Self::Site(Arc::clone(site)),
+            Self::Unavailable => Self::Unavailable,
+        }
+    }
 }
 
 /// What a batch changes, to be published together.
@@ -209,6 +216,19 @@ impl<I: Install> Loader<I> {
             .collect();
         sites.sort_by(|(a, _), (b, _)| a.cmp(b));
         sites
+    }
+
+    /// Hosts that answer 503, and the files that claim them and never loaded, in the order of the hosts.
+    pub fn unavailable(&self) -> Vec<(ir::HostPattern, Vec<Arc<Path>>)> {
+        let shut = self.unavailable.iter().filter(|(key, _)| self.claims.holder(key).is_none());
+        let mut shut: Vec<_> = shut
+            .map(|(key, (pattern, files))| {
+                let files = files.iter().filter_map(|file| self.ids.path(*file).cloned()).collect();
+                (key, (pattern.clone(), files))
+            })
+            .collect();
+        shut.sort_by(|(a, _), (b, _)| a.cmp(b));
+        shut.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// Why `gateway.route` cannot be gone by, if no version of it ever loaded.
@@ -435,7 +455,8 @@ impl<I: Install> Loader<I> {
 
     /// A version's text, from the file if it is still there, else from the store.
     fn text(&self, unit: &Unit<I::Site>, digest: Digest) -> Option<Arc<str>> {
-        let disk = || tree::read(&self.places.root.join(&unit.path)).ok().filter(|t| t.digest == digest).map(|t| t.text);
+        let disk =
+            || tree::read(&self.places.root.join(&unit.path)).ok().filter(|t| t.digest == digest).map(|t| t.text);
         disk().or_else(|| self.store.as_ref()?.text(digest))
     }
 
@@ -564,7 +585,9 @@ impl<I: Install> Loader<I> {
             let good = self.units.get(other).and_then(|unit| Some((unit, unit.good.as_ref()?)));
             let known = good.and_then(|(unit, good)| {
                 let (claim, line) = good.claims.iter().find(|(c, _)| c.key == *key)?;
-                if !texts.contains(*other) && let Some(text) = self.text(unit, good.digest) {
+                if !texts.contains(*other)
+                    && let Some(text) = self.text(unit, good.digest)
+                {
                     texts.insert(*other, path.clone(), text);
                 }
                 Some((claim.loc, *line))

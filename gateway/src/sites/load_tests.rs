@@ -10,9 +10,9 @@ struct Say;
 impl Install for Say {
     type Site = String;
 
-    fn install(&mut self, program: Program, _: &Path) -> String {
+    fn install(&mut self, program: Arc<Program>, _: &Path) -> String {
         let site = program.site();
-        match &site.plans.iter().map(|p| &p.answer).find(|a| matches!(a, ir::Answer::Respond { .. })) {
+        match site.plans.iter().map(|p| &p.answer).find(|a| matches!(a, ir::Answer::Respond { .. })) {
             Some(ir::Answer::Respond { body, .. }) => match body.parts.as_slice() {
                 [ir::Part::Text(text)] => text.to_string(),
                 parts => panic!("{parts:?}"),
@@ -109,7 +109,10 @@ fn a_broken_edit_keeps_the_version_before_it_and_a_fix_replaces_it() {
     s.write(&[("a.route", Some(BROKEN))]);
     assert_eq!(s.hosts(), [("a.test", "one")]);
     let line = s.last.line();
-    assert!(line.starts_with("refused sites/a.route:2 G0001 ") && line.ends_with("(its last good version serves)"), "{line}");
+    assert!(
+        line.starts_with("refused sites/a.route:2 G0001 ") && line.ends_with("(its last good version serves)"),
+        "{line}"
+    );
     s.write(&[("a.route", Some(&site("a.test", "two")))]);
     assert_eq!((s.hosts(), s.last.line().as_str()), (vec![("a.test", "two")], "changed sites/a.route"));
     s.write(&[("a.route", None)]);
@@ -221,7 +224,10 @@ fn a_changed_module_recompiles_who_imports_it_and_a_broken_one_changes_nothing()
     let mut s = Sites::new("load-module");
     let importer = |says| format!("import ./pools\n\n{}", site("a.test", says));
     s.write(&[("pools.route", Some("pool x = 127.0.0.1:1\n")), ("a.route", Some(&importer("one")))]);
-    assert_eq!((s.hosts(), s.last.line().as_str()), (vec![("a.test", "one")], "added sites/a.route, sites/pools.route"));
+    assert_eq!(
+        (s.hosts(), s.last.line().as_str()),
+        (vec![("a.test", "one")], "added sites/a.route, sites/pools.route")
+    );
     s.write(&[("pools.route", Some("pool x = 127.0.0.1:2\n"))]);
     assert_eq!(s.last.line(), "changed sites/pools.route; recompiled sites/a.route");
     s.write(&[("pools.route", Some("pool x == 127.0.0.1:2\n"))]);
@@ -275,7 +281,10 @@ fn a_file_that_cannot_be_read_is_broken_and_not_deleted() {
     std::fs::write(&path, b"site \xff").unwrap();
     s.apply(Touched { present: vec![Path::new("a.route").into()], gone: Vec::new() });
     assert_eq!(s.hosts(), [("a.test", "one")]);
-    assert_eq!(s.last.line(), "refused sites/a.route G0003 it cannot be read: byte 5 is not UTF-8 (its last good version serves)");
+    assert_eq!(
+        s.last.line(),
+        "refused sites/a.route G0003 it cannot be read: byte 5 is not UTF-8 (its last good version serves)"
+    );
     s.apply(Touched { present: vec![Path::new("a.route").into()], gone: Vec::new() });
     assert!(s.last.is_empty(), "it is said once");
     s.write(&[("a.route", Some(&site("a.test", "two")))]);

@@ -5,12 +5,14 @@
 
 pub mod claims;
 pub mod compile;
+pub mod control;
 pub mod data_dir;
 pub mod digest;
 pub mod ids;
 pub mod load;
 pub mod log;
 pub mod paths;
+pub mod publish;
 pub mod report;
 pub mod store;
 #[cfg(test)]

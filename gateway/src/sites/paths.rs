@@ -6,7 +6,7 @@ use dsl::tree::ir::{Answer, Missing, Part, Site, Step, Value};
 use std::path::{Component, Path};
 
 /// The code of what is found here.
-pub const CODE: &str = "G1021";
+pub const CODE: &str = "G8007";
 
 /// Whether `path` lies in `dir`, once links are resolved. What does not exist lies where it is named.
 pub fn inside(dir: &Path, path: &Path) -> bool {

@@ -25,8 +25,10 @@ impl Serve {
 impl Install for Serve {
     type Site = Served;
 
-    fn install(&mut self, program: Program, dir: &Path) -> Served {
+    fn install(&mut self, program: Arc<Program>, dir: &Path) -> Served {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool)).collect();
+        // Nobody else has it; a copy would do as well.
+        let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
         Served { program, pools, dir: dir.to_path_buf() }
     }
 }

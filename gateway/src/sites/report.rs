@@ -36,7 +36,7 @@ impl Sources for Texts {
     fn source(&self, file: FileId) -> Option<(&str, &str)> {
         match self.texts.get(&file) {
             Some((path, text)) => Some((path, text)),
-            None => dsl::std_source(file),
+            None => dsl::stdlib::source(file),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! key that lives as long as the process: a leaf is an assertion about a name, not about a key.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::pki_types::pem::PemObject;
@@ -66,10 +66,8 @@ impl InternalCa {
         }
         let pem = fs::read_to_string(&key_path).map_err(|e| named(&key_path, &e))?;
         let root_key = KeyPair::from_pem(&pem).map_err(|e| invalid(&key_path, &e))?;
-        let root =
-            CertificateDer::from_pem_file(&root_path).map_err(|e| invalid(&root_path, &e))?;
-        let issuer =
-            Issuer::from_ca_cert_der(&root, root_key).map_err(|e| invalid(&root_path, &e))?;
+        let root = CertificateDer::from_pem_file(&root_path).map_err(|e| invalid(&root_path, &e))?;
+        let issuer = Issuer::from_ca_cert_der(&root, root_key).map_err(|e| invalid(&root_path, &e))?;
         let leaf_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let leaf_signer = any_ecdsa_type(&der).map_err(io::Error::other)?;

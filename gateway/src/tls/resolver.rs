@@ -63,16 +63,10 @@ impl fmt::Debug for Resolver {
 ///
 /// # Errors
 /// When the crypto provider does not do what is asked of it.
-pub fn server_config(
-    published: Published,
-    ca: Arc<InternalCa>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn server_config(published: Published, ca: Arc<InternalCa>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let resolver = Resolver {
-        published,
-        ca,
-        leaves: Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build(),
-    };
+    let resolver =
+        Resolver { published, ca, leaves: Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build() };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()

@@ -33,9 +33,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(e) => write!(f, "its name cannot be looked up ({e})"),
-            Self::Refused(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-                f.write_str("connection refused")
-            }
+            Self::Refused(e) if e.kind() == io::ErrorKind::ConnectionRefused => f.write_str("connection refused"),
             Self::Refused(e) => write!(f, "cannot connect ({e})"),
             Self::Timeout(ms) => write!(f, "no connection within {ms} ms"),
         }
@@ -102,12 +100,7 @@ async fn reach(
     Err(last)
 }
 
-async fn one(
-    address: SocketAddr,
-    ticks: &Rc<Ticks>,
-    share: u64,
-    among: usize,
-) -> Option<io::Result<TcpStream>> {
+async fn one(address: SocketAddr, ticks: &Rc<Ticks>, share: u64, among: usize) -> Option<io::Result<TcpStream>> {
     if among == 1 {
         // The whole time is its, and is watched already.
         return Some(TcpStream::connect(address).await);

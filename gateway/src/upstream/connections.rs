@@ -62,12 +62,7 @@ pub struct Lease {
 impl Upstreams {
     /// The endpoint whose turn it is, and its index, among those that were not tried.
     #[must_use]
-    pub fn next<'p>(
-        &self,
-        pool: &'p PoolHandle,
-        tried: Tried,
-        now: u64,
-    ) -> Option<(usize, &'p Arc<EndpointHandle>)> {
+    pub fn next<'p>(&self, pool: &'p PoolHandle, tried: Tried, now: u64) -> Option<(usize, &'p Arc<EndpointHandle>)> {
         let mut turns = self.turns.borrow_mut();
         let index = at(&mut turns, pool.place()).next(pool, tried, now)?;
         Some((index, turns::endpoint(pool, index)))

@@ -26,12 +26,7 @@ struct Known {
 
 impl Names {
     /// The addresses of a host, never none.
-    pub(super) async fn look_up(
-        &self,
-        host: &Arc<str>,
-        port: u16,
-        now: u64,
-    ) -> io::Result<Rc<[SocketAddr]>> {
+    pub(super) async fn look_up(&self, host: &Arc<str>, port: u16, now: u64) -> io::Result<Rc<[SocketAddr]>> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Rc::new([SocketAddr::new(ip, port)]));
         }
@@ -41,8 +36,7 @@ impl Names {
         {
             return Ok(Rc::clone(&known.addresses));
         }
-        let addresses: Rc<[SocketAddr]> =
-            tokio::net::lookup_host((&**host, port)).await?.collect();
+        let addresses: Rc<[SocketAddr]> = tokio::net::lookup_host((&**host, port)).await?.collect();
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }

@@ -77,11 +77,7 @@ impl Pools {
             return handle;
         }
         let endpoints = self.endpoints_of(pool);
-        let handle = Arc::new(PoolHandle {
-            slot: Slots::take(&self.pool_slots),
-            pool: Arc::clone(pool),
-            endpoints,
-        });
+        let handle = Arc::new(PoolHandle { slot: Slots::take(&self.pool_slots), pool: Arc::clone(pool), endpoints });
         pools.insert(key, &handle);
         handle
     }
@@ -204,12 +200,7 @@ impl EndpointHandle {
         if now_ms + 1 < failed_at + CALM_MS {
             return;
         }
-        let over = self.failed_at.compare_exchange(
-            failed_at,
-            0,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let over = self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed);
         if over.is_ok() {
             notices.send(Notice::EndpointRecovered {
                 pool: Arc::clone(&pool.pool.name),
@@ -232,11 +223,7 @@ impl PoolKey {
     fn of(pool: &ir::Pool) -> Self {
         Self {
             name: Arc::clone(&pool.name),
-            endpoints: pool
-                .endpoints
-                .iter()
-                .map(|e| (Arc::clone(&e.host), e.port, e.weight))
-                .collect(),
+            endpoints: pool.endpoints.iter().map(|e| (Arc::clone(&e.host), e.port, e.weight)).collect(),
             connect_within_ms: pool.connect_within_ms,
             timeout_ms: pool.timeout_ms,
             idle_ms: pool.idle_ms,
@@ -314,12 +301,8 @@ mod tests {
     use dsl::syntax::span::Loc;
 
     fn pool(name: &str, ports: &[u16]) -> Arc<ir::Pool> {
-        let endpoint = |port: &u16| ir::Endpoint {
-            host: "127.0.0.1".into(),
-            port: *port,
-            weight: 1,
-            loc: Loc::default(),
-        };
+        let endpoint =
+            |port: &u16| ir::Endpoint { host: "127.0.0.1".into(), port: *port, weight: 1, loc: Loc::default() };
         Arc::new(ir::Pool {
             name: name.into(),
             endpoints: ports.iter().map(endpoint).collect(),

@@ -103,8 +103,7 @@ mod tests {
     fn weights_hold_and_are_spread() {
         let pool = pool(&[5, 1, 1]);
         let mut turns = Turns::default();
-        let order: Vec<_> =
-            (0..7).filter_map(|_| turns.next(&pool, Tried::default(), 0)).collect();
+        let order: Vec<_> = (0..7).filter_map(|_| turns.next(&pool, Tried::default(), 0)).collect();
         assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
     }
 
@@ -125,8 +124,7 @@ mod tests {
         let mut turns = Turns::default();
         turns.next(&pool, Tried::default(), 0);
         turns.failed(0, 0);
-        let order: Vec<_> =
-            (0..3).filter_map(|_| turns.next(&pool, Tried::default(), 10)).collect();
+        let order: Vec<_> = (0..3).filter_map(|_| turns.next(&pool, Tried::default(), 10)).collect();
         assert_eq!(order, [1, 1, 1]);
         let mut tried = Tried::default();
         tried.add(1);

@@ -169,13 +169,16 @@ struct Record<'s> {
     edges: Vec<(Cow<'s, str>, u32)>,
 }
 
+/// A label, and where it leads.
+type Edge<'s> = (Cow<'s, str>, StateId);
+
 struct Writer<'s> {
     subsets: &'s Subsets,
     chains: &'s [ChainRef],
     /// Where a state stands, once something leads to it.
     offsets: Vec<Option<usize>>,
     /// The states in the order in which they are written, with their edges joined.
-    order: Vec<(StateId, Vec<(Cow<'s, str>, StateId)>)>,
+    order: Vec<(StateId, Vec<Edge<'s>>)>,
     size: usize,
     tests: Vec<Test>,
 }
@@ -210,7 +213,7 @@ impl<'s> Writer<'s> {
 
     /// An edge prolonged for as long as nothing else can happen on the way: no other edge, no capture,
     /// and whoever stops between gets what the sink gives.
-    fn joined(&self, from: &'s State, text: &'s str, to: StateId) -> (Cow<'s, str>, StateId) {
+    fn joined(&self, from: &'s State, text: &'s str, to: StateId) -> Edge<'s> {
         let (mut label, mut to) = (Cow::Borrowed(text), to);
         let sink = self.chain(from.sink);
         if from.other != Next::Sink {
@@ -231,7 +234,7 @@ impl<'s> Writer<'s> {
         (label, to)
     }
 
-    fn record(&mut self, id: StateId, edges: Vec<(Cow<'s, str>, StateId)>) -> Record<'s> {
+    fn record(&mut self, id: StateId, edges: Vec<Edge<'s>>) -> Record<'s> {
         let state = self.state(id);
         let edges = edges.into_iter().map(|(label, to)| (label, self.target(state, to))).collect();
         let other = self.next(state, &state.other);

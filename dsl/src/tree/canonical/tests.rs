@@ -112,7 +112,8 @@ fn hosts() {
     use HostRefusal::*;
     let long = "a".repeat(64);
     let name = format!("{}.com", ["a".repeat(63).as_str(); 4].join("."));
-    let table: &[(&str, Result<(&str, Option<u16>), HostRefusal>)] = &[
+    type Row<'t> = (&'t str, Result<(&'t str, Option<u16>), HostRefusal>);
+    let table: &[Row<'_>] = &[
         ("example.com", Ok(("example.com", None))),
         ("Example.COM:8443", Ok(("example.com", Some(8443)))),
         ("example.com.", Ok(("example.com", None))),

@@ -105,6 +105,9 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
+/// Takes classes of columns as an answer, or wants others.
+type Found<'f> = dyn FnMut(&[(&Asked, ClassId)]) -> bool + 'f;
+
 /// A condition over columns, by its number.
 type FormulaId = u32;
 
@@ -181,7 +184,7 @@ impl Builder {
         &mut self,
         cond: &Cond,
         order: &dyn Fn(&Asked, ClassId) -> Vec<ClassId>,
-        found: &mut dyn FnMut(&[(&Asked, ClassId)]) -> bool,
+        found: &mut Found<'_>,
     ) -> Result<bool, TooMany> {
         self.left = self.limits.clone();
         let columns = self.columns_of(&[(cond.clone(), PlanIdx(0))]);
@@ -194,7 +197,7 @@ impl Builder {
         formula: FormulaId,
         chosen: &mut Vec<(u32, ClassId)>,
         order: &dyn Fn(&Asked, ClassId) -> Vec<ClassId>,
-        found: &mut dyn FnMut(&[(&Asked, ClassId)]) -> bool,
+        found: &mut Found<'_>,
     ) -> Result<bool, TooMany> {
         self.left.steps = self.left.steps.checked_sub(1).ok_or(TooMany)?;
         match formula {

@@ -423,7 +423,7 @@ impl Generator {
             host: (*self.random.pick(&["a.example", "b.example", "a", "ab.example"])).into(),
             path,
             query,
-            version: *self.random.pick(&["1.0", "1.1", "2"]),
+            version: self.random.word(&["1.0", "1.1", "2"]),
             headers,
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
         };

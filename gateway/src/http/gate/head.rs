@@ -81,13 +81,14 @@ impl Head {
     /// Looks at a head. `input` begins with its first byte each time, with more bytes at the end.
     pub(super) fn request(&mut self, input: &[u8], limits: &Limits) -> Seen<Framing> {
         loop {
+            let begin = self.at;
             let Some(line) = self.next_line(input) else {
-                return match self.too_large(input.len(), limits) {
+                return match self.too_large(input.len(), begin, limits) {
                     Some(reason) => Seen::Refused(reason),
                     None => Seen::Partial,
                 };
             };
-            if let Some(reason) = self.too_large(self.at, limits) {
+            if let Some(reason) = self.too_large(self.at, begin, limits) {
                 return Seen::Refused(reason);
             }
             let (start, end) = match line {
@@ -95,7 +96,7 @@ impl Head {
                 Err(reason) => return Seen::Refused(reason),
             };
             let judged = if !self.request_line {
-                self.first_line(input, start, end, limits)
+                self.first_line(input, start, end)
             } else if start == end {
                 return match self.framing(input) {
                     Ok(framing) => Seen::Complete(self.at, framing),
@@ -157,31 +158,22 @@ impl Head {
         Some(Ok((start, end)))
     }
 
-    /// `seen` bytes were judged or are waiting to be.
-    fn too_large(&self, seen: usize, limits: &Limits) -> Option<Reason> {
+    /// `seen` bytes are there, of which those from `begin` on are the current line. Asked before
+    /// anything else, so that the answer does not depend on how the bytes arrived.
+    fn too_large(&self, seen: usize, begin: usize, limits: &Limits) -> Option<Reason> {
         if !self.request_line {
             return (seen > limits.line).then_some(Reason::LineTooLong);
         }
-        let waiting = seen.saturating_sub(self.at);
-        (seen > limits.head || waiting > limits.field).then_some(Reason::HeadTooLarge)
+        (seen > limits.head || seen - begin > limits.field).then_some(Reason::HeadTooLarge)
     }
 
-    fn first_line(
-        &mut self,
-        input: &[u8],
-        start: usize,
-        end: usize,
-        limits: &Limits,
-    ) -> Result<(), Reason> {
+    fn first_line(&mut self, input: &[u8], start: usize, end: usize) -> Result<(), Reason> {
         if start == end {
             // RFC 9112 section 2.2 asks to ignore one; hyper ignores it too.
             self.empty_lines += 1;
             return if self.empty_lines > 1 { Err(Reason::EmptyLines) } else { Ok(()) };
         }
         let line = &input[start..end];
-        if line.len() > limits.line {
-            return Err(Reason::LineTooLong);
-        }
         self.request_line = true;
         let space = memchr::memchr(b' ', line).ok_or(Reason::RequestLine)?;
         let last = memchr::memrchr(b' ', line).ok_or(Reason::RequestLine)?;
@@ -213,21 +205,12 @@ impl Head {
         if target.iter().all(|b| is_target(*b)) { Ok(()) } else { Err(Reason::Target) }
     }
 
-    fn field(
-        &mut self,
-        input: &[u8],
-        start: usize,
-        end: usize,
-        limits: &Limits,
-    ) -> Result<(), Reason> {
+    fn field(&mut self, input: &[u8], start: usize, end: usize, limits: &Limits) -> Result<(), Reason> {
         self.fields += 1;
         if self.fields > limits.fields {
             return Err(Reason::TooManyHeaders);
         }
         let line = &input[start..end];
-        if line.len() > limits.field {
-            return Err(Reason::HeadTooLarge);
-        }
         let (name, value) = split_field(line)?;
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
@@ -235,7 +218,9 @@ impl Head {
                     return Err(Reason::HostRepeated);
                 }
                 check_host(value)?;
-                let from = end - line.len() + (value.as_ptr() as usize - line.as_ptr() as usize);
+                let after = line.len() - name.len() - 1;
+                let blank = line[name.len() + 1..].iter().take_while(|b| matches!(b, b' ' | b'\t'));
+                let from = end - after + blank.count();
                 self.host = Some((from, from + value.len()));
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {

@@ -62,6 +62,8 @@ pub struct Link {
     busy: Cell<bool>,
     /// A head has begun and is not whole.
     in_head: Cell<bool>,
+    /// Whether the end of the connection is what ends an answer.
+    closing_ends: Cell<bool>,
     reset: Cell<bool>,
 }
 
@@ -77,6 +79,7 @@ impl Link {
             served: Cell::new(0),
             busy: Cell::new(false),
             in_head: Cell::new(false),
+            closing_ends: Cell::new(false),
             reset: Cell::new(false),
         })
     }
@@ -102,10 +105,15 @@ impl Link {
         self.body.get()
     }
 
-    /// The answer broke off: where its end is marked by nothing but the end of the connection, the
-    /// client must see a reset.
-    pub fn reset(&self) {
-        self.reset.set(true);
+    /// Whether nothing but the end of the connection may end the answer to the current request.
+    pub fn ends_by_closing(&self, closing: bool) {
+        self.closing_ends.set(closing);
+    }
+
+    /// The answer broke off. A client that takes the end of the connection for the end of the answer
+    /// must see a reset; others can count, and keep what arrived.
+    pub fn broke(&self) {
+        self.reset.set(self.closing_ends.get());
     }
 }
 
@@ -210,8 +218,7 @@ impl<S: Transport> Gate<S> {
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ticks = self.link.timer.ticks();
-        let (timer, left) =
-            self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
+        let (timer, left) = self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
         let mut thrown = [0; 4096];
         loop {
             let mut buf = ReadBuf::new(&mut thrown);
@@ -246,11 +253,7 @@ impl<S: Transport> Gate<S> {
 }
 
 impl<S: Transport> AsyncRead for Gate<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if this.ready > 0 {
@@ -314,11 +317,7 @@ impl<S: Transport> AsyncRead for Gate<S> {
 }
 
 impl<S: Transport> AsyncWrite for Gate<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.io).poll_write(cx, buf) {
             Poll::Pending => this.stalled(cx),

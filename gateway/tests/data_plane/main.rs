@@ -1,0 +1,9 @@
+//! The data plane, driven over real sockets: a snapshot built by hand, real workers, real origins.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod attacks;
+mod exchange;
+mod files;
+mod http2;
+mod support;
+mod trouble;
