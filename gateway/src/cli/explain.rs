@@ -206,7 +206,7 @@ impl Story<'_> {
                 for (other, at) in matching.iter().filter(|(_, at)| *at != loc) {
                     self.say("", &format!("more specific than {other}"), Some(*at));
                 }
-                Some(site)
+                Some(site.clone())
             }
             Some(Stand::Unavailable) => {
                 let files = self.loaded.loader.unavailable();
