@@ -623,7 +623,7 @@ impl<'a> Checker<'a> {
             let ok = codes.iter().copied().find(|c| *c < 400).unwrap_or(200);
             self.report(lint::g2015::good(at, ok));
         }
-        for earlier in &acc.own_catches {
+        for earlier in acc.own_catches.iter().filter(|e| e.node.loc != loc) {
             if let Some(code) = codes.iter().find(|c| earlier.node.statuses.contains(c)) {
                 let d = lint::g2016::twice(at, *code, earlier.node.loc);
                 self.report(d);

@@ -2,7 +2,7 @@
 
 use super::answer_text;
 use super::offline::{self, Loaded};
-use super::{FOUND, Failed, print};
+use super::{Failed, print};
 use crate::console::{Style, colours};
 use crate::http::judge;
 use crate::sites::load::Stand;
@@ -31,9 +31,8 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
-  0  some site answers for the request, with whatever status
-  1  none does: refused (400, 421), no site (404), or its file does not load (503)
-  2  it could not run
+  0  it could be told, also where the answer is a refusal
+  2  it could not run: a wrong argument, a directory that cannot be read
 
 Examples:
   sluice explain 'GET https://shop.example.com/cart?id=7'
@@ -60,13 +59,13 @@ impl Explain {
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
             Story { out: String::new(), style: Style { colours: colours(&std::io::stdout()) }, loaded: &loaded };
-        let found = story.tell(&asked);
+        story.tell(&asked);
         print(&story.out);
         for (path, why, _) in loaded.outcome.report.refused() {
             let code = why.code;
             let _ = writeln!(std::io::stderr(), "note: {path} does not load ({} {code} {})", why.place, why.message);
         }
-        Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -143,8 +142,8 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// Tells it all; whether some site answers.
-    fn tell(&mut self, asked: &Asked) -> bool {
+    /// Tells it all.
+    fn tell(&mut self, asked: &Asked) {
         let query = asked.query.as_ref().map(|q| format!("?{q}")).unwrap_or_default();
         let scheme = if asked.https { "https" } else { "http" };
         let line = format!("{} {scheme}://{}{}{query}", asked.method, asked.authority, asked.path);
@@ -155,7 +154,7 @@ impl Story<'_> {
             Err(why) => return self.refused("host", 400, &why.to_string()),
         };
         let hosts = self.loaded.hosts();
-        let Some(site) = self.site(&host, &hosts) else { return false };
+        let Some(site) = self.site(&host, &hosts) else { return };
         let settings = &site.site().settings;
         if asked.https {
             let sni = canonical::host(asked.authority.as_bytes()).map(std::borrow::Cow::into_owned).unwrap_or_default();
@@ -176,7 +175,7 @@ impl Story<'_> {
         if !asked.https && settings.tls != Tls::Off && !settings.http_allowed {
             let loc = site.site().loc;
             self.say("answer", "308 to the same address with https: this site does not say `http allowed`", Some(loc));
-            return true;
+            return;
         }
         let request = Plain {
             method: asked.method.clone(),
@@ -206,7 +205,7 @@ impl Story<'_> {
                 for (other, at) in matching.iter().filter(|(_, at)| *at != loc) {
                     self.say("", &format!("more specific than {other}"), Some(*at));
                 }
-                Some(site.clone())
+                Some(Arc::clone(site))
             }
             Some(Stand::Unavailable) => {
                 let files = self.loaded.loader.unavailable();
@@ -228,7 +227,7 @@ impl Story<'_> {
         }
     }
 
-    fn decide(&mut self, site: &Program, request: &Plain) -> bool {
+    fn decide(&mut self, site: &Program, request: &Plain) {
         let plan = match site.decide(request) {
             Decision::Plan(plan) => &site.site().plans[plan.0 as usize],
             Decision::Conflict(field) => {
@@ -255,7 +254,7 @@ impl Story<'_> {
         self.plan(site, plan, request)
     }
 
-    fn plan(&mut self, site: &Program, plan: &Plan, request: &Plain) -> bool {
+    fn plan(&mut self, site: &Program, plan: &Plan, request: &Plain) {
         let mut label = "policies";
         for (name, loc) in &plan.policies {
             self.say(label, &format!("use {name}"), Some(*loc));
@@ -313,7 +312,7 @@ impl Story<'_> {
         Ok(Some(format!("{op} {side} header {name}{value}")))
     }
 
-    fn answer(&mut self, site: &Program, plan: &Plan, answer: &Answer, loc: Loc, request: &Plain) -> bool {
+    fn answer(&mut self, site: &Program, plan: &Plan, answer: &Answer, loc: Loc, request: &Plain) {
         let paths = site.site().settings.paths;
         let mut text = String::new();
         let rendered = match answer {
@@ -352,7 +351,6 @@ impl Story<'_> {
             let line = format!("on {:?}: {}", catch.statuses, answer_text::answer(&catch.answer, site.site()));
             self.say("catch", &line, Some(catch.loc));
         }
-        true
     }
 
     fn proxy<'v>(
@@ -402,12 +400,12 @@ impl Story<'_> {
         Ok(line)
     }
 
-    fn conflict(&mut self, field: &str) -> bool {
+    fn conflict(&mut self, field: &str) {
         let why = format!("`{field}` arrived several times with different values");
         self.refused("answer", 400, &why)
     }
 
-    fn unrenderable(&mut self, why: &Unrenderable<'_>) -> bool {
+    fn unrenderable(&mut self, why: &Unrenderable<'_>) {
         match why {
             Unrenderable::Conflict(field) => self.conflict(&field.to_string()),
             Unrenderable::BadRequest(bad) => self.refused("answer", 400, bad.reason()),
@@ -416,10 +414,9 @@ impl Story<'_> {
         }
     }
 
-    fn refused(&mut self, label: &str, status: u16, why: &str) -> bool {
+    fn refused(&mut self, label: &str, status: u16, why: &str) {
         let line = format!("{} {why}", self.style.red(&status.to_string()));
         self.say(label, &line, None);
-        false
     }
 
     fn say(&mut self, label: &str, text: &str, loc: Option<Loc>) {

@@ -33,10 +33,10 @@ const SHOWN: usize = 12;
 /// on, over restarts too, and the console says what is wrong, as `sluice lint` would.
 ///
 /// Listeners, trusted proxies and limits are said in SITES/gateway.route; without it, clear HTTP
-/// is on port 8080 and HTTPS on port 8443, with certificates of an authority of Sluice's own,
-/// whose root the console names.
+/// is on port 8080 and HTTPS on port 8443, with certificates of an internal CA whose
+/// root the console names.
 ///
-/// Everything that Sluice writes (that authority, last good versions, a lock) is in the data
+/// Everything that Sluice writes (that CA, last good versions, a lock) is in the data
 /// directory.
 ///
 /// Ctrl-C or SIGTERM: nothing new is accepted, what is under way is finished (30 seconds at
@@ -241,7 +241,7 @@ fn greet(
         let root = root.display();
         let try_it = urls.iter().find(|u| u.starts_with("https:")).map_or("https://…", String::as_str);
         out.push_str(&format!(
-            "  certificates come from this gateway's own authority: curl --cacert {root} {try_it}\n"
+            "  certificates come from the internal CA, no public one is asked: curl --cacert {root} {try_it}\n"
         ));
     }
     out.push_str(&format!("  data   {}\n", data.path().display()));
