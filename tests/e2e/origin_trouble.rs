@@ -230,8 +230,11 @@ fn reset_mid_body() {
     let sluice = before(origin.addr(), "", "");
     let mut wire = sluice.wire();
     wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let reply = wire.reply();
-    assert!(reply.end == End::Cut || reply.status == 502, "{reply:?}");
+    // Which of the three depends on how much of the head the reset overtook; never a clean end.
+    if let Some(reply) = wire.try_reply("GET") {
+        assert!(reply.end == End::Cut || reply.status == 502, "{reply:?}");
+    }
+    assert_eq!(sluice.get("a.test", "/ok").text(), "ok");
 }
 
 #[test]
