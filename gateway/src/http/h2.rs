@@ -50,7 +50,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
     };
     let streams = Rc::new(Streams { open: Cell::new(0), idle: Timer::after(&worker.ticks, idle_ms), idle_ms });
     let counted = Rc::clone(&streams);
-    let service = service_fn(move |request| exchange::http2(Rc::clone(&client), Stream::new(&counted), request));
+    let service = service_fn(move |request| exchange::http2(&client, Stream::new(&counted), request));
     let local = Local { ticks: Rc::clone(&worker.ticks) };
     let connection = Builder::new(local)
         .timer(TokioTimer::new())
