@@ -4,12 +4,18 @@
 //! Everything is a pure function of its arguments.
 #![forbid(unsafe_code)]
 
+mod check;
 pub mod diagnostic;
+pub mod lint;
 pub mod region;
+mod resolve;
 pub mod syntax;
 pub mod tree;
 
-use diagnostic::Diagnostic;
+pub use check::unsupported;
+pub use resolve::stdlib;
+
+use diagnostic::{Diagnostic, Severity};
 use std::sync::Arc;
 use syntax::ast;
 use syntax::span::{FileId, Loc};
@@ -49,4 +55,120 @@ pub struct Checked {
     pub imports: Vec<FileId>,
     /// What is wrong, in source order; with an error in it, nothing of the file is to be served.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A file to be compiled.
+#[derive(Clone, Copy)]
+pub struct Unit<'a> {
+    /// Its number.
+    pub file: FileId,
+    /// The path to show, such as `sites/shop.route`.
+    pub path: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Whether it is the operator's own file, `gateway.route`.
+    pub gateway: bool,
+    /// How its imports are found.
+    pub modules: &'a dyn Modules,
+}
+
+/// A file, compiled.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// Its sites, ready to serve; empty when an error stands in the diagnostics.
+    pub programs: Vec<Arc<tree::Program>>,
+    /// What it says about the gateway, in `gateway.route`; `None` when an error stands in the diagnostics.
+    pub gateway: Option<ir::Gateway>,
+    /// The hosts it claims, as far as they can be read, whether or not it loads.
+    pub claims: Vec<(ir::HostPattern, Loc)>,
+    /// The files that it imports, those imported by them included.
+    pub imports: Vec<FileId>,
+    /// What is wrong, in source order.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Whether it loads.
+    pub fn is_sound(&self) -> bool {
+        !self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
+/// A finder for files that import nothing but `std/…`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoModules;
+
+impl Modules for NoModules {
+    fn find(&self, _: FileId, module: &str) -> Result<Arc<Parsed>, String> {
+        Err(format!("{module} does not exist"))
+    }
+}
+
+/// Parses and checks a file, and lowers its sites to route IR. The lints are not run.
+pub fn check(unit: &Unit<'_>) -> Checked {
+    let outcome = outcome(unit, &parse(unit));
+    let mut diagnostics = outcome.diagnostics;
+    sort(&mut diagnostics, unit.file);
+    Checked {
+        sites: outcome.sites.into_iter().map(|(site, _)| site).collect(),
+        gateway: outcome.gateway,
+        claims: outcome.claims,
+        imports: outcome.imports,
+        diagnostics,
+    }
+}
+
+/// Text to programs: parse, resolve, check, lower, compile, lint. A file with an error has no
+/// programs: it loads whole or not at all.
+pub fn compile(unit: &Unit<'_>) -> Compiled {
+    compile_parsed(unit, &parse(unit))
+}
+
+/// [`compile`] for a text that was parsed already.
+pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
+    let outcome = outcome(unit, parsed);
+    let mut diagnostics = outcome.diagnostics;
+    let mut programs = Vec::new();
+    let mut findings = Vec::new();
+    for (site, info) in &outcome.sites {
+        match tree::compile(Arc::clone(site)) {
+            Ok(program) => {
+                let program = Arc::new(program);
+                findings.push((site.loc, lint::site(&program, info, unit.text)));
+                programs.push(program);
+            }
+            Err(why) => {
+                let mut d = Diagnostic::error(why.code, why.loc, why.message);
+                if let Some(other) = why.other {
+                    d = d.label(other, "the other route");
+                }
+                diagnostics.push(d);
+            }
+        }
+    }
+    diagnostics.extend(lint::of_sites(findings));
+    diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));
+    sort(&mut diagnostics, unit.file);
+    let mut compiled =
+        Compiled { programs, gateway: outcome.gateway, claims: outcome.claims, imports: outcome.imports, diagnostics };
+    if !compiled.is_sound() {
+        compiled.programs.clear();
+        compiled.gateway = None;
+    }
+    compiled
+}
+
+fn parse(unit: &Unit<'_>) -> Arc<Parsed> {
+    Arc::new(syntax::parse(unit.file, unit.text))
+}
+
+fn outcome(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> check::Outcome {
+    check::run(parsed, unit.path, unit.text, unit.gateway, unit.modules)
+}
+
+/// In source order, the file's own findings first, each once: a site with several layouts of hosts is
+/// several trees, and what is wrong with it is said once.
+fn sort(diagnostics: &mut Vec<Diagnostic>, own: FileId) {
+    diagnostics.sort_by_key(|d| (d.primary.loc.file != own, d.primary.loc, d.code));
+    diagnostics.dedup_by(|b, a| a.code == b.code && a.primary.loc == b.primary.loc);
 }

@@ -2,6 +2,7 @@
 //!
 //! One file is one case; beside it stands what came out: the tree of a good one, the report on a bad
 //! one. `UPDATE=1 cargo test -p sluice-dsl --test syntax` writes them anew; then read them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dsl::diagnostic::Sources;
 use dsl::diagnostic::render;
@@ -44,6 +45,18 @@ fn golden(case: &Path, extension: &str, got: &str, differing: &mut String) {
     }
 }
 
+/// No span of the tree begins or ends with a blank, and none is empty.
+fn spans_are_exact(tree: &str, text: &str) {
+    let tree = tree.replace("Span { start: ", "@").replace(", end: ", "..");
+    for (at, _) in tree.match_indices('@') {
+        let end = tree[at + 1..].find(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(tree.len(), |n| at + 1 + n);
+        let Some((from, to)) = tree[at + 1..end].split_once("..") else { continue };
+        let (Ok(from), Ok(to)) = (from.parse::<usize>(), to.parse::<usize>()) else { continue };
+        let piece = &text[from..to];
+        assert!(!piece.is_empty() && piece.trim() == piece, "{piece:?} at {from}..{to}");
+    }
+}
+
 #[test]
 fn good_cases_parse_without_a_word() {
     let mut differing = String::new();
@@ -54,6 +67,7 @@ fn good_cases_parse_without_a_word() {
         assert!(report.is_empty(), "{report}");
         assert!(parsed.ast.broken.is_empty());
         let tree: String = parsed.ast.items.iter().map(|item| format!("{item:?}\n")).collect();
+        spans_are_exact(&tree, &text);
         golden(&path, "tree", &tree, &mut differing);
     }
     assert!(differing.is_empty(), "{differing}");

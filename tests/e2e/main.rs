@@ -14,4 +14,5 @@ mod framing;
 mod origin_trouble;
 mod reload;
 mod routing;
+mod storm;
 mod tls;

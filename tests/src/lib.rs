@@ -11,6 +11,7 @@ pub mod h2raw;
 pub mod origin;
 pub mod ports;
 pub mod sluice;
+pub mod storm;
 pub mod tls;
 pub mod wait;
 pub mod wire;

@@ -21,7 +21,9 @@ impl<'a> Checker<'a> {
         let (env, known) = (scene.env, scene.known);
         let loc = self.at(env, action.span);
         match &action.node {
-            Action::Redirect { .. } | Action::Respond { .. } | Action::Deny { .. } => self.own_answer(action, env, known),
+            Action::Redirect { .. } | Action::Respond { .. } | Action::Deny { .. } => {
+                self.own_answer(action, env, known)
+            }
             Action::Files { dir, index, fallback, at } => {
                 let mut sound = true;
                 if let Some(index) = index
@@ -70,7 +72,12 @@ impl<'a> Checker<'a> {
                     _ => {
                         let found = self.eval(to, env, Some(&Ty::Pool)).ty().0;
                         if found != Ty::Unknown {
-                            self.report(lint::g1005::wrong(to_loc, "a route leads to", &Ty::Pool.noun(), &found.noun()));
+                            self.report(lint::g1005::wrong(
+                                to_loc,
+                                "a route leads to",
+                                &Ty::Pool.noun(),
+                                &found.noun(),
+                            ));
                         }
                         None
                     }
@@ -94,12 +101,24 @@ impl<'a> Checker<'a> {
         let loc = self.at(env, action.span);
         match &action.node {
             Action::Redirect { status, to } => {
-                let status = self.status(status.as_ref(), 302, env, &|n| matches!(n, 301 | 302 | 303 | 307 | 308), "`redirect` takes 301, 302, 303, 307 or 308");
+                let status = self.status(
+                    status.as_ref(),
+                    302,
+                    env,
+                    &|n| matches!(n, 301 | 302 | 303 | 307 | 308),
+                    "`redirect` takes 301, 302, 303, 307 or 308",
+                );
                 let to = self.template(to, Ty::Text, Place::Redirect, env, known);
                 Some(Answer::Redirect { status: status?, to: to?, keep_query: true })
             }
             Action::Respond { status, body, content_type } => {
-                let code = self.status(Some(status), 200, env, &|n| (200..=599).contains(&n), "`respond` takes a status from 200 to 599");
+                let code = self.status(
+                    Some(status),
+                    200,
+                    env,
+                    &|n| (200..=599).contains(&n),
+                    "`respond` takes a status from 200 to 599",
+                );
                 let kind = match content_type {
                     None => Some(None),
                     Some(t) => self.content_type(t, env).map(Some),
@@ -110,7 +129,11 @@ impl<'a> Checker<'a> {
                             self.report(lint::g1024::range(self.at(env, path.span), "`file` takes the name of a file"));
                             return None;
                         }
-                        Some(Answer::RespondFile { status: code?, path: path.node.as_str().into(), content_type: kind? })
+                        Some(Answer::RespondFile {
+                            status: code?,
+                            path: path.node.as_str().into(),
+                            content_type: kind?,
+                        })
                     }
                     Some(RespondBody::Text(t)) => {
                         let at = self.at(env, t.span);
@@ -137,7 +160,13 @@ impl<'a> Checker<'a> {
                 }
             }
             Action::Deny { status } => {
-                let status = self.status(status.as_ref(), 403, env, &|n| (400..=599).contains(&n), "`deny` takes a status from 400 to 599");
+                let status = self.status(
+                    status.as_ref(),
+                    403,
+                    env,
+                    &|n| (400..=599).contains(&n),
+                    "`deny` takes a status from 400 to 599",
+                );
                 Some(Answer::Deny { status: status? })
             }
             Action::Files { .. } | Action::Split { .. } | Action::Proxy { .. } => {
@@ -187,7 +216,8 @@ impl<'a> Checker<'a> {
     fn content_type(&mut self, t: &Spanned<Template>, env: &Env) -> Option<Arc<str>> {
         let text = self.constant(t, Ty::Text, env)?;
         let (kind, sub) = text.split(';').next().unwrap_or_default().trim().split_once('/').unwrap_or_default();
-        let token = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
+        let token =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
         if !token(kind) || !token(sub) || text.bytes().any(|b| b.is_ascii_control()) {
             self.report(lint::g1024::range(self.at(env, t.span), "`type` takes a content type, as in `text/plain`"));
             return None;
@@ -240,7 +270,7 @@ impl<'a> Checker<'a> {
                 }
             },
         };
-        sound.then(|| Answer::Proxy {
+        sound.then_some(Answer::Proxy {
             to: Destination::Split { shares: out, by, salt: scene.salt },
             at: None,
             host: None,

@@ -139,10 +139,9 @@ impl<'a> Checker<'a> {
     fn is(&mut self, l: &Val, r: &Val, at: Sides) -> Cond {
         match (l, r) {
             (Val::Absent(_), _) | (_, Val::Absent(_)) => Cond::Const(false),
-            (Val::Cond(l), Val::Cond(r)) => or(vec![
-                and(vec![l.clone(), r.clone()]),
-                and(vec![not(l.clone()), not(r.clone())]),
-            ]),
+            (Val::Cond(l), Val::Cond(r)) => {
+                or(vec![and(vec![l.clone(), r.clone()]), and(vec![not(l.clone()), not(r.clone())])])
+            }
             (Val::Field { field, ty, lower, .. }, constant) if !is_made(constant) => {
                 self.field_is(field, ty, *lower, constant, at)
             }
@@ -161,7 +160,8 @@ impl<'a> Checker<'a> {
                 {
                     return Cond::Const(a == b);
                 }
-                let alike = (lt.is_text() && rt.is_text()) || (lt == rt && (lt == Ty::Int || lt == Ty::Ip || lt == Ty::Size));
+                let alike =
+                    (lt.is_text() && rt.is_text()) || (lt == rt && (lt == Ty::Int || lt == Ty::Ip || lt == Ty::Size));
                 if alike && let (Some(a), Some(b)) = (plain(l), plain(r)) {
                     return Cond::Relate(Box::new(a), Relation::Is, Box::new(b));
                 }
@@ -207,7 +207,11 @@ impl<'a> Checker<'a> {
                 Some(t.to_ascii_lowercase().into())
             }
             (Ty::Path, Val::Path(t) | Val::Text(t)) => {
-                if *field == Field::Uri { Some(Arc::clone(t)) } else { Some(super::pattern::canonical_text(t).into()) }
+                if *field == Field::Uri {
+                    Some(Arc::clone(t))
+                } else {
+                    Some(super::pattern::canonical_text(t).into())
+                }
             }
             (Ty::Text, Val::Text(t) | Val::Path(t) | Val::Host(t) | Val::Url(t)) => Some(Arc::clone(t)),
             _ => {
@@ -419,7 +423,9 @@ impl<'a> Checker<'a> {
             }
             (Ty::Int, Val::Text(t)) => t.parse::<i64>().is_ok().then(|| t.to_string()),
             (Ty::Method, Val::Text(t)) => Some(t.to_string()),
-            (Ty::Text | Ty::Host, Val::Ip(_) | Val::Int(_) | Val::Method(_)) => found.as_text().map(|t| format!("\"{t}\"")),
+            (Ty::Text | Ty::Host, Val::Ip(_) | Val::Int(_) | Val::Method(_)) => {
+                found.as_text().map(|t| format!("\"{t}\""))
+            }
             _ => None,
         };
         match bare {
@@ -453,7 +459,12 @@ fn is_made(val: &Val) -> bool {
 
 /// A value as it is, for relations.
 fn plain(val: &Val) -> Option<Value> {
-    let hole = |field: &Field, lower: bool| Part::Hole { field: field.clone(), lower, encode: Encode::Plain, if_missing: None };
+    let hole = |field: &Field, lower: bool| Part::Hole {
+        field: field.clone(),
+        lower,
+        encode: Encode::Plain,
+        if_missing: None,
+    };
     match val {
         Val::Field { field, lower, .. } => Some(Value { parts: vec![hole(field, *lower)] }),
         Val::Template(_, parts) => {
@@ -535,12 +546,14 @@ pub(crate) fn present_when(cond: &Cond) -> Vec<Field> {
             vec![field.clone()]
         }
         Cond::Test(field, _) => vec![field.clone()],
-        Cond::Relate(left, _, right) => {
-            [left, right].iter().flat_map(|v| v.parts.iter()).filter_map(|p| match p {
+        Cond::Relate(left, _, right) => [left, right]
+            .iter()
+            .flat_map(|v| v.parts.iter())
+            .filter_map(|p| match p {
                 Part::Hole { field, .. } => Some(field.clone()),
                 Part::Text(_) => None,
-            }).collect()
-        }
+            })
+            .collect(),
         Cond::And(items) => items.iter().flat_map(present_when).collect(),
         Cond::Or(items) => {
             let mut all = items.iter().map(present_when);

@@ -65,8 +65,7 @@ impl<'a> Checker<'a> {
                     Some(Ty::List(inner)) => Some(inner.as_ref()),
                     other => other,
                 };
-                let items =
-                    items.iter().map(|i| (self.eval(i, env, inner), self.loc(env.module, i.span))).collect();
+                let items = items.iter().map(|i| (self.eval(i, env, inner), self.loc(env.module, i.span))).collect();
                 Val::List(items)
             }
             Expr::Call { name, args } => self.call(name, args, env, loc),
@@ -146,11 +145,13 @@ impl<'a> Checker<'a> {
             && env.local(&only.node).is_none()
             && !crate::resolve::is_builtin(&only.node)
             && !self.linked.modules[env.module].values.contains_key(&only.node)
+            && !self.linked.is_broken(env.module, &only.node)
         {
             let captures: Vec<&str> =
                 env.locals.iter().filter(|l| l.kind == LocalKind::Capture).map(|l| l.name.as_str()).collect();
             let visible = env.locals.iter().map(|l| l.name.as_str());
-            let near = nearest(&only.node, visible).or(if captures.len() == 1 { captures.first().copied() } else { None });
+            let near =
+                nearest(&only.node, visible).or(if captures.len() == 1 { captures.first().copied() } else { None });
             let d = lint::g1003::not_captured(self.loc(env.module, only.span), &only.node, &captures, near);
             self.report(d);
             return Val::unknown();
@@ -171,6 +172,9 @@ impl<'a> Checker<'a> {
             for arg in args {
                 self.eval(&arg.value, env, None);
             }
+            if self.linked.is_broken(env.module, head) {
+                return Val::unknown();
+            }
             if let Some(&module) = self.linked.modules[env.module].imports.get(head)
                 && let Some(member) = name.node.parts.get(1)
             {
@@ -178,7 +182,7 @@ impl<'a> Checker<'a> {
                 let near = nearest(&member.node, m.values.keys().map(String::as_str)).map(str::to_owned);
                 let at = self.loc(env.module, member.span);
                 self.report(lint::g1004::no_member(at, &m.name, "function", &member.node, near.as_deref()));
-            } else if !self.linked.modules[env.module].broken_imports.contains(head) {
+            } else {
                 let m = &self.linked.modules[env.module];
                 let known = FUNCTIONS.iter().copied().chain(m.values.keys().map(String::as_str));
                 let near = nearest(head, known).map(str::to_owned);
@@ -220,7 +224,7 @@ impl<'a> Checker<'a> {
         let params = f.def.params.as_deref().unwrap_or_default();
         let mut inner = f.env.clone();
         let names: Vec<&str> = params.iter().map(|p| p.name.node.as_str()).collect();
-        let bound = self.match_args(&f.def.name.node, &names, args, env, loc);
+        let bound = self.match_args(&f.def.name.node, &names, args, env);
         for (param, arg) in params.iter().zip(bound) {
             let val = match arg {
                 Some(arg) => self.eval(&arg.value, env, None),
@@ -241,14 +245,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Arguments by parameter. What fits none is reported.
-    pub(super) fn match_args<'a>(
+    pub(super) fn match_args<'x>(
         &mut self,
         callee: &str,
         params: &[&str],
-        args: &'a [Arg],
+        args: &'x [Arg],
         env: &Env,
-        loc: Loc,
-    ) -> Vec<Option<&'a Arg>> {
+    ) -> Vec<Option<&'x Arg>> {
         let mut bound: Vec<Option<&Arg>> = vec![None; params.len()];
         let mut next = 0;
         for arg in args {
@@ -280,7 +283,6 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        let _ = loc;
         bound
     }
 
@@ -329,7 +331,8 @@ impl<'a> Checker<'a> {
                     self.template_val(path, Ty::Path, env);
                 }
                 // `copy: [x-user, x-groups]` names headers, `alg: none` an algorithm.
-                Expr::List(_) | Expr::Name(_) if arg.name.is_some() => {}
+                Expr::List(_) if arg.name.is_some() => {}
+                Expr::Name(n) if arg.name.is_some() && n.parts.len() == 1 && env.local(&n.parts[0].node).is_none() => {}
                 _ => {
                     self.eval(&arg.value, env, None);
                 }
@@ -382,8 +385,7 @@ impl<'a> Checker<'a> {
             (Ty::Status, Val::Int(n)) if (100..=599).contains(n) => Some(val.clone()),
             (Ty::Cidr, Val::Ip(ip)) => Some(Val::Cidr(IpNet::from(*ip))),
             (Ty::List(inner), Val::List(items)) => {
-                let items =
-                    items.iter().map(|(v, l)| (self.coerce(what, inner, false, v.clone(), *l), *l)).collect();
+                let items = items.iter().map(|(v, l)| (self.coerce(what, inner, false, v.clone(), *l), *l)).collect();
                 return Val::List(items);
             }
             (Ty::List(_), Val::Opaque(Ty::List(_), _)) => Some(val.clone()),
@@ -424,6 +426,8 @@ pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 253
         && text.split('.').all(|label| {
-            !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         })
 }

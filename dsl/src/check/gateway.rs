@@ -28,7 +28,13 @@ const EDITION: i64 = 2026;
 impl<'a> Checker<'a> {
     /// Checks the `gateway` item.
     pub(super) fn gateway(&mut self, block: &'a ast::Block, loc: Loc, out: &mut Outcome) {
-        let head = Loc { span: super::SpanExt::start_to(loc.span, crate::syntax::span::Span { start: block.span.start, end: block.span.start }), ..loc };
+        let head = Loc {
+            span: super::SpanExt::start_to(
+                loc.span,
+                crate::syntax::span::Span { start: block.span.start, end: block.span.start },
+            ),
+            ..loc
+        };
         let head = Loc { span: crate::syntax::span::Span { end: head.span.start + 7, ..head.span }, ..head };
         if !self.gateway_file {
             self.report(lint::g8004::gateway(head));
@@ -116,7 +122,8 @@ impl<'a> Checker<'a> {
             match (name.as_str(), value) {
                 ("public", Some(Word::Value(Expr::Number(n)))) if tls => match n.parse::<u16>() {
                     Ok(n) if n > 0 => public = Some(n),
-                    _ => self.report(lint::g1024::range(self.loc(0, after[0].span), "a port is a number from 1 to 65535")),
+                    _ => self
+                        .report(lint::g1024::range(self.loc(0, after[0].span), "a port is a number from 1 to 65535")),
                 },
                 // HTTP/3 comes later, so that `off` is what happens anyway.
                 ("h3", Some(Word::Value(Expr::Name(n)))) if tls && Self::name_text(n) == "off" => {}
@@ -226,7 +233,9 @@ impl<'a> Checker<'a> {
         let all: Vec<&Listener> = made.http.iter().chain(&made.https).collect();
         for (i, a) in all.iter().enumerate() {
             for b in &all[..i] {
-                let same_address = a.ip.is_none() || b.ip.is_none() || a.ip == b.ip
+                let same_address = a.ip.is_none()
+                    || b.ip.is_none()
+                    || a.ip == b.ip
                     || a.ip.is_some_and(|ip| ip.is_unspecified())
                     || b.ip.is_some_and(|ip| ip.is_unspecified());
                 if a.port == b.port && a.port != 0 && same_address {

@@ -1,10 +1,10 @@
 //! `set`, `add` and `remove`; and `limit`, whose key is checked though its effect comes later.
 
+use super::Checker;
 use super::cond::{and, not};
 use super::route::{Chain, Frame, ScopeAcc, Tagged};
 use super::site::{KeyUse, SiteBuild};
 use super::template::{Made, Place, all_present};
-use super::Checker;
 use crate::lint;
 use crate::syntax::ast::{HeaderOp, HeaderStmt, IfMissing, Limit, Operand, Side};
 use crate::syntax::span::Loc;
@@ -35,8 +35,8 @@ impl<'a> Checker<'a> {
     ) {
         let at = self.at(&frame.env, h.name.span);
         let lower = h.name.node.to_ascii_lowercase();
-        let token = !lower.is_empty()
-            && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        let token =
+            !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
         if !token {
             self.report(lint::g1028::no_header(at, &h.name.node));
             return;

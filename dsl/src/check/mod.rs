@@ -4,14 +4,14 @@
 //! is reported once: what it stood in becomes [`val::Val::Opaque`], about which nothing more is said.
 
 mod answer;
-mod cond;
+pub(crate) mod cond;
 mod expr;
 mod gateway;
 mod header;
 mod names;
 mod pattern;
-mod pools;
 mod policy;
+mod pools;
 mod route;
 mod settings;
 mod site;
@@ -31,7 +31,8 @@ use std::sync::Arc;
 use ty::Ty;
 use val::Val;
 
-pub(crate) use site::{KeyUse, Protector, ScopeInfo, SiteInfo};
+pub(crate) use names::METHODS;
+pub(crate) use site::{EntryInfo, Protector, SiteInfo};
 
 /// What the checker makes of a file.
 #[derive(Debug, Default)]
@@ -65,9 +66,18 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
     for d in diagnostics {
         checker.report(d);
     }
-    let mut out = Outcome { imports: checker.linked.modules[1..].iter().map(|m| m.file).collect(), ..Outcome::default() };
+    let mut out =
+        Outcome { imports: checker.linked.modules[1..].iter().map(|m| m.file).collect(), ..Outcome::default() };
     for (index, item) in linked.modules[0].parsed.ast.items.iter().enumerate() {
         checker.item(index, item, &mut out);
+    }
+    for host in parsed.ast.broken.iter().flat_map(|b| &b.hosts) {
+        // What is wrong with it beside the syntax waits until the syntax is mended.
+        let said = checker.diagnostics.len();
+        if let Some(made) = checker.host_pattern(0, host) {
+            out.claims.push((made.pattern, checker.loc(0, host.span)));
+        }
+        checker.diagnostics.truncate(said);
     }
     out.diagnostics = checker.diagnostics;
     out

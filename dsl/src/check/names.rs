@@ -11,8 +11,7 @@ use crate::tree::ir::Field;
 use std::sync::Arc;
 
 /// Methods that may be written bare.
-pub(crate) const METHODS: &[&str] =
-    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+pub(crate) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// A part of the request that has a name of its own.
 struct Builtin {
@@ -33,10 +32,7 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
             b("size", Field::Size, Ty::Size, true),
             b("version", Field::Version, Ty::Text, false),
         ],
-        "client" => vec![
-            b("ip", Field::ClientIp, Ty::Ip, false),
-            b("port", Field::ClientPort, Ty::Int, false),
-        ],
+        "client" => vec![b("ip", Field::ClientIp, Ty::Ip, false), b("port", Field::ClientPort, Ty::Int, false)],
         "tls" => vec![
             b("sni", Field::TlsSni, Ty::Host, true),
             b("version", Field::TlsVersion, Ty::Text, true),
@@ -50,21 +46,25 @@ impl<'a> Checker<'a> {
     /// Makes a name visible; says so when it was already (LANGUAGE rule 12).
     pub(super) fn bind(&mut self, env: &mut Env, name: &Ident, val: Val, kind: LocalKind) {
         let loc = self.loc(env.module, name.span);
-        self.check_free(env, &name.node, loc);
+        // A name that means two things says nothing more than that it does.
+        let val = if self.check_free(env, &name.node, loc) { val } else { Val::unknown() };
         env.locals.push(Local { name: name.node.clone(), val, loc, kind });
     }
 
     /// Says when a name is visible already.
-    pub(super) fn check_free(&mut self, env: &Env, name: &str, loc: Loc) {
+    pub(super) fn check_free(&mut self, env: &Env, name: &str, loc: Loc) -> bool {
         if is_builtin(name) {
             self.report(lint::g1018::builtin(loc, name));
+            return false;
         } else if let Some(first) = env.local(name) {
             if first.loc != loc {
                 self.report(lint::g1018::taken(loc, name, first.loc));
+                return false;
             }
         } else if let Some((_, first)) = env.functions.iter().find(|(f, _)| f.name.node == name) {
             if *first != loc {
                 self.report(lint::g1018::taken(loc, name, *first));
+                return false;
             }
         } else if let Some(&item) = self.linked.modules[env.module].values.get(name) {
             let parsed = Arc::clone(&self.linked.modules[env.module].parsed);
@@ -72,9 +72,11 @@ impl<'a> Checker<'a> {
                 let first = self.loc(env.module, first.span);
                 if first != loc {
                     self.report(lint::g1018::taken(loc, name, first));
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// What a name stands for.
@@ -100,6 +102,9 @@ impl<'a> Checker<'a> {
         if let Some(&module) = self.linked.modules[env.module].imports.get(&head.node)
             && let Some(member) = rest.first()
         {
+            if self.linked.is_broken(module, &member.node) {
+                return Val::unknown();
+            }
             return match self.linked.modules[module].values.get(&member.node).copied() {
                 Some(item) => {
                     let val = self.top_value(module, item, loc);
@@ -117,7 +122,7 @@ impl<'a> Checker<'a> {
                 }
             };
         }
-        if self.linked.modules[env.module].broken_imports.contains(&head.node) && !rest.is_empty() {
+        if self.linked.is_broken(env.module, &head.node) {
             return Val::unknown();
         }
         if rest.is_empty() && METHODS.contains(&head.node.as_str()) {

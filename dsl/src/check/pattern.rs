@@ -1,8 +1,8 @@
 //! Patterns of hosts and paths.
 
+use super::Checker;
 use super::ty::Ty;
 use super::val::Val;
-use super::Checker;
 use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, CaptureType, HostLabel, Ident, SegmentPart, Tail};
@@ -79,7 +79,8 @@ impl<'a> Checker<'a> {
             HostLabel::Star => HostHead::Label(Segment::any()),
             HostLabel::Parts(parts) => {
                 let lower = |text: &str| text.to_ascii_lowercase();
-                let (segment, bound) = self.parts(module, parts, at, Paths::Canonical, &|c, s, t| c.label(s, t).map(|t| lower(&t)))?;
+                let (segment, bound) =
+                    self.parts(module, parts, at, Paths::Canonical, &|c, s, t| c.label(s, t).map(|t| lower(&t)))?;
                 if let Some((name, prefix, suffix, ty)) = bound {
                     captures.push(Bound { name, capture: Capture::Host { prefix, suffix }, ty });
                 }

@@ -90,6 +90,9 @@ impl<'a> Checker<'a> {
 
     fn find_policy(&mut self, name: &Name, module: ModIdx, loc: Loc) -> Found {
         let m = &self.linked.modules[module];
+        if self.linked.is_broken(module, &name.parts[0].node) {
+            return Found::Nothing;
+        }
         match name.parts.as_slice() {
             [only] => match m.policies.get(&only.node) {
                 Some(&item) => Found::Policy(module, item),
@@ -112,15 +115,16 @@ impl<'a> Checker<'a> {
             },
             [alias, member] => {
                 let Some(&other) = m.imports.get(&alias.node) else {
-                    if !m.broken_imports.contains(&alias.node) {
-                        let near = nearest(&alias.node, m.imports.keys().map(String::as_str)).map(str::to_owned);
-                        let at = self.loc(module, alias.span);
-                        let std = crate::resolve::stdlib::names().find(|n| *n == alias.node);
-                        self.report(lint::g1004::not_imported(at, &alias.node, near.as_deref(), std));
-                    }
+                    let near = nearest(&alias.node, m.imports.keys().map(String::as_str)).map(str::to_owned);
+                    let at = self.loc(module, alias.span);
+                    let std = crate::resolve::stdlib::names().find(|n| *n == alias.node);
+                    self.report(lint::g1004::not_imported(at, &alias.node, near.as_deref(), std));
                     return Found::Nothing;
                 };
                 let target = &self.linked.modules[other];
+                if self.linked.is_broken(other, &member.node) {
+                    return Found::Nothing;
+                }
                 if let Some(&item) = target.policies.get(&member.node) {
                     return Found::Policy(other, item);
                 }
@@ -160,7 +164,7 @@ impl<'a> Checker<'a> {
     ) -> Env {
         let mut env = Env::top(module);
         let names: Vec<&str> = def.params.iter().map(|p| p.name.node.as_str()).collect();
-        let bound = self.match_args(name, &names, args, caller, loc);
+        let bound = self.match_args(name, &names, args, caller);
         for (param, arg) in def.params.iter().zip(bound) {
             let (ty, optional) = self.param_type(param, module);
             let what = format!("`{}`", param.name.node);

@@ -18,10 +18,10 @@ const LATER: &[(&str, &str)] = &[
     ("eject", "eject"),
     ("slow-start", "slow-start"),
     ("retry", "retry"),
-    ("limit", "pool limit"),
+    ("limit", "limit in a pool"),
     ("sticky", "sticky"),
     ("proxy-protocol", "proxy-protocol"),
-    ("tls", "pool tls"),
+    ("tls", "tls in a pool"),
 ];
 
 impl<'a> Checker<'a> {
@@ -66,8 +66,8 @@ impl<'a> Checker<'a> {
                     seen.push((head.node.clone(), head_loc));
                     self.pool_setting(module, head, words, at, &mut out);
                 }
-                StmtKind::Limit(_) => self.unsupported("pool limit", at),
-                StmtKind::Tls { .. } => self.unsupported("pool tls", at),
+                StmtKind::Limit(_) => self.unsupported("limit in a pool", at),
+                StmtKind::Tls { .. } => self.unsupported("tls in a pool", at),
                 StmtKind::Let(_)
                 | StmtKind::Use { .. }
                 | StmtKind::Require { .. }
@@ -101,7 +101,10 @@ impl<'a> Checker<'a> {
             Some(w) => match u32::try_from(w.node) {
                 Ok(n) if (1..=65_535).contains(&n) => n,
                 _ => {
-                    self.report(lint::g1024::range(self.loc(module, w.span), "`weight` takes a number from 1 to 65535"));
+                    self.report(lint::g1024::range(
+                        self.loc(module, w.span),
+                        "`weight` takes a number from 1 to 65535",
+                    ));
                     1
                 }
             },
@@ -109,15 +112,15 @@ impl<'a> Checker<'a> {
         let (host, port) = match &e.addr.node {
             EndpointAddr::Tcp { tls: false, host, port } => (host, *port),
             EndpointAddr::Tcp { tls: true, .. } => {
-                self.unsupported("https upstream", at);
+                self.unsupported("https:// in a pool", at);
                 return false;
             }
             EndpointAddr::Unix(_) => {
-                self.unsupported("unix endpoint", at);
+                self.unsupported("unix: in a pool", at);
                 return false;
             }
             EndpointAddr::Srv(_) => {
-                self.unsupported("srv endpoint", at);
+                self.unsupported("srv in a pool", at);
                 return false;
             }
         };
@@ -160,7 +163,9 @@ impl<'a> Checker<'a> {
             "idle" => out.idle_ms = self.word_duration(head, words, &[], &env),
             "balance" => match Self::word_names(words).first().map(String::as_str) {
                 Some("round-robin") if words.len() == 1 => {}
-                Some("random" | "least-requests" | "peak-ewma" | "hash" | "maglev") => self.unsupported("balance", at),
+                Some("random" | "least-requests" | "peak-ewma" | "hash" | "maglev") => {
+                    self.unsupported("balance by anything but round-robin", at)
+                }
                 other => {
                     let known = ["round-robin", "random", "least-requests", "peak-ewma", "hash", "maglev"];
                     let near = other.and_then(|o| nearest(o, known));
@@ -169,7 +174,7 @@ impl<'a> Checker<'a> {
             },
             "protocol" => match Self::word_names(words).first().map(String::as_str) {
                 Some("h1" | "auto") if words.len() == 1 => {}
-                Some("h2" | "h2c" | "grpc") => self.unsupported("protocol", at),
+                Some("h2" | "h2c" | "grpc") => self.unsupported("protocol other than h1", at),
                 other => {
                     let near = other.and_then(|o| nearest(o, ["h1", "auto", "h2", "h2c", "grpc"]));
                     self.report(lint::g1024::one_of(at, "protocol", &["h1", "auto"], near));

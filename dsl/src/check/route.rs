@@ -9,9 +9,7 @@ use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, Action, Body, Expr, Name, Stmt, StmtKind};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{
-    Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target,
-};
+use crate::tree::ir::{Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target};
 use std::sync::Arc;
 
 /// Something that a `use` put there: the numbers of the `use`s around it, outermost first.
@@ -103,7 +101,6 @@ pub(super) struct ScopeAcc<'a> {
     /// What protects this block itself.
     pub(super) protectors: Vec<Protector>,
     pub(super) own_catches: Vec<Tagged<Catch>>,
-    pub(super) parent: Option<u32>,
 }
 
 impl<'a> ScopeAcc<'a> {
@@ -115,7 +112,6 @@ impl<'a> ScopeAcc<'a> {
             settings: Vec::new(),
             protectors: Vec::new(),
             own_catches: Vec::new(),
-            parent: None,
         }
     }
 }
@@ -138,6 +134,7 @@ struct RouteAt<'r, 'a> {
     stmt: Loc,
     written: Option<Loc>,
     without: &'r [usize],
+    written_without: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -154,7 +151,7 @@ impl<'a> Checker<'a> {
         braces: Loc,
         entered: Option<&Cond>,
     ) -> crate::tree::ir::ScopeIdx {
-        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new(), parent: acc.parent, depth: 0 };
+        let info = ScopeInfo { protectors: Vec::new(), block: braces, entries: Vec::new() };
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
@@ -343,6 +340,7 @@ impl<'a> Checker<'a> {
                         stmt: loc,
                         written: Some(*written),
                         without: &gone,
+                        written_without: !without.is_empty(),
                     };
                     self.entry(b, scope, at, &frame, chain);
                 }
@@ -365,7 +363,8 @@ impl<'a> Checker<'a> {
                     return;
                 }
                 let known = chain.known_fields();
-                let scene = Scene { env: &frame.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&acc.pattern)) };
+                let scene =
+                    Scene { env: &frame.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&acc.pattern)) };
                 let answer = self.answer(b, action, &scene);
                 let plan = self.plan(b, chain, &[], answer, loc);
                 b.scopes[scope].entries.push(Entry {
@@ -376,7 +375,7 @@ impl<'a> Checker<'a> {
                     loc,
                 });
                 let body = self.at(&frame.env, action.span);
-                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body });
+                b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body, without: false });
             }
             // Read in the first pass.
             StmtKind::Let(_)
@@ -414,6 +413,7 @@ impl<'a> Checker<'a> {
             stmt: loc,
             written: None,
             without: &[],
+            written_without: false,
         };
         self.entry(b, scope, at, frame, chain);
     }
@@ -433,15 +433,13 @@ impl<'a> Checker<'a> {
                 let chain = chain.without(at.without);
                 let mut known = chain.known_fields();
                 known.extend(present_when(&at.guard));
-                let scene =
-                    Scene { env: &at.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&at.pattern)) };
+                let scene = Scene { env: &at.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&at.pattern)) };
                 let answer = self.answer(b, action, &scene);
                 Target::Plan(self.plan(b, &chain, &[], answer, head))
             }
             Body::Block(block) => {
                 let chain = chain.without(at.without);
                 let mut acc = ScopeAcc::new(at.pattern.clone(), false);
-                acc.parent = u32::try_from(scope).ok();
                 // Inside a route's block, its policy's condition holds already.
                 let mut inner = Frame { env: at.env.clone(), when: Cond::Const(true), ..frame.clone() };
                 if !frame.tags.is_empty() {
@@ -461,7 +459,12 @@ impl<'a> Checker<'a> {
             pathless: at.pathless,
             loc: head,
         });
-        b.info.scopes[scope].entries.push(EntryInfo { stmt: at.stmt, pattern: at.written, body: body_loc });
+        b.info.scopes[scope].entries.push(EntryInfo {
+            stmt: at.stmt,
+            pattern: at.written,
+            body: body_loc,
+            without: at.written_without,
+        });
     }
 
     /// A statement's head: up to its block, spaces dropped.
@@ -490,7 +493,8 @@ impl<'a> Checker<'a> {
             let at = self.at(&frame.env, name.span);
             let text = Self::name_text(&name.node);
             let literal = patterns.iter().all(|p| {
-                p.node.tail != ast::Tail::Slash && !matches!(p.node.tail, ast::Tail::Splat(_))
+                p.node.tail != ast::Tail::Slash
+                    && !matches!(p.node.tail, ast::Tail::Splat(_))
                     && p.node.segments.iter().all(|s| matches!(s.node.parts.as_slice(), [ast::SegmentPart::Lit(_)]))
             });
             if !literal {
@@ -518,7 +522,8 @@ impl<'a> Checker<'a> {
     fn beside_longer_paths(&mut self, pending: &[Pending<'a>], base: &PathPattern) {
         let longer = pending.iter().find_map(|p| match &p.stmt.kind {
             StmtKind::Route { patterns, .. } => patterns.iter().find_map(|pattern| {
-                let deeper = !pattern.node.segments.is_empty() && (pattern.node.relative || pattern.node.segments.len() > base.segments.len());
+                let deeper = !pattern.node.segments.is_empty()
+                    && (pattern.node.relative || pattern.node.segments.len() > base.segments.len());
                 deeper.then(|| self.at(&p.frame.env, pattern.span))
             }),
             _ => None,
@@ -618,7 +623,7 @@ impl<'a> Checker<'a> {
             let ok = codes.iter().copied().find(|c| *c < 400).unwrap_or(200);
             self.report(lint::g2015::good(at, ok));
         }
-        for earlier in &acc.own_catches {
+        for earlier in acc.own_catches.iter().filter(|e| e.node.loc != loc) {
             if let Some(code) = codes.iter().find(|c| earlier.node.statuses.contains(c)) {
                 let d = lint::g2016::twice(at, *code, earlier.node.loc);
                 self.report(d);

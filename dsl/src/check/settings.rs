@@ -65,7 +65,8 @@ impl<'a> Checker<'a> {
             return;
         }
         // `paths` may be said twice: `opaque-slash` and `semicolon` are two things.
-        let key = if name == "paths" { format!("paths {}", Self::word_names(words).join(" ")) } else { name.to_owned() };
+        let key =
+            if name == "paths" { format!("paths {}", Self::word_names(words).join(" ")) } else { name.to_owned() };
         if !self.once_per_scope(acc, &key, head_loc) {
             return;
         }
@@ -146,8 +147,8 @@ impl<'a> Checker<'a> {
         match (first, words.len(), body) {
             (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", head_of(loc, words)),
             (Some("file"), _, _) => return self.unsupported("tls file", loc),
-            (Some("auto"), 2.., _) => return self.unsupported("tls via dns", loc),
-            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls settings", loc),
+            (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
+            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls min, max or client", loc),
             _ => {}
         }
         if !self.once_per_scope(acc, "tls", head) {
@@ -184,11 +185,21 @@ impl<'a> Checker<'a> {
     }
 
     /// The one value behind some fixed words: `connect within 2s`, `body limit 10MB`.
-    fn word_value(&mut self, head: &Ident, words: &[Spanned<Word>], lead: &[&str], env: &Env, shape: &str) -> Option<(Val, Loc)> {
+    fn word_value(
+        &mut self,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        lead: &[&str],
+        env: &Env,
+        shape: &str,
+    ) -> Option<(Val, Loc)> {
         let at = words.iter().fold(head.span, |s, w| s.to(w.span));
         let loc = self.at(env, at);
         let leads = words.len() == lead.len() + 1
-            && lead.iter().zip(words).all(|(l, w)| matches!(&w.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == *l));
+            && lead
+                .iter()
+                .zip(words)
+                .all(|(l, w)| matches!(&w.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == *l));
         let value = leads.then(|| words.last()).flatten();
         let Some(Spanned { node: Word::Value(expr), span }) = value else {
             let form = std::iter::once(head.node.as_str()).chain(lead.iter().copied()).collect::<Vec<_>>().join(" ");
@@ -201,11 +212,20 @@ impl<'a> Checker<'a> {
     }
 
     /// A duration of more than nothing.
-    pub(super) fn word_duration(&mut self, head: &Ident, words: &[Spanned<Word>], lead: &[&str], env: &Env) -> Option<u64> {
+    pub(super) fn word_duration(
+        &mut self,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        lead: &[&str],
+        env: &Env,
+    ) -> Option<u64> {
         let (val, loc) = self.word_value(head, words, lead, env, "a duration, as in `30s`")?;
         match val {
             Val::Duration(0) => {
-                self.report(lint::g1024::range(loc, "nothing waits without a deadline: a duration of more than 0 is needed"));
+                self.report(lint::g1024::range(
+                    loc,
+                    "nothing waits without a deadline: a duration of more than 0 is needed",
+                ));
                 None
             }
             Val::Duration(ms) => Some(ms),

@@ -7,8 +7,8 @@ use crate::resolve::ModIdx;
 use crate::syntax::ast;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{
-    self, Answer, Capture, Cond, Field, Paths, PathPattern, Plan, PlanIdx, Pool, PoolIdx, Scope, ScopeIdx, SiteSettings,
-    Tls,
+    self, Answer, Capture, Cond, Field, PathPattern, Paths, Plan, PlanIdx, Pool, PoolIdx, Scope, ScopeIdx,
+    SiteSettings, Tls,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,10 +37,6 @@ pub(crate) struct ScopeInfo {
     pub(crate) block: Loc,
     /// By entry: the whole statement, and its patterns as written (`None` for pathless forms).
     pub(crate) entries: Vec<EntryInfo>,
-    /// The scope around it.
-    pub(crate) parent: Option<u32>,
-    /// The entry that leads into it has a `without`.
-    pub(crate) depth: u32,
 }
 
 /// What the lints want to know about an entry.
@@ -52,6 +48,8 @@ pub(crate) struct EntryInfo {
     pub(crate) pattern: Option<Loc>,
     /// What stands behind the arrow, or the block.
     pub(crate) body: Loc,
+    /// Whether it is written with `without`.
+    pub(crate) without: bool,
 }
 
 /// A statement that keeps requests out, or takes something away from them.
@@ -258,7 +256,9 @@ fn path_scoped_policy(b: &SiteBuild) -> bool {
     let outer = b.plans.get(b.scopes.first().map_or(0, |s| s.miss.0 as usize)).map_or(0, |p| p.steps.len());
     b.scopes.iter().zip(&b.info.scopes).skip(1).any(|(scope, info)| {
         let steps = b.plans.get(scope.miss.0 as usize).map_or(0, |p| p.steps.len());
-        !info.protectors.is_empty() || steps > outer
+        // A pathless block of the site hangs on no path.
+        let everywhere = scope.pattern.segments.is_empty() && scope.pattern.splat;
+        !everywhere && (!info.protectors.is_empty() || steps > outer)
     })
 }
 

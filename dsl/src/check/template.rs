@@ -7,7 +7,6 @@ use crate::lint;
 use crate::syntax::ast::{IfMissing, Operand, Template};
 use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Answer, Capture, Cond, Encode, Field, Missing, Part, Test, Value};
-use std::sync::Arc;
 
 /// Where a text made of the request is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +83,10 @@ impl<'a> Checker<'a> {
         let mut missing = false;
         for part in &flat {
             match part {
+                Flat::Hole { optional: true, loc, field: Field::Capture(_), .. } => {
+                    missing = true;
+                    self.report(lint::g1012::absent(*loc));
+                }
                 Flat::Hole { optional: true, loc, field, .. } => {
                     missing = true;
                     let d = lint::g1012::hole(*loc, &source_name(field), place == Place::Header);
@@ -103,13 +106,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A key or header value with its `if missing`.
-    pub(super) fn operand(
-        &mut self,
-        op: &Operand,
-        place: Place,
-        env: &Env,
-        known: &[Field],
-    ) -> Made {
+    pub(super) fn operand(&mut self, op: &Operand, place: Place, env: &Env, known: &[Field]) -> Made {
         let loc = self.at(env, op.value.span);
         let val = self.eval(&op.value, env, Some(&Ty::Text));
         let Some(flat) = self.flatten(&val, loc, known) else {
@@ -133,10 +130,12 @@ impl<'a> Checker<'a> {
             },
             None => {
                 let name = optional.first().map_or_else(|| "this capture".to_owned(), source_name);
+                let own = loc.file == self.linked.modules[0].file;
+                let written = self.text.get(loc.span.range()).filter(|_| own).unwrap_or(&name).to_owned();
                 self.report(match place {
-                    Place::Key => lint::g1012::key(loc, &name),
+                    Place::Key => lint::g1012::key(loc, &name, &written),
                     Place::Header | Place::Body | Place::Redirect | Place::Path | Place::Host => {
-                        lint::g1012::header(loc, &name)
+                        lint::g1012::header(loc, &name, &written)
                     }
                 });
                 Made::Broken
@@ -254,7 +253,12 @@ impl<'a> Checker<'a> {
                 return None;
             }
             Some(Flat::Text(_)) | Some(Flat::Absent(_)) | None => {
-                self.report(lint::g1005::wrong(loc, "`redirect` takes", "a URL or a path that starts with `/`", "neither"));
+                self.report(lint::g1005::wrong(
+                    loc,
+                    "`redirect` takes",
+                    "a URL or a path that starts with `/`",
+                    "neither",
+                ));
                 return None;
             }
         };
@@ -303,7 +307,11 @@ impl<'a> Checker<'a> {
             }
             authority_open &= matches!(spot, Spot::Scheme | Spot::Authority);
         }
-        if authority_open && !flat.iter().any(|p| matches!(p, Flat::Text(t) if t.len() > "https://".len()) || matches!(p, Flat::Hole { .. })) {
+        if authority_open
+            && !flat
+                .iter()
+                .any(|p| matches!(p, Flat::Text(t) if t.len() > "https://".len()) || matches!(p, Flat::Hole { .. }))
+        {
             self.report(lint::g1005::wrong(loc, "`redirect` takes", "a URL with a host", "none"));
             return None;
         }
@@ -353,10 +361,14 @@ impl<'a> Checker<'a> {
             match part {
                 Flat::Text(t) => {
                     let (name, port) = match t.rsplit_once(':') {
-                        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (name, Some(port)),
+                        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                            (name, Some(port))
+                        }
                         _ => (t.as_str(), None),
                     };
-                    let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':'))
+                    let fine = name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':'))
                         && port.is_none_or(|p| p.parse::<u16>().is_ok());
                     if !fine {
                         self.report(lint::g1005::never_host(loc, t));
@@ -441,9 +453,12 @@ fn bounded_after(rest: &[Flat]) -> bool {
         Some(Flat::Text(t)) => {
             let end = t.find(['/', '?', '#', ':']).unwrap_or(t.len());
             let domain = &t[..end];
-            let whole = end < t.len() || rest.len() == 1 || matches!(rest.get(1), Some(Flat::Hole { field: Field::Uri, .. }));
+            let whole =
+                end < t.len() || rest.len() == 1 || matches!(rest.get(1), Some(Flat::Hole { field: Field::Uri, .. }));
             let Some((_, parent)) = domain.split_once('.') else { return false };
-            whole && parent.split('.').filter(|l| !l.is_empty()).count() >= if parent == "localhost" || parent == "test" { 1 } else { 2 }
+            whole
+                && parent.split('.').filter(|l| !l.is_empty()).count()
+                    >= if parent == "localhost" || parent == "test" { 1 } else { 2 }
         }
         Some(Flat::Hole { .. } | Flat::Absent(_)) | None => false,
     }
@@ -481,9 +496,4 @@ fn member(of: &str, name: &str) -> String {
 /// The condition that all fields are there.
 pub(super) fn all_present(fields: &[Field]) -> Cond {
     super::cond::and(fields.iter().map(|f| Cond::Test(f.clone(), Test::Present)).collect())
-}
-
-/// A text as a value.
-pub(super) fn text(t: &str) -> Value {
-    Value { parts: vec![Part::Text(Arc::from(t))] }
 }

@@ -108,7 +108,9 @@ impl Val {
             }
             Self::Field { ty, optional, .. } => (ty.clone(), *optional),
             Self::Absent(ty) => (ty.clone(), true),
-            Self::Template(ty, parts) => (ty.clone(), parts.iter().any(|p| matches!(p, TplPart::Hole(v, _) if v.ty().1))),
+            Self::Template(ty, parts) => {
+                (ty.clone(), parts.iter().any(|p| matches!(p, TplPart::Hole(v, _) if v.ty().1)))
+            }
             Self::Cond(_) => (Ty::Bool, false),
             Self::Pool(..) => (Ty::Pool, false),
             Self::Opaque(ty, optional) => (ty.clone(), *optional),

@@ -18,7 +18,7 @@ impl Algebra {
             return known.clone();
         }
         let built = hir_of(segment, self.domain).and_then(|hir| build(&hir));
-        self.automata.insert(segment.clone(), built.clone());
+        Arc::make_mut(&mut self.automata).insert(segment.clone(), built.clone());
         built
     }
 
@@ -212,7 +212,6 @@ fn encoded(all: impl Iterator<Item = u8>) -> Hir {
         }
     }
     let escapes = by_high.into_iter().enumerate().filter(|(_, low)| !low.is_empty()).map(|(high, low)| {
-        #[expect(clippy::cast_possible_truncation, reason = "an index below 16")]
         let high = hex_digit(high as u8);
         Hir::concat(vec![Hir::literal([b'%', high]), bytes(low.into_iter())])
     });

@@ -4,9 +4,10 @@
 //! to exist comes with an example that the callers replay.
 
 mod automata;
+pub mod cond;
 mod host;
 mod path;
-mod segment;
+pub(crate) mod segment;
 
 use crate::tree::ir::Segment;
 use regex_automata::dfa::dense;
@@ -46,11 +47,12 @@ pub enum Domain {
 }
 
 /// Answers questions about patterns and remembers what they cost. One for all questions of a site.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Algebra {
     domain: Domain,
-    automata: HashMap<Segment, Result<Arc<Dfa>, Undecided>>,
-    inside: HashMap<(Segment, Segment), Result<bool, Undecided>>,
+    /// Shared, so that a copy costs nothing until it learns something new.
+    automata: Arc<HashMap<Segment, Result<Arc<Dfa>, Undecided>>>,
+    inside: Arc<HashMap<(Segment, Segment), Result<bool, Undecided>>>,
     limit: usize,
 }
 
@@ -71,7 +73,7 @@ impl Algebra {
     }
 
     fn new(domain: Domain) -> Self {
-        Self { domain, automata: HashMap::new(), inside: HashMap::new(), limit: LIMIT }
+        Self { domain, automata: Arc::default(), inside: Arc::default(), limit: LIMIT }
     }
 
     /// With another limit on the states that one question may look at.

@@ -4,6 +4,7 @@ use super::{Algebra, Undecided};
 use crate::tree::ir::{Class, Segment};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The texts that exactly these of some segments match, and one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Algebra {
             return *known;
         }
         let answer = self.inside_by_automata(inner, outer);
-        self.inside.insert(key, answer);
+        Arc::make_mut(&mut self.inside).insert(key, answer);
         answer
     }
 
@@ -118,7 +119,7 @@ impl Algebra {
 }
 
 /// The texts of a segment, where they are listed.
-pub(super) fn finite(segment: &Segment) -> Option<Vec<String>> {
+pub(crate) fn finite(segment: &Segment) -> Option<Vec<String>> {
     match segment {
         Segment::Lit(text) => Some(vec![text.to_string()]),
         Segment::Capture { prefix, class: Class::Set(all), suffix } => {

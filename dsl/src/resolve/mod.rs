@@ -35,6 +35,8 @@ pub(crate) struct Module {
     pub(crate) imports: BTreeMap<String, ModIdx>,
     /// Names of imports that failed: members of them are not reported again.
     pub(crate) broken_imports: Vec<String>,
+    /// Names of items that did not parse: they are not missed again.
+    pub(crate) broken: Vec<String>,
     /// `let`s, pools and tables: index of the item by name.
     pub(crate) values: BTreeMap<String, usize>,
     /// Policies: index of the item by name.
@@ -45,6 +47,12 @@ impl Linked {
     /// A place in a module.
     pub(crate) fn loc(&self, module: ModIdx, span: Span) -> Loc {
         Loc { file: self.modules[module].file, span }
+    }
+
+    /// Whether a name is missing only because its item, or its import, is broken.
+    pub(crate) fn is_broken(&self, module: ModIdx, name: &str) -> bool {
+        let m = &self.modules[module];
+        m.broken.iter().chain(&m.broken_imports).any(|b| b == name)
     }
 
     /// An item of a module.
@@ -77,6 +85,7 @@ impl Linker<'_> {
             parsed: Arc::clone(&parsed),
             imports: BTreeMap::new(),
             broken_imports: Vec::new(),
+            broken: parsed.ast.broken.iter().filter_map(|b| b.name.as_ref()).map(|n| n.node.clone()).collect(),
             values: BTreeMap::new(),
             policies: BTreeMap::new(),
         });
@@ -112,7 +121,8 @@ impl Linker<'_> {
         let m = &self.linked.modules[module];
         let table = if policy { &m.policies } else { &m.values };
         if let Some(&first) = table.get(&name.node) {
-            let first = self.linked.loc(module, item_name(self.linked.item(module, first)).map_or(item.span, |n| n.span));
+            let first =
+                self.linked.loc(module, item_name(self.linked.item(module, first)).map_or(item.span, |n| n.span));
             self.out.push(lint::g1018::taken(loc, &name.node, first));
             return;
         }
@@ -197,8 +207,21 @@ pub(crate) fn item_name(item: &ast::Item) -> Option<&ast::Ident> {
 
 /// Names that every file sees.
 pub(crate) const BUILTINS: &[&str] = &[
-    "request", "method", "host", "client", "header", "cookie", "query", "tls", "secret", "lower", "jwt", "signed",
-    "hash", "ask", "local-path",
+    "request",
+    "method",
+    "host",
+    "client",
+    "header",
+    "cookie",
+    "query",
+    "tls",
+    "secret",
+    "lower",
+    "jwt",
+    "signed",
+    "hash",
+    "ask",
+    "local-path",
 ];
 
 /// Whether a name is one of [`BUILTINS`].

@@ -610,7 +610,8 @@ pub enum Word {
     Value(Expr),
     /// `:443`, `10.0.0.1:443`
     Listen(ListenAddr),
-    /// `**.acme.com`, `acme.com`: anything with a dot or a star that is no name of values.
+    /// `**.acme.com`, `1and1.com`: a host that cannot be read as a name. `acme.com` and
+    /// `ledger.internal` are [`Expr::Name`]s: only the setting knows that it takes a host.
     Host(HostPattern),
     /// `unix:/run/sluice.sock`
     Unix(String),

@@ -41,7 +41,8 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
     }
     let scan::Scan { text: lines, items, blocks, errors } = scan::scan(file, text);
     parsed.diagnostics = errors;
-    let scanned = parsed.diagnostics.len();
+    let mut known: Vec<usize> = parsed.diagnostics.iter().map(|d| d.primary.loc.span.start as usize).collect();
+    known.sort_unstable();
     for item in items {
         if item.too_deep {
             continue;
@@ -59,8 +60,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
             }
             continue;
         }
-        let known = &parsed.diagnostics[..scanned];
-        let (broken, mut errors) = recover::item(file, &lines, &blocks, &item, known);
+        let (broken, mut errors) = recover::item(file, &lines, &blocks, &item, &known);
         parsed.ast.broken.push(broken);
         parsed.diagnostics.append(&mut errors);
     }

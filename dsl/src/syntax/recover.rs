@@ -30,14 +30,14 @@ pub(crate) fn broken(item: &Item) -> Broken {
     Broken { name, hosts }
 }
 
-/// Finds every error of an item that did not parse as a whole. `known` are the errors of the first
-/// pass: a statement with one of them is not blamed twice.
+/// Finds every error of an item that did not parse as a whole. `known` is where the first pass
+/// found errors, in order: a statement with one of them is not blamed twice.
 pub(crate) fn item(
     file: FileId,
     lines: &str,
     blocks: &[(usize, usize)],
     raw: &RawItem,
-    known: &[Diagnostic],
+    known: &[usize],
 ) -> (Broken, Vec<Diagnostic>) {
     let mut recovery = Recovery { file, lines, blocks, known, errors: Vec::new() };
     let broken = recovery.head(raw);
@@ -52,7 +52,7 @@ struct Recovery<'a> {
     file: FileId,
     lines: &'a str,
     blocks: &'a [(usize, usize)],
-    known: &'a [Diagnostic],
+    known: &'a [usize],
     errors: Vec<Diagnostic>,
 }
 
@@ -106,19 +106,20 @@ impl Recovery<'_> {
 
     /// Whether the first pass has already said what is wrong with these bytes.
     fn excused(&self, start: usize, end: usize) -> bool {
-        self.known.iter().any(|d| {
-            let at = d.primary.loc.span.start as usize;
-            start <= at && at <= end
-        })
+        let first = self.known.partition_point(|at| *at < start);
+        self.known.get(first).is_some_and(|at| *at <= end)
     }
 
     /// The same, the insides of its blocks left out.
     fn excused_piece(&self, start: usize, piece: &Piece) -> bool {
-        let end = piece.offsets.in_file(piece.text.len());
-        self.known.iter().any(|d| {
-            let at = d.primary.loc.span.start as usize;
-            start <= at && at <= end && !piece.inner.iter().any(|(from, to)| *from <= at && at < *to)
-        })
+        let mut from = start;
+        for (inner, after) in &piece.inner {
+            if *inner > from && self.excused(from, inner - 1) {
+                return true;
+            }
+            from = *after;
+        }
+        self.excused(from, piece.offsets.in_file(piece.text.len()))
     }
 
     /// Statement by statement.

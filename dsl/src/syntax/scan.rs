@@ -5,7 +5,7 @@
 //! along. Its text has the length of the original, byte for byte, so every offset in it is an
 //! offset in the file:
 //!
-//! * comments, a byte order mark and the CR of CRLF become blanks;
+//! * comments, tabs, a byte order mark and the CR of CRLF become blanks;
 //! * line breaks inside `[ ] ( )` and after a comma become blanks;
 //! * in a block on one line, two blanks between settings become a line break:
 //!   `limits { connections 50000  per-client 256 }`.
@@ -16,6 +16,9 @@ use crate::diagnostic::{Diagnostic, Edit};
 
 /// Blocks and brackets may nest this deep.
 pub(crate) const MAX_DEPTH: usize = 32;
+
+/// Brackets above this are not even remembered: every step costs at most this much.
+const MAX_OPEN: usize = 4 * MAX_DEPTH;
 
 /// What the first pass found.
 pub(crate) struct Scan {
@@ -50,6 +53,7 @@ pub(crate) fn scan(file: FileId, source: &str) -> Scan {
         at: 0,
         line: Line::default(),
         stack: Vec::new(),
+        forgotten: 0,
         joined: Vec::new(),
         item: None,
         docs: Vec::new(),
@@ -72,6 +76,8 @@ struct Scanner<'a> {
     at: usize,
     line: Line,
     stack: Vec<Open>,
+    /// The `{` that were not remembered.
+    forgotten: usize,
     /// Line breaks blanked out inside the brackets that are open now.
     joined: Vec<usize>,
     item: Option<Started>,
@@ -145,6 +151,7 @@ impl Scanner<'_> {
     fn one_line(&mut self) {
         let start = self.at;
         while self.byte(self.at).is_some_and(|b| b == b' ' || b == b'\t') {
+            self.out[self.at] = b' ';
             self.at += 1;
         }
         self.line = Line { start, first: self.at, last: self.at, string_end: 0 };
@@ -220,8 +227,8 @@ impl Scanner<'_> {
     }
 
     fn only_brace(&self) -> bool {
-        let rest = self.bytes[self.line.first + 1..].iter();
-        let next = rest.skip_while(|b| **b == b' ' || **b == b'\t' || **b == b'\r').next();
+        let mut rest = self.bytes[self.line.first + 1..].iter();
+        let next = rest.find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
         next.is_none_or(|b| *b == b'\n' || *b == b'#')
     }
 
@@ -333,7 +340,10 @@ impl Scanner<'_> {
     fn token(&mut self) {
         let at = self.at;
         match self.bytes[at] {
-            b' ' | b'\t' => {
+            blank @ (b' ' | b'\t') => {
+                if blank == b'\t' {
+                    self.out[at] = b' ';
+                }
                 self.at += 1;
                 return;
             }
@@ -468,6 +478,10 @@ impl Scanner<'_> {
             let at = self.at;
             self.error(at, at + 1, format!("this nests more than {MAX_DEPTH} deep"));
         }
+        if self.stack.len() >= MAX_OPEN {
+            self.forgotten += usize::from(byte == b'{');
+            return;
+        }
         let indent = self.line.first - self.line.start;
         self.stack.push(Open { byte, at: self.at, indent, line: self.line.start, block, suspect: None });
     }
@@ -504,6 +518,10 @@ impl Scanner<'_> {
     fn close_brace(&mut self) {
         let at = self.at;
         self.at += 1;
+        if self.forgotten > 0 {
+            self.forgotten -= 1;
+            return;
+        }
         if self.stack.last().is_some_and(|o| o.byte != b'{') && self.stack.iter().any(|o| o.byte == b'{') {
             self.close_brackets();
         }
@@ -520,12 +538,14 @@ impl Scanner<'_> {
         self.blocks.push((open.at, at));
         let indent = at - self.line.start;
         let first_on_line = at == self.line.first;
-        if first_on_line && open.line != self.line.start && indent < open.indent {
-            if let Some(outer) = self.stack.last_mut() {
-                outer.suspect.get_or_insert((open.at, at));
-            }
+        if first_on_line
+            && open.line != self.line.start
+            && indent < open.indent
+            && let Some(outer) = self.stack.last_mut()
+        {
+            outer.suspect.get_or_insert((open.at, at));
         }
-        if open.line == self.line.start && open.block {
+        if open.line == self.line.start && open.block && self.stack.len() < MAX_DEPTH {
             self.split_settings(open.at + 1, at);
         }
     }
@@ -533,8 +553,8 @@ impl Scanner<'_> {
     fn stray_brace(&mut self, at: usize) {
         self.out[at] = b' ';
         self.error(at, at + 1, "this `}` closes nothing");
-        let line_so_far = self.out[self.line.start..at].trim_ascii();
-        if line_so_far.is_empty() {
+        if self.line.last <= self.line.first {
+            // Nothing stood before it: the line, and the item, begin behind it.
             self.line.first = self.at;
             self.item = None;
         }
@@ -591,6 +611,7 @@ impl Scanner<'_> {
                 .label(brace, "this one closes it, but stands further left")
                 .label(outer, "then this one is left open");
         }
+        self.forgotten = 0;
         for open in std::mem::take(&mut self.stack) {
             if open.byte == b'{' {
                 self.blocks.push((open.at, end));
@@ -649,7 +670,7 @@ impl Scanner<'_> {
                 b' ' | b'\t' => {
                     let blanks = self.out[at..end].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
                     let next = self.out[at + blanks];
-                    let wide = blanks > 1 || self.out[at] == b'\t';
+                    let wide = blanks > 1 || self.bytes[at] == b'\t';
                     if wide
                         && depth == 0
                         && values > 0

@@ -332,6 +332,10 @@ fn render_hole<'v>(
     out: &mut String,
 ) -> Result<bool, Unrenderable<'v>> {
     let from = out.len();
+    // LANGUAGE rule 11: what follows a host directly must not become a part of it (`OPTIONS *`).
+    if matches!(field, Field::Uri) && encode == Encode::Encoded && !req.path().starts_with('/') {
+        return Err(Unrenderable::BadRequest(BadText::NotCanonical));
+    }
     // A capture in a path is written as it was received: it is canonical already, and an escaped
     // slash that the site lets through must not become a slash.
     if let (Encode::Path | Encode::Segment, Field::Capture(capture)) = (encode, field) {
@@ -413,3 +417,6 @@ fn is_labels(text: &str) -> bool {
 fn collect(bytes: impl Iterator<Item = u8>) -> Result<String, Vec<u8>> {
     String::from_utf8(bytes.collect()).map_err(std::string::FromUtf8Error::into_bytes)
 }
+
+#[cfg(test)]
+mod tests;

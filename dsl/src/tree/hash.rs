@@ -25,7 +25,6 @@ pub(crate) fn hash(seed: u64, text: &[u8]) -> u64 {
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
     let halves = (wide as u64, (wide >> 64) as u64);
     halves.0 ^ halves.1
 }

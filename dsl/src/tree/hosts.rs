@@ -24,26 +24,22 @@ pub struct HostIndex<T> {
 const DEPTHS: usize = 128;
 const SHARDS: usize = 256;
 
-/// The names whose hash ends alike: an open table over entries, whose names are joined.
+/// The names whose hash ends alike: an open table of entries, whose names are joined. What a look-up
+/// costs is the lines of memory that it touches, so that entries stand in the table itself.
 #[derive(Debug, Clone)]
 struct Shard<T> {
-    slots: Vec<Slot>,
-    entries: Vec<Entry<T>>,
+    table: Vec<Entry<T>>,
+    used: usize,
     names: String,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// Half of the hash.
-    tag: u32,
-    /// One more than the entry's number; 0 for none.
-    entry: u32,
-}
-
+/// A place of the table; free when nothing stands behind it.
 #[derive(Debug, Clone)]
 struct Entry<T> {
-    start: u32,
-    len: u32,
+    /// Half of the hash.
+    tag: u32,
+    /// Where its name begins, and its length.
+    name: (u32, u32),
     exact: Option<T>,
     below: Option<Arc<Below<T>>>,
 }
@@ -79,7 +75,7 @@ impl<T: Clone> HostIndex<T> {
     /// An empty index. Clients choose hosts, so the seed is drawn once per process by the caller:
     /// this crate draws no random number.
     pub fn seeded(seed: u64) -> Self {
-        let empty = Arc::new(Shard { slots: Vec::new(), entries: Vec::new(), names: String::new() });
+        let empty = Arc::new(Shard { table: Vec::new(), used: 0, names: String::new() });
         Self { shards: vec![empty; SHARDS].into(), seed, depths: Box::new([0; DEPTHS]), len: 0 }
     }
 
@@ -185,7 +181,7 @@ impl<T: Clone> HostIndex<T> {
         if emptied {
             entry.below = None;
         }
-        if entry.exact.is_none() && entry.below.is_none() {
+        if entry.is_free() {
             self.forget(name);
         }
         if emptied {
@@ -198,7 +194,7 @@ impl<T: Clone> HostIndex<T> {
     /// All patterns and what they lead to, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (HostPattern, &T)> {
         self.shards.iter().flat_map(|shard| {
-            shard.entries.iter().flat_map(move |entry| {
+            shard.table.iter().flat_map(move |entry| {
                 let name = entry.name(&shard.names);
                 let exact = entry.exact.iter().map(move |value| (HostPattern::of_literal(name), value));
                 let below = entry.below.iter().flat_map(move |below| {
@@ -243,100 +239,109 @@ impl<T: Clone> HostIndex<T> {
     fn entry(&self, name: &str) -> Option<&Entry<T>> {
         let hash = hash(self.seed, name.as_bytes());
         let shard = &self.shards[shard_of(hash)];
-        shard.find(hash, name).map(|at| &shard.entries[at])
+        shard.find(hash, name).map(|at| &shard.table[at])
     }
 
     /// The entry of a name, made where there is none; the shard is copied if somebody else reads it.
+    /// A new entry is filled before anything else is asked.
     fn entry_mut(&mut self, name: &str) -> &mut Entry<T> {
-        let seed = self.seed;
-        let hash = hash(seed, name.as_bytes());
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(hash)]);
-        let at = shard.find(hash, name).unwrap_or_else(|| shard.add(hash, name, seed));
-        &mut shard.entries[at]
+        let hash = hash(self.seed, name.as_bytes());
+        let shard = self.shard_mut(hash);
+        let at = shard.find(hash, name).unwrap_or_else(|| shard.add(hash, name));
+        &mut shard.table[at]
     }
 
+    /// Takes an entry out that has become free: those behind it close up.
     fn forget(&mut self, name: &str) {
         let seed = self.seed;
-        let hash = hash(seed, name.as_bytes());
+        self.shard_mut(hash(seed, name.as_bytes())).rebuild(seed);
+    }
+
+    fn shard_mut(&mut self, hash: u64) -> &mut Shard<T> {
+        let seed = self.seed;
         let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(hash)]);
-        if let Some(at) = shard.find(hash, name) {
-            shard.entries.swap_remove(at);
-            let names = std::mem::take(&mut shard.names);
-            for entry in &mut shard.entries {
-                let start = shard.names.len();
-                shard.names.push_str(entry.name(&names));
-                entry.start = u32::try_from(start).expect("a shard's names are shorter than they were");
-            }
+        if (shard.used + 1) * 4 > shard.table.len() * 3 {
             shard.rebuild(seed);
         }
+        shard
     }
 }
 
 impl<T> Shard<T> {
     #[inline]
     fn find(&self, hash: u64, name: &str) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
+        let mask = self.table.len().checked_sub(1)?;
         let tag = tag_of(hash);
         let mut at = slot_of(hash) & mask;
         loop {
-            let slot = self.slots[at];
-            let entry = usize::try_from(slot.entry).ok()?.checked_sub(1)?;
-            if slot.tag == tag && self.entries[entry].name(&self.names) == name {
-                return Some(entry);
+            let entry = &self.table[at];
+            if entry.tag == tag && entry.name(&self.names) == name && !entry.is_free() {
+                return Some(at);
+            }
+            if entry.is_free() {
+                return None;
             }
             at = (at + 1) & mask;
         }
     }
 
-    fn add(&mut self, hash: u64, name: &str, seed: u64) -> usize {
-        let start = u32::try_from(self.names.len()).expect("a shard holds less than 4 GiB of names");
+    fn add(&mut self, hash: u64, name: &str) -> usize {
+        let number = |n: usize| u32::try_from(n).expect("a shard holds less than 4 GiB of names");
+        let place = (number(self.names.len()), number(name.len()));
         self.names.push_str(name);
-        let len = u32::try_from(name.len()).expect("a name is short");
-        self.entries.push(Entry { start, len, exact: None, below: None });
-        if self.entries.len() * 2 > self.slots.len() {
-            self.rebuild(seed);
-        } else {
-            self.place(hash, self.entries.len());
-        }
-        self.entries.len() - 1
+        self.used += 1;
+        self.place(Entry { tag: tag_of(hash), name: place, exact: None, below: None }, hash)
     }
 
+    /// Room for as many again, and nothing free among the rest.
     fn rebuild(&mut self, seed: u64) {
-        let size = (self.entries.len() * 3).next_power_of_two();
-        self.slots = vec![Slot::default(); size];
-        for at in 0..self.entries.len() {
-            self.place(hash(seed, self.entries[at].name(&self.names).as_bytes()), at + 1);
+        let old = std::mem::take(&mut self.table);
+        let names = std::mem::take(&mut self.names);
+        let kept: Vec<Entry<T>> = old.into_iter().filter(|entry| !entry.is_free()).collect();
+        self.used = kept.len();
+        let size = ((self.used + 1) * 2).next_power_of_two();
+        self.table.resize_with(size, || Entry { tag: 0, name: (0, 0), exact: None, below: None });
+        for mut entry in kept {
+            let name = entry.name(&names);
+            let start = u32::try_from(self.names.len()).expect("a shard's names are not longer than they were");
+            let hash = hash(seed, name.as_bytes());
+            self.names.push_str(name);
+            entry.name.0 = start;
+            self.place(entry, hash);
         }
     }
 
-    fn place(&mut self, hash: u64, entry: usize) {
-        let mask = self.slots.len() - 1;
+    fn place(&mut self, entry: Entry<T>, hash: u64) -> usize {
+        let mask = self.table.len() - 1;
         let mut at = slot_of(hash) & mask;
-        while self.slots[at].entry != 0 {
+        while !self.table[at].is_free() {
             at = (at + 1) & mask;
         }
-        self.slots[at] =
-            Slot { tag: tag_of(hash), entry: u32::try_from(entry).expect("a shard's entries fit its names") };
+        self.table[at] = entry;
+        at
     }
 }
 
 impl<T> Entry<T> {
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.exact.is_none() && self.below.is_none()
+    }
+
+    #[inline]
     fn name<'n>(&self, names: &'n str) -> &'n str {
-        &names[self.start as usize..][..self.len as usize]
+        &names[self.name.0 as usize..][..self.name.1 as usize]
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn shard_of(hash: u64) -> usize {
     hash as usize % SHARDS
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn slot_of(hash: u64) -> usize {
     (hash >> 8) as usize
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bits of a hash")]
 fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32
 }

@@ -18,12 +18,16 @@ use crate::region::Algebra;
 /// query field that a condition of the chain names (`has` excepted) and that arrived with several
 /// values is a conflict, whether or not its candidate would have been asked.
 pub fn interpret(site: &Site, req: &impl Request) -> Decision {
-    let mut algebra = Algebra::paths();
+    interpret_with(site, req, &mut Algebra::paths())
+}
+
+/// The same, for many requests: inclusions are decided once.
+pub(super) fn interpret_with(site: &Site, req: &impl Request, algebra: &mut Algebra) -> Decision {
     let mut strict = Vec::new();
-    name_fields(site, ScopeIdx(0), req.path(), &mut algebra, &mut strict);
+    name_fields(site, ScopeIdx(0), req.path(), algebra, &mut strict);
     match strict.into_iter().find(|field| eval::conflicting(field, req)) {
         Some(field) => Decision::Conflict(field),
-        None => Decision::Plan(walk(site, ScopeIdx(0), req, &mut algebra)),
+        None => Decision::Plan(walk(site, ScopeIdx(0), req, algebra)),
     }
 }
 

@@ -3,16 +3,19 @@
 //! INVARIANT: whoever wants to know where a request goes asks [`Program::decide`]: the data plane,
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
+mod automaton;
 pub(crate) mod bytes;
 pub mod canonical;
 pub mod eval;
 mod explain;
+mod fault;
 mod fields;
+pub(crate) mod guard;
 mod hash;
 mod hosts;
 mod interpret;
 pub mod ir;
-mod order;
+pub(crate) mod order;
 pub mod pattern;
 mod program;
 pub mod regex;
@@ -22,4 +25,7 @@ mod text;
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;
-pub use program::{CompileError, Decision, Program, compile};
+pub use program::{CompileError, Decision, Program, Size, compile};
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ mod tests {
                 assert_eq!(ordered(&[narrow.clone(), wide.clone()]), [1, 0], "{wide} before {narrow}");
                 assert_eq!(ordered(&[wide, narrow]), [0, 1]);
             }
-            let splat = path(&[first.clone()], true);
+            let splat = path(std::slice::from_ref(first), true);
             let plain = path(&[Segment::any(), lit("a7")], false);
             assert_eq!(ordered(&[plain, splat]), if first == &Segment::any() { [0, 1] } else { [1, 0] });
         }

@@ -258,7 +258,8 @@ fn append_query(target: &mut String, query: &str) {
 }
 
 /// Where in ten thousand a key stands; the same on every worker and after every restart.
-fn sticky(salt: u64, key: &[u8]) -> u32 {
+#[must_use]
+pub fn sticky(salt: u64, key: &[u8]) -> u32 {
     // FNV-1a, stirred at the end so that near keys lie far apart.
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ salt;
     for byte in key {
@@ -278,7 +279,8 @@ pub fn point(bits: u64) -> u32 {
 }
 
 /// The pool whose share a point falls into.
-fn share(shares: &[(u32, dsl::tree::ir::PoolIdx)], point: u32) -> dsl::tree::ir::PoolIdx {
+#[must_use]
+pub fn share(shares: &[(u32, dsl::tree::ir::PoolIdx)], point: u32) -> dsl::tree::ir::PoolIdx {
     let mut end = 0;
     for (width, pool) in shares {
         end += width;

@@ -6,9 +6,8 @@
 //! version that served before, and that version may in turn defend hosts of its own.
 
 use dsl::syntax::span::FileId;
-use dsl::tree::ir::{Class, HostHead, HostPattern, Segment};
+use dsl::tree::ir::HostPattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// A host pattern, spelt in one way; [`DEFAULT`] for the site that says `default`.
@@ -19,37 +18,7 @@ pub const DEFAULT: &str = "default";
 
 /// Spells a host pattern. Captures' names do not matter, so they are left out.
 pub fn key(pattern: &HostPattern) -> Key {
-    let mut out = String::new();
-    match &pattern.head {
-        HostHead::Many => out.push_str("**"),
-        HostHead::Label(Segment::Lit(text)) => out.push_str(text),
-        HostHead::Label(Segment::Capture { prefix, class, suffix }) => {
-            let plain = prefix.is_empty() && suffix.is_empty();
-            match class {
-                Class::Any if plain => out.push('*'),
-                Class::Any => {
-                    let _ = write!(out, "{prefix}{{}}{suffix}");
-                }
-                Class::Set(words) => {
-                    let _ = write!(out, "{prefix}{{:{}}}{suffix}", words.join("|"));
-                }
-                Class::Int => {
-                    let _ = write!(out, "{prefix}{{:int}}{suffix}");
-                }
-                Class::Uuid => {
-                    let _ = write!(out, "{prefix}{{:uuid}}{suffix}");
-                }
-                Class::Regex(source) => {
-                    let _ = write!(out, "{prefix}{{:{source:?}}}{suffix}");
-                }
-            }
-        }
-    }
-    if !pattern.parent.is_empty() {
-        out.push('.');
-        out.push_str(&pattern.parent);
-    }
-    out.into()
+    pattern.to_string().into()
 }
 
 /// Who holds what, and who was refused for what.
@@ -137,7 +106,11 @@ impl Claims {
         // then defends. Each round refuses somebody or is the last.
         loop {
             let losers = self.losers_to_holders(candidates, &verdict.accepted);
-            let losers = if losers.is_empty() { self.losers_to_peers(candidates, &candidate, &verdict.accepted) } else { losers };
+            let losers = if losers.is_empty() {
+                self.losers_to_peers(candidates, &candidate, &verdict.accepted)
+            } else {
+                losers
+            };
             if losers.is_empty() {
                 break;
             }
@@ -309,17 +282,5 @@ mod tests {
         claims.decide(&[claim(C, &["c"])]);
         let verdict = claims.decide(&[claim(A, &["c", "h"]), claim(B, &["h"])]);
         assert_eq!(accepted(&verdict), [B]);
-    }
-
-    #[test]
-    fn names_of_captures_do_not_make_a_pattern_another() {
-        let label = |class, prefix: &str| HostPattern {
-            head: HostHead::Label(Segment::Capture { prefix: prefix.into(), class, suffix: "".into() }),
-            parent: "x.com".into(),
-        };
-        assert_eq!(&*key(&label(Class::Any, "")), "*.x.com");
-        assert_eq!(&*key(&label(Class::Any, "pr-")), "pr-{}.x.com");
-        assert_eq!(&*key(&label(Class::Int, "pr-")), "pr-{:int}.x.com");
-        assert_eq!(&*key(&HostPattern { head: HostHead::Many, parent: "".into() }), "**");
     }
 }

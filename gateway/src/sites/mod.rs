@@ -4,9 +4,16 @@
 //! last good versions, [`publish`] swaps the snapshot.
 
 pub mod claims;
+pub mod compile;
+pub mod control;
 pub mod data_dir;
 pub mod digest;
+pub mod ids;
+pub mod load;
 pub mod log;
+pub mod paths;
+pub mod publish;
+pub mod report;
 pub mod store;
 #[cfg(test)]
 pub mod testing;

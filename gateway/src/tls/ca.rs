@@ -68,13 +68,28 @@ impl InternalCa {
         let root_key = KeyPair::from_pem(&pem).map_err(|e| invalid(&key_path, &e))?;
         let root = CertificateDer::from_pem_file(&root_path).map_err(|e| invalid(&root_path, &e))?;
         let issuer = Issuer::from_ca_cert_der(&root, root_key).map_err(|e| invalid(&root_path, &e))?;
+        Self::with(issuer, root, root_path)
+    }
+
+    /// A root that ends with the process: where nothing can be written.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn ephemeral() -> io::Result<Self> {
+        let (key, root) = new_root()?;
+        let root = root.der().clone();
+        let issuer = Issuer::from_ca_cert_der(&root, key).map_err(io::Error::other)?;
+        Self::with(issuer, root, PathBuf::new())
+    }
+
+    fn with(issuer: Issuer<'static, KeyPair>, root: CertificateDer<'static>, root_path: PathBuf) -> io::Result<Self> {
         let leaf_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let leaf_signer = any_ecdsa_type(&der).map_err(io::Error::other)?;
         Ok(Self { issuer, root, root_path, leaf_key, leaf_signer })
     }
 
-    /// Where the root certificate lies: `curl --cacert` takes it.
+    /// Where the root certificate lies: `curl --cacert` takes it. Empty when it lies nowhere.
     #[must_use]
     pub fn root_path(&self) -> &Path {
         &self.root_path
@@ -109,7 +124,7 @@ impl InternalCa {
     }
 }
 
-fn create_root(key_path: &Path, root_path: &Path) -> io::Result<()> {
+fn new_root() -> io::Result<(KeyPair, rcgen::Certificate)> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -121,6 +136,11 @@ fn create_root(key_path: &Path, root_path: &Path) -> io::Result<()> {
     params.not_before = (now - DAY).into();
     params.not_after = (now + ROOT_LIFE).into();
     let root = params.self_signed(&key).map_err(io::Error::other)?;
+    Ok((key, root))
+}
+
+fn create_root(key_path: &Path, root_path: &Path) -> io::Result<()> {
+    let (key, root) = new_root()?;
     // The key first: a root whose key was lost is worse than a key without a root.
     write_whole(key_path, 0o600, key.serialize_pem().as_bytes())?;
     write_whole(root_path, 0o644, root.pem().as_bytes())

@@ -155,6 +155,22 @@ impl Builder {
     fn proxy(&mut self, pair: Pair<'_>) -> Action {
         let mut pairs = pair.into_inner();
         let to = self.form(need(&mut pairs));
+        if let crate::syntax::ast::Expr::Name(name) = &to.node
+            && let [answer] = name.parts.as_slice()
+            && crate::syntax::words::ANSWERS.contains(&answer.node.as_str())
+        {
+            let (needs, such) = match answer.node.as_str() {
+                "redirect" => ("where to", "redirect 308 /new"),
+                "files" => ("a directory", "files \"public\""),
+                _ => ("a status", "respond 404"),
+            };
+            let message = format!("`{}` does not say {needs}", answer.node);
+            self.error(answer.span, message).help.push(crate::diagnostic::Help {
+                text: "for example".to_owned(),
+                paste: such.to_owned(),
+                edit: None,
+            });
+        }
         let (mut at, mut host) = (None, None);
         for part in pairs {
             let (rule, span) = (part.as_rule(), self.span(&part));

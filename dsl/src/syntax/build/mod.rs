@@ -50,7 +50,9 @@ impl Builder {
 
     fn span(&self, pair: &Pair<'_>) -> Span {
         let span = pair.as_span();
-        self.between(span.start(), span.end())
+        // A rule that ends with something optional has the blanks before it in its span.
+        let blanks = span.as_str().bytes().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        self.between(span.start(), span.end() - blanks)
     }
 
     fn between(&self, start: usize, end: usize) -> Span {

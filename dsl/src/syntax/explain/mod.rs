@@ -104,8 +104,16 @@ impl<'a> Failed<'a> {
     }
 
     fn loc(&self, range: &Range<usize>) -> Loc {
-        let start = self.context.offsets.in_file(range.start);
-        let end = if range.is_empty() { start } else { self.context.offsets.in_file(range.end - 1) + 1 };
+        // Whole characters, whatever a message pointed at.
+        let outwards = |mut at: usize, step: isize| {
+            while !self.text.is_char_boundary(at) {
+                at = at.saturating_add_signed(step);
+            }
+            at
+        };
+        let (from, to) = (outwards(range.start, -1), outwards(range.end.min(self.text.len()), 1));
+        let start = self.context.offsets.in_file(from);
+        let end = if to <= from { start } else { self.context.offsets.in_file(to - 1) + 1 };
         Loc { file: self.context.file, span: Span::new(start, end) }
     }
 

@@ -324,7 +324,9 @@ fn action(f: &Failed<'_>) -> Option<Diagnostic> {
         let error = f.error(f.found_range(), format!("`respond` begins with a status, found {}", f.found_words()));
         return Some(error.help("write", f.with(f.at..f.at, "200 "), f.edit(f.at..f.at, "200 ", false)));
     }
-    if f.expects(Rule::url) && f.expects(Rule::path) && f.expects(Rule::bare) {
+    let status = last.bytes().all(|b| b.is_ascii_digit());
+    let before_status = tail.strip_suffix(last).unwrap_or_default().trim_end();
+    if last == "redirect" || status && before_status.ends_with("redirect") {
         let error =
             f.error(f.found_range(), format!("`redirect` leads to a path, a URL or a text, found {}", f.found_words()));
         return Some(match f.found {

@@ -47,7 +47,8 @@ fn paths() {
         ("/a\n", Err(Control)),
         ("/a\x7f", Err(Control)),
         ("/a\tb", Err(Control)),
-        ("/%0a", Ok("/%0A")),
+        ("/%0a", Err(Control)),
+        ("/%7F", Err(Control)),
         ("/%", Err(BadEscape)),
         ("/%4", Err(BadEscape)),
         ("/%zz", Err(BadEscape)),
@@ -112,7 +113,8 @@ fn hosts() {
     use HostRefusal::*;
     let long = "a".repeat(64);
     let name = format!("{}.com", ["a".repeat(63).as_str(); 4].join("."));
-    let table: &[(&str, Result<(&str, Option<u16>), HostRefusal>)] = &[
+    type Row<'t> = (&'t str, Result<(&'t str, Option<u16>), HostRefusal>);
+    let table: &[Row<'_>] = &[
         ("example.com", Ok(("example.com", None))),
         ("Example.COM:8443", Ok(("example.com", Some(8443)))),
         ("example.com.", Ok(("example.com", None))),

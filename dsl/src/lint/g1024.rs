@@ -1,0 +1,49 @@
+//! ## What
+//!
+//! A setting's words are not what it takes.
+//!
+//! ## Why
+//!
+//! A half-understood setting is a wrong one.
+//!
+//! ## Wrong
+//!
+//! ```route
+//! site a.example.com {
+//!     timeout 0s
+//!     else -> respond 404
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! site a.example.com {
+//!     timeout 30s
+//!     else -> respond 404
+//! }
+//! ```
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::span::Loc;
+
+/// A value out of its range; the message says which is taken.
+pub(crate) fn range(loc: Loc, message: &str) -> Diagnostic {
+    Diagnostic::error("G1024", loc, message)
+}
+
+/// Not one of the words that it takes.
+pub(crate) fn one_of(loc: Loc, setting: &str, known: &[&str], near: Option<&str>) -> Diagnostic {
+    let list: Vec<String> = known.iter().map(|k| format!("`{setting} {k}`")).collect();
+    let message = format!("`{setting}` is said as {}", list.join(", "));
+    match near {
+        Some(near) => Diagnostic::error("G1024", loc, format!("{message}; did you mean `{setting} {near}`?"))
+            .help("did you mean", format!("{setting} {near}"), None),
+        None => Diagnostic::error("G1024", loc, message),
+    }
+}
+
+/// Not the shape that it has.
+pub(crate) fn shape(loc: Loc, setting: &str, shape: &str) -> Diagnostic {
+    Diagnostic::error("G1024", loc, format!("`{setting}` takes {shape}"))
+}

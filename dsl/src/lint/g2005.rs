@@ -1,0 +1,109 @@
+//! ## What
+//!
+//! Some requests of a site match nothing in it.
+//!
+//! ## Why
+//!
+//! They get 404. That may be meant; `else` says so.
+//!
+//! ## Wrong
+//!
+//! ```route
+//! pool web = 10.0.0.1:80
+//!
+//! site a.example.com {
+//!     /app/* -> web
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! pool web = 10.0.0.1:80
+//!
+//! site a.example.com {
+//!     /app/* -> web
+//!     else -> respond 404
+//! }
+//! ```
+
+use super::solve::{Sat, describe};
+use super::world::{At, MANY, World};
+use crate::diagnostic::{Diagnostic, Edit};
+use crate::syntax::span::{Loc, Span};
+use crate::tree::ir::{Cond, Entry, PathPattern};
+use crate::tree::request::Plain;
+
+/// Finds a request that the site's own scope misses.
+pub(super) fn run(w: &mut World<'_>) {
+    if w.info.dropped {
+        return;
+    }
+    let Some(request) = missed(w, 0) else { return };
+    let witness = describe(&request);
+    let d = Diagnostic::warning("G2005", w.site.loc, format!("`{witness}` matches nothing here and gets 404"))
+        .witness(witness.clone());
+    let d = with_else(w, 0, d);
+    w.out.push(d);
+}
+
+/// A request that enters a scope and that nothing in it takes.
+pub(super) fn missed(w: &mut World<'_>, scope: usize) -> Option<Plain> {
+    let of = &w.site.scopes[scope];
+    let covers = |e: &Entry| e.guard == Cond::Const(true);
+    if of.entries.iter().any(|e| covers(e) && e.pattern == of.pattern) {
+        return None;
+    }
+    let mut taken: Vec<&PathPattern> = of.entries.iter().filter(|e| covers(e)).map(|e| &e.pattern).collect();
+    let entered = w.entered(scope);
+    let mut elders: Vec<At> = (0..of.entries.len()).map(|entry| At { scope, entry }).collect();
+    for lead in w.chain(scope) {
+        for other in w.near(lead.scope, &of.pattern) {
+            if other != lead && w.before(other, lead) {
+                elders.push(other);
+                if covers(w.entry(other)) {
+                    taken.push(&w.entry(other).pattern);
+                }
+            }
+        }
+    }
+    if taken.len() > MANY {
+        // Quick tries only: deep in a large site, a path that nobody named is easy to find.
+        taken.truncate(MANY);
+    }
+    let mut paths = Vec::new();
+    let example = w.paths.path_example(&of.pattern).ok().flatten()?;
+    if of.pattern.splat {
+        let stem = example.trim_end_matches('/').to_owned();
+        paths.extend(["x", "x/x", "other"].iter().map(|more| format!("{stem}/{more}")));
+    }
+    paths.push(example);
+    paths.extend(w.paths.path_outside(&[&of.pattern], &taken).ok().flatten());
+    for path in paths {
+        if let Sat::Yes(request) = w.request(&path, &entered, &elders)
+            && w.decide(&request, of.loc) == Some(of.miss)
+        {
+            return Some(*request);
+        }
+    }
+    None
+}
+
+/// Adds the line to paste.
+pub(super) fn with_else(w: &World<'_>, scope: usize, d: Diagnostic) -> Diagnostic {
+    let paste = "else -> respond 404";
+    let block = w.info.scopes[scope].block;
+    let source = w.source(block);
+    let edit = source.ends_with('}').then(|| {
+        let brace = block.span.end as usize - 1;
+        let line = w.text[..brace].rfind('\n').map_or(0, |n| n + 1);
+        let indent = &w.text[line..brace];
+        let (at, text) = if indent.trim().is_empty() {
+            (line, format!("{indent}    {paste}\n"))
+        } else {
+            (brace, format!("\n{paste}\n"))
+        };
+        Edit { loc: Loc { file: block.file, span: Span::new(at, at) }, text, safe: true }
+    });
+    d.help("say what they get", paste, edit)
+}

@@ -1,0 +1,59 @@
+//! ## What
+//!
+//! Some requests that enter a block match nothing in it.
+//!
+//! ## Why
+//!
+//! A block is a wall: they do not fall out of it to a wider route, they get 404. `else` says so.
+//!
+//! ## Wrong
+//!
+//! ```route
+//! pool web = 10.0.0.1:80
+//!
+//! site a.example.com {
+//!     /admin/* {
+//!         ./users/* -> web
+//!     }
+//!     else -> web
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! pool web = 10.0.0.1:80
+//!
+//! site a.example.com {
+//!     /admin/* {
+//!         ./users/* -> web
+//!         else -> respond 404
+//!     }
+//!     else -> web
+//! }
+//! ```
+
+use super::g2005::{missed, with_else};
+use super::show;
+use super::solve::describe;
+use super::world::World;
+use crate::diagnostic::Diagnostic;
+
+/// Finds, for each block, a request that it takes in and does not answer.
+pub(super) fn run(w: &mut World<'_>) {
+    if w.info.dropped {
+        return;
+    }
+    for scope in 1..w.site.scopes.len() {
+        let Some(request) = missed(w, scope) else { continue };
+        let of = &w.site.scopes[scope];
+        let d = Diagnostic::warning(
+            "G2006",
+            of.loc,
+            format!("inside `{}` nothing matches `{}`; it will not fall out of the block", show::path(&of.pattern), request.path),
+        )
+        .witness(describe(&request));
+        let d = with_else(w, scope, d);
+        w.out.push(d);
+    }
+}

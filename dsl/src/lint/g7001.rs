@@ -1,0 +1,33 @@
+//! ## What
+//!
+//! Two listeners on one address and port.
+//!
+//! ## Why
+//!
+//! Only one of them could get the connections; a bare port means every address (rule 29).
+//!
+//! ## Wrong
+//!
+//! ```route
+//! gateway {
+//!     http :8080
+//!     https :8080
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! gateway {
+//!     http :8080
+//!     https :8443
+//! }
+//! ```
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::span::Loc;
+
+/// The port, and the listener that has it already.
+pub(crate) fn overlap(loc: Loc, port: u16, first: Loc) -> Diagnostic {
+    Diagnostic::error("G7001", loc, format!("two listeners on :{port}")).label(first, "the other one")
+}

@@ -1,0 +1,142 @@
+//! Findings: one file for each, with what it says, why, and the wrong and the right way.
+//!
+//! INVARIANT: a finding speaks of the program, not of its text; what speaks of routing carries a
+//! request that was replayed through the compiled program and the interpreter before it was made.
+
+pub(crate) mod show;
+mod solve;
+mod world;
+
+macro_rules! findings {
+    ($($code:literal $module:ident $summary:literal,)*) => {
+        $(pub(crate) mod $module;)*
+
+        /// The registry: one line for each finding, in the order of their codes.
+        const RULES: &[Rule] = &[$(Rule { code: $code, summary: $summary, source: include_str!(concat!(stringify!($module), ".rs")) },)*];
+    };
+}
+
+findings! {
+    "G0003" g0003 "program and interpreter disagree",
+    "G1001" g1001 "unknown statement or setting",
+    "G1002" g1002 "no such pool",
+    "G1003" g1003 "no such capture or name",
+    "G1004" g1004 "no such member",
+    "G1005" g1005 "types do not agree",
+    "G1008" g1008 "import cycle",
+    "G1009" g1009 "module cannot be had",
+    "G1010" g1010 "quotes make it another type",
+    "G1011" g1011 "no such method or status",
+    "G1012" g1012 "a required value can be missing",
+    "G1013" g1013 "condition that never holds",
+    "G1017" g1017 "no regular expression",
+    "G1018" g1018 "name is taken",
+    "G1019" g1019 "needs itself",
+    "G1020" g1020 "policy below a route",
+    "G1021" g1021 "arguments do not fit",
+    "G1022" g1022 "statement in the wrong place",
+    "G1023" g1023 "setting said twice",
+    "G1024" g1024 "setting's words do not fit",
+    "G1025" g1025 "test of an edited header",
+    "G1026" g1026 "no host or path pattern",
+    "G1027" g1027 "text cannot stand here",
+    "G1028" g1028 "header cannot be edited",
+    "G2001" g2001 "route that is never reached",
+    "G2002" g2002 "two routes claim one request",
+    "G2005" g2005 "site without else",
+    "G2006" g2006 "block without else",
+    "G2007" g2007 "host claimed twice",
+    "G2009" g2009 "shares do not add up",
+    "G2010" g2010 "split without a key",
+    "G2015" g2015 "catch of a good status",
+    "G2016" g2016 "status caught twice",
+    "G2020" g2020 "pattern outside its block",
+    "G2021" g2021 "pathless refusal beside longer paths",
+    "G2022" g2022 "without removes nothing",
+    "G2023" g2023 "policy with an else",
+    "G2024" g2024 "bare arrow beside routes",
+    "G2026" g2026 "exact path to a pool",
+    "G3001" g3001 "past a protected block",
+    "G3005" g3005 "limit by a client's header",
+    "G3006" g3006 "everybody is a trusted proxy",
+    "G3008" g3008 "client chooses the redirect",
+    "G3009" g3009 "client chooses the upstream",
+    "G3015" g3015 "secret leaves",
+    "G3101" g3101 "client text in a page",
+    "G5001" g5001 "endpoint listed twice",
+    "G7001" g7001 "listeners overlap",
+    "G8004" g8004 "only gateway.route may say this",
+}
+
+pub use g2007::cross_file;
+
+use crate::check::SiteInfo;
+use crate::diagnostic::{Diagnostic, Edit};
+use crate::syntax::span::{Loc, Span};
+use crate::tree::Program;
+
+/// A finding that can be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// `G1001`
+    pub code: &'static str,
+    /// In a few words.
+    pub summary: &'static str,
+    source: &'static str,
+}
+
+impl Rule {
+    /// What it says, why, and the wrong and the right way, as Markdown.
+    pub fn explain(&self) -> String {
+        let lines = self.source.lines().take_while(|l| l.starts_with("//!"));
+        lines.map(|l| l.trim_start_matches("//!").strip_prefix(' ').unwrap_or("")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Every finding, in the order of their codes.
+pub fn rules() -> &'static [Rule] {
+    RULES
+}
+
+/// The findings that speak of where requests go.
+const ROUTING: &[fn(&mut world::World<'_>)] =
+    &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run];
+
+/// Says what can be said of a compiled site.
+pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
+    let mut world = world::World::new(program, info, text);
+    for lint in ROUTING {
+        lint(&mut world);
+    }
+    let mut out = world.out;
+    g3005::run(info, &mut out);
+    out
+}
+
+/// The findings of sites, by the place of the site. A site with several layouts of hosts is several
+/// trees: a route of it is dead when it is dead in all of them.
+pub(crate) fn of_sites(mut findings: Vec<(Loc, Vec<Diagnostic>)>) -> Vec<Diagnostic> {
+    findings.sort_by_key(|(loc, _)| *loc);
+    let mut out = Vec::new();
+    for trees in findings.chunk_by(|a, b| a.0 == b.0) {
+        for d in trees.iter().flat_map(|(_, found)| found) {
+            let same = |o: &Diagnostic| o.code == d.code && o.primary.loc == d.primary.loc;
+            let of_all = matches!(d.code, "G1013" | "G2001");
+            if !of_all || trees.iter().all(|(_, found)| found.iter().any(same)) {
+                out.push(d.clone());
+            }
+        }
+    }
+    out
+}
+
+/// A replacement of exactly this place.
+fn replace(loc: Loc, text: &str, safe: bool) -> Option<Edit> {
+    Some(Edit { loc, text: text.to_owned(), safe })
+}
+
+/// An insertion behind this place.
+fn insert(loc: Loc, text: &str) -> Option<Edit> {
+    let end = loc.span.end;
+    Some(Edit { loc: Loc { file: loc.file, span: Span { start: end, end } }, text: text.to_owned(), safe: false })
+}

@@ -1,0 +1,5 @@
+//! The program against the interpreter, on random sites and requests.
+
+mod agree;
+mod explain;
+mod generate;

@@ -1,0 +1,181 @@
+//! Every finding: its own page, the golden files, and what its help promises.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#![allow(clippy::unwrap_used)] // a test that cannot read its case fails
+
+mod front;
+
+use dsl::diagnostic::Diagnostic;
+use dsl::lint;
+use dsl::syntax::span::FileId;
+use front::{Files, compile};
+use std::path::{Path, PathBuf};
+
+/// The block of route text under a heading of a finding's page.
+fn page(text: &str, heading: &str) -> String {
+    let after = text.split(&format!("## {heading}\n")).nth(1).expect("every page has all headings");
+    after.split("```").nth(1).expect("with a block of text").trim_start_matches("route\n").to_owned()
+}
+
+fn with_path(text: &str) -> Files {
+    let gateway = text.starts_with("gateway");
+    Files::one(if gateway { "sites/gateway.route" } else { "sites/a.route" }, text)
+}
+
+#[test]
+fn each_page_is_true() {
+    let mut failed = Vec::new();
+    for rule in lint::rules() {
+        let text = rule.explain();
+        for heading in ["What", "Why", "Wrong", "Right"] {
+            assert!(text.contains(&format!("## {heading}\n")), "{} has no `{heading}`", rule.code);
+        }
+        // An internal error has no program, a cycle and a gateway in the wrong file need two.
+        if matches!(rule.code, "G0003" | "G1008" | "G8004") {
+            continue;
+        }
+        let (wrong, right) = (with_path(&page(&text, "Wrong")), with_path(&page(&text, "Right")));
+        let found = wrong.compile(0).diagnostics;
+        if !found.iter().any(|d| d.code == rule.code) {
+            failed.push(format!("{} is not found in its wrong way:\n{}", rule.code, wrong.render(&found)));
+        }
+        let mut found = right.compile(0).diagnostics;
+        // Forms that come later are refused beside whatever else is right or wrong with them.
+        found.retain(|d| d.code != "G0002");
+        if !found.is_empty() {
+            failed.push(format!("{}: the right way is wrong:\n{}", rule.code, right.render(&found)));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Every case: a file, or a folder whose `main.route` is compiled and whose other files it imports.
+fn cases() -> Vec<(PathBuf, Files)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lint");
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let read = |p: &Path| std::fs::read_to_string(p).unwrap();
+        if path.is_dir() {
+            let mut names: Vec<String> = std::fs::read_dir(&path)
+                .unwrap()
+                .map(|e| e.unwrap().file_name().to_str().unwrap().to_owned())
+                .filter(|n| n.ends_with(".route"))
+                .collect();
+            names.sort_by_key(|n| (n != "main.route" && n != "gateway.route", n.clone()));
+            let files = names.iter().map(|n| (format!("{name}/{n}"), read(&path.join(n)))).collect();
+            out.push((path.join("expected"), Files(files)));
+        } else if name.ends_with(".route") {
+            out.push((path.with_extension("expected"), Files::one(&name, &read(&path))));
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!out.is_empty());
+    out
+}
+
+/// What a case comes to: the findings of its first file, and those across its files.
+fn findings(files: &Files) -> Vec<Diagnostic> {
+    let mut all = files.compile(0).diagnostics;
+    let others: Vec<_> = (0..files.0.len()).map(|n| files.compile(u32::try_from(n).unwrap())).collect();
+    let claims: Vec<_> =
+        others.iter().enumerate().map(|(n, c)| (FileId(u32::try_from(n).unwrap()), c.claims.as_slice())).collect();
+    for d in lint::cross_file(&claims) {
+        if !all.contains(&d) {
+            all.push(d);
+        }
+    }
+    all
+}
+
+/// `UPDATE=1` rewrites the golden files; read the difference before it is committed.
+#[test]
+fn golden_files() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    for (expected, files) in cases() {
+        let text = files.render(&findings(&files));
+        if update {
+            std::fs::write(&expected, &text).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != text {
+            wrong.push(format!("{}:\n{text}", expected.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Help that is one edit mends what it stands by, and nothing else goes wrong.
+#[test]
+fn every_edit_mends_its_finding() {
+    let pages = lint::rules().iter().filter(|r| !matches!(r.code, "G0003" | "G1008" | "G8004"));
+    let pages = pages.map(|r| with_path(&page(&r.explain(), "Wrong")));
+    let (mut edits, mut failed) = (0, Vec::new());
+    for files in cases().into_iter().map(|(_, files)| files).chain(pages) {
+        let before = files.compile(0).diagnostics;
+        for d in &before {
+            for edit in d.help.iter().filter_map(|h| h.edit.as_ref()) {
+                edits += 1;
+                let mended = files.edited(edit);
+                let after = mended.compile(0).diagnostics;
+                let count = |all: &[Diagnostic], code: &str| all.iter().filter(|d| d.code == code).count();
+                let said = || format!("{}\n{}", mended.0[0].1, mended.render(&after));
+                if count(&after, d.code) >= count(&before, d.code) {
+                    failed.push(format!("{} stays:\n{}", d.code, said()));
+                }
+                if count(&after, "G0001") > count(&before, "G0001") {
+                    failed.push(format!("the edit for {} does not parse:\n{}", d.code, said()));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(edits > 30, "only {edits} edits were tried");
+}
+
+#[test]
+fn every_routing_finding_carries_a_request() {
+    for (_, files) in cases() {
+        for d in findings(&files) {
+            if matches!(d.code, "G2001" | "G2002" | "G2005" | "G2006" | "G2026" | "G3001") {
+                let witness = d.witness.as_deref().unwrap_or_default();
+                assert!(witness.contains("://"), "{}: {witness:?}", d.code);
+            }
+            assert_ne!(d.code, "G0003", "program and interpreter disagree");
+        }
+    }
+}
+
+#[test]
+fn the_standard_library_is_clean() {
+    for (file, path, text) in dsl::stdlib::files() {
+        let unit = dsl::Unit { file, path, text, gateway: false, modules: &dsl::NoModules };
+        assert_eq!(dsl::compile(&unit).diagnostics, [], "{path}");
+        assert!(text.contains("## "), "{path} says what its policies do");
+    }
+}
+
+#[test]
+fn a_file_with_an_error_has_no_programs() {
+    let text = "site a.example.com {\n    else -> respond 404\n}\n";
+    assert_eq!(compile(text).programs.len(), 1);
+    let compiled = compile(&format!("{text}\nsite b.example.com {{\n    else -> nowhere\n}}\n"));
+    assert!(compiled.programs.is_empty());
+    assert_eq!(compiled.claims.len(), 2, "its hosts are claimed all the same");
+}
+
+/// Whole programs that nothing is said about.
+#[test]
+fn good_programs_are_clean() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let files = Files::one(path.to_str().unwrap(), &std::fs::read_to_string(&path).unwrap());
+        let compiled = files.compile(0);
+        assert!(compiled.diagnostics.is_empty(), "{}", files.render(&compiled.diagnostics));
+        assert!(!compiled.programs.is_empty());
+        seen += 1;
+    }
+    assert!(seen >= 4);
+}

@@ -1,0 +1,171 @@
+//! Every form that this version refuses is refused where it is used, and nothing that it supports is.
+
+#![allow(clippy::unwrap_used)] // a test that cannot read its case fails
+
+mod front;
+
+use dsl::unsupported::forms;
+use front::{Files, sound};
+
+/// A use of each form, by its name: what stands in a site, a pool, the gateway, or at the top.
+const USES: &[(&str, &str, &str)] = &[
+    ("limit", "site", "limit 100/s per client.ip"),
+    ("ask", "site", "require ask(web, GET /x) else deny"),
+    ("jwt", "site", "let who = jwt(cookie.a, key: \"k\")"),
+    ("signed", "site", "require signed(request.uri) else deny"),
+    ("hash", "site", "set request header x-a = hash(host)"),
+    ("local-path", "site", "/r when query.x -> redirect \"{local-path(query.x)}\""),
+    ("secret", "site", "let k = secret.k"),
+    ("start session", "site", "start session(\"sid\")"),
+    ("end session", "site", "end session(\"sid\")"),
+    ("auth.session", "site", "use auth.session(\"sid\")"),
+    ("auth.forward", "site", "use auth.forward(web)"),
+    ("table", "top", "table t from \"t.csv\""),
+    ("table", "site", "/t/{x} -> t[x] else respond 404"),
+    ("passthrough", "top", "passthrough v.example.com -> web"),
+    ("tcp", "top", "tcp :5432 -> web"),
+    ("udp", "top", "udp :53 -> web"),
+    ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
+    ("test", "top", "test \"x\" {\n    request GET https://a.example.com/\n}"),
+    ("prove", "top", "prove \"x\" {\n    every request to pool web passes x\n}"),
+    ("client.country", "site", "require client.country is \"de\" else deny"),
+    ("tls.cert", "site", "require tls.cert else deny"),
+    ("https:// in a pool", "pool", "https://10.0.0.1:8443"),
+    ("unix: in a pool", "pool", "unix:/run/app.sock"),
+    ("srv in a pool", "pool", "srv _http._tcp.api.internal"),
+    ("backup", "pool", "10.0.0.2:80 backup"),
+    ("balance by anything but round-robin", "pool", "balance hash client.ip"),
+    ("resolve", "pool", "resolve every 10s"),
+    ("protocol other than h1", "pool", "protocol h2c"),
+    ("check", "pool", "check GET /healthz every 5s within 1s expect 200..299 rise 2 fall 3"),
+    ("eject", "pool", "eject after 5 failures for 30s up to 50%"),
+    ("slow-start", "pool", "slow-start 30s"),
+    ("retry", "pool", "retry 2 on [connect, reset, 502] within 10s budget 20%"),
+    ("limit in a pool", "pool", "limit 1000 connections, 200 requests queued within 1s"),
+    ("sticky", "pool", "sticky cookie \"route\" key secret.sticky"),
+    ("proxy-protocol", "pool", "proxy-protocol v2"),
+    ("tls in a pool", "pool", "tls {\n    name ledger.internal\n}"),
+    ("tls on-demand", "site", "tls on-demand {\n    limit 20/h\n}"),
+    ("tls file", "site", "tls file \"a.pem\" key \"a.key\""),
+    ("tls auto via", "site", "tls auto via dns(route53, key: secret.k)"),
+    ("tls min, max or client", "site", "tls min 1.3"),
+    ("client cert", "site", "client cert from \"pki/clients.pem\""),
+    ("compress", "site", "compress [zstd, br, gzip]"),
+    ("cache", "site", "cache 10m"),
+    ("mirror", "site", "mirror 1% web"),
+    ("queue", "site", "queue 100"),
+    ("websocket", "site", "websocket off"),
+    ("paths raw", "site", "paths raw"),
+    ("header limit", "site", "header limit 16KB"),
+    ("h3", "gateway", "https :9443 h3 on"),
+    ("acme", "gateway", "acme {\n    contact \"a@example.com\"\n}"),
+    ("store", "gateway", "store \"redis://x\""),
+    ("secrets from", "gateway", "secrets from \"vault\""),
+    ("admin", "gateway", "admin unix:/run/sluice.sock"),
+    ("log", "gateway", "log \"access.log\""),
+    ("log", "site", "log off"),
+    ("metrics", "gateway", "metrics :9100"),
+    ("export", "gateway", "export [web]"),
+    ("per-client", "gateway", "limits {\n    per-client 256\n}"),
+];
+
+fn file(place: &str, text: &str) -> Files {
+    let (top, site, pool, gateway) = match place {
+        "top" => (text, "", "", ""),
+        "site" => ("", text, "", ""),
+        "pool" => ("", "", text, ""),
+        _ => ("", "", "", text),
+    };
+    let text = format!(
+        "import std/auth\n\npool web {{\n10.0.0.1:80\n{pool}\n}}\n{top}\ngateway {{\nhttp :8080\n{gateway}\n}}\n\
+         site a.example.com {{\n{site}\nelse -> web\n}}\n"
+    );
+    Files::one("sites/gateway.route", &text)
+}
+
+#[test]
+fn each_listed_form_is_refused_once_at_its_place() {
+    assert_eq!(file("none", "").compile(0).diagnostics, []);
+    for (name, place, text) in USES {
+        let files = file(place, text);
+        let compiled = files.compile(0);
+        let said: Vec<&str> =
+            compiled.diagnostics.iter().filter(|d| d.code == "G0002").map(|d| d.message.as_str()).collect();
+        let expected = format!("`{name}` is not supported by this version");
+        assert!(said.contains(&expected.as_str()), "{name}: {text}\n{}", files.render(&compiled.diagnostics));
+        let others = compiled.diagnostics.iter().filter(|d| d.code != "G0002").count();
+        assert_eq!(others, 0, "{name}: {text}\n{}", files.render(&compiled.diagnostics));
+        assert!(compiled.programs.is_empty() && compiled.gateway.is_none(), "{name} is not ignored");
+    }
+}
+
+#[test]
+fn every_form_of_the_list_has_its_use_here() {
+    for form in forms() {
+        assert!(USES.iter().any(|(name, _, _)| *name == form.name), "`{}` is listed, and no use is tried", form.name);
+        assert!(!form.does.is_empty() && !form.form.is_empty());
+    }
+    for (name, _, _) in USES {
+        assert!(forms().iter().any(|f| f.name == *name), "`{name}` is refused and not listed");
+    }
+}
+
+/// What the first issue names is supported: one file with all of it.
+#[test]
+fn what_this_version_promises_is_not_refused() {
+    sound(
+        r#"import std/web
+import std/auth
+
+let office = [10.0.0.0/8, 2001:db8::/32]
+let team(name) = "team-{name}"
+
+pool web {
+    10.0.0.1:80 weight 3
+    api.internal:8080
+    [2001:db8::1]:80
+    balance round-robin
+    protocol h1
+    connect within 2s
+    timeout 30s
+    idle 60s
+}
+pool next = 10.0.0.2:80
+
+policy tagged(name: text, networks: list<cidr> = [10.0.0.0/8]) {
+    require client.ip in networks else respond 401 "no"
+    set request header x-tag = team(name)
+    ./ping -> respond 200 "pong"
+}
+
+site {tenant}.example.com, pr-{n:int}.preview.example.com, *.star.example.com, **.any.example.com {
+    tls internal
+    http allowed
+    default
+    paths opaque-slash
+    paths semicolon
+    timeout 30s
+    idle 60s
+    body limit 10MB
+    use web.secure-headers
+    use tagged("a") when header.x-debug
+    add response header x-a = "1"
+    remove response header server
+    set request header["X_Odd"] = "1"
+    catch [502, 503, 504] -> respond 503 file "down.html" type "text/html"
+    /a/{x}/{y:int}/{z:uuid}/{v:a|b}/{w:"[a-z]+"}/{file}.png -> files "public" at /{x}/{file}
+    /b/*rest when method in [GET, HEAD] and not cookie.b -> files "public" index "i.html" fallback /i.html
+    /c/*, /d/* {
+        use auth.only-from(office)
+        when header.accept has "text/html" -> web at /c host web.internal
+        else -> 95% web, 5% next by cookie.uid if missing client.ip
+    }
+    /e -> redirect 308 "https://www.example.com{request.uri}"
+    /f -> deny 451
+    /g when request.size > 1MB or request.version is 1.0 -> respond 413
+    /h when tls.sni is "a.example.com" and tls.version is "1.3" -> respond 200
+    else -> web
+}
+"#,
+    );
+}

@@ -1,0 +1,88 @@
+//! Loads a sites directory once, to ask it something: no sockets, no data directory, nothing kept.
+
+use super::Failed;
+use crate::sites::compile::{GATEWAY, Places};
+use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
+use crate::sites::tree;
+use dsl::tree::{HostIndex, Program};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Keeps programs as they are.
+pub(super) struct Ask;
+
+impl Install for Ask {
+    type Site = Program;
+
+    fn install(&mut self, program: Arc<Program>, _: &Path) -> Program {
+        Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared))
+    }
+}
+
+/// A loaded sites directory.
+pub(super) struct Loaded {
+    pub(super) loader: Loader<Ask>,
+    pub(super) outcome: Outcome<Program>,
+    /// Directories that could not be read, and why.
+    pub(super) unreadable: Vec<(PathBuf, std::io::Error)>,
+}
+
+/// Loads a sites directory, and `also` files in it that are hidden from it.
+pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
+    let cannot = |why: &dyn std::fmt::Display| Failed::new(format!("cannot read `{}`: {why}", sites.display()));
+    let places = Places::new(sites);
+    let scan = tree::scan(&places.root, Path::new(""), &mut |_, _| {});
+    if let Some((_, e)) = scan.unreadable.iter().find(|(dir, _)| dir.as_os_str().is_empty()) {
+        return Err(cannot(e));
+    }
+    let mut present: Vec<Arc<Path>> = scan.files.into_iter().map(|(path, _)| path).collect();
+    if let Some(also) = also.filter(|also| !present.iter().any(|p| &**p == *also)) {
+        present.push(also.into());
+    }
+    let mut loader = Loader::new(places, Ask, None);
+    let outcome = loader.apply(&Touched { present, gone: Vec::new() });
+    Ok(Loaded { loader, outcome, unreadable: scan.unreadable })
+}
+
+impl Loaded {
+    /// Who answers for which host.
+    pub(super) fn hosts(&self) -> HostIndex<Stand<Program>> {
+        let mut hosts = HostIndex::default();
+        for (pattern, stand) in &self.outcome.hosts {
+            if let Some(stand) = stand {
+                hosts.insert(pattern, stand.clone());
+            }
+        }
+        hosts
+    }
+}
+
+/// The sites directory that a route file belongs to: the nearest directory above it with a
+/// `gateway.route`, else `sites` where it lies in it, else its own directory. And its path in there.
+pub(super) fn home(file: &Path) -> (PathBuf, PathBuf) {
+    let dir = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    let with_gateway = file.ancestors().skip(1).find(|dir| dir.join(GATEWAY).is_file());
+    let sites = || file.ancestors().skip(1).find(|dir| dir.file_name().is_some_and(|name| name == "sites"));
+    let home = with_gateway.or_else(sites).unwrap_or(&dir).to_path_buf();
+    let below = file.strip_prefix(&home).unwrap_or(file).to_path_buf();
+    (if home.as_os_str().is_empty() { PathBuf::from(".") } else { home }, below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sites::testing::TempDir;
+
+    #[test]
+    fn a_file_is_at_home_where_the_gateway_file_is() {
+        let temp = TempDir::new("home");
+        temp.write("cfg/gateway.route", "");
+        let file = temp.write("cfg/team/a.route", "");
+        assert_eq!(home(&file), (temp.path().join("cfg"), "team/a.route".into()));
+        let file = temp.write("other/sites/team/a.route", "");
+        assert_eq!(home(&file), (temp.path().join("other/sites"), "team/a.route".into()));
+        let file = temp.write("lone/a.route", "");
+        assert_eq!(home(&file), (temp.path().join("lone"), "a.route".into()));
+        assert_eq!(home(Path::new("a.route")), (".".into(), "a.route".into()));
+    }
+}

@@ -1,0 +1,150 @@
+//! `sluice routes`: everything that is served, as a table.
+
+use super::offline::{self, Loaded};
+use super::{FOUND, Failed, answer_text, print};
+use crate::console::{Style, colours};
+use clap::Args;
+use dsl::tree::ir::{Cond, Entry, PathPattern, Plan, Scope, ScopeIdx, Site, Target};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Print every route as a table
+///
+/// One line a route: host, path, condition, where it leads and through which policies, and the
+/// line that says so. Routes stand in the order in which they are written; which of them takes a
+/// request is decided by the most specific path, and `sluice explain` shows it.
+///
+/// `*` at the end of a path stands for the path before it and everything below. `{_}` is a
+/// captured value.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes:
+  0  every file loads
+  1  some file does not: its routes are missing, its hosts are marked
+  2  it could not run
+
+Examples:
+  sluice routes
+  sluice routes /etc/sluice/sites | grep shop.example.com")]
+pub struct Routes {
+    /// The directory of route files
+    #[arg(default_value = "sites")]
+    sites: PathBuf,
+}
+
+impl Routes {
+    pub(super) fn run(self) -> Result<ExitCode, Failed> {
+        let loaded = offline::load(&self.sites, None)?;
+        let mut table = Table::default();
+        for (_, program) in loaded.loader.sites() {
+            site(program.site(), &loaded, &mut table);
+        }
+        for (pattern, files) in loaded.loader.unavailable() {
+            table.rows.push([
+                pattern.to_string(),
+                String::new(),
+                String::new(),
+                "503, its file does not load".into(),
+                files.iter().map(|f| loaded.loader.places().show(f)).collect::<Vec<_>>().join(", "),
+            ]);
+        }
+        print(&table.print(Style { colours: colours(&std::io::stdout()) }));
+        let refused = loaded.outcome.report.refused().count();
+        if refused > 0 {
+            let files = super::run::count(refused, "file");
+            let _ = writeln!(std::io::stderr(), "{files} not loaded; `sluice lint` says why");
+            return Ok(ExitCode::from(FOUND));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    rows: Vec<[String; 5]>,
+}
+
+impl Table {
+    fn print(&self, style: Style) -> String {
+        const HEADS: [&str; 5] = ["HOST", "PATH", "WHEN", "LEADS TO", "WHERE"];
+        /// A column is not made wider than this for a few long entries.
+        const WIDEST: usize = 48;
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.filter(|w| *w <= WIDEST).max().unwrap_or(0).max(HEADS[column].len())
+        };
+        // A column that nothing stands in is left out.
+        let columns: Vec<usize> = (0..5).filter(|c| self.rows.iter().any(|row| !row[*c].is_empty())).collect();
+        let widths: Vec<usize> = (0..5).map(width).collect();
+        let line = |cells: &dyn Fn(usize) -> String| {
+            let cells: Vec<String> =
+                columns.iter().map(|c| format!("{:<width$}", cells(*c), width = widths[*c])).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        };
+        if self.rows.is_empty() {
+            return "nothing is served\n".into();
+        }
+        let mut out = style.bold(line(&|c| HEADS[c].to_owned()).trim_end()) + "\n";
+        for row in &self.rows {
+            out.push_str(&line(&|c| row[c].clone()));
+        }
+        out
+    }
+}
+
+fn site(site: &Site, loaded: &Loaded, table: &mut Table) {
+    let mut host = site.hosts.iter().map(|(pattern, _)| pattern.to_string()).collect::<Vec<_>>().join(", ");
+    if site.settings.default {
+        host.push_str(" (default)");
+    }
+    scope(ScopeIdx(0), None, &Walk { site, host, loaded }, table);
+}
+
+struct Walk<'a> {
+    site: &'a Site,
+    host: String,
+    loaded: &'a Loaded,
+}
+
+impl Walk<'_> {
+    fn row(&self, path: &PathPattern, condition: Option<String>, plan: &Plan, table: &mut Table) {
+        let policies: Vec<&str> = plan.policies.iter().map(|(name, _)| &**name).collect();
+        let policies = if policies.is_empty() { String::new() } else { format!("  [{}]", policies.join(", ")) };
+        table.rows.push([
+            self.host.clone(),
+            path.to_string(),
+            condition.unwrap_or_default(),
+            answer_text::answer(&plan.answer, self.site) + &policies,
+            self.loaded.outcome.report.texts.line(plan.loc),
+        ]);
+    }
+}
+
+fn scope(index: ScopeIdx, outer: Option<&str>, walk: &Walk<'_>, table: &mut Table) {
+    let this: &Scope = &walk.site.scopes[index.0 as usize];
+    for entry in &this.entries {
+        let condition = both(outer, entry);
+        match entry.target {
+            Target::Plan(plan) => {
+                walk.row(&entry.pattern, condition, &walk.site.plans[plan.0 as usize], table);
+            }
+            Target::Scope(inner) => scope(inner, condition.as_deref(), walk, table),
+        }
+    }
+    let covers = |e: &Entry| e.guard == Cond::Const(true) && (e.pathless || e.pattern == this.pattern);
+    if !this.entries.iter().any(covers) {
+        // What nothing in a block matches does not fall out of it.
+        walk.row(&this.pattern, outer.map(str::to_owned), &walk.site.plans[this.miss.0 as usize], table);
+    }
+}
+
+/// The condition of an entry and of the blocks around it.
+fn both(outer: Option<&str>, entry: &Entry) -> Option<String> {
+    let own = (entry.guard != Cond::Const(true)).then(|| entry.guard.to_string());
+    match (outer, own) {
+        (Some(outer), Some(own)) => Some(format!("({outer}) and ({own})")),
+        (Some(outer), None) => Some(outer.to_owned()),
+        (None, own) => own,
+    }
+}

@@ -1,0 +1,353 @@
+//! `sluice run`: serves a sites directory until it is told to stop.
+
+use super::{FAILED, FOUND, Failed};
+use crate::console::{Console, printable};
+use crate::runtime::notice::Notice;
+use crate::runtime::{self, Handle, notice, sockets};
+use crate::sites::control::{Control, tell_errors};
+use crate::sites::data_dir::{self, DataDir};
+use crate::sites::publish::{Publisher, Serve};
+use crate::sites::report::Report;
+use crate::sites::store::Store;
+use crate::snapshot::Served;
+use crate::tls::InternalCa;
+use crate::upstream::Pools;
+use clap::Args;
+use dsl::diagnostic::Severity;
+use dsl::tree::ir;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// How long requests may take to finish once the gateway was told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Sites whose addresses are printed at the start.
+const SHOWN: usize = 12;
+
+/// Serve a sites directory
+///
+/// Every `.route` file below SITES is compiled and served, and again whenever it changes: no
+/// restart, no signal. A file that does not compile changes nothing: its last good version goes
+/// on, over restarts too, and the console says what is wrong, as `sluice lint` would.
+///
+/// Listeners, trusted proxies and limits are said in SITES/gateway.route; without it, clear HTTP
+/// is on port 8080 and HTTPS on port 8443, with certificates of an internal CA whose
+/// root the console names.
+///
+/// Everything that Sluice writes (that CA, last good versions, a lock) is in the data
+/// directory.
+///
+/// Ctrl-C or SIGTERM: nothing new is accepted, what is under way is finished (30 seconds at
+/// most), then it ends. A second one ends it at once.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes:
+  0  it was told to stop, and did
+  1  it ended because something is wrong with it, or was told twice
+  2  it could not start: a wrong argument, ports or data directory in use, no sites directory,
+     a gateway.route that does not load
+
+Examples:
+  sluice run
+  sluice run /etc/sluice/sites --data /var/lib/sluice --workers 4")]
+pub struct Run {
+    /// The directory of route files
+    #[arg(default_value = "sites")]
+    sites: PathBuf,
+    /// Where Sluice keeps what it writes [default: $XDG_STATE_HOME/sluice, or ~/.local/state/sluice]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<ExitCode, Failed> {
+        let begin = Instant::now();
+        let Some(data) = self.data.clone().or_else(data_dir::default_path) else {
+            return Err(Failed::new("there is no home directory to keep data in; name a directory with --data"));
+        };
+        if !self.sites.is_dir() {
+            let name = self.sites.display();
+            return Err(Failed::new(format!(
+                "there is no directory `{name}`; name the directory of your route files: sluice run DIR"
+            )));
+        }
+        let data = DataDir::take(&data).map_err(|e| Failed::new(e.to_string()))?;
+        let workers = self.workers.map_or_else(cores, usize::from);
+        let console = Console::stderr();
+        let result = serve(&self.sites, &data, workers, &console, begin);
+        console.flush();
+        result
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin: Instant) -> Result<ExitCode, Failed> {
+    if let Some(trouble) = data.trouble() {
+        console.warn(format!(
+            "cannot write the data directory {}: {trouble}; serving goes on, but nothing will survive a restart",
+            data.path().display()
+        ));
+    }
+    let store = Store::open(data.path(), sites, console);
+    let mut control = Control::new(sites, Serve::new(Pools::new()), store, console);
+    let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
+    let report = std::mem::take(&mut outcome.report);
+    if control.loader().gateway_refused().is_some() {
+        tell_errors(console, &report);
+        console
+            .error("gateway.route does not load, and no earlier version of it is known: where to listen is not clear");
+        return Ok(ExitCode::from(FAILED));
+    }
+    let gateway = outcome.gateway.clone().unwrap_or_default();
+    let listeners =
+        sockets::bind(&gateway, workers).map_err(|e| Failed::new(format!("address in use or not to be had: {e}")))?;
+    let ca = authority(data, console)?;
+    let ports = Ports::of(&listeners);
+    let publisher = Publisher::start(outcome, gateway, ports.https_public);
+    let (sender, notices) = notice::channel();
+    let config = runtime::Config {
+        workers,
+        published: Arc::clone(publisher.published()),
+        listeners,
+        ca: Arc::clone(&ca),
+        notices: sender,
+    };
+    let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
+    greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);
+    let stop = control.stopper();
+    let reloads = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || control.run(&publisher))
+        .map_err(|e| Failed::new(format!("cannot start: {e}")))?;
+    relay(notices, console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
+    let code = until_told(handle, console);
+    stop();
+    let _ = reloads.join();
+    Ok(code)
+}
+
+/// The internal CA; one that lasts as long as the process where nothing can be written.
+fn authority(data: &DataDir, console: &Console) -> Result<Arc<InternalCa>, Failed> {
+    let dir = data.path().join("ca");
+    match InternalCa::load_or_create(&dir) {
+        Ok(ca) => Ok(Arc::new(ca)),
+        Err(e) if data.trouble().is_some() => {
+            console.warn(format!("{e}; certificates come from an authority that ends with this process"));
+            let ca = InternalCa::ephemeral().map_err(|e| Failed::new(format!("cannot make certificates: {e}")))?;
+            Ok(Arc::new(ca))
+        }
+        Err(e) => Err(Failed::new(format!("cannot make certificates: {e}"))),
+    }
+}
+
+/// What the data plane tells goes to the console, by a thread of its own.
+fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
+    let console = console.clone();
+    std::thread::Builder::new().name("notices".into()).spawn(move || {
+        for notice in notices {
+            match notice {
+                Notice::EndpointRecovered { .. } | Notice::WorkerTurnsAgain { .. } => console.note(notice.to_string()),
+                Notice::EndpointTrouble { .. }
+                | Notice::AcceptFailing { .. }
+                | Notice::ConnectionsExhausted { .. }
+                | Notice::WorkerStuck { .. }
+                | Notice::FileTrouble { .. } => console.warn(notice.to_string()),
+                Notice::WorkerDied { .. } => console.error(notice.to_string()),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+// === the start
+
+struct Ports {
+    http: Vec<std::net::SocketAddr>,
+    https: Vec<std::net::SocketAddr>,
+    /// The port that clients see, for HTTPS.
+    https_public: Option<u16>,
+}
+
+impl Ports {
+    fn of(listeners: &[sockets::BoundListener]) -> Self {
+        let of = |secure: bool| listeners.iter().filter(|l| l.secure == secure).map(|l| l.address).collect();
+        let first = listeners.iter().find(|l| l.secure);
+        let https_public = first.map(|l| l.listener.public.unwrap_or(l.address.port()));
+        Self { http: of(false), https: of(true), https_public }
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // everything that a start has to tell
+fn greet(
+    sites: &Path,
+    data: &DataDir,
+    ca: &InternalCa,
+    ports: &Ports,
+    workers: usize,
+    control: &Control,
+    report: &Report,
+    begin: Instant,
+    console: &Console,
+) {
+    let style = console.style();
+    let served = control.loader().sites();
+    let routes: usize = served.iter().map(|(_, site)| routes_of(site.program.site())).sum();
+    let took = begin.elapsed();
+    for warning in &report.warnings {
+        console.warn(warning);
+    }
+    tell_errors(console, report);
+    let mut out = format!(
+        "{} {} serves {}: {}, {}, {} ({} ms, {})\n",
+        style.bold("sluice"),
+        env!("CARGO_PKG_VERSION"),
+        sites.display(),
+        count(control.loader().len(), "file"),
+        count(served.len(), "site"),
+        count(routes, "route"),
+        took.as_millis(),
+        count(workers, "worker"),
+    );
+    for (path, why, kept) in report.refused() {
+        let kept = if kept { "its last good version serves" } else { "its hosts answer 503" };
+        out.push_str(&format!("  {} {}: {kept} ({})\n", style.red("refused"), printable(path), why.place));
+    }
+    let warnings = report.count(Severity::Warning);
+    if warnings > 0 {
+        out.push_str(&format!("  {}, see `sluice lint`\n", count(warnings, "warning")));
+    }
+    for (word, addresses) in [("http", &ports.http), ("https", &ports.https)] {
+        if !addresses.is_empty() {
+            let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            out.push_str(&format!("  {:<6} {}\n", word, all.join(", ")));
+        }
+    }
+    let urls: Vec<String> = served.iter().flat_map(|(_, site)| urls(site, ports)).collect();
+    for url in urls.iter().take(SHOWN) {
+        out.push_str(&format!("  {}\n", style.green(url)));
+    }
+    if urls.len() > SHOWN {
+        out.push_str(&format!("  and {} more; `sluice routes` lists them\n", urls.len() - SHOWN));
+    }
+    if let Some(root) = Some(ca.root_path()).filter(|p| p.exists() && !ports.https.is_empty()) {
+        let root = root.display();
+        let try_it = urls.iter().find(|u| u.starts_with("https:")).map_or("https://…", String::as_str);
+        out.push_str(&format!(
+            "  certificates come from the internal CA, no public one is asked: curl --cacert {root} {try_it}\n"
+        ));
+    }
+    out.push_str(&format!("  data   {}\n", data.path().display()));
+    out.push_str(&format!("  drop a .route file into {} and it serves; Ctrl-C ends", sites.display()));
+    console.block(&out);
+}
+
+pub(super) fn count(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Entries that lead to an answer.
+fn routes_of(site: &ir::Site) -> usize {
+    let answers = |e: &&ir::Entry| matches!(e.target, ir::Target::Plan(_));
+    site.scopes.iter().map(|scope| scope.entries.iter().filter(answers).count()).sum()
+}
+
+/// Addresses under which a site can be asked, for hosts without captures.
+fn urls(site: &Served, ports: &Ports) -> Vec<String> {
+    let site = site.program.site();
+    let clear = (site.settings.tls == ir::Tls::Off || site.settings.http_allowed)
+        .then(|| ports.http.first().map(|a| ("http", a.port(), 80)))
+        .flatten();
+    let secure = (site.settings.tls != ir::Tls::Off).then_some(ports.https_public).flatten().map(|p| ("https", p, 443));
+    let hosts = site.hosts.iter().filter_map(|(pattern, _)| pattern.literal());
+    hosts
+        .flat_map(|host| {
+            clear.into_iter().chain(secure).map(move |(scheme, port, usual)| {
+                let port = if port == usual { String::new() } else { format!(":{port}") };
+                format!("{scheme}://{host}{port}/")
+            })
+        })
+        .collect()
+}
+
+// === the end
+
+/// Waits for a signal and drains, or for the workers to end by themselves.
+fn until_told(handle: Handle, console: &Console) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            console.error(format!("cannot listen for signals: {e}"));
+            return ExitCode::from(FOUND);
+        }
+    };
+    runtime.block_on(async {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(e) => {
+                console.error(format!("cannot listen for signals: {e}"));
+                return ExitCode::from(FOUND);
+            }
+        };
+        let told = tokio::select! {
+            () = signals.next() => true,
+            () = ended(&handle) => false,
+        };
+        if !told {
+            console.error("every worker has ended; so does the gateway");
+            return ExitCode::from(FOUND);
+        }
+        let open = usize::try_from(handle.connections()).unwrap_or(usize::MAX);
+        console.note(format!(
+            "stopping: {} to finish, {} s at most; once more to end at once",
+            count(open, "connection"),
+            DRAIN.as_secs()
+        ));
+        handle.drain(DRAIN);
+        let done = tokio::select! {
+            () = ended(&handle) => true,
+            () = signals.next() => false,
+        };
+        if !done {
+            console.note("ended at once");
+            return ExitCode::from(FOUND);
+        }
+        handle.join();
+        console.note("stopped");
+        ExitCode::SUCCESS
+    })
+}
+
+/// Waits until every worker has ended.
+async fn ended(handle: &Handle) {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while !handle.is_finished() {
+        look.tick().await;
+    }
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

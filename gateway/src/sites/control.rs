@@ -1,0 +1,209 @@
+//! The control plane's loop: notice, load, publish, tell.
+
+use super::compile::Places;
+use super::load::{Loader, Outcome, Touched};
+use super::publish::{Publisher, Serve};
+use super::report::Report;
+use super::store::Store;
+use super::tree::Scan;
+use super::watch::{Batch, Watcher};
+use crate::console::Console;
+use crate::snapshot::Served;
+use dsl::diagnostic::{Severity, render};
+use dsl::tree::ir;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Findings that are printed in full at once; the rest is counted.
+const FINDINGS: usize = 20;
+
+/// Loads a sites directory and keeps it loaded.
+pub struct Control {
+    watcher: Watcher,
+    loader: Loader<Serve>,
+    console: Console,
+    /// Directories that could not be read when they were last looked at, and why.
+    unreadable: BTreeMap<PathBuf, String>,
+    /// What is listened on.
+    listeners: Vec<ir::Listener>,
+}
+
+impl Control {
+    /// Prepares to load `sites`.
+    pub fn new(sites: &Path, install: Serve, store: Store, console: &Console) -> Self {
+        let places = Places::new(sites);
+        Self {
+            watcher: Watcher::new(&places.root, console),
+            loader: Loader::new(places, install, Some(store)),
+            console: console.clone(),
+            unreadable: BTreeMap::new(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Loads everything for the first time.
+    ///
+    /// # Errors
+    /// The sites directory cannot be read.
+    pub fn load(&mut self) -> io::Result<Outcome<Served>> {
+        let scan = self.watcher.scan(Path::new(""));
+        let mut unreadable = scan.unreadable;
+        if let Some(at) = unreadable.iter().position(|(dir, _)| dir.as_os_str().is_empty()) {
+            return Err(unreadable.swap_remove(at).1);
+        }
+        let present: Vec<_> = scan.files.into_iter().map(|(path, _)| path).collect();
+        self.loader.recall(&present);
+        let mut outcome = self.loader.apply(&Touched { present, gone: Vec::new() });
+        outcome.report.warnings.extend(self.note_unreadable(Path::new(""), unreadable));
+        Ok(outcome)
+    }
+
+    /// What was loaded.
+    pub fn loader(&self) -> &Loader<Serve> {
+        &self.loader
+    }
+
+    /// What ends [`Control::run`] from elsewhere.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        self.watcher.stopper()
+    }
+
+    /// Reloads what changes, until stopped.
+    pub fn run(mut self, publisher: &Publisher) {
+        self.listeners = listeners(&publisher.published().load().gateway);
+        while let Some(batch) = self.watcher.wait() {
+            let start = Instant::now();
+            let (touched, warnings) = self.touched(&batch);
+            let mut outcome = self.loader.apply(&touched);
+            outcome.report.warnings.extend(warnings);
+            if outcome.report.is_empty() {
+                continue;
+            }
+            let report = std::mem::take(&mut outcome.report);
+            let listeners_changed = outcome.gateway.as_ref().is_some_and(|g| listeners(g) != self.listeners);
+            if let Some(gateway) = &outcome.gateway {
+                self.listeners = listeners(gateway);
+            }
+            publisher.publish(outcome);
+            self.tell(&report, start.elapsed());
+            if listeners_changed {
+                self.console.warn("gateway.route: the listeners changed; that takes effect at the next start");
+            }
+        }
+    }
+
+    /// Where a batch leads: files that are there, and files that are not.
+    fn touched(&mut self, batch: &Batch) -> (Touched, Vec<String>) {
+        let root = self.loader.places().root.clone();
+        let mut present = BTreeSet::new();
+        let mut gone = BTreeSet::new();
+        let mut warnings = Vec::new();
+        for file in &batch.files {
+            let Ok(path) = file.strip_prefix(&root) else { continue };
+            match std::fs::symlink_metadata(file) {
+                Ok(_) => present.insert(Arc::from(path)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => gone.insert(Arc::from(path)),
+                // A directory on the way may not be read: nothing is known, so nothing changes.
+                Err(_) => false,
+            };
+        }
+        let whole = PathBuf::new();
+        let dirs = batch.dirs.iter().filter_map(|dir| dir.strip_prefix(&root).ok().map(Path::to_path_buf));
+        let dirs: Vec<PathBuf> = if batch.all { vec![whole] } else { dirs.collect() };
+        for dir in dirs {
+            let scan = self.watcher.scan(&dir);
+            warnings.extend(self.look(&dir, scan, &mut present, &mut gone));
+        }
+        // Looked at last: a root that is away takes nothing with it.
+        if !root.is_dir() {
+            return (Touched::default(), warnings);
+        }
+        let touched = Touched {
+            present: present.into_iter().collect(),
+            gone: gone.into_iter().filter(|p| !root.join(p).exists()).collect(),
+        };
+        (touched, warnings)
+    }
+
+    fn look(
+        &mut self,
+        dir: &Path,
+        scan: Scan,
+        present: &mut BTreeSet<Arc<Path>>,
+        gone: &mut BTreeSet<Arc<Path>>,
+    ) -> Vec<String> {
+        let found: BTreeSet<&Arc<Path>> = scan.files.iter().map(|(path, _)| path).collect();
+        let unknown = |path: &Path| {
+            let dark = |(dir, e): &(PathBuf, io::Error)| path.starts_with(dir) && e.kind() != io::ErrorKind::NotFound;
+            scan.unreadable.iter().any(dark)
+        };
+        let root_away = scan.unreadable.iter().any(|(dir, _)| dir.as_os_str().is_empty());
+        if !root_away {
+            gone.extend(self.loader.below(dir).into_iter().filter(|p| !found.contains(p) && !unknown(p)));
+        }
+        present.extend(found.into_iter().filter(|path| !self.loader.looks_the_same(path)).cloned());
+        self.note_unreadable(dir, scan.unreadable)
+    }
+
+    /// Says what cannot be read when that is new.
+    fn note_unreadable(&mut self, below: &Path, now: Vec<(PathBuf, io::Error)>) -> Vec<String> {
+        let places = self.loader.places();
+        let now: BTreeMap<PathBuf, String> = now
+            .into_iter()
+            .filter(|(dir, e)| dir.as_os_str().is_empty() || e.kind() != io::ErrorKind::NotFound)
+            .map(|(dir, e)| (dir, e.to_string()))
+            .collect();
+        let show = |dir: &Path| places.shown.join(dir).display().to_string();
+        let mut said: Vec<String> = now
+            .iter()
+            .filter(|(dir, why)| self.unreadable.get(*dir) != Some(why))
+            .map(|(dir, why)| format!("{}: {why}; nothing changes for what was in it", show(dir)))
+            .collect();
+        let back = |dir: &&PathBuf| dir.starts_with(below) && !now.contains_key(*dir);
+        said.extend(self.unreadable.keys().filter(back).map(|dir| format!("{} can be read again", show(dir))));
+        self.unreadable.retain(|dir, _| !dir.starts_with(below));
+        self.unreadable.extend(now);
+        said
+    }
+
+    fn tell(&self, report: &Report, took: Duration) {
+        for warning in &report.warnings {
+            self.console.warn(warning);
+        }
+        if report.events.is_empty() {
+            return;
+        }
+        let line = report.line();
+        let warnings = match report.count(Severity::Warning) {
+            0 => String::new(),
+            1 => "; 1 warning, see `sluice lint`".into(),
+            n => format!("; {n} warnings, see `sluice lint`"),
+        };
+        self.console.note(format!("reloaded in {:.1} ms: {line}{warnings}", took.as_secs_f64() * 1000.0));
+        tell_errors(&self.console, report);
+    }
+}
+
+/// Prints the errors as `sluice lint` does.
+pub fn tell_errors(console: &Console, report: &Report) {
+    let errors: Vec<_> = report.findings.iter().filter(|d| d.severity == Severity::Error).collect();
+    let colours = console.style().colours;
+    let shown: Vec<_> = errors.iter().take(FINDINGS).map(|d| (*d).clone()).collect();
+    if !shown.is_empty() {
+        console.block(&render::full(&shown, &report.texts, colours));
+    }
+    if errors.len() > FINDINGS {
+        let more = errors.len() - FINDINGS;
+        console.note(format!("and {more} more errors; `sluice lint` prints them all"));
+    }
+}
+
+fn listeners(gateway: &ir::Gateway) -> Vec<ir::Listener> {
+    // Where they are written and which port clients see changes nothing that is bound.
+    let plain = |l: &ir::Listener| ir::Listener { public: None, loc: Default::default(), ..l.clone() };
+    let mark = |tls: bool| move |l: ir::Listener| ir::Listener { public: tls.then_some(1), ..l };
+    gateway.http.iter().map(plain).map(mark(false)).chain(gateway.https.iter().map(plain).map(mark(true))).collect()
+}

@@ -1,0 +1,103 @@
+//! Paths that route files name stay inside their folder, links resolved (LANGUAGE rule 27).
+
+use dsl::diagnostic::Diagnostic;
+use dsl::syntax::span::Loc;
+use dsl::tree::ir::{Answer, Missing, Part, Site, Step, Value};
+use std::path::{Component, Path};
+
+/// The code of what is found here.
+pub const CODE: &str = "G8007";
+
+/// Whether `path` lies in `dir`, once links are resolved. What does not exist lies where it is named.
+pub fn inside(dir: &Path, path: &Path) -> bool {
+    match (dir.canonicalize(), path.canonicalize()) {
+        (Ok(dir), Ok(path)) => path.starts_with(dir),
+        _ => path.starts_with(dir) && !path.components().any(|c| c == Component::ParentDir),
+    }
+}
+
+/// Checks what a site's plans name, against the folder of its route file.
+pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
+    for plan in &site.plans {
+        for step in &plan.steps {
+            match step {
+                Step::Require { otherwise, loc, .. } => answer(otherwise, *loc, dir, findings),
+                Step::Header { value, loc, .. } => values(value, *loc, dir, findings),
+            }
+        }
+        for catch in &plan.catches {
+            answer(&catch.answer, catch.loc, dir, findings);
+        }
+        answer(&plan.answer, plan.loc, dir, findings);
+    }
+}
+
+fn answer(answer: &Answer, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>) {
+    match answer {
+        Answer::Files { dir: named, at, .. } => {
+            path(named, true, loc, dir, findings);
+            at.iter().for_each(|v| values(v, loc, dir, findings));
+        }
+        Answer::RespondFile { path: named, .. } => path(named, false, loc, dir, findings),
+        Answer::Redirect { to: value, .. } | Answer::Respond { body: value, .. } => values(value, loc, dir, findings),
+        Answer::Proxy { at, host, .. } => at.iter().chain(host).for_each(|v| values(v, loc, dir, findings)),
+        Answer::Deny { .. } | Answer::NotFound => {}
+    }
+}
+
+/// Answers stand in values, behind `if missing`.
+fn values(value: &Value, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>) {
+    for part in &value.parts {
+        match part {
+            Part::Hole { if_missing: Some(missing), .. } => match &**missing {
+                Missing::Answer(inner) => answer(inner, loc, dir, findings),
+                Missing::Value(inner) => values(inner, loc, dir, findings),
+            },
+            Part::Hole { if_missing: None, .. } | Part::Text(_) => {}
+        }
+    }
+}
+
+fn path(named: &str, directory: bool, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>) {
+    let at = dir.join(named);
+    let finding = if !inside(dir, &at) {
+        let message = format!("`{named}` leads out of this file's folder");
+        Diagnostic::error(CODE, loc, message).note("what a route file names lies beside it or below, links resolved")
+    } else if directory && !at.is_dir() {
+        Diagnostic::warning(CODE, loc, format!("there is no directory `{named}` beside this file"))
+            .note("until there is, every request that comes here is answered 404")
+    } else if !directory && !at.is_file() {
+        Diagnostic::warning(CODE, loc, format!("there is no file `{named}` beside this file"))
+            .note("until there is, every request that comes here is answered 404")
+    } else {
+        return;
+    };
+    // One route can be several plans.
+    if !findings.contains(&finding) {
+        findings.push(finding);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sites::testing::TempDir;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_do_not_lead_out_of_the_folder() {
+        let temp = TempDir::new("paths");
+        temp.write("sites/public/a.txt", "");
+        temp.write("secret/a.txt", "");
+        let sites = temp.path().join("sites");
+        symlink("../secret", sites.join("link")).unwrap();
+        symlink("public", sites.join("current")).unwrap();
+        assert!(inside(&sites, &sites.join("public")));
+        assert!(inside(&sites, &sites.join("current")));
+        assert!(inside(&sites, &sites.join("not-yet")));
+        assert!(!inside(&sites, &sites.join("link")));
+        assert!(!inside(&sites, &sites.join("../secret")));
+        assert!(!inside(&sites, &sites.join("../nowhere")));
+        assert!(!inside(&sites, Path::new("/etc")));
+    }
+}

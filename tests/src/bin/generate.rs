@@ -1,0 +1,79 @@
+//! Writes the documentation that follows from the code: the findings, the forms that this version
+//! refuses, and their table in the README. `--check` writes nothing and fails when something is stale.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const BEGIN: &str = "<!-- generated: forms that are errors -->";
+const END: &str = "<!-- end of generated -->";
+
+fn main() -> ExitCode {
+    let check = std::env::args().any(|a| a == "--check");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the workspace");
+    let mut stale = Vec::new();
+    for (path, text) in documents(root) {
+        if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            continue;
+        }
+        if !check && let Err(e) = std::fs::write(&path, text) {
+            eprintln!("generate: {}: {e}", path.display());
+            return ExitCode::from(2);
+        }
+        stale.push(path);
+    }
+    for path in &stale {
+        let verb = if check { "is stale: run tests/generate" } else { "written" };
+        eprintln!("generate: {} {verb}", path.strip_prefix(root).unwrap_or(path).display());
+    }
+    if check && !stale.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn documents(root: &Path) -> Vec<(PathBuf, String)> {
+    let mut documents =
+        vec![(root.join("docs/unsupported.md"), unsupported()), (root.join("docs/findings.md"), findings())];
+    let readme = root.join("README.md");
+    if let Ok(text) = std::fs::read_to_string(&readme)
+        && let Some(new) = between(&text, &forms_in_a_line())
+    {
+        documents.push((readme, new));
+    }
+    documents
+}
+
+fn between(text: &str, new: &str) -> Option<String> {
+    let begin = text.find(BEGIN)? + BEGIN.len();
+    let end = text[begin..].find(END)? + begin;
+    Some(format!("{}\n{new}\n{}", &text[..begin], &text[end..]))
+}
+
+/// The README has no room for what each will do: that stands in docs/unsupported.md.
+fn forms_in_a_line() -> String {
+    let forms: Vec<String> = dsl::unsupported::forms().iter().map(|f| format!("`{}`", f.form)).collect();
+    forms.join(" · ")
+}
+
+fn unsupported() -> String {
+    let mut out = String::from(
+        "# Forms that this version refuses\n\n\
+         Generated from the code by `tests/generate`. Each of these parses, is checked, and is then error G0002: it is never ignored.\n\n\
+         | form | what a later version will do |\n|---|---|\n",
+    );
+    for form in dsl::unsupported::forms() {
+        let _ = writeln!(out, "| `{}` | {} |", form.form.replace('|', "\\|"), form.does);
+    }
+    out
+}
+
+fn findings() -> String {
+    let mut out = String::from(
+        "# Findings\n\nGenerated from the code by `tests/generate`. What `sluice lint` can say, by code.\n\n| code | |\n|---|---|\n",
+    );
+    for rule in dsl::lint::rules() {
+        let _ = writeln!(out, "| [{0}](#{1}) | {2} |", rule.code, rule.code.to_lowercase(), rule.summary);
+    }
+    for rule in dsl::lint::rules() {
+        let _ = write!(out, "\n## {}\n\n{}\n", rule.code, rule.explain().replace("## ", "### ").trim());
+    }
+    out
+}
