@@ -91,6 +91,7 @@ struct Exchange {
 }
 
 /// How far a request came without waiting.
+#[expect(clippy::large_enum_variant, reason = "it lies in the future of every exchange: boxing would allocate for each")]
 enum Step {
     /// To its answer.
     Done(Response<Content>),
@@ -448,6 +449,7 @@ fn outgoing(
 }
 
 /// Who answers for a host.
+#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Served>, Response<Content>> {
     match (snapshot.hosts.get(host), &snapshot.default) {
         (Some(Host::Site(served)), _) | (None, Some(served)) => Ok(served),
