@@ -129,11 +129,12 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
     let outcome = outcome(unit, parsed);
     let mut diagnostics = outcome.diagnostics;
     let mut programs = Vec::new();
+    let mut findings = Vec::new();
     for (site, info) in &outcome.sites {
         match tree::compile(Arc::clone(site)) {
             Ok(program) => {
                 let program = Arc::new(program);
-                lint::site(&program, info, unit.text, &mut diagnostics);
+                findings.push((site.loc, lint::site(&program, info, unit.text)));
                 programs.push(program);
             }
             Err(why) => {
@@ -145,6 +146,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
             }
         }
     }
+    diagnostics.extend(lint::of_sites(findings));
     diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));
     sort(&mut diagnostics, unit.file);
     let mut compiled =

@@ -29,10 +29,12 @@ fn survives(text: &str) {
     render::json(&parsed.diagnostics, &One(text));
 }
 
+/// The processor's time where the system tells it: others may be busy beside us.
 fn time(text: &str) -> Duration {
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_time());
     parse(FileId(0), text);
-    start.elapsed()
+    let used = cpu_time() - cpu;
+    if cpu.is_zero() { start.elapsed() } else { used }
 }
 
 /// Eight times the text may take at most some times eight times the time. Short times count as
@@ -42,7 +44,7 @@ fn linear(name: &str, make: impl Fn(usize) -> String) {
     let unit = if cfg!(debug_assertions) { 100 } else { 2_000 };
     let (small, large) = (make(unit), make(8 * unit));
     for attempt in 0..4 {
-        let before = time(&small).max(Duration::from_millis(2));
+        let before = time(&small).max(Duration::from_millis(4));
         let after = time(&large);
         if after < before * 24 {
             return;

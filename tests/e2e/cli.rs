@@ -192,8 +192,9 @@ fn explain_says_why() {
     }
     let admin = within(&dir, &["explain", "GET https://a.test/%61dmin/users"]);
     assert!(admin.contains("a.route:5") && admin.contains("403"), "{admin}");
-    let nobody = within(&dir, &["explain", "GET https://nobody.test/"]);
-    assert!(nobody.contains("404"), "{nobody}");
+    let sites = dir.path().to_str().unwrap();
+    let nobody = text(&sluice::run(&["explain", "GET https://nobody.test/", "--sites", sites])).0;
+    assert!(nobody.contains("404") && nobody.contains("nobody.test"), "{nobody}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use sluice_tests::sluice::{self, TempDir, program, workspace};
 use sluice_tests::wait;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Every example, by its folder.
@@ -16,11 +16,12 @@ fn examples() -> Vec<PathBuf> {
 
 #[test]
 fn shipped_files_are_clean() {
-    for folder in ["sites", "examples", "stdlib"] {
-        let path = workspace().join(folder);
+    let mut folders = vec![workspace().join("sites"), workspace().join("stdlib")];
+    folders.extend(examples().iter().map(|example| example.join("sites")));
+    for path in folders {
         let output = sluice::run(&["lint", "--deny", "warnings", path.to_str().unwrap()]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{folder}: {text}");
+        assert_eq!(output.status.code(), Some(0), "{}: {text}", path.display());
     }
 }
 
@@ -35,7 +36,7 @@ impl Drop for Group {
 }
 
 /// Starts a shell line in the background of a directory.
-fn background(line: &str, dir: &std::path::Path, state: &std::path::Path) -> Group {
+fn background(line: &str, dir: &Path, state: &Path) -> Group {
     use std::os::unix::process::CommandExt;
     let bin = program().parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -67,27 +68,28 @@ fn commands(page: &str) -> Vec<(String, Vec<String>)> {
     commands
 }
 
-/// Runs the `curl` lines of a page and compares what they print, line by line; `…` stands for anything.
+/// Whether a printed line is the one that is written, where `…` stands for anything.
+fn is_written(line: &str, wanted: &str) -> bool {
+    wanted.split('…').map(str::trim).all(|part| line.contains(part))
+}
+
+/// Runs the `curl` lines of a page from the root and compares what they print, line by line.
 #[track_caller]
-fn curls_print_what_is_written(page: &str, dir: &std::path::Path, state: &std::path::Path) -> usize {
+fn curls_print_what_is_written(page: &str, state: &Path) -> usize {
     let mut count = 0;
     for (command, printed) in commands(page).into_iter().filter(|(c, _)| c.starts_with("curl ")) {
         let run = || {
             let mut shell = Command::new("bash");
-            shell.args(["-c", &command]).current_dir(dir).env("XDG_STATE_HOME", state).env("no_proxy", "*");
+            shell.args(["-c", &command]).current_dir(workspace()).env("XDG_STATE_HOME", state).env("no_proxy", "*");
             let output = shell.output().unwrap();
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-        };
-        let matches = |output: &str| {
-            printed.iter().all(|wanted| {
-                let mut parts = wanted.split('…').map(str::trim).filter(|p| !p.is_empty());
-                output.lines().any(|line| parts.clone().all(|p| line.contains(p))) || parts.next().is_none()
-            })
+            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
         };
         let mut last = String::new();
         let found = wait::within(wait::PATIENCE, || {
-            last = run();
-            matches(&last).then_some(())
+            let (ok, output) = run();
+            last = output;
+            let all = printed.iter().all(|wanted| last.lines().any(|line| is_written(line, wanted)));
+            (ok && all).then_some(())
         });
         assert!(found.is_some(), "`{command}` prints\n{last}\nand not\n{}", printed.join("\n"));
         count += 1;
@@ -95,7 +97,14 @@ fn curls_print_what_is_written(page: &str, dir: &std::path::Path, state: &std::p
     count
 }
 
+/// What the README and the examples say, one after the other: they all listen on the same ports.
 #[test]
+fn documentation_says_what_happens() {
+    readme_says_what_happens();
+    examples_do_what_they_say();
+}
+
+#[track_caller]
 fn readme_says_what_happens() {
     let readme = fs::read_to_string(workspace().join("README.md")).expect("README.md");
     let runs: Vec<_> = commands(&readme).into_iter().filter(|(c, _)| c.starts_with("cargo run ")).collect();
@@ -107,19 +116,18 @@ fn readme_says_what_happens() {
     let log = state.path().join("console");
     let line = format!("exec sluice run > {} 2>&1", log.display());
     let _gateway = background(&line, &workspace(), state.path());
-    let curls = curls_print_what_is_written(&readme, &workspace(), state.path());
+    let curls = curls_print_what_is_written(&readme, state.path());
     assert!(curls > 0, "the README shows what is served");
-    let console = fs::read_to_string(&log).unwrap();
-    for wanted in printed.iter().filter(|l| !l.starts_with("Compiling") && !l.starts_with("Finished")) {
-        let parts: Vec<_> = wanted.split('…').map(str::trim).filter(|p| !p.is_empty()).collect();
-        assert!(
-            console.lines().any(|l| parts.iter().all(|p| l.contains(p))),
-            "`run` prints\n{console}\nand not\n{wanted}"
-        );
+    for wanted in printed {
+        let said = wait::within(wait::PATIENCE, || {
+            let console = fs::read_to_string(&log).unwrap();
+            console.lines().any(|line| is_written(line, wanted)).then_some(())
+        });
+        assert!(said.is_some(), "`run` prints\n{}\nand not\n{wanted}", fs::read_to_string(&log).unwrap());
     }
 }
 
-#[test]
+#[track_caller]
 fn examples_do_what_they_say() {
     let examples = examples();
     assert!(examples.iter().any(|e| e.ends_with("saas")), "{examples:?}");
@@ -129,8 +137,8 @@ fn examples_do_what_they_say() {
         let state = TempDir::new();
         let start = example.join("run");
         assert!(start.is_file(), "{} starts the example", start.display());
-        let _running = background("exec ./run", &example, state.path());
-        let curls = curls_print_what_is_written(&readme, &example, state.path());
+        let _running = background(&format!("exec {}", start.display()), &workspace(), state.path());
+        let curls = curls_print_what_is_written(&readme, state.path());
         assert!(curls > 0, "{} shows what is served", example.display());
     }
 }

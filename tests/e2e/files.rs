@@ -70,7 +70,7 @@ fn directory_without_its_slash() {
 #[test]
 fn what_is_not_there_is_404() {
     let sluice = site();
-    for path in ["/nope", "/nope/", "/bare/", "/bare", "/digits.txt/", "/digits.txt/x", "/sub/nope.html"] {
+    for path in ["/nope", "/nope/", "/bare/", "/digits.txt/", "/digits.txt/x", "/sub/nope.html"] {
         assert_eq!(sluice.get("a.test", path).status, 404, "{path}");
     }
 }

@@ -52,29 +52,38 @@ fn console_says_which_origin_and_why_once() {
 
 #[test]
 fn console_says_when_the_origin_is_back() {
-    // Down, up, down: the second failure is news again.
+    // Down, up, down: that it answers again is told, and the second failure is news again.
     let nobody = Refusing::new();
     let address = nobody.addr();
     let sluice = before(address, "", "");
+    let told =
+        |what: &str| sluice.console().iter().filter(|l| l.contains(&address.to_string()) && l.contains(what)).count();
     assert_eq!(status_of(&sluice), 502);
-    let about = |lines: &[String]| lines.iter().filter(|l| l.contains(&address.to_string())).count();
-    sluice.says("that it is down", |line| line.contains(&address.to_string()));
+    sluice.says("that it is down", |line| line.contains(&address.to_string()) && line.contains("refused"));
     drop(nobody);
     let listener = std::net::TcpListener::bind(address).unwrap();
     let server = std::thread::spawn(move || {
-        let (mut socket, _) = listener.accept().unwrap();
-        let mut head = [0; 4096];
-        let _ = std::io::Read::read(&mut socket, &mut head).unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-        std::io::Write::write_all(&mut socket, answer).unwrap();
+        // Until a connection that says nothing.
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut head = [0; 4096];
+            if std::io::Read::read(&mut socket, &mut head).unwrap() == 0 {
+                return;
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+            std::io::Write::write_all(&mut socket, answer).unwrap();
+        }
     });
-    assert_eq!(sluice.serves("a.test", "/", |reply| reply.status == 200).as_secs() / 20, 0);
+    let again = wait::within(wait::PATIENCE, || {
+        assert!([200, 502].contains(&status_of(&sluice)));
+        (told("again") == 1).then_some(())
+    });
+    assert!(again.is_some(), "that it answers again is not told:\n{}", sluice.console_text());
+    drop(std::net::TcpStream::connect(address).unwrap());
     server.join().unwrap();
-    let before = about(&sluice.console());
-    wait::until("the address refuses again", || std::net::TcpStream::connect(address).is_err().then_some(()));
     sluice.serves("a.test", "/", |reply| reply.status == 502);
-    let again = wait::within(wait::PATIENCE, || (about(&sluice.console()) > before).then_some(()));
-    assert!(again.is_some(), "the second failure is not told:\n{}", sluice.console_text());
+    let down = wait::within(wait::PATIENCE, || (told("refused") == 2).then_some(()));
+    assert!(down.is_some(), "the second failure is not told:\n{}", sluice.console_text());
 }
 
 #[test]
@@ -221,8 +230,11 @@ fn reset_mid_body() {
     let sluice = before(origin.addr(), "", "");
     let mut wire = sluice.wire();
     wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let reply = wire.reply();
-    assert!(reply.end == End::Cut || reply.status == 502, "{reply:?}");
+    // Which of the three depends on how much of the head the reset overtook; never a clean end.
+    if let Some(reply) = wire.try_reply("GET") {
+        assert!(reply.end == End::Cut || reply.status == 502, "{reply:?}");
+    }
+    assert_eq!(sluice.get("a.test", "/ok").text(), "ok");
 }
 
 #[test]

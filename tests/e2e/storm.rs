@@ -8,5 +8,5 @@ fn storm_of_reloads_fails_no_request() {
     assert_eq!(outcome.failures, Vec::<String>::new());
     assert_eq!(outcome.confirmed, 60);
     assert_eq!(outcome.connections, outcome.clients, "no connection was closed");
-    assert!(outcome.requests > 1000, "{outcome:?}");
+    assert!(outcome.requests > 100, "{outcome:?}");
 }

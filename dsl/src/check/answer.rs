@@ -270,7 +270,7 @@ impl<'a> Checker<'a> {
                 }
             },
         };
-        sound.then(|| Answer::Proxy {
+        sound.then_some(Answer::Proxy {
             to: Destination::Split { shares: out, by, salt: scene.salt },
             at: None,
             host: None,

@@ -373,6 +373,7 @@ impl<'a> Checker<'a> {
                     target: Target::Plan(plan),
                     pathless: true,
                     loc,
+                    names: frame.env.captures(),
                 });
                 let body = self.at(&frame.env, action.span);
                 b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body, without: false });
@@ -458,6 +459,7 @@ impl<'a> Checker<'a> {
             target,
             pathless: at.pathless,
             loc: head,
+            names: at.env.captures(),
         });
         b.info.scopes[scope].entries.push(EntryInfo {
             stmt: at.stmt,
@@ -623,7 +625,7 @@ impl<'a> Checker<'a> {
             let ok = codes.iter().copied().find(|c| *c < 400).unwrap_or(200);
             self.report(lint::g2015::good(at, ok));
         }
-        for earlier in &acc.own_catches {
+        for earlier in acc.own_catches.iter().filter(|e| e.node.loc != loc) {
             if let Some(code) = codes.iter().find(|c| earlier.node.statuses.contains(c)) {
                 let d = lint::g2016::twice(at, *code, earlier.node.loc);
                 self.report(d);

@@ -256,7 +256,9 @@ fn path_scoped_policy(b: &SiteBuild) -> bool {
     let outer = b.plans.get(b.scopes.first().map_or(0, |s| s.miss.0 as usize)).map_or(0, |p| p.steps.len());
     b.scopes.iter().zip(&b.info.scopes).skip(1).any(|(scope, info)| {
         let steps = b.plans.get(scope.miss.0 as usize).map_or(0, |p| p.steps.len());
-        !info.protectors.is_empty() || steps > outer
+        // A pathless block of the site hangs on no path.
+        let everywhere = scope.pattern.segments.is_empty() && scope.pattern.splat;
+        !everywhere && (!info.protectors.is_empty() || steps > outer)
     })
 }
 

@@ -7,7 +7,6 @@ use crate::lint;
 use crate::syntax::ast::{IfMissing, Operand, Template};
 use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Answer, Capture, Cond, Encode, Field, Missing, Part, Test, Value};
-use std::sync::Arc;
 
 /// Where a text made of the request is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -497,9 +496,4 @@ fn member(of: &str, name: &str) -> String {
 /// The condition that all fields are there.
 pub(super) fn all_present(fields: &[Field]) -> Cond {
     super::cond::and(fields.iter().map(|f| Cond::Test(f.clone(), Test::Present)).collect())
-}
-
-/// A text as a value.
-pub(super) fn text(t: &str) -> Value {
-    Value { parts: vec![Part::Text(Arc::from(t))] }
 }

@@ -46,6 +46,13 @@ pub(crate) fn not_found(loc: Loc, spec: &str, why: &str) -> Diagnostic {
 
 /// A path that is neither `std/…` nor relative.
 pub(crate) fn bad_path(loc: Loc, spec: &str) -> Diagnostic {
-    Diagnostic::error("G1009", loc, format!("`{spec}` is neither `std/…` nor a path that starts with `./` or `../`"))
-        .help("for a file beside this one", format!("./{spec}"), replace(loc, &format!("./{spec}"), false))
+    let path = match crate::resolve::stdlib::names().find(|n| *n == spec) {
+        Some(std) => format!("std/{std}"),
+        None => format!("./{spec}"),
+    };
+    Diagnostic::error("G1009", loc, format!("`{spec}` is neither `std/…` nor a path that starts with `./` or `../`")).help(
+        "did you mean",
+        path.clone(),
+        replace(loc, &path, false),
+    )
 }

@@ -37,10 +37,14 @@ use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
 use crate::tree::ir::{Cond, PathPattern, Target};
+use std::collections::BTreeMap;
 
-/// Finds the routes that nothing reaches. A block that is dead is said once, not route by route.
+/// Finds the routes that nothing reaches. A block that is dead is said once, not route by route; and
+/// what stands in the file once and in the program several times (a block with several patterns) is
+/// dead when all of it is.
 pub(super) fn run(w: &mut World<'_>) {
     let mut dead_scopes: Vec<usize> = Vec::new();
+    let mut by_place: BTreeMap<Loc, Place> = BTreeMap::new();
     for at in w.entries() {
         if dead_scopes.contains(&at.scope) {
             if let Target::Scope(inner) = w.entry(at).target {
@@ -48,22 +52,54 @@ pub(super) fn run(w: &mut World<'_>) {
             }
             continue;
         }
-        if w.plain_witness(at).is_some() {
-            continue;
-        }
-        if let Some(culprits) = dead(w, at) {
+        let culprits = match w.plain_witness(at) {
+            Some(_) => None,
+            None => dead(w, at),
+        };
+        let seen = by_place.entry(place(w, at)).or_default();
+        seen.entries += 1;
+        if let Some(culprits) = culprits {
+            seen.dead.push((at, culprits));
             if let Target::Scope(inner) = w.entry(at).target {
                 dead_scopes.push(inner.0 as usize);
             }
-            report(w, at, &culprits);
         }
     }
+    for Place { entries, dead } in by_place.into_values() {
+        if let Some((at, culprits)) = dead.first()
+            && dead.len() == entries
+        {
+            report(w, *at, culprits);
+        }
+    }
+}
+
+/// What stands at one place of the file.
+#[derive(Default)]
+struct Place {
+    /// How many entries the program has of it.
+    entries: usize,
+    /// The dead ones, each with those that take its requests.
+    dead: Vec<(At, Vec<At>)>,
+}
+
+/// Where an entry is spoken of: at its pattern, when its statement has several.
+fn place(w: &World<'_>, at: At) -> Loc {
+    let info = w.entry_info(at);
+    let others = &w.info.scopes[at.scope].entries;
+    let near = [at.entry.checked_sub(1), at.entry.checked_add(1)];
+    let several = near.into_iter().flatten().filter_map(|n| others.get(n)).any(|o| o.stmt == info.stmt);
+    info.pattern.filter(|_| several).unwrap_or(w.entry(at).loc)
 }
 
 /// The entries that together take every request of this one; `None` when it lives or nobody knows.
 fn dead(w: &mut World<'_>, at: At) -> Option<Vec<At>> {
     let entry = w.entry(at);
     let guard = and(vec![w.entered(at.scope), entry.guard.clone()]);
+    // A capture that only another pattern has, or a policy's argument: no matter of who comes first.
+    if guard == Cond::Const(false) {
+        return None;
+    }
     let elders = w.elders(at);
     if elders.len() > MANY {
         return None;
@@ -127,17 +163,17 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
         return;
     }
     let who = match culprits {
-        [one] => format!("`{}` on line {} takes every request first", w.shown(*one), w.line(w.entry(*one).loc)),
+        [one] => format!("`{}` on {} takes every request first", w.shown(*one), w.line(w.entry(*one).loc)),
         [] => "its condition never holds".to_owned(),
         _ => "the routes before it take every request first".to_owned(),
     };
-    let mut d = Diagnostic::error("G2001", entry.loc, format!("`{shown}` is never reached: {who}"))
+    let mut d = Diagnostic::error("G2001", place(w, at), format!("`{shown}` is never reached: {who}"))
         .witness(describe(&witness));
     for one in culprits {
         d = d.label(w.entry(*one).loc, "takes its requests");
     }
     let stmt = w.entry_info(at).stmt;
-    if w.entry_info(at).pattern.is_none() || !w.source(stmt).is_empty() {
+    if place(w, at) == entry.loc && !w.source(stmt).is_empty() {
         let edit = Edit { loc: lines(w, stmt), text: String::new(), safe: false };
         d = d.help("remove it", "", Some(edit));
     }

@@ -161,7 +161,7 @@ fn report(w: &mut World<'_>, a: At, b: At, winner: At, request: &Plain) {
     let (p, q) = (w.shown(first), w.shown(second));
     let mut d = Diagnostic::error("G2002", w.entry(second).loc, format!("two routes claim the same request: `{p}` and `{q}`"))
         .label(w.entry(first).loc, "claims it too")
-        .note(format!("line {} would win", w.line(w.entry(winner).loc)))
+        .note(format!("{} would win", w.line(w.entry(winner).loc)))
         .witness(describe(request));
     let info = w.entry_info(winner);
     let body = w.source(info.body);
@@ -173,11 +173,11 @@ fn report(w: &mut World<'_>, a: At, b: At, winner: At, request: &Plain) {
     match route {
         Some(route) => {
             let stmt = w.entry_info(second).stmt;
-            let line = w.text[..stmt.span.start as usize].rfind('\n').map_or(0, |n| n + 1);
-            let indent = &w.text[line..stmt.span.start as usize];
-            let at = Span::new(stmt.span.end as usize, stmt.span.end as usize);
-            let edit = (w.source(stmt) != "" && indent.trim().is_empty())
-                .then(|| Edit { loc: Loc { file: stmt.file, span: at }, text: format!("\n{indent}{route}"), safe: false });
+            let edit = w.indent(stmt).map(|indent| {
+                let end = stmt.span.end as usize;
+                let text = format!("\n{indent}{route}");
+                Edit { loc: Loc { file: stmt.file, span: Span::new(end, end) }, text, safe: false }
+            });
             d = d.help("say which one you mean", route, edit);
         }
         None => d = d.help("say which one you mean, with a route for what both match", "", None),

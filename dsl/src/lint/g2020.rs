@@ -36,7 +36,7 @@ use crate::syntax::span::Loc;
 /// The block's pattern; `relative` when the route was written with `./`.
 pub(crate) fn outside(loc: Loc, base: &str, relative: bool) -> Diagnostic {
     let d = Diagnostic::error("G2020", loc, format!("this pattern does not lie inside its block, which is `{base}`"));
-    if relative {
+    if relative || !base.ends_with("/*") {
         d.help("let the block hold what is below it", format!("{}/*", base.trim_end_matches('/')), None)
     } else {
         d.help("write it relative to the block", "./", Some(Edit {

@@ -55,7 +55,9 @@ use crate::tree::request::Plain;
 /// Looks past every protected block.
 pub(super) fn run(w: &mut World<'_>) {
     for scope in 1..w.site.scopes.len() {
-        if w.info.scopes[scope].protectors.is_empty() {
+        // A pathless block has no path of its own to protect: `when method is POST { require … }`.
+        let pathless = w.leads[scope].is_some_and(|lead| w.entry(lead).pathless);
+        if pathless || w.info.scopes[scope].protectors.is_empty() {
             continue;
         }
         for lead in w.chain(scope) {
@@ -127,7 +129,7 @@ fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, mis
     let names = names(missing);
     let head = w.entry(*w.chain(scope).last().unwrap_or(&lead));
     if !first {
-        let lost = format!("requests that `{base}` lets past go to line {} without {names}", w.line(entry.loc));
+        let lost = format!("requests that `{base}` lets past go to {} without {names}", w.line(entry.loc));
         let mut d = Diagnostic::error("G3001", head.loc, lost)
             .label(entry.loc, "answers them")
             .label(missing[0].loc, "does not apply to them")

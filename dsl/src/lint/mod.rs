@@ -113,13 +113,31 @@ const ROUTING: &[fn(&mut world::World<'_>)] =
     &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run];
 
 /// Says what can be said of a compiled site.
-pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str, out: &mut Vec<Diagnostic>) {
+pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
     let mut world = world::World::new(program, info, text);
     for lint in ROUTING {
         lint(&mut world);
     }
-    out.append(&mut world.out);
-    g3005::run(info, out);
+    let mut out = world.out;
+    g3005::run(info, &mut out);
+    out
+}
+
+/// The findings of sites, by the place of the site. A site with several layouts of hosts is several
+/// trees: a route of it is dead when it is dead in all of them.
+pub(crate) fn of_sites(mut findings: Vec<(Loc, Vec<Diagnostic>)>) -> Vec<Diagnostic> {
+    findings.sort_by_key(|(loc, _)| *loc);
+    let mut out = Vec::new();
+    for trees in findings.chunk_by(|a, b| a.0 == b.0) {
+        for d in trees.iter().flat_map(|(_, found)| found) {
+            let same = |o: &Diagnostic| o.code == d.code && o.primary.loc == d.primary.loc;
+            let of_all = matches!(d.code, "G1013" | "G2001");
+            if !of_all || trees.iter().all(|(_, found)| found.iter().any(same)) {
+                out.push(d.clone());
+            }
+        }
+    }
+    out
 }
 
 /// A replacement of exactly this place.

@@ -68,7 +68,13 @@ fn collect<'c>(cond: &'c Cond, out: &mut Vec<(Field, Vec<&'c Test>)>) -> bool {
         }
         Cond::Relate(..) => false,
         Cond::Not(inner) => collect(inner, out),
-        Cond::And(all) | Cond::Or(all) => all.iter().fold(true, |whole, c| collect(c, out) && whole),
+        Cond::And(all) | Cond::Or(all) => {
+            let mut whole = true;
+            for c in all {
+                whole &= collect(c, out);
+            }
+            whole
+        }
     }
 }
 

@@ -241,9 +241,21 @@ impl<'a> World<'a> {
         Some(if path.is_empty() { "/".to_owned() } else { path })
     }
 
-    /// The line of a place, from 1, where it is in the file at hand.
-    pub(super) fn line(&self, loc: Loc) -> usize {
-        self.text.get(..loc.span.start as usize).map_or(0, |t| t.matches('\n').count() + 1)
+    /// The line of a place, in words.
+    pub(super) fn line(&self, loc: Loc) -> String {
+        match self.text.get(..loc.span.start as usize).filter(|_| loc.file == self.site.loc.file) {
+            Some(before) => format!("line {}", before.matches('\n').count() + 1),
+            None => "a policy's route".to_owned(),
+        }
+    }
+
+    /// The spaces before a statement, where it begins its line in the file at hand.
+    pub(super) fn indent(&self, stmt: Loc) -> Option<&'a str> {
+        if self.source(stmt).is_empty() {
+            return None;
+        }
+        let before = &self.text[..stmt.span.start as usize];
+        Some(&before[before.rfind('\n').map_or(0, |n| n + 1)..]).filter(|i| i.trim().is_empty())
     }
 
     /// Source text, where it is in the file at hand.

@@ -2,7 +2,7 @@
 
 use super::{Algebra, Undecided};
 use crate::tree::ir::{PathPattern, Segment};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 impl Algebra {
     /// Whether every path that `inner` matches is matched by `outer`.
@@ -69,7 +69,7 @@ impl Algebra {
         self.path_overlap(pattern, &PathPattern { segments: Vec::new(), splat: true })
     }
 
-    /// A path that one of `some` matches and none of `others`, if there is one: the shortest in segments.
+    /// A path that one of `some` matches and none of `others`, if there is one, and a short one.
     ///
     /// # Errors
     /// It cannot be decided.
@@ -78,34 +78,49 @@ impl Algebra {
         some: &[&PathPattern],
         others: &[&PathPattern],
     ) -> Result<Option<String>, Undecided> {
-        // Positions are numbers of segments matched, by pattern; those that fell out are left out.
+        // Mostly the first path that comes to mind is one.
+        let examples = some.iter().filter_map(|pattern| self.path_example(pattern).ok().flatten());
+        let guesses: Vec<String> = ["/", "/x", "/x/x"].map(String::from).into_iter().chain(examples).collect();
+        let shows = |path: &&String| {
+            some.iter().any(|pattern| pattern.matches(path)) && !others.iter().any(|pattern| pattern.matches(path))
+        };
+        if let Some(path) = guesses.iter().find(shows) {
+            return Ok(Some(path.clone()));
+        }
+        let mut near = others.to_vec();
+        near.retain(|other| some.iter().any(|pattern| self.path_overlap(pattern, other) != Ok(None)));
+        self.search_outside(some, &near)
+    }
+
+    fn search_outside(&mut self, some: &[&PathPattern], others: &[&PathPattern]) -> Result<Option<String>, Undecided> {
         let start = Progress { some: (0..some.len()).collect(), others: (0..others.len()).collect() };
         let mut seen = HashSet::from([(0, start.clone())]);
         let mut queue = VecDeque::from([(start, 0, String::new())]);
         while let Some((progress, depth, path)) = queue.pop_front() {
-            // Everything below is taken by a splat of the others.
-            if progress.others.iter().any(|at| others[*at].splat && others[*at].segments.len() <= depth) {
-                continue;
-            }
-            let ends = |pattern: &PathPattern| {
-                pattern.segments.len() == depth || (pattern.splat && pattern.segments.len() <= depth)
+            let patterns_of = |progress: &Progress| {
+                let others = progress.others.iter().map(|at| others[*at]);
+                progress.some.iter().map(|at| some[*at]).chain(others).collect::<Vec<_>>()
             };
+            let below = |pattern: &PathPattern| pattern.splat && pattern.segments.len() <= depth;
+            if progress.others.iter().any(|at| below(others[*at])) {
+                continue; // They take everything below.
+            }
+            let ends = |pattern: &PathPattern| pattern.segments.len() == depth || below(pattern);
             let taken = progress.others.iter().any(|at| ends(others[*at]));
             if !taken && progress.some.iter().any(|at| ends(some[*at])) {
                 return Ok(Some(if path.is_empty() { "/".into() } else { path }));
             }
+            let mut places: HashMap<&Segment, usize> = HashMap::new();
             let mut segments: Vec<&Segment> = Vec::new();
-            for pattern in progress.some.iter().map(|at| some[*at]).chain(progress.others.iter().map(|at| others[*at]))
-            {
-                if let Some(segment) = pattern.segments.get(depth)
-                    && !segments.contains(&segment)
-                {
+            for segment in patterns_of(&progress).into_iter().filter_map(|pattern| pattern.segments.get(depth)) {
+                places.entry(segment).or_insert_with(|| {
                     segments.push(segment);
-                }
+                    segments.len() - 1
+                });
             }
             for atom in self.atoms(&segments)? {
                 let matched = |pattern: &PathPattern| match pattern.segments.get(depth) {
-                    Some(segment) => segments.iter().position(|s| *s == segment).is_some_and(|at| atom.matched[at]),
+                    Some(segment) => atom.matched[places[segment]],
                     None => pattern.splat,
                 };
                 let next = Progress {

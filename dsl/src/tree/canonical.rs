@@ -25,7 +25,7 @@ pub enum PathRefusal {
     EncodedSlash,
     /// `\` or `%5C`.
     Backslash,
-    /// `%00`, or a control byte.
+    /// A control byte, escaped or not.
     Control,
     /// A space, `?` or `#`.
     Delimiter,
@@ -122,7 +122,7 @@ fn respell(raw: &[u8], paths: Paths) -> Result<String, PathRefusal> {
                     after.first_chunk().and_then(|[high, low]| escape(*high, *low)).ok_or(PathRefusal::BadEscape)?;
                 rest = &after[2..];
                 match byte {
-                    0 => return Err(PathRefusal::Control),
+                    byte if byte.is_ascii_control() => return Err(PathRefusal::Control),
                     b'\\' => return Err(PathRefusal::Backslash),
                     b'/' if paths == Paths::Canonical => return Err(PathRefusal::EncodedSlash),
                     byte if unreserved(byte) => out.push(byte.into()),

@@ -2,10 +2,10 @@
 
 use super::body::{AnswerBody, Broken, Content, Finish, OriginBody, RequestBody, Upload};
 use super::client::Client;
-use super::forward::{Failure, forward};
+use super::forward::{Failure, Job, forward};
 use super::gate::{Link, Reason};
 use super::h2::Stream;
-use super::headers::{self, Found, X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use super::headers::{self, Edit, Found, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use super::judge::{Judged, Prepared, judge, prepare};
 use super::received::Received;
 use crate::answer::{self, files};
@@ -14,7 +14,7 @@ use crate::runtime::worker::Current;
 use crate::snapshot::{Host, Served};
 use crate::upstream::PoolHandle;
 use dsl::tree::canonical;
-use dsl::tree::ir::{Catch, IpNet, Plan, Settings, Tls};
+use dsl::tree::ir::{IpNet, PlanIdx, Settings, Tls};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -22,6 +22,7 @@ use hyper::body::{Body, Incoming};
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,61 +35,92 @@ const UPLOAD_IDLE_MS: u64 = 30_000;
 
 /// Serves a request of an HTTP/1 connection.
 ///
-/// # Errors
-/// None: every request has an answer.
-pub async fn http1(
-    client: Rc<Client>,
-    link: Rc<Link>,
+/// What can be done at once is done before there is a future: futures are moved and kept for as long
+/// as a connection lives, so that they hold no more than what waiting needs.
+pub fn http1(
+    client: &Rc<Client>,
+    link: &Rc<Link>,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let refused = link.begin();
     // Held from here on: the connection is busy until the answer is through or given up.
-    let finish = Finish::Http1(Rc::clone(&link));
-    if let Some(reason) = refused {
-        client.worker.counters.refused(reason);
-        let mut response = answer::refusal(reason);
-        answer::close(&mut response);
-        return Ok(response.map(|content| AnswerBody::new(content, finish)));
-    }
+    let finish = Finish::Http1(Rc::clone(link));
+    link.ends_by_closing(request.version() == Version::HTTP_10);
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
-    link.ends_by_closing(request.version() == Version::HTTP_10);
-    let mut exchange = Exchange { client: &client, link: Some(&link), upload: None, refused: false };
-    let mut response = exchange.run(request).await;
-    let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
-    // What the client still sends will not be read.
-    if exchange.refused || (unread && !touched) {
-        answer::close(&mut response);
+    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut step = match refused {
+        Some(reason) => Step::Done(exchange.refuse(reason)),
+        None => exchange.begin(request, Some(link)),
+    };
+    async move {
+        let mut response = exchange.finish(&mut step).await;
+        let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
+        // What the client still sends will not be read.
+        if exchange.refused || (unread && !touched) {
+            answer::close(&mut response);
+        }
+        let response = if head { answer::without_body(response) } else { response };
+        Ok(response.map(|content| AnswerBody::new(content, finish)))
     }
-    let response = if head { answer::without_body(response) } else { response };
-    Ok(response.map(|content| AnswerBody::new(content, finish)))
 }
 
 /// Serves a request of an HTTP/2 connection.
-///
-/// # Errors
-/// None: every request has an answer.
-pub async fn http2(
-    client: Rc<Client>,
+pub fn http2(
+    client: &Rc<Client>,
     stream: Stream,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let finish = Finish::Http2(stream);
     let head = request.method() == Method::HEAD;
-    let mut exchange = Exchange { client: &client, link: None, upload: None, refused: false };
-    let mut response = exchange.run(request).await;
-    response.headers_mut().remove(CONNECTION);
-    let response = if head { answer::without_body(response) } else { response };
-    Ok(response.map(|content| AnswerBody::new(content, finish)))
+    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut step = exchange.begin(request, None);
+    async move {
+        let response = exchange.finish(&mut step).await;
+        let response = if head { answer::without_body(response) } else { response };
+        Ok(response.map(|content| AnswerBody::new(content, finish)))
+    }
 }
 
 /// A request being answered.
-struct Exchange<'c> {
-    client: &'c Rc<Client>,
-    link: Option<&'c Rc<Link>>,
+struct Exchange {
+    client: Rc<Client>,
     /// The client's body, once it was handed on.
     upload: Option<Rc<Upload>>,
     refused: bool,
+}
+
+/// How far a request came without waiting.
+#[expect(clippy::large_enum_variant, reason = "it lies in the future of every exchange: boxing would allocate for each")]
+enum Step {
+    /// To its answer.
+    Done(Response<Content>),
+    /// Files are to be read.
+    Own(Box<Own>),
+    /// An origin is to be asked.
+    Ask(Ask),
+    /// Finished.
+    Gone,
+}
+
+/// Files to be read for a request.
+struct Own {
+    files: FromFiles,
+    method: Method,
+    headers: HeaderMap,
+    answer_edits: Vec<Edit>,
+}
+
+enum FromFiles {
+    One { dir: PathBuf, path: String, status: StatusCode, kind: Option<HeaderValue> },
+    Any(files::Lookup),
+}
+
+/// An origin to be asked.
+struct Ask {
+    job: Job,
+    answer_edits: Vec<Edit>,
+    caught: Option<Box<Caught>>,
 }
 
 /// A request, taken apart.
@@ -104,85 +136,103 @@ struct Head {
 }
 
 /// What a catch needs, kept while the request itself is away.
-struct Kept {
+struct Caught {
+    snapshot: Rc<Current>,
+    plan: PlanIdx,
     head: Head,
     host: String,
     path: String,
 }
 
-impl Exchange<'_> {
-    async fn run(&mut self, request: Request<Incoming>) -> Response<Content> {
+impl Exchange {
+    /// Decides, renders, and makes of the request what goes to an origin.
+    fn begin(&mut self, request: Request<Incoming>, link: Option<&Rc<Link>>) -> Step {
         self.client.worker.counters.request();
         let snapshot = self.client.worker.snapshot();
         let (parts, incoming) = request.into_parts();
-        let found = headers::look(&parts.headers);
-        let trusted = is_trusted(&snapshot, self.client.ip);
-        let ip = if trusted {
-            real_ip(&parts.headers, self.client.ip, &snapshot.gateway.trusted_proxies)
-        } else {
-            self.client.ip
-        };
-        let mut head = Head {
-            method: parts.method,
-            uri: parts.uri,
-            version: parts.version,
-            headers: parts.headers,
-            found,
-            trusted,
-            ip,
-        };
-        headers::remove_forged(&mut head.headers, &head.found, trusted);
-        let completed = match head.version {
-            Version::HTTP_2 => http2_head(&mut head),
-            Version::HTTP_10 => old_head(&mut head),
-            // The gate has seen to it.
-            _ => Ok(()),
-        };
-        if let Err(reason) = completed {
-            return self.refuse(reason);
+        match self.route(&snapshot, parts, incoming, link) {
+            Ok(step) => step,
+            Err(reason) => Step::Done(self.refuse(reason)),
         }
-        let host = match host_of(&head) {
-            Ok(host) => host,
-            Err(reason) => return self.refuse(reason),
-        };
-        let served = match self.site(&snapshot, &host, &head) {
+    }
+
+    fn route(
+        &mut self,
+        snapshot: &Rc<Current>,
+        parts: http::request::Parts,
+        incoming: Incoming,
+        link: Option<&Rc<Link>>,
+    ) -> Result<Step, Reason> {
+        let client = Rc::clone(&self.client);
+        let mut head = Head::of(parts, &client, snapshot)?;
+        let host = host_of(&head)?;
+        let served = match self.site(snapshot, &host, &head)? {
             Ok(served) => served,
-            Err(response) => return *response,
+            Err(response) => return Ok(Step::Done(response)),
         };
-        let path = match canonical::path_for(raw_path(&head.uri), &served.program.site().settings) {
-            Ok(path) => path,
-            Err(_) => return self.refuse(Reason::Path),
-        };
-        let received = head.received(self.client, &host, &path);
-        let judged = judge(served, &received, &self.client.worker);
+        let settings = &served.program.site().settings;
+        let path = canonical::path_for(raw_path(&head.uri), settings).map_err(|_| Reason::Path)?;
+        let judged = judge(served, &head.received(&client, &host, &path), &client.worker);
         let Judged { plan, prepared, edits, answer_edits } = judged;
-        let Some(plan) = plan else { return self.refuse(Reason::Repeated) };
-        let mut response = match prepared {
-            Prepared::Proxy { pool, target, host: new_host } => {
-                let kept = (!plan.catches.is_empty())
-                    .then(|| Box::new(Kept { head: head.copy(), host: host.to_string(), path: path.to_string() }));
-                let unchanged = matches!(path, Cow::Borrowed(_));
-                let target = match (target, unchanged) {
-                    (Some(target), _) => Some(target),
-                    (None, true) => None,
-                    (None, false) => match respelled(&path, head.uri.query()) {
-                        Some(target) => Some(target),
-                        None => return self.refuse(Reason::Path),
-                    },
-                };
-                drop(path);
-                drop(host);
-                if let Err(reason) = self.outgoing(&mut head, target, new_host) {
-                    return self.refuse(reason);
-                }
-                headers::apply(edits, &mut head.headers);
-                let order = Order { pool, plan, served };
-                self.proxy(order, head, incoming, kept).await
-            }
-            other => self.own(other, served, &head).await,
+        let (index, plan) = plan.ok_or(Reason::Repeated)?;
+        let Prepared::Proxy { pool, target, host: new_host } = prepared else {
+            drop(path);
+            drop(host);
+            let step = self.own(prepared, served, head.method, head.headers)?;
+            return Ok(step.edited(answer_edits));
         };
-        headers::apply(answer_edits, response.headers_mut());
-        response
+        let caught = (!plan.catches.is_empty()).then(|| {
+            Box::new(Caught {
+                snapshot: Rc::clone(snapshot),
+                plan: index,
+                head: head.copy(),
+                host: host.to_string(),
+                path: path.to_string(),
+            })
+        });
+        let target = match (target, &path) {
+            (Some(target), _) => Some(target),
+            (None, Cow::Borrowed(_)) => None,
+            (None, Cow::Owned(path)) => Some(respelled(path, head.uri.query()).ok_or(Reason::Path)?),
+        };
+        drop(path);
+        drop(host);
+        outgoing(&client, &mut head, target, new_host)?;
+        headers::apply(edits, &mut head.headers);
+        let limit = plan.settings.body_limit.unwrap_or(u64::MAX);
+        if incoming.size_hint().lower() > limit {
+            return Err(Reason::BodyTooLarge);
+        }
+        let upload_idle = plan.settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
+        let ticks = &client.worker.ticks;
+        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
+        self.upload.clone_from(&upload);
+        let job = job(pool, &plan.settings, head, body, upload);
+        Ok(Step::Ask(Ask { job, answer_edits, caught }))
+    }
+
+    /// Waits for what there is to wait for.
+    async fn finish(&mut self, step: &mut Step) -> Response<Content> {
+        match step {
+            Step::Done(_) | Step::Gone => {}
+            Step::Own(own) => {
+                let response = Box::pin(read(&self.client, own)).await;
+                return edited(response, std::mem::take(&mut own.answer_edits));
+            }
+            Step::Ask(ask) => {
+                let result = self.ask(&mut ask.job).await;
+                let response = match ask.caught.take() {
+                    Some(caught) => Box::pin(self.catch(result, caught)).await,
+                    None => result.unwrap_or_else(|failure| self.failed(failure)),
+                };
+                return edited(response, std::mem::take(&mut ask.answer_edits));
+            }
+        }
+        match std::mem::replace(step, Step::Gone) {
+            Step::Done(response) => response,
+            // Taken care of above.
+            Step::Own(_) | Step::Ask(_) | Step::Gone => answer::deny(500),
+        }
     }
 
     fn refuse(&mut self, reason: Reason) -> Response<Content> {
@@ -193,171 +243,59 @@ impl Exchange<'_> {
 
     /// The site of a host, unless the host itself has the answer.
     fn site<'s>(
-        &mut self,
+        &self,
         snapshot: &'s Current,
         host: &str,
         head: &Head,
-    ) -> Result<&'s Arc<Served>, Box<Response<Content>>> {
-        let served = match snapshot.hosts.get(host) {
-            Some(Host::Site(served)) => served,
-            Some(Host::Unavailable) => {
-                let why = format!("the site of host \"{host}\" could not be loaded");
-                return Err(Box::new(answer::plain(503, &why)));
-            }
-            None => match &snapshot.default {
-                Some(served) => served,
-                None => {
-                    let why = format!("no site here answers for host \"{host}\"");
-                    return Err(Box::new(answer::plain(404, &why)));
-                }
-            },
+    ) -> Result<Result<&'s Arc<Served>, Response<Content>>, Reason> {
+        let served = match find(snapshot, host) {
+            Ok(served) => served,
+            Err(response) => return Ok(Err(response)),
         };
         let settings = &served.program.site().settings;
         match &self.client.tls {
             Some(secured) => {
                 let other = secured.sni.as_deref().filter(|sni| *sni != host);
-                let differs = match other {
-                    Some(sni) => tls_of(snapshot, sni) != Some(settings.tls),
-                    None => false,
-                };
+                let differs = other.is_some_and(|sni| tls_of(snapshot, sni) != Some(settings.tls));
                 if differs || settings.tls == Tls::Off {
-                    return Err(Box::new(self.refuse(Reason::Misdirected)));
+                    return Err(Reason::Misdirected);
                 }
             }
             None => {
                 let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
                 if settings.tls != Tls::Off && !settings.http_allowed && !secure {
-                    return Err(Box::new(to_https(snapshot, host, &head.uri, settings)));
+                    return Ok(Err(to_https(snapshot, host, &head.uri, settings)?));
                 }
             }
         }
-        Ok(served)
+        Ok(Ok(served))
     }
 
-    /// Makes of a request what goes to the origin.
-    fn outgoing(&self, head: &mut Head, target: Option<PathAndQuery>, host: Option<HeaderValue>) -> Result<(), Reason> {
-        let trailers = headers::remove_hops(&mut head.headers, &head.found);
-        if !head.headers.contains_key(HOST) {
-            // The origin is asked by HTTP/1.1, which has one; the client knew an address only.
-            let reached = HeaderValue::from_str(&self.client.local.to_string());
-            head.headers.insert(HOST, reached.map_err(|_| Reason::HostMissing)?);
-        }
-        headers::write_forwarded(&mut head.headers, self.client, head.trusted);
-        if trailers {
-            // RFC 9110 section 10.1.4: who sends TE lists it.
-            head.headers.insert(TE, HeaderValue::from_static("trailers"));
-            head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        }
-        if let Some(host) = host {
-            head.headers.insert(HOST, host);
-        }
-        let uri = std::mem::take(&mut head.uri);
-        head.uri = match target {
-            Some(target) => Uri::from(target),
-            None if uri.authority().is_none() => uri,
-            // HTTP/2 and the absolute form; the latter may lack a path: `http://host?query`.
-            None => match uri.path_and_query() {
-                Some(target) if target.as_str().starts_with('/') => Uri::from(target.clone()),
-                Some(_) | None => Uri::from(respelled("/", uri.query()).ok_or(Reason::Path)?),
-            },
-        };
-        head.version = Version::HTTP_11;
-        Ok(())
-    }
-
-    /// Answers without an origin.
-    async fn own(&mut self, prepared: Prepared<'_>, served: &Served, head: &Head) -> Response<Content> {
-        let done = match prepared {
-            Prepared::Answer(response) => return response,
-            Prepared::Refused(reason) => return self.refuse(reason),
-            Prepared::File { status, path, kind } => files::respond(&served.dir, path, status, kind).await,
-            Prepared::Files(lookup) => files::serve(*lookup, &head.method, &head.headers).await,
-            // Only ever reached from a catch whose pool cannot be asked again.
-            Prepared::Proxy { .. } => return answer::plain(502, "the origin could not be reached"),
-        };
-        done.unwrap_or_else(|trouble| {
-            let path = trouble.path.display().to_string();
-            let reason = trouble.error.to_string();
-            self.client.worker.tell_once(&path, || Notice::FileTrouble { path: path.clone(), reason });
-            answer::plain(500, "a file of this route cannot be read")
-        })
-    }
-
-    async fn proxy(
+    /// An answer without an origin.
+    fn own(
         &mut self,
-        order: Order<'_>,
-        head: Head,
-        incoming: Incoming,
-        kept: Option<Box<Kept>>,
-    ) -> Response<Content> {
-        let settings = &order.plan.settings;
-        let limit = settings.body_limit.unwrap_or(u64::MAX);
-        if incoming.size_hint().lower() > limit {
-            return self.refuse(Reason::BodyTooLarge);
-        }
-        let ticks = &self.client.worker.ticks;
-        let upload_idle = settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
-        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, self.link.cloned());
-        self.upload = upload;
-        let mut request = Request::new(body);
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.uri;
-        *request.headers_mut() = head.headers;
-        let result = self.ask(order.pool, settings, request).await;
-        let Some(kept) = kept else { return result.unwrap_or_else(|failure| self.failed(failure)) };
-        let status = match &result {
-            Ok(response) => response.status().as_u16(),
-            Err(Failure::Unreachable) => 502,
-            Err(Failure::Timeout) => 504,
-            Err(Failure::Client(_)) => 0,
+        prepared: Prepared<'_>,
+        served: &Served,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<Step, Reason> {
+        let files = match prepared {
+            Prepared::Answer(response) => return Ok(Step::Done(response)),
+            // A policy answered, so to speak: the edits made until then hold for it.
+            Prepared::Refused(reason) => return Ok(Step::Done(self.refuse(reason))),
+            Prepared::File { status, path, kind } => {
+                FromFiles::One { dir: served.dir.clone(), path: path.to_owned(), status, kind }
+            }
+            Prepared::Files(lookup) => FromFiles::Any(*lookup),
+            // Told apart by the callers.
+            Prepared::Proxy { .. } => return Ok(Step::Done(answer::deny(502))),
         };
-        match order.plan.catches.iter().find(|c| c.statuses.contains(&status)) {
-            // What the origin sent is dropped, and its connection with it.
-            Some(catch) => self.caught(catch, &order, kept).await,
-            None => result.unwrap_or_else(|failure| self.failed(failure)),
-        }
-    }
-
-    /// Answers in place of an origin that failed: once, whatever comes of it.
-    async fn caught(&mut self, catch: &Catch, order: &Order<'_>, kept: Box<Kept>) -> Response<Content> {
-        let Kept { mut head, host, path } = *kept;
-        let prepared = {
-            let received = head.received(self.client, &host, &path);
-            prepare(&catch.answer, order.served, &received, &self.client.worker)
-        };
-        let (pool, target, host) = match prepared {
-            Prepared::Proxy { pool, target, host } => (pool, target, host),
-            other => return self.own(other, order.served, &head).await,
-        };
-        // LANGUAGE rule 19: another pool needs the request once more, which only one without a body is.
-        if self.upload.is_some() {
-            return answer::plain(502, "the origin failed, and the request cannot be sent again");
-        }
-        let target = target.or_else(|| respelled(&path, head.uri.query()));
-        if let Err(reason) = self.outgoing(&mut head, target, host) {
-            return self.refuse(reason);
-        }
-        let mut request = Request::new(RequestBody::Empty);
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.uri;
-        *request.headers_mut() = head.headers;
-        match Box::pin(self.ask(pool, &order.plan.settings, request)).await {
-            Ok(response) => response,
-            Err(failure) => self.failed(failure),
-        }
+        Ok(Step::Own(Box::new(Own { files, method, headers, answer_edits: Vec::new() })))
     }
 
     /// Asks a pool.
-    async fn ask(
-        &self,
-        pool: &Arc<PoolHandle>,
-        settings: &Settings,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Content>, Failure> {
-        let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
-        let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
-        let worker = &self.client.worker;
-        let (response, lease) = forward(worker, pool, timeout, request, self.upload.as_ref()).await?;
+    async fn ask(&self, job: &mut Job) -> Result<Response<Content>, Failure> {
+        let (response, lease) = forward(&self.client.worker, job).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             lease.died("switched protocols without being asked to");
             return Err(Failure::Unreachable);
@@ -365,9 +303,57 @@ impl Exchange<'_> {
         let (mut parts, incoming) = response.into_parts();
         headers::remove_answer_hops(&mut parts.headers);
         parts.version = Version::HTTP_11;
-        let body = OriginBody::new(incoming, lease, idle);
+        let body = OriginBody::new(incoming, lease, job.idle_ms);
         let content = if body.is_empty() { Content::Empty } else { Content::Origin(body) };
         Ok(Response::from_parts(parts, content))
+    }
+
+    /// Answers in place of an origin that failed: once, whatever comes of it.
+    async fn catch(&mut self, result: Result<Response<Content>, Failure>, caught: Box<Caught>) -> Response<Content> {
+        let status = match &result {
+            Ok(response) => response.status().as_u16(),
+            Err(Failure::Unreachable) => 502,
+            Err(Failure::Timeout) => 504,
+            Err(Failure::Client(_)) => 0,
+        };
+        match self.instead(status, caught) {
+            // What the origin sent is dropped, and its connection with it.
+            Some(Ok(Step::Ask(mut ask))) => {
+                let result = self.ask(&mut ask.job).await;
+                result.unwrap_or_else(|failure| self.failed(failure))
+            }
+            Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own).await,
+            Some(Ok(Step::Done(response))) => response,
+            Some(Ok(Step::Gone)) => answer::deny(502),
+            Some(Err(reason)) => self.refuse(reason),
+            None => result.unwrap_or_else(|failure| self.failed(failure)),
+        }
+    }
+
+    /// What a plan has for a status of its upstream.
+    fn instead(&mut self, status: u16, caught: Box<Caught>) -> Option<Result<Step, Reason>> {
+        let Caught { snapshot, plan, mut head, host, path } = *caught;
+        let served = find(&snapshot, &host).ok()?;
+        let plan = served.program.site().plans.get(plan.0 as usize)?;
+        let catch = plan.catches.iter().find(|c| c.statuses.contains(&status))?;
+        let prepared = {
+            let received = head.received(&self.client, &host, &path);
+            prepare(&catch.answer, served, &received, &self.client.worker)
+        };
+        let Prepared::Proxy { pool, target, host } = prepared else {
+            return Some(self.own(prepared, served, head.method, head.headers));
+        };
+        // LANGUAGE rule 19: another pool needs the request once more, which only one without a body is.
+        if self.upload.is_some() {
+            let why = "the origin failed, and the request cannot be sent again";
+            return Some(Ok(Step::Done(answer::plain(502, why))));
+        }
+        let target = target.or_else(|| respelled(&path, head.uri.query()));
+        if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
+            return Some(Err(reason));
+        }
+        let job = job(pool, &plan.settings, head, RequestBody::Empty, None);
+        Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
     }
 
     fn failed(&mut self, failure: Failure) -> Response<Content> {
@@ -384,14 +370,119 @@ impl Exchange<'_> {
     }
 }
 
-/// A request that is to be proxied.
-struct Order<'s> {
-    pool: &'s Arc<PoolHandle>,
-    plan: &'s Plan,
-    served: &'s Served,
+impl Step {
+    /// The same, its answer to be edited.
+    fn edited(self, edits: Vec<Edit>) -> Self {
+        match self {
+            Self::Done(response) => Self::Done(edited(response, edits)),
+            Self::Own(own) => Self::Own(Box::new(Own { answer_edits: edits, ..*own })),
+            Self::Ask(ask) => Self::Ask(Ask { answer_edits: edits, ..ask }),
+            Self::Gone => Self::Gone,
+        }
+    }
+}
+
+fn edited(mut response: Response<Content>, edits: Vec<Edit>) -> Response<Content> {
+    headers::apply(edits, response.headers_mut());
+    response
+}
+
+/// Answers from files.
+async fn read(client: &Client, own: &mut Own) -> Response<Content> {
+    let done = match &own.files {
+        FromFiles::One { dir, path, status, kind } => files::respond(dir, path, *status, kind.clone()).await,
+        FromFiles::Any(lookup) => files::serve(lookup.clone(), &own.method, &own.headers).await,
+    };
+    done.unwrap_or_else(|trouble| {
+        let path = trouble.path.display().to_string();
+        let reason = trouble.error.to_string();
+        let notice = || Notice::FileTrouble { path: path.clone(), reason };
+        client.worker.tell_once(&path, notice);
+        answer::plain(500, "a file of this route cannot be read")
+    })
+}
+
+/// A request for a pool, by the settings of its plan and of the pool.
+fn job(pool: &Arc<PoolHandle>, settings: &Settings, head: Head, body: RequestBody, upload: Option<Rc<Upload>>) -> Job {
+    let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
+    let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = head.uri;
+    *request.headers_mut() = head.headers;
+    Job::new(request, Arc::clone(pool), timeout, idle, upload)
+}
+
+/// Makes of a request what goes to the origin.
+fn outgoing(
+    client: &Client,
+    head: &mut Head,
+    target: Option<PathAndQuery>,
+    host: Option<HeaderValue>,
+) -> Result<(), Reason> {
+    let trailers = headers::remove_hops(&mut head.headers, &head.found);
+    if !head.headers.contains_key(HOST) {
+        // The origin is asked by HTTP/1.1, which has one; the client knew an address only.
+        let reached = HeaderValue::from_str(&client.local.to_string());
+        head.headers.insert(HOST, reached.map_err(|_| Reason::HostMissing)?);
+    }
+    headers::write_forwarded(&mut head.headers, client, head.trusted);
+    if trailers {
+        // RFC 9110 section 10.1.4: who sends TE lists it.
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
+    if let Some(target) = target {
+        head.uri = Uri::from(target);
+    } else if head.uri.authority().is_some() {
+        // HTTP/2 and the absolute form; the latter may lack a path: `http://host?query`.
+        head.uri = match head.uri.path_and_query() {
+            Some(target) if target.as_str().starts_with('/') => Uri::from(target.clone()),
+            Some(_) | None => Uri::from(respelled("/", head.uri.query()).ok_or(Reason::Path)?),
+        };
+    }
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Who answers for a host.
+#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
+fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Served>, Response<Content>> {
+    match (snapshot.hosts.get(host), &snapshot.default) {
+        (Some(Host::Site(served)), _) | (None, Some(served)) => Ok(served),
+        (Some(Host::Unavailable), _) => {
+            let why = format!("the site of host \"{host}\" could not be loaded");
+            Err(answer::plain(503, &why))
+        }
+        (None, None) => {
+            let why = format!("no site here answers for host \"{host}\"");
+            Err(answer::plain(404, &why))
+        }
+    }
 }
 
 impl Head {
+    /// Takes a request apart, and removes what clients may not say.
+    fn of(parts: http::request::Parts, client: &Client, snapshot: &Current) -> Result<Self, Reason> {
+        let found = headers::look(&parts.headers);
+        let proxies = &snapshot.gateway.trusted_proxies;
+        let trusted = in_nets(proxies, client.ip);
+        let ip = if trusted { real_ip(&parts.headers, client.ip, proxies) } else { client.ip };
+        let http::request::Parts { method, uri, version, headers, .. } = parts;
+        let mut head = Self { method, uri, version, headers, found, trusted, ip };
+        headers::remove_forged(&mut head.headers, &head.found, trusted);
+        match head.version {
+            Version::HTTP_2 => http2_head(&mut head)?,
+            Version::HTTP_10 => old_head(&mut head)?,
+            // The gate has seen to it.
+            _ => {}
+        }
+        Ok(head)
+    }
+
     fn received<'r>(&'r self, client: &'r Client, host: &'r str, path: &'r str) -> Received<'r> {
         Received {
             client,
@@ -486,10 +577,6 @@ fn respelled(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
     PathAndQuery::try_from(target).ok()
 }
 
-fn is_trusted(snapshot: &Current, ip: IpAddr) -> bool {
-    in_nets(&snapshot.gateway.trusted_proxies, ip)
-}
-
 fn in_nets(nets: &[IpNet], ip: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&ip))
 }
@@ -529,12 +616,15 @@ fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
 }
 
 /// A site with TLS was asked on a clear port.
-fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &dsl::tree::ir::SiteSettings) -> Response<Content> {
-    let Ok(path) = canonical::path_for(raw_path(uri), settings) else {
-        return answer::refusal(Reason::Path);
-    };
+fn to_https(
+    snapshot: &Current,
+    host: &str,
+    uri: &Uri,
+    settings: &dsl::tree::ir::SiteSettings,
+) -> Result<Response<Content>, Reason> {
+    let path = canonical::path_for(raw_path(uri), settings).map_err(|_| Reason::Path)?;
     if host.is_empty() {
-        return answer::refusal(Reason::HostMissing);
+        return Err(Reason::HostMissing);
     }
     let mut location = format!("https://{host}");
     match snapshot.https_port {
@@ -546,12 +636,24 @@ fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &dsl::tree::ir:
         location.push('?');
         location.push_str(query);
     }
-    answer::redirect(308, &location)
+    Ok(answer::redirect(308, &location))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn size<A, B, C, F>(_: impl Fn(&A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_takes_little_memory() {
+        let http1 = size(|c: &Rc<Client>, l: Rc<Link>, r| http1(c, &l, r));
+        assert!(http1 <= 2048, "{http1}");
+        let http2 = size(|c: &Rc<Client>, s: Stream, r| http2(c, s, r));
+        assert!(http2 <= 2048, "{http2}");
+    }
 
     fn real(listed: &[&str]) -> IpAddr {
         let mut headers = HeaderMap::new();

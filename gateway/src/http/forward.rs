@@ -7,10 +7,10 @@ use crate::upstream::{ConnectError, Lease, PoolHandle, Tried, connect};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,138 +26,143 @@ pub enum Failure {
 /// An answer's head, and the connection that its body comes by.
 pub type Answered = (Response<Incoming>, Lease);
 
-/// Sends a request to a pool. Its timeouts run from when the request has been passed on.
+/// A request on its way to a pool. It lies in the future of its exchange, once: futures are moved
+/// and kept for as long as a connection lives, so they are kept small.
+pub struct Job {
+    /// What is sent; gone once it was.
+    pub request: Option<Request<RequestBody>>,
+    /// To whom.
+    pub pool: Arc<PoolHandle>,
+    /// Until the head of the answer, from when the request has been passed on.
+    pub timeout_ms: u64,
+    /// Between two pieces of the answer.
+    pub idle_ms: u64,
+    /// What is known of the request's body, when it has one.
+    pub upload: Option<Rc<Upload>>,
+    /// The request once more, where it may be sent twice.
+    replay: Option<Replay>,
+}
+
+impl Job {
+    /// A request for a pool.
+    #[must_use]
+    pub fn new(
+        request: Request<RequestBody>,
+        pool: Arc<PoolHandle>,
+        timeout_ms: u64,
+        idle_ms: u64,
+        upload: Option<Rc<Upload>>,
+    ) -> Self {
+        Self { request: Some(request), pool, timeout_ms, idle_ms, upload, replay: None }
+    }
+}
+
+/// Sends a request to its pool.
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn forward(
-    worker: &Rc<Worker>,
-    pool: &Arc<PoolHandle>,
-    timeout_ms: u64,
-    mut request: Request<RequestBody>,
-    upload: Option<&Rc<Upload>>,
-) -> Result<Answered, Failure> {
+pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Failure> {
     let mut tried = Tried::default();
     let mut last = Failure::Unreachable;
     // An idle connection that turns out to be dead says nothing about its endpoint: the request
-    // goes to a fresh one.
-    let mut fresh = false;
-    let mut same: Option<usize> = None;
+    // goes to a fresh one, to the same endpoint.
+    let mut again: Option<usize> = None;
     loop {
         let now = worker.ticks.now_ms();
-        let next = match same.take() {
-            Some(index) => Some((index, &pool.endpoints()[index])),
-            None => worker.upstreams.next(pool, tried, now),
+        let fresh = again.is_some();
+        let index = match again.take() {
+            Some(index) => Some(index),
+            None => worker.upstreams.next(&job.pool, tried, now),
         };
-        let Some((index, endpoint)) = next else { return Err(last) };
-        let idle = if fresh { None } else { worker.upstreams.take(endpoint) };
+        let Some(index) = index else { return Err(last) };
+        let idle = if fresh { None } else { worker.upstreams.take(&job.pool.endpoints()[index]) };
         let reused = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,
-            None => {
-                // Rare beside requests, and large: it need not lie in each request's future.
-                match Box::pin(connect(&worker.upstreams, &worker.ticks, pool, endpoint)).await {
-                    Ok(connection) => connection,
-                    Err(e) => {
-                        tried.add(index);
-                        let now = worker.ticks.now_ms();
-                        worker.upstreams.failed(pool, index, now);
-                        endpoint.failed(pool, now, &worker.notices, &e.to_string());
-                        last = match e {
-                            ConnectError::Name(_) | ConnectError::Refused(_) => Failure::Unreachable,
-                            ConnectError::Timeout(_) => Failure::Timeout,
-                        };
-                        continue;
-                    }
+            // Rare beside requests, and large: it need not lie in each exchange's future.
+            None => match Box::pin(connect(worker, &job.pool, index)).await {
+                Ok(connection) => connection,
+                Err(e) => {
+                    tried.add(index);
+                    rests(worker, job, index, &e.to_string());
+                    last = match e {
+                        ConnectError::Name(_) | ConnectError::Refused(_) => Failure::Unreachable,
+                        ConnectError::Timeout(_) => Failure::Timeout,
+                    };
+                    continue;
                 }
+            },
+        };
+        job.replay = if reused { job.request.as_ref().and_then(Replay::of) } else { None };
+        let mut lease = Lease::new(connection, Arc::clone(&job.pool), Rc::clone(worker));
+        let answered = {
+            let mut sending = pin!(match job.request.take() {
+                Some(request) => lease.sender().try_send_request(request),
+                None => return Err(Failure::Unreachable),
+            });
+            let timer = Timer::after(&worker.ticks, job.timeout_ms);
+            poll_fn(|cx| answer(sending.as_mut(), &timer, job, cx)).await
+        };
+        let mut refused = match answered {
+            Some(Ok(response)) => {
+                lease.answered();
+                return Ok((response, lease));
+            }
+            Some(Err(refused)) => refused,
+            None => {
+                lease.died(&format!("no answer within {} ms", job.timeout_ms));
+                return Err(Failure::Timeout);
             }
         };
-        let replay = if reused { Replay::of(&request) } else { None };
-        let lease = Lease::new(connection, Arc::clone(pool), Rc::clone(worker));
-        match send(lease, timeout_ms, request, upload).await {
-            Sent::Answered(answered) => return Ok(answered),
-            Sent::Refused(Some(back), _) if reused => {
-                request = *back;
-                fresh = true;
-                same = Some(index);
-            }
-            Sent::Refused(None, _) if reused && replay.is_some() => {
-                // Checked right above.
-                let Some(replay) = replay else { return Err(Failure::Unreachable) };
-                request = replay.request();
-                fresh = true;
-                same = Some(index);
-            }
-            Sent::Refused(back, reason) => {
-                if let Some(broken) = upload.and_then(|u| u.broken()) {
-                    return Err(Failure::Client(broken));
-                }
-                let now = worker.ticks.now_ms();
-                endpoint.failed(pool, now, &worker.notices, &reason);
-                match back {
-                    // Nothing of it was sent: another endpoint may have it.
-                    Some(back) => {
-                        request = *back;
-                        tried.add(index);
-                        worker.upstreams.failed(pool, index, now);
-                    }
-                    None => return Err(Failure::Unreachable),
-                }
-            }
-            Sent::Timeout => return Err(Failure::Timeout),
+        if let Some(broken) = job.upload.as_ref().and_then(|u| u.broken()) {
+            return Err(Failure::Client(broken));
         }
+        // Nothing of it was sent, or it does no harm to send it twice.
+        let unsent = refused.take_message();
+        let replayed = if reused { job.replay.take().map(Replay::request) } else { None };
+        job.request = unsent.or(replayed);
+        if reused && job.request.is_some() {
+            again = Some(index);
+            continue;
+        }
+        rests(worker, job, index, &reason(&refused.into_error()));
+        if job.request.is_none() {
+            return Err(Failure::Unreachable);
+        }
+        tried.add(index);
     }
 }
 
-/// What became of a request.
-enum Sent {
-    Answered(Answered),
-    /// The connection broke: the request if nothing of it was sent, and what happened.
-    Refused(Option<Box<Request<RequestBody>>>, String),
-    Timeout,
+/// An endpoint failed: it is told, and asked last for a while.
+fn rests(worker: &Worker, job: &Job, index: usize, reason: &str) {
+    let now = worker.ticks.now_ms();
+    worker.upstreams.failed(&job.pool, index, now);
+    job.pool.endpoints()[index].failed(&job.pool, now, &worker.notices, reason);
 }
 
-async fn send(mut lease: Lease, timeout_ms: u64, request: Request<RequestBody>, upload: Option<&Rc<Upload>>) -> Sent {
-    let timer = Timer::after(lease.ticks(), timeout_ms);
-    let answered = {
-        let mut sending = pin!(lease.sender().try_send_request(request));
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Some(done));
-            }
-            while timer.poll(cx).is_ready() {
-                match upload.map(|u| u.still_for()) {
-                    // The client is waited for, which its body's own deadline ends.
-                    Some(None) => timer.set(1_000),
-                    // The request is still being taken, or was until just now.
-                    Some(Some(still)) if still < timeout_ms => timer.set(timeout_ms - still),
-                    Some(Some(_)) | None => return Poll::Ready(None),
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    };
-    match answered {
-        Some(Ok(response)) => {
-            lease.answered();
-            Sent::Answered((response, lease))
-        }
-        Some(Err(mut e)) => {
-            let back = e.take_message().map(Box::new);
-            let error = e.into_error();
-            let reason = if error.is_incomplete_message() {
-                "closed the connection without an answer".to_owned()
-            } else {
-                format!("broke off before it answered ({})", describe(&error))
-            };
-            Sent::Refused(back, reason)
-        }
-        None => {
-            lease.died(&format!("no answer within {timeout_ms} ms"));
-            Sent::Timeout
+fn reason(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() {
+        "closed the connection without an answer".to_owned()
+    } else {
+        format!("broke off before it answered ({})", describe(error))
+    }
+}
+
+/// Waits for the head of an answer. `None` when it did not come in time.
+fn answer<F: Future>(sending: Pin<&mut F>, timer: &Timer, job: &Job, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    if let Poll::Ready(done) = sending.poll(cx) {
+        return Poll::Ready(Some(done));
+    }
+    while timer.poll(cx).is_ready() {
+        match job.upload.as_ref().map(|u| u.still_for()) {
+            // The client is waited for, which its body's own deadline ends.
+            Some(None) => timer.set(1_000),
+            // The request is still being taken, or was until just now.
+            Some(Some(still)) if still < job.timeout_ms => timer.set(job.timeout_ms - still),
+            Some(Some(_)) | None => return Poll::Ready(None),
         }
     }
+    Poll::Pending
 }
 
 /// What it takes to send a request once more. Only what is idempotent and has no body is: of anything

@@ -26,7 +26,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
     };
     let link = Link::new(&worker.ticks, patience);
     let gate = Gate::new(io, seen, limits, Rc::clone(&link));
-    let service = service_fn(move |request| exchange::http1(Rc::clone(&client), Rc::clone(&link), request));
+    let service = service_fn(move |request| exchange::http1(&client, &link, request));
     let mut connection = Builder::new()
         .half_close(false)
         .keep_alive(true)

@@ -50,7 +50,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
     };
     let streams = Rc::new(Streams { open: Cell::new(0), idle: Timer::after(&worker.ticks, idle_ms), idle_ms });
     let counted = Rc::clone(&streams);
-    let service = service_fn(move |request| exchange::http2(Rc::clone(&client), Stream::new(&counted), request));
+    let service = service_fn(move |request| exchange::http2(&client, Stream::new(&counted), request));
     let local = Local { ticks: Rc::clone(&worker.ticks) };
     let connection = Builder::new(local)
         .timer(TokioTimer::new())
@@ -143,14 +143,15 @@ struct Local {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, stream: F) {
         let ticks = Rc::clone(&self.ticks);
-        tokio::task::spawn_local(watched(stream, ticks));
+        // Pinned once: an async function would hold a place for it as an argument and another one
+        // to pin it in.
+        tokio::task::spawn_local(watched(Box::pin(stream), ticks));
     }
 }
 
 /// A stream's task. hyper has no deadline for a client that opens no window: dropping the stream
 /// resets it.
-async fn watched<F: Future<Output = ()>>(stream: F, ticks: Rc<Ticks>) {
-    let mut stream = pin!(stream);
+async fn watched<F: Future<Output = ()>>(mut stream: Pin<Box<F>>, ticks: Rc<Ticks>) {
     let mut stall: Option<Timer> = None;
     poll_fn(|cx| {
         TOLD.set(Told::Nothing);

@@ -15,7 +15,7 @@ use crate::upstream::PoolHandle;
 use dsl::syntax::ast::Side;
 use dsl::tree::Decision;
 use dsl::tree::eval::{self, Unrenderable};
-use dsl::tree::ir::{Answer, Destination, Plan, Step, Value};
+use dsl::tree::ir::{Answer, Destination, Plan, PlanIdx, Step, Value};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 /// A decided request.
 pub struct Judged<'s> {
-    /// The plan; `None` when the request is refused.
-    pub plan: Option<&'s Plan>,
+    /// The plan, and its place in the site; `None` when the request is refused.
+    pub plan: Option<(PlanIdx, &'s Plan)>,
     /// What answers.
     pub prepared: Prepared<'s>,
     /// Edits of the request.
@@ -71,10 +71,13 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) ->
         answer_edits: Vec::new(),
     };
     let plan = match served.program.decide(request) {
-        Decision::Plan(index) => &served.program.site().plans[index.0 as usize],
+        Decision::Plan(index) => {
+            let plan = &served.program.site().plans[index.0 as usize];
+            judged.plan = Some((index, plan));
+            plan
+        }
         Decision::Conflict(_) => return judged,
     };
-    judged.plan = Some(plan);
     judged.prepared = match steps(plan, request, &mut judged.edits, &mut judged.answer_edits) {
         Ok(None) => prepare(&plan.answer, served, request, worker),
         Ok(Some(answer)) => prepare(answer, served, request, worker),

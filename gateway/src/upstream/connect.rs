@@ -4,6 +4,7 @@ use super::connections::{Connection, Sender, Upstreams};
 use super::{EndpointHandle, PoolHandle};
 use crate::http::body::describe;
 use crate::runtime::ticks::{Ticks, within};
+use crate::runtime::worker::Worker;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use std::fmt;
@@ -49,19 +50,15 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// Connects.
+/// Connects to an endpoint, by its place in its pool.
 ///
 /// # Errors
 /// Why there is no connection, within the pool's time.
-pub async fn connect(
-    upstreams: &Upstreams,
-    ticks: &Rc<Ticks>,
-    pool: &PoolHandle,
-    endpoint: &Arc<EndpointHandle>,
-) -> Result<Connection, ConnectError> {
+pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<Connection, ConnectError> {
+    let (ticks, endpoint) = (&worker.ticks, &pool.endpoints()[index]);
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
-    let tcp = within(ticks, allowed, reach(upstreams, ticks, endpoint, allowed))
+    let tcp = within(ticks, allowed, reach(&worker.upstreams, ticks, endpoint, allowed))
         .await
         .ok_or(ConnectError::Timeout(allowed))??;
     let _ = tcp.set_nodelay(true);

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::pools::{EndpointHandle, Place, PoolHandle};
-use super::turns::{self, Tried, Turns};
+use super::turns::{Tried, Turns};
 use crate::http::body::RequestBody;
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
@@ -60,12 +60,10 @@ pub struct Lease {
 }
 
 impl Upstreams {
-    /// The endpoint whose turn it is, and its index, among those that were not tried.
+    /// The place in its pool of the endpoint whose turn it is, among those that were not tried.
     #[must_use]
-    pub fn next<'p>(&self, pool: &'p PoolHandle, tried: Tried, now: u64) -> Option<(usize, &'p Arc<EndpointHandle>)> {
-        let mut turns = self.turns.borrow_mut();
-        let index = at(&mut turns, pool.place()).next(pool, tried, now)?;
-        Some((index, turns::endpoint(pool, index)))
+    pub fn next(&self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
+        at(&mut self.turns.borrow_mut(), pool.place()).next(pool, tried, now)
     }
 
     /// An endpoint of a pool could not be reached: it rests.

@@ -1,7 +1,6 @@
 //! Whose turn it is: smooth weighted round-robin, per worker.
 
-use super::{EndpointHandle, PoolHandle};
-use std::sync::Arc;
+use super::PoolHandle;
 
 /// After a failure an endpoint is asked last for so long, so that not every request finds out.
 const REST_MS: u64 = 1_000;
@@ -70,17 +69,13 @@ impl Turns {
     }
 }
 
-/// The endpoint of a turn.
-pub(super) fn endpoint(pool: &PoolHandle, index: usize) -> &Arc<EndpointHandle> {
-    &pool.endpoints()[index]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::upstream::Pools;
     use dsl::syntax::span::Loc;
     use dsl::tree::ir;
+    use std::sync::Arc;
 
     fn pool(weights: &[u32]) -> Arc<PoolHandle> {
         let endpoint = |(i, weight): (usize, &u32)| ir::Endpoint {

@@ -240,11 +240,14 @@ fn read_line(stream: &mut impl Read) -> String {
 
 // === origins
 
+/// Requests by head and body.
+pub type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// An origin: a thread that answers connections as it is told to.
 pub struct Origin {
     pub address: SocketAddr,
     /// Requests that arrived: head and body.
-    pub seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    pub seen: Seen,
     /// Connections that were accepted.
     pub connections: Arc<AtomicUsize>,
 }
@@ -404,6 +407,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
             target: ir::Target::Plan(ir::PlanIdx(plans.len() as u32)),
             pathless: false,
             loc: Loc::default(),
+            names: Vec::new(),
         });
         plans.push(plan);
     }

@@ -370,9 +370,9 @@ fn plainly(raw: &str, paths: Paths) -> Option<String> {
         };
         let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         match (byte, escaped) {
-            (0 | b'\\', _) => return None,
+            (0..0x20 | 0x7f | b'\\', _) => return None,
             (b'/', true) if paths == Paths::Canonical => return None,
-            (b'?' | b'#' | b' ' | 0..0x20 | 0x7f, false) => return None,
+            (b'?' | b'#' | b' ', false) => return None,
             (b'/', false) => text.push('/'),
             (byte, true) if !unreserved => text.push_str(&format!("%{byte:02X}")),
             (byte, false) if !unreserved && !b"!$&'()*+,;=:@".contains(&byte) => text.push_str(&format!("%{byte:02X}")),
