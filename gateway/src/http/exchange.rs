@@ -91,7 +91,10 @@ struct Exchange {
 }
 
 /// How far a request came without waiting.
-#[expect(clippy::large_enum_variant, reason = "it lies in the future of every exchange: boxing would allocate for each")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies in the future of every exchange: boxing would allocate for each"
+)]
 enum Step {
     /// To its answer.
     Done(Response<Content>),

@@ -6,7 +6,7 @@ use super::ids::{Ids, import_path};
 use super::paths;
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
-use dsl::syntax::ast::ItemKind;
+use dsl::syntax::ast::{Item, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::tree::{Program, ir};
 use dsl::{Modules, Parsed};
@@ -30,37 +30,55 @@ pub struct Source {
     pub digest: Digest,
     /// Its text.
     pub text: Arc<str>,
-    /// Its syntax tree.
-    pub parsed: Arc<Parsed>,
+    /// The files that it imports itself, relative to the sites directory, as far as they lie in it.
+    pub imports: Vec<PathBuf>,
+    /// Its syntax tree, many times the size of its text, while it is of use.
+    parsed: Option<Arc<Parsed>>,
 }
 
 impl Source {
     /// Parses a text.
     pub fn parse(file: FileId, path: Arc<Path>, digest: Digest, text: Arc<str>) -> Self {
         let parsed = Arc::new(dsl::syntax::parse(file, &text));
-        Self { file, path, digest, text, parsed }
+        let imports = imports(&parsed, &path);
+        Self { file, path, digest, text, imports, parsed: Some(parsed) }
     }
 
-    /// The files that it imports itself, relative to the sites directory, as far as they lie in it.
-    pub fn imports(&self) -> impl Iterator<Item = PathBuf> {
-        self.parsed.ast.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Import(import) if !import.module.node.starts_with("std/") => {
-                import_path(&self.path, &import.module.node)
-            }
-            ItemKind::Import(_)
-            | ItemKind::Let(_)
-            | ItemKind::Pool(_)
-            | ItemKind::Table(_)
-            | ItemKind::Policy(_)
-            | ItemKind::Site(_)
-            | ItemKind::Passthrough(_)
-            | ItemKind::L4(_)
-            | ItemKind::Gateway(_)
-            | ItemKind::Tenant { .. }
-            | ItemKind::Test { .. }
-            | ItemKind::Prove { .. } => None,
-        })
+    /// Its syntax tree.
+    pub fn parsed(&self) -> Arc<Parsed> {
+        self.parsed.clone().unwrap_or_else(|| Arc::new(dsl::syntax::parse(self.file, &self.text)))
     }
+
+    /// Without its syntax tree.
+    #[must_use]
+    pub fn without_tree(self) -> Self {
+        Self { parsed: None, ..self }
+    }
+
+    /// With its syntax tree, for those who import it.
+    #[must_use]
+    pub fn with_tree(&self) -> Self {
+        Self { parsed: Some(self.parsed()), ..self.clone() }
+    }
+}
+
+fn imports(parsed: &Parsed, path: &Path) -> Vec<PathBuf> {
+    let import = |item: &Item| match &item.kind {
+        ItemKind::Import(import) if !import.module.node.starts_with("std/") => import_path(path, &import.module.node),
+        ItemKind::Import(_)
+        | ItemKind::Let(_)
+        | ItemKind::Pool(_)
+        | ItemKind::Table(_)
+        | ItemKind::Policy(_)
+        | ItemKind::Site(_)
+        | ItemKind::Passthrough(_)
+        | ItemKind::L4(_)
+        | ItemKind::Gateway(_)
+        | ItemKind::Tenant { .. }
+        | ItemKind::Test { .. }
+        | ItemKind::Prove { .. } => None,
+    };
+    parsed.ast.items.iter().filter_map(import).collect()
 }
 
 /// What an import finds.
@@ -145,7 +163,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         gateway: *source.path == *Path::new(GATEWAY),
         modules: &finder,
     };
-    let made = dsl::compile_parsed(&unit, &source.parsed);
+    let made = dsl::compile_parsed(&unit, &source.parsed());
     let mut compiled = Compiled {
         programs: made.programs,
         gateway: made.gateway,
@@ -230,7 +248,7 @@ impl Modules for Finder<'_> {
             Some(Module::Ready(_)) if !paths::inside(&self.places.root, &self.places.root.join(&path)) => {
                 (Err(outside()), None)
             }
-            Some(Module::Ready(source)) => (Ok(Arc::clone(&source.parsed)), Some(source.digest)),
+            Some(Module::Ready(source)) => (Ok(source.parsed()), Some(source.digest)),
         };
         self.asked.borrow_mut().insert(path, digest);
         result

@@ -118,6 +118,8 @@ enum Why {
 struct Job {
     source: Source,
     why: Why,
+    /// What it became already: a file that imports nothing waits for nobody.
+    early: Option<Compiled>,
 }
 
 struct Done {
@@ -325,11 +327,19 @@ impl<I: Install> Loader<I> {
                 Err(e) => self.unreadable(path, &e, batch),
             }
         }
+        // Parsed and compiled in one go where that can be, so that few trees are in memory at once.
+        let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
         let parsed = for_each(&sources, |(_, file, path, digest, text)| {
-            Source::parse(*file, Arc::clone(path), *digest, Arc::clone(text))
+            let source = Source::parse(*file, Arc::clone(path), *digest, Arc::clone(text));
+            if source.imports.is_empty() {
+                let compiled = compile(&source, ids, modules, places);
+                (source.without_tree(), Some(compiled))
+            } else {
+                (source, None)
+            }
         });
-        for ((why, file, ..), source) in sources.iter().zip(parsed) {
-            batch.jobs.insert(*file, Job { source, why: *why });
+        for ((why, file, ..), (source, early)) in sources.iter().zip(parsed) {
+            batch.jobs.insert(*file, Job { source, why: *why, early });
         }
     }
 
@@ -380,7 +390,7 @@ impl<I: Install> Loader<I> {
         let Ok(read) = tree::read(&self.places.root.join(&unit.path)) else { return };
         let same = unit.disk.replace((read.stamp, read.digest)).is_some_and(|(_, digest)| digest == read.digest);
         let source = Source::parse(file, Arc::clone(&unit.path), read.digest, read.text);
-        batch.jobs.insert(file, Job { source, why: if same { why } else { Why::Changed } });
+        batch.jobs.insert(file, Job { source, why: if same { why } else { Why::Changed }, early: None });
     }
 
     // === compiling
@@ -389,9 +399,10 @@ impl<I: Install> Loader<I> {
     fn compile_all(&mut self, batch: &mut Batch<I::Site>) {
         while !batch.jobs.is_empty() {
             let waits = |job: &Job| {
-                job.source.imports().any(|path| {
-                    self.ids.get(&path).is_some_and(|m| m != job.source.file && batch.jobs.contains_key(&m))
-                })
+                job.source
+                    .imports
+                    .iter()
+                    .any(|path| self.ids.get(path).is_some_and(|m| m != job.source.file && batch.jobs.contains_key(&m)))
             };
             let mut ready: Vec<FileId> =
                 batch.jobs.iter().filter(|(_, job)| !waits(job)).map(|(file, _)| *file).collect();
@@ -399,22 +410,26 @@ impl<I: Install> Loader<I> {
                 // They import each other in a circle: each sees the others as they are, and is told.
                 ready = batch.jobs.keys().copied().collect();
                 for (file, job) in &batch.jobs {
-                    self.modules.insert(*file, Module::Ready(job.source.clone()));
+                    self.modules.insert(*file, Module::Ready(job.source.with_tree()));
                 }
             }
-            let jobs: Vec<Job> = ready.iter().filter_map(|file| batch.jobs.remove(file)).collect();
-            for job in &jobs {
+            let jobs = ready.iter().filter_map(|file| batch.jobs.remove(file));
+            let (mut jobs, late): (Vec<Job>, Vec<Job>) = jobs.partition(|job| job.early.is_some());
+            for job in &late {
                 self.fetch_modules(&job.source, &batch.done);
             }
             let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
-            let compiled = for_each(&jobs, |job| compile(&job.source, ids, modules, places));
+            let compiled = for_each(&late, |job| compile(&job.source, ids, modules, places));
+            let early: Vec<Compiled> = jobs.iter_mut().filter_map(|job| job.early.take()).collect();
+            jobs.extend(late);
             let mut changed = Vec::new();
-            for (job, compiled) in jobs.into_iter().zip(compiled) {
+            for (mut job, compiled) in jobs.into_iter().zip(early.into_iter().chain(compiled)) {
                 let file = job.source.file;
                 self.remember_asked(file, &compiled);
                 if self.now_in_force(&job.source, compiled.sound()) {
                     changed.push(Arc::clone(&job.source.path));
                 }
+                job.source = job.source.without_tree();
                 batch.done.insert(file, Done { job, compiled });
             }
             for path in changed {
@@ -427,20 +442,20 @@ impl<I: Install> Loader<I> {
 
     /// Makes the modules of a file known, and theirs.
     fn fetch_modules(&mut self, source: &Source, done: &BTreeMap<FileId, Done>) {
-        let mut ahead: Vec<PathBuf> = source.imports().collect();
+        let mut ahead = source.imports.clone();
         while let Some(path) = ahead.pop() {
             let Some(file) = self.ids.get(&path) else { continue };
             if self.modules.contains_key(&file) || !self.units.contains_key(&file) {
                 continue;
             }
             // What was compiled in this batch is in force already; it may be a file's first version.
-            let new = done.get(&file).filter(|d| d.compiled.sound()).map(|d| d.job.source.clone());
+            let new = done.get(&file).filter(|d| d.compiled.sound()).map(|d| d.job.source.with_tree());
             if new.is_none() {
                 self.stored(file);
             }
             let module = new.or_else(|| self.in_force(file)).map_or(Module::Broken, Module::Ready);
             if let Module::Ready(source) = &module {
-                ahead.extend(source.imports());
+                ahead.extend(source.imports.iter().cloned());
             }
             self.modules.insert(file, module);
         }
@@ -473,7 +488,7 @@ impl<I: Install> Loader<I> {
             Some(Module::Broken) | None => None,
         };
         let module = if sound {
-            Module::Ready(source.clone())
+            Module::Ready(source.with_tree())
         } else {
             self.stored(source.file);
             self.in_force(source.file).map_or(Module::Broken, Module::Ready)

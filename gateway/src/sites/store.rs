@@ -11,7 +11,7 @@
 use super::digest::Digest;
 use super::log::{self, Record};
 use crate::console::Console;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -45,15 +45,34 @@ pub enum Change {
     Gone(Arc<Path>),
 }
 
+impl Change {
+    fn texts(&self) -> &[(Digest, Arc<str>)] {
+        match self {
+            Self::Good(_, _, texts) => texts,
+            Self::Gone(_) => &[],
+        }
+    }
+}
+
 /// The last good versions of one sites directory.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Mutex<Shared>>,
+    pending: Arc<Mutex<Pending>>,
     queue: Sender<Message>,
 }
 
+/// Texts that were handed over and are not written yet: nobody waits for a slow disk to read one.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Counts what was handed over.
+    last: u64,
+    /// With the count at which each was handed over last.
+    texts: HashMap<Digest, (Arc<str>, u64)>,
+}
+
 enum Message {
-    Changes(Vec<Change>),
+    Changes(u64, Vec<Change>),
     Settle(Sender<()>),
 }
 
@@ -91,10 +110,16 @@ impl Store {
         }
         let shared = Arc::new(Mutex::new(shared));
         let (queue, messages) = channel();
-        let writer =
-            Writer { shared: Arc::clone(&shared), console: console.clone(), waiting: HashMap::new(), said: false };
+        let pending = Arc::<Mutex<Pending>>::default();
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            pending: Arc::clone(&pending),
+            console: console.clone(),
+            waiting: HashMap::new(),
+            said: false,
+        };
         let _ = std::thread::Builder::new().name("last-good".into()).spawn(move || writer.run(&messages));
-        Self { shared, queue }
+        Self { shared, pending, queue }
     }
 
     /// What is known of every file.
@@ -104,14 +129,22 @@ impl Store {
 
     /// A text, if it is kept.
     pub fn text(&self, digest: Digest) -> Option<Arc<str>> {
-        lock(&self.shared).text(digest)
+        let pending = lock(&self.pending).texts.get(&digest).map(|(text, _)| Arc::clone(text));
+        pending.or_else(|| lock(&self.shared).text(digest))
     }
 
     /// Hands changes over to be written.
     pub fn write(&self, changes: Vec<Change>) {
         if !changes.is_empty() {
+            let mut pending = lock(&self.pending);
+            pending.last += 1;
+            let count = pending.last;
+            for (digest, text) in changes.iter().flat_map(Change::texts) {
+                pending.texts.insert(*digest, (Arc::clone(text), count));
+            }
+            drop(pending);
             // Without the writer's thread nothing is kept; its absence was said when it failed.
-            let _ = self.queue.send(Message::Changes(changes));
+            let _ = self.queue.send(Message::Changes(count, changes));
         }
     }
 
@@ -124,7 +157,7 @@ impl Store {
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -269,6 +302,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 
 struct Writer {
     shared: Arc<Mutex<Shared>>,
+    pending: Arc<Mutex<Pending>>,
     console: Console,
     /// What could not be written yet; at most one change a file.
     waiting: HashMap<Arc<Path>, Change>,
@@ -284,12 +318,13 @@ impl Writer {
                 messages.recv_timeout(RETRY)
             };
             match message {
-                Ok(Message::Changes(changes)) => {
+                Ok(Message::Changes(count, changes)) => {
                     for change in changes {
                         let (Change::Good(path, ..) | Change::Gone(path)) = &change;
                         self.waiting.insert(Arc::clone(path), change);
                     }
                     self.write();
+                    self.forget(count);
                 }
                 Ok(Message::Settle(done)) => {
                     let _ = done.send(());
@@ -314,6 +349,15 @@ impl Writer {
             }
             Err(_) => {}
         }
+    }
+
+    /// Texts that were handed over up to a count are in the log, or not wanted any more, unless they
+    /// still wait.
+    fn forget(&self, count: u64) {
+        let wait: HashSet<Digest> = self.waiting.values().flat_map(Change::texts).map(|(digest, _)| *digest).collect();
+        let mut pending = lock(&self.pending);
+        pending.texts.retain(|digest, (_, at)| *at > count || wait.contains(digest));
+        pending.texts.shrink_to_fit();
     }
 
     fn try_write(&mut self) -> io::Result<()> {
@@ -387,6 +431,7 @@ mod tests {
         ]);
         store.settle();
         assert_eq!(text_of(&store, "a.route").as_deref(), Some("three"));
+        assert!(lock(&store.pending).texts.is_empty());
         drop(store);
 
         let store = open(&temp);
