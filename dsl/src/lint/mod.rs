@@ -18,6 +18,7 @@ macro_rules! findings {
 
 findings! {
     "G0003" g0003 "program and interpreter disagree",
+    "G0004" g0004 "file says nothing",
     "G1001" g1001 "unknown statement or setting",
     "G1002" g1002 "no such pool",
     "G1003" g1003 "no such capture or name",
@@ -66,9 +67,18 @@ findings! {
     "G5001" g5001 "endpoint listed twice",
     "G7001" g7001 "listeners overlap",
     "G8004" g8004 "only gateway.route may say this",
+    "G8007" g8007 "path outside its folder",
+    "G8008" g8008 "nothing at a path",
 }
 
 pub use g2007::cross_file;
+
+/// Findings about files, made by whoever can look at them: this crate cannot.
+pub mod files {
+    pub use super::g0004::{empty, unreadable};
+    pub use super::g8007::outside;
+    pub use super::g8008::missing;
+}
 
 use crate::check::SiteInfo;
 use crate::diagnostic::{Diagnostic, Edit, Severity};
