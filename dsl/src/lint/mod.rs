@@ -81,7 +81,7 @@ pub mod files {
 }
 
 use crate::check::SiteInfo;
-use crate::diagnostic::{Diagnostic, Edit};
+use crate::diagnostic::{Diagnostic, Edit, Severity};
 use crate::syntax::span::{Loc, Span};
 use crate::tree::Program;
 
@@ -138,6 +138,20 @@ pub(crate) fn of_sites(mut findings: Vec<(Loc, Vec<Diagnostic>)>) -> Vec<Diagnos
         }
     }
     out
+}
+
+/// Drops what is said of routing where a condition or pattern has an error of its own: what it would
+/// have meant is not known, and one mistake is one finding.
+pub(crate) fn without_consequences(findings: &mut Vec<Diagnostic>, errors: &[Diagnostic]) {
+    let within = |outer: Loc, inner: Loc| {
+        outer.file == inner.file && outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+    };
+    // Names and types; a pool that is not there, or a line in the wrong place, leaves the condition whole.
+    let of_meaning = |e: &&Diagnostic| {
+        e.severity == Severity::Error && e.code.starts_with("G10") && !matches!(e.code, "G1002" | "G1020")
+    };
+    let hurt = |at: Loc| errors.iter().filter(of_meaning).any(|e| within(at, e.primary.loc));
+    findings.retain(|d| d.witness.is_none() || !(hurt(d.primary.loc) || d.labels.iter().any(|label| hurt(label.loc))));
 }
 
 /// A replacement of exactly this place.
