@@ -1,0 +1,5 @@
+//! The program from outside: the command line, and what `run` does when its world changes.
+
+mod commands;
+mod running;
+mod support;
