@@ -76,6 +76,7 @@ fn sites(count: usize, routes: usize) -> Shape {
                 target: Target::Plan(plan(r)),
                 pathless: false,
                 loc: Default::default(),
+                names: Vec::new(),
             });
             shape.asks.push(Ask { path, site: n, plan: plan(r) });
         }

@@ -146,7 +146,9 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
             }
         }
     }
-    diagnostics.extend(lint::of_sites(findings));
+    let mut findings = lint::of_sites(findings);
+    lint::without_consequences(&mut findings, &diagnostics);
+    diagnostics.extend(findings);
     diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));
     sort(&mut diagnostics, unit.file);
     let mut compiled =

@@ -322,3 +322,18 @@ fn rule_29_listeners_do_not_overlap() {
     assert_eq!(gateway("http 10.0.0.2:8080\nhttps 10.0.0.1:8080"), [""; 0]);
     assert_eq!(gateway("http :8080\nhttps :8443"), [""; 0]);
 }
+
+/// One mistake is one finding: what a condition of the wrong type would have meant is not known.
+#[test]
+fn a_wrong_condition_is_not_taken_for_a_condition_that_always_holds() {
+    let text = "site a.example.com {\n    /u/{id:int} when id is \"7\" -> respond 200\n    /u/{id:int} -> respond 404\n    else -> respond 404\n}\n";
+    let unit = dsl::Unit {
+        file: dsl::syntax::span::FileId(1),
+        path: "a.route",
+        text,
+        gateway: false,
+        modules: &dsl::NoModules,
+    };
+    let codes: Vec<_> = dsl::compile(&unit).diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["G1010"]);
+}

@@ -86,7 +86,14 @@ fn site() -> Site {
     for pattern in &patterns {
         for guard in guards.iter().cloned().chain([Cond::Const(true)]) {
             let target = Target::Plan(PlanIdx(entries.len() as u32));
-            entries.push(Entry { pattern: pattern.clone(), guard, target, pathless: false, loc: Default::default() });
+            entries.push(Entry {
+                pattern: pattern.clone(),
+                guard,
+                target,
+                pathless: false,
+                loc: Default::default(),
+                names: Vec::new(),
+            });
         }
     }
     let miss = PlanIdx(entries.len() as u32);

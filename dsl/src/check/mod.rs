@@ -24,7 +24,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
-use crate::tree::ir;
+use crate::tree::ir::{self, Capture, Field};
 use crate::{Modules, Parsed};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -114,6 +114,17 @@ pub(crate) struct Env {
 impl Env {
     fn top(module: ModIdx) -> Self {
         Self { module, locals: Vec::new(), functions: Vec::new() }
+    }
+
+    /// The captures that are visible here, with their names.
+    fn captures(&self) -> Vec<(Capture, Arc<str>)> {
+        let captures = self.locals.iter().filter(|l| l.kind == LocalKind::Capture);
+        captures
+            .filter_map(|l| match &l.val {
+                Val::Field { field: Field::Capture(capture), .. } => Some((capture.clone(), l.name.as_str().into())),
+                _ => None,
+            })
+            .collect()
     }
 
     fn local(&self, name: &str) -> Option<&Local> {

@@ -373,6 +373,7 @@ impl<'a> Checker<'a> {
                     target: Target::Plan(plan),
                     pathless: true,
                     loc,
+                    names: frame.env.captures(),
                 });
                 let body = self.at(&frame.env, action.span);
                 b.info.scopes[scope].entries.push(EntryInfo { stmt: loc, pattern: None, body, without: false });
@@ -458,6 +459,7 @@ impl<'a> Checker<'a> {
             target,
             pathless: at.pathless,
             loc: head,
+            names: at.env.captures(),
         });
         b.info.scopes[scope].entries.push(EntryInfo {
             stmt: at.stmt,

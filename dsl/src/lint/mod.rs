@@ -18,6 +18,7 @@ macro_rules! findings {
 
 findings! {
     "G0003" g0003 "program and interpreter disagree",
+    "G0004" g0004 "file says nothing",
     "G1001" g1001 "unknown statement or setting",
     "G1002" g1002 "no such pool",
     "G1003" g1003 "no such capture or name",
@@ -66,12 +67,21 @@ findings! {
     "G5001" g5001 "endpoint listed twice",
     "G7001" g7001 "listeners overlap",
     "G8004" g8004 "only gateway.route may say this",
+    "G8007" g8007 "path outside its folder",
+    "G8008" g8008 "nothing at a path",
 }
 
 pub use g2007::cross_file;
 
+/// Findings about files, made by whoever can look at them: this crate cannot.
+pub mod files {
+    pub use super::g0004::{empty, unreadable};
+    pub use super::g8007::outside;
+    pub use super::g8008::missing;
+}
+
 use crate::check::SiteInfo;
-use crate::diagnostic::{Diagnostic, Edit};
+use crate::diagnostic::{Diagnostic, Edit, Severity};
 use crate::syntax::span::{Loc, Span};
 use crate::tree::Program;
 
@@ -128,6 +138,20 @@ pub(crate) fn of_sites(mut findings: Vec<(Loc, Vec<Diagnostic>)>) -> Vec<Diagnos
         }
     }
     out
+}
+
+/// Drops what is said of routing where a condition or pattern has an error of its own: what it would
+/// have meant is not known, and one mistake is one finding.
+pub(crate) fn without_consequences(findings: &mut Vec<Diagnostic>, errors: &[Diagnostic]) {
+    let within = |outer: Loc, inner: Loc| {
+        outer.file == inner.file && outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+    };
+    // Names and types; a pool that is not there, or a line in the wrong place, leaves the condition whole.
+    let of_meaning = |e: &&Diagnostic| {
+        e.severity == Severity::Error && e.code.starts_with("G10") && !matches!(e.code, "G1002" | "G1020")
+    };
+    let hurt = |at: Loc| errors.iter().filter(of_meaning).any(|e| within(at, e.primary.loc));
+    findings.retain(|d| d.witness.is_none() || !(hurt(d.primary.loc) || d.labels.iter().any(|label| hurt(label.loc))));
 }
 
 /// A replacement of exactly this place.

@@ -50,7 +50,7 @@ impl Program {
 
     fn explain(&self, scope: ScopeIdx, depth: usize, req: &impl Request, found: &mut Vec<Candidate>) -> PlanIdx {
         for entry in self.scope_candidates(scope, req.path()) {
-            let refused = refusal(&entry.guard, req);
+            let refused = refusal(&entry.guard, req).map(|r| Refusal { part: entry.named(&r.part) });
             let at = found.len();
             found.push(candidate(entry, depth, refused));
             if found[at].taken {
@@ -74,8 +74,8 @@ fn candidate(entry: &Entry, depth: usize, refused: Option<Refusal>) -> Candidate
     Candidate {
         depth,
         loc: entry.loc,
-        pattern: entry.pattern.to_string(),
-        condition: (entry.guard != Cond::Const(true)).then(|| entry.guard.to_string()),
+        pattern: entry.shown(),
+        condition: (entry.guard != Cond::Const(true)).then(|| entry.named(&entry.guard.to_string())),
         taken: refused.is_none(),
         refused,
         plan: None,

@@ -71,6 +71,8 @@ pub struct Entry {
     pub pathless: bool,
     /// The route's line.
     pub loc: Loc,
+    /// What the captures are called here, for people: no decision reads it.
+    pub names: Vec<(Capture, Arc<str>)>,
 }
 
 /// Where an entry leads.

@@ -1,13 +1,46 @@
 //! Patterns, fields and conditions in the words of the language, for `explain`, `routes` and findings.
 //!
-//! The names of captures do not survive compilation: `{_}` stands for a captured value in a pattern.
+//! Patterns and fields know captures by their place: `{_}` stands for a captured value. An [`Entry`]
+//! remembers what its own are called.
 
 use super::ir::{
-    Capture, Class, Cond, Field, HostHead, HostPattern, Missing, Order, Part, PathPattern, Relation, Segment, Test,
-    Value,
+    Capture, Class, Cond, Entry, Field, HostHead, HostPattern, Missing, Order, Part, PathPattern, Relation, Segment,
+    Test, Value,
 };
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
+
+impl Entry {
+    /// Its pattern, captures by their names.
+    pub fn shown(&self) -> String {
+        let name = |of: &dyn Fn(&Capture) -> bool| self.names.iter().find(|(c, _)| of(c)).map(|(_, name)| &**name);
+        let mut out = String::new();
+        for (at, segment) in self.pattern.segments.iter().enumerate() {
+            let own = name(&|c| matches!(c, Capture::Segment { index, .. } if *index as usize == at));
+            let text = segment.to_string();
+            out.push('/');
+            match (segment, own) {
+                (Segment::Capture { .. }, Some(own)) => out.push_str(&text.replacen("{_", &format!("{{{own}"), 1)),
+                (Segment::Capture { .. }, None) | (Segment::Lit(_), _) => out.push_str(&text),
+            }
+        }
+        if self.pattern.splat {
+            out.push_str("/*");
+            out.push_str(name(&|c| matches!(c, Capture::Splat { .. })).unwrap_or_default());
+        } else if out.is_empty() {
+            out.push('/');
+        }
+        out
+    }
+
+    /// A text made of this entry's conditions or answers, captures by their names.
+    pub fn named(&self, text: &str) -> String {
+        let mut known: Vec<(String, &str)> = self.names.iter().map(|(c, name)| (c.to_string(), &**name)).collect();
+        // `the path` stands in `segment 2 of the path`.
+        known.sort_by_key(|(place, _)| std::cmp::Reverse(place.len()));
+        known.iter().fold(text.to_owned(), |text, (place, name)| text.replace(place.as_str(), name))
+    }
+}
 
 impl Display for PathPattern {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use super::offline::{self, Loaded};
 use super::{FOUND, Failed, answer_text, print};
 use crate::console::{Style, colours};
 use clap::Args;
-use dsl::tree::ir::{Cond, Entry, PathPattern, Plan, Scope, ScopeIdx, Site, Target};
+use dsl::tree::ir::{Cond, Entry, Plan, Scope, ScopeIdx, Site, Target};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,8 +15,7 @@ use std::process::ExitCode;
 /// line that says so. Routes stand in the order in which they are written; which of them takes a
 /// request is decided by the most specific path, and `sluice explain` shows it.
 ///
-/// `*` at the end of a path stands for the path before it and everything below. `{_}` is a
-/// captured value.
+/// `*` at the end of a path stands for the path before it and everything below.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
@@ -108,14 +107,21 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn row(&self, path: &PathPattern, condition: Option<String>, plan: &Plan, table: &mut Table) {
+    fn row(
+        &self,
+        path: String,
+        condition: Option<String>,
+        plan: &Plan,
+        named: impl Fn(&str) -> String,
+        table: &mut Table,
+    ) {
         let policies: Vec<&str> = plan.policies.iter().map(|(name, _)| &**name).collect();
         let policies = if policies.is_empty() { String::new() } else { format!("  [{}]", policies.join(", ")) };
         table.rows.push([
             self.host.clone(),
-            path.to_string(),
+            path,
             condition.unwrap_or_default(),
-            answer_text::answer(&plan.answer, self.site) + &policies,
+            named(&answer_text::answer(&plan.answer, self.site)) + &policies,
             self.loaded.outcome.report.texts.line(plan.loc),
         ]);
     }
@@ -127,7 +133,8 @@ fn scope(index: ScopeIdx, outer: Option<&str>, walk: &Walk<'_>, table: &mut Tabl
         let condition = both(outer, entry);
         match entry.target {
             Target::Plan(plan) => {
-                walk.row(&entry.pattern, condition, &walk.site.plans[plan.0 as usize], table);
+                let plan = &walk.site.plans[plan.0 as usize];
+                walk.row(entry.shown(), condition, plan, |text| entry.named(text), table);
             }
             Target::Scope(inner) => scope(inner, condition.as_deref(), walk, table),
         }
@@ -135,13 +142,14 @@ fn scope(index: ScopeIdx, outer: Option<&str>, walk: &Walk<'_>, table: &mut Tabl
     let covers = |e: &Entry| e.guard == Cond::Const(true) && (e.pathless || e.pattern == this.pattern);
     if !this.entries.iter().any(covers) {
         // What nothing in a block matches does not fall out of it.
-        walk.row(&this.pattern, outer.map(str::to_owned), &walk.site.plans[this.miss.0 as usize], table);
+        let plan = &walk.site.plans[this.miss.0 as usize];
+        walk.row(this.pattern.to_string(), outer.map(str::to_owned), plan, str::to_owned, table);
     }
 }
 
 /// The condition of an entry and of the blocks around it.
 fn both(outer: Option<&str>, entry: &Entry) -> Option<String> {
-    let own = (entry.guard != Cond::Const(true)).then(|| entry.guard.to_string());
+    let own = (entry.guard != Cond::Const(true)).then(|| entry.named(&entry.guard.to_string()));
     match (outer, own) {
         (Some(outer), Some(own)) => Some(format!("({outer}) and ({own})")),
         (Some(outer), None) => Some(outer.to_owned()),

@@ -91,6 +91,7 @@ struct Exchange {
 }
 
 /// How far a request came without waiting.
+#[expect(clippy::large_enum_variant, reason = "it lies in the future of every exchange: boxing would allocate for each")]
 enum Step {
     /// To its answer.
     Done(Response<Content>),
@@ -192,9 +193,7 @@ impl Exchange {
         let target = match (target, &path) {
             (Some(target), _) => Some(target),
             (None, Cow::Borrowed(_)) => None,
-            (None, Cow::Owned(path)) => {
-                Some(respelled(path, head.uri.query()).ok_or(Reason::Path)?)
-            }
+            (None, Cow::Owned(path)) => Some(respelled(path, head.uri.query()).ok_or(Reason::Path)?),
         };
         drop(path);
         drop(host);
@@ -223,7 +222,7 @@ impl Exchange {
             Step::Ask(ask) => {
                 let result = self.ask(&mut ask.job).await;
                 let response = match ask.caught.take() {
-                    Some(caught) => self.catch(result, caught).await,
+                    Some(caught) => Box::pin(self.catch(result, caught)).await,
                     None => result.unwrap_or_else(|failure| self.failed(failure)),
                 };
                 return edited(response, std::mem::take(&mut ask.answer_edits));
@@ -263,8 +262,7 @@ impl Exchange {
                 }
             }
             None => {
-                let secure = head.trusted
-                    && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
+                let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
                 if settings.tls != Tls::Off && !settings.http_allowed && !secure {
                     return Ok(Err(to_https(snapshot, host, &head.uri, settings)?));
                 }
@@ -311,11 +309,7 @@ impl Exchange {
     }
 
     /// Answers in place of an origin that failed: once, whatever comes of it.
-    async fn catch(
-        &mut self,
-        result: Result<Response<Content>, Failure>,
-        caught: Box<Caught>,
-    ) -> Response<Content> {
+    async fn catch(&mut self, result: Result<Response<Content>, Failure>, caught: Box<Caught>) -> Response<Content> {
         let status = match &result {
             Ok(response) => response.status().as_u16(),
             Err(Failure::Unreachable) => 502,
@@ -325,10 +319,10 @@ impl Exchange {
         match self.instead(status, caught) {
             // What the origin sent is dropped, and its connection with it.
             Some(Ok(Step::Ask(mut ask))) => {
-                let result = Box::pin(self.ask(&mut ask.job)).await;
+                let result = self.ask(&mut ask.job).await;
                 result.unwrap_or_else(|failure| self.failed(failure))
             }
-            Some(Ok(Step::Own(mut own))) => Box::pin(read(&self.client, &mut own)).await,
+            Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own).await,
             Some(Ok(Step::Done(response))) => response,
             Some(Ok(Step::Gone)) => answer::deny(502),
             Some(Err(reason)) => self.refuse(reason),
@@ -396,9 +390,7 @@ fn edited(mut response: Response<Content>, edits: Vec<Edit>) -> Response<Content
 /// Answers from files.
 async fn read(client: &Client, own: &mut Own) -> Response<Content> {
     let done = match &own.files {
-        FromFiles::One { dir, path, status, kind } => {
-            files::respond(dir, path, *status, kind.clone()).await
-        }
+        FromFiles::One { dir, path, status, kind } => files::respond(dir, path, *status, kind.clone()).await,
         FromFiles::Any(lookup) => files::serve(lookup.clone(), &own.method, &own.headers).await,
     };
     done.unwrap_or_else(|trouble| {
@@ -411,13 +403,7 @@ async fn read(client: &Client, own: &mut Own) -> Response<Content> {
 }
 
 /// A request for a pool, by the settings of its plan and of the pool.
-fn job(
-    pool: &Arc<PoolHandle>,
-    settings: &Settings,
-    head: Head,
-    body: RequestBody,
-    upload: Option<Rc<Upload>>,
-) -> Job {
+fn job(pool: &Arc<PoolHandle>, settings: &Settings, head: Head, body: RequestBody, upload: Option<Rc<Upload>>) -> Job {
     let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
     let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
     let mut request = Request::new(body);
@@ -463,6 +449,7 @@ fn outgoing(
 }
 
 /// Who answers for a host.
+#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Served>, Response<Content>> {
     match (snapshot.hosts.get(host), &snapshot.default) {
         (Some(Host::Site(served)), _) | (None, Some(served)) => Ok(served),
@@ -629,7 +616,12 @@ fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
 }
 
 /// A site with TLS was asked on a clear port.
-fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &dsl::tree::ir::SiteSettings) -> Result<Response<Content>, Reason> {
+fn to_https(
+    snapshot: &Current,
+    host: &str,
+    uri: &Uri,
+    settings: &dsl::tree::ir::SiteSettings,
+) -> Result<Response<Content>, Reason> {
     let path = canonical::path_for(raw_path(uri), settings).map_err(|_| Reason::Path)?;
     if host.is_empty() {
         return Err(Reason::HostMissing);

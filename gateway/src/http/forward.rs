@@ -7,10 +7,10 @@ use crate::upstream::{ConnectError, Lease, PoolHandle, Tried, connect};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +93,17 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
                 }
             },
         };
-        let Some(request) = job.request.take() else { return Err(Failure::Unreachable) };
-        job.replay = if reused { Replay::of(&request) } else { None };
+        job.replay = if reused { job.request.as_ref().and_then(Replay::of) } else { None };
         let mut lease = Lease::new(connection, Arc::clone(&job.pool), Rc::clone(worker));
-        let sending = lease.sender().try_send_request(request);
-        let mut refused = match answer(sending, worker, job).await {
+        let answered = {
+            let mut sending = pin!(match job.request.take() {
+                Some(request) => lease.sender().try_send_request(request),
+                None => return Err(Failure::Unreachable),
+            });
+            let timer = Timer::after(&worker.ticks, job.timeout_ms);
+            poll_fn(|cx| answer(sending.as_mut(), &timer, job, cx)).await
+        };
+        let mut refused = match answered {
             Some(Ok(response)) => {
                 lease.answered();
                 return Ok((response, lease));
@@ -143,25 +149,20 @@ fn reason(error: &hyper::Error) -> String {
 }
 
 /// Waits for the head of an answer. `None` when it did not come in time.
-async fn answer<F: Future>(sending: F, worker: &Worker, job: &Job) -> Option<F::Output> {
-    let timer = Timer::after(&worker.ticks, job.timeout_ms);
-    let mut sending = pin!(sending);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = sending.as_mut().poll(cx) {
-            return Poll::Ready(Some(done));
+fn answer<F: Future>(sending: Pin<&mut F>, timer: &Timer, job: &Job, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    if let Poll::Ready(done) = sending.poll(cx) {
+        return Poll::Ready(Some(done));
+    }
+    while timer.poll(cx).is_ready() {
+        match job.upload.as_ref().map(|u| u.still_for()) {
+            // The client is waited for, which its body's own deadline ends.
+            Some(None) => timer.set(1_000),
+            // The request is still being taken, or was until just now.
+            Some(Some(still)) if still < job.timeout_ms => timer.set(job.timeout_ms - still),
+            Some(Some(_)) | None => return Poll::Ready(None),
         }
-        while timer.poll(cx).is_ready() {
-            match job.upload.as_ref().map(|u| u.still_for()) {
-                // The client is waited for, which its body's own deadline ends.
-                Some(None) => timer.set(1_000),
-                // The request is still being taken, or was until just now.
-                Some(Some(still)) if still < job.timeout_ms => timer.set(job.timeout_ms - still),
-                Some(Some(_)) | None => return Poll::Ready(None),
-            }
-        }
-        Poll::Pending
-    })
-    .await
+    }
+    Poll::Pending
 }
 
 /// What it takes to send a request once more. Only what is idempotent and has no body is: of anything

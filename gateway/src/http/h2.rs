@@ -143,14 +143,15 @@ struct Local {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, stream: F) {
         let ticks = Rc::clone(&self.ticks);
-        tokio::task::spawn_local(watched(stream, ticks));
+        // Pinned once: an async function would hold a place for it as an argument and another one
+        // to pin it in.
+        tokio::task::spawn_local(watched(Box::pin(stream), ticks));
     }
 }
 
 /// A stream's task. hyper has no deadline for a client that opens no window: dropping the stream
 /// resets it.
-async fn watched<F: Future<Output = ()>>(stream: F, ticks: Rc<Ticks>) {
-    let mut stream = pin!(stream);
+async fn watched<F: Future<Output = ()>>(mut stream: Pin<Box<F>>, ticks: Rc<Ticks>) {
     let mut stall: Option<Timer> = None;
     poll_fn(|cx| {
         TOLD.set(Told::Nothing);

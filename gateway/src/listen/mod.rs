@@ -11,6 +11,7 @@ use crate::tls::LocalAddress;
 use bytes::BytesMut;
 use preface::Protocol;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -71,31 +72,44 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
     }
 }
 
+/// What a connection consists of changes as it goes on, and each part is large: each has memory of
+/// its own for as long as it lasts, so that an idle connection holds what it needs.
 async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listening: SocketAddr, secure: bool) {
     // Answers are written whole; waiting for more to send helps nobody.
     let _ = tcp.set_nodelay(true);
     // What the client reached; the listening address is a wildcard as a rule.
     let local = tcp.local_addr().unwrap_or(listening);
-    if secure {
-        let handshake = LocalAddress::scope(local.ip(), worker.tls.accept(tcp));
-        let Some(Ok(tls)) = within(&worker.ticks, HANDSHAKE_MS, handshake).await else { return };
-        let secured = Secured::of(tls.get_ref().1);
-        let http2 = secured.is_http2();
-        let client = Client::new(worker, peer, local, Some(secured));
-        if http2 {
-            h2::serve(client, tls, BytesMut::new()).await;
-        } else {
-            h1::serve(client, tls, BytesMut::new()).await;
-        }
+    let served = if secure {
+        Box::pin(handshake(worker, tcp, peer, local)).await
     } else {
-        let mut tcp = tcp;
-        let limits = worker.snapshot().gateway.limits.clone();
-        let detected = preface::detect(&worker, &mut tcp, &limits).await;
-        let client = Client::new(worker, peer, local, None);
-        match detected {
-            Some((Protocol::Http1, seen)) => h1::serve(client, tcp, seen).await,
-            Some((Protocol::Http2, seen)) => h2::serve(client, tcp, seen).await,
-            None => {}
-        }
+        Box::pin(detect(worker, tcp, peer, local)).await
+    };
+    if let Some(served) = served {
+        served.await;
     }
+}
+
+type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+async fn handshake(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Option<Serving> {
+    let handshake = LocalAddress::scope(local.ip(), worker.tls.accept(tcp));
+    let tls = within(&worker.ticks, HANDSHAKE_MS, handshake).await?.ok()?;
+    let secured = Secured::of(tls.get_ref().1);
+    let http2 = secured.is_http2();
+    let client = Client::new(worker, peer, local, Some(secured));
+    Some(if http2 {
+        Box::pin(h2::serve(client, tls, BytesMut::new()))
+    } else {
+        Box::pin(h1::serve(client, tls, BytesMut::new()))
+    })
+}
+
+async fn detect(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Option<Serving> {
+    let limits = worker.snapshot().gateway.limits.clone();
+    let (protocol, seen) = preface::detect(&worker, &mut tcp, &limits).await?;
+    let client = Client::new(worker, peer, local, None);
+    Some(match protocol {
+        Protocol::Http1 => Box::pin(h1::serve(client, tcp, seen)),
+        Protocol::Http2 => Box::pin(h2::serve(client, tcp, seen)),
+    })
 }

@@ -4,9 +4,13 @@
 //! holds it, none of them gets it, so that what serves never depends on which was read first. A
 //! file loads whole or not at all, so one lost host refuses the file, which falls back on the
 //! version that served before, and that version may in turn defend hosts of its own.
+//!
+//! Patterns may nest, for the most specific one answers. Two that share some hosts though neither
+//! holds the other (`pr-{n}.x.com`, `{n}-eu.x.com`) conflict like equal ones.
 
+use dsl::region::Algebra;
 use dsl::syntax::span::FileId;
-use dsl::tree::ir::HostPattern;
+use dsl::tree::ir::{HostHead, HostPattern, Segment};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,6 +30,8 @@ pub fn key(pattern: &HostPattern) -> Key {
 pub struct Claims {
     holders: HashMap<Key, FileId>,
     held: HashMap<FileId, Vec<Key>>,
+    /// Held patterns with captures, by the domain they are below.
+    captures: HashMap<Arc<str>, Vec<(Key, HostPattern)>>,
     /// Files that lost these keys, and would serve without having lost them.
     lost: HashMap<Key, BTreeSet<FileId>>,
     refused: HashMap<FileId, Vec<Key>>,
@@ -36,8 +42,34 @@ pub struct Claims {
 pub struct Candidate {
     /// The file.
     pub file: FileId,
-    /// What it claims, each once.
-    pub keys: Vec<Key>,
+    /// What it claims, each once; the pattern, where it has one.
+    pub keys: Vec<(Key, Option<HostPattern>)>,
+}
+
+impl Candidate {
+    fn claims(&self, key: &str) -> bool {
+        self.keys.iter().any(|(k, _)| **k == *key)
+    }
+}
+
+/// Something that a file claims and does not get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What.
+    pub key: Key,
+    /// A file that stands against it.
+    pub other: FileId,
+    /// What that file claims, where it is not the same.
+    pub crossing: Option<Crossing>,
+}
+
+/// A pattern that shares some hosts with another, neither holding the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// The other pattern.
+    pub key: Key,
+    /// A host that both match; `None` when that cannot be decided.
+    pub witness: Option<String>,
 }
 
 /// What was decided about a batch.
@@ -45,8 +77,8 @@ pub struct Candidate {
 pub struct Verdict {
     /// Files whose new version serves.
     pub accepted: BTreeSet<FileId>,
-    /// Files whose new version does not: the keys it lost, each with a file that stands against it.
-    pub refused: BTreeMap<FileId, Vec<(Key, FileId)>>,
+    /// Files whose new version does not, and why.
+    pub refused: BTreeMap<FileId, Vec<Lost>>,
 }
 
 impl Claims {
@@ -64,7 +96,7 @@ impl Claims {
     /// Says what it got.
     pub fn adopt(&mut self, file: FileId, keys: &[Key]) -> Vec<Key> {
         let free: Vec<Key> = keys.iter().filter(|k| !self.holders.contains_key(*k)).cloned().collect();
-        self.hold(file, free.clone());
+        self.hold(file, free.iter().map(|key| (Arc::clone(key), None)).collect());
         free
     }
 
@@ -72,7 +104,18 @@ impl Claims {
     pub fn release(&mut self, file: FileId) {
         self.forgive(file);
         for key in self.held.remove(&file).unwrap_or_default() {
-            self.holders.remove(&key);
+            self.drop_key(&key);
+        }
+    }
+
+    fn drop_key(&mut self, key: &Key) {
+        self.holders.remove(key);
+        let Some((_, parent)) = key.split_once('.') else { return };
+        if let Some(patterns) = self.captures.get_mut(parent) {
+            patterns.retain(|(k, _)| k != key);
+            if patterns.is_empty() {
+                self.captures.remove(parent);
+            }
         }
     }
 
@@ -123,7 +166,9 @@ impl Claims {
             self.forgive(c.file);
         }
         for (file, lost) in &verdict.refused {
-            let keys: Vec<Key> = lost.iter().map(|(key, _)| Arc::clone(key)).collect();
+            // It may try again when what stands against it is given up.
+            let against = |lost: &Lost| Arc::clone(lost.crossing.as_ref().map_or(&lost.key, |c| &c.key));
+            let keys: Vec<Key> = lost.iter().map(against).collect();
             for key in &keys {
                 self.lost.entry(Arc::clone(key)).or_default().insert(*file);
             }
@@ -132,7 +177,7 @@ impl Claims {
         for c in candidates.iter().filter(|c| verdict.accepted.contains(&c.file)) {
             for key in self.held.remove(&c.file).unwrap_or_default() {
                 if self.holders.get(&key) == Some(&c.file) {
-                    self.holders.remove(&key);
+                    self.drop_key(&key);
                 }
             }
         }
@@ -142,37 +187,35 @@ impl Claims {
         verdict
     }
 
-    fn hold(&mut self, file: FileId, keys: Vec<Key>) {
-        for key in &keys {
-            self.holders.insert(Arc::clone(key), file);
+    fn hold(&mut self, file: FileId, keys: Vec<(Key, Option<HostPattern>)>) {
+        for (key, pattern) in keys {
+            if let Some(pattern) = pattern.filter(captures) {
+                let below = self.captures.entry(Arc::clone(&pattern.parent)).or_default();
+                if below.iter().all(|(k, _)| *k != key) {
+                    below.push((Arc::clone(&key), pattern));
+                }
+            }
+            self.holders.insert(Arc::clone(&key), file);
+            self.held.entry(file).or_default().push(key);
         }
-        self.held.entry(file).or_default().extend(keys);
     }
 
-    fn losers_to_holders(
-        &self,
-        candidates: &[Candidate],
-        accepted: &BTreeSet<FileId>,
-    ) -> Vec<(FileId, Vec<(Key, FileId)>)> {
-        let new: HashMap<FileId, HashSet<&Key>> =
-            candidates.iter().map(|c| (c.file, c.keys.iter().collect())).collect();
-        let mut losers = Vec::new();
-        for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
-            let lost: Vec<_> = c
-                .keys
-                .iter()
-                .filter_map(|key| {
-                    let holder = self.holder(key)?;
-                    // A holder whose accepted version does not claim the key any more gives it up.
-                    let keeps = !accepted.contains(&holder) || new[&holder].contains(key);
-                    (holder != c.file && keeps).then(|| (Arc::clone(key), holder))
-                })
-                .collect();
-            if !lost.is_empty() {
-                losers.push((c.file, lost));
+    fn losers_to_holders(&self, candidates: &[Candidate], accepted: &BTreeSet<FileId>) -> Vec<(FileId, Vec<Lost>)> {
+        let new: HashMap<FileId, &Candidate> = candidates.iter().map(|c| (c.file, c)).collect();
+        // A holder whose accepted version does not claim the key any more gives it up.
+        let keeps = |holder: FileId, key: &Key| !accepted.contains(&holder) || new[&holder].claims(key);
+        losers(candidates, accepted, |c, key, pattern| {
+            let other = |holder: &FileId| *holder != c.file;
+            if let Some(holder) = self.holder(key).filter(other) {
+                return keeps(holder, key).then(|| Lost { key: Arc::clone(key), other: holder, crossing: None });
             }
-        }
-        losers
+            let pattern = pattern.as_ref().filter(|p| captures(p))?;
+            self.captures.get(&pattern.parent)?.iter().find_map(|(held, at)| {
+                let holder = self.holder(held).filter(other).filter(|h| keeps(*h, held))?;
+                let crossing = cross(pattern, held, at)?;
+                Some(Lost { key: Arc::clone(key), other: holder, crossing: Some(crossing) })
+            })
+        })
     }
 
     fn losers_to_peers(
@@ -180,32 +223,71 @@ impl Claims {
         candidates: &[Candidate],
         candidate: &HashSet<FileId>,
         accepted: &BTreeSet<FileId>,
-    ) -> Vec<(FileId, Vec<(Key, FileId)>)> {
+    ) -> Vec<(FileId, Vec<Lost>)> {
         let mut claimants: HashMap<&Key, Vec<FileId>> = HashMap::new();
+        let mut below: HashMap<&str, Vec<(FileId, &Key, &HostPattern)>> = HashMap::new();
         for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
-            for key in &c.keys {
+            for (key, pattern) in &c.keys {
                 claimants.entry(key).or_default().push(c.file);
+                if let Some(pattern) = pattern.as_ref().filter(|p| captures(p)) {
+                    below.entry(&pattern.parent).or_default().push((c.file, key, pattern));
+                }
             }
         }
-        let mut losers = Vec::new();
-        for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
-            let lost: Vec<_> = c
-                .keys
-                .iter()
-                .filter(|key| self.holder(key) != Some(c.file))
-                .filter_map(|key| {
-                    let peer = claimants[key].iter().find(|f| **f != c.file);
-                    // Files of earlier batches that lost this very key stand against a newcomer
-                    // as if they had come with it.
-                    let earlier = || self.lost.get(key)?.iter().find(|f| **f != c.file && !candidate.contains(f));
-                    peer.or_else(earlier).map(|other| (Arc::clone(key), *other))
-                })
-                .collect();
-            if !lost.is_empty() {
-                losers.push((c.file, lost));
+        losers(candidates, accepted, |c, key, pattern| {
+            if self.holder(key) == Some(c.file) {
+                return None;
             }
+            let peer = claimants[key].iter().find(|f| **f != c.file);
+            // Files of earlier batches that lost this very key stand against a newcomer
+            // as if they had come with it.
+            let earlier = || self.lost.get(key)?.iter().find(|f| **f != c.file && !candidate.contains(f));
+            if let Some(other) = peer.or_else(earlier) {
+                return Some(Lost { key: Arc::clone(key), other: *other, crossing: None });
+            }
+            let pattern = pattern.as_ref().filter(|p| captures(p))?;
+            below.get(&*pattern.parent)?.iter().filter(|(file, ..)| *file != c.file).find_map(|(file, other, at)| {
+                let crossing = cross(pattern, other, at)?;
+                Some(Lost { key: Arc::clone(key), other: *file, crossing: Some(crossing) })
+            })
+        })
+    }
+}
+
+/// The accepted candidates that lose a key, by `lose`.
+fn losers(
+    candidates: &[Candidate],
+    accepted: &BTreeSet<FileId>,
+    mut lose: impl FnMut(&Candidate, &Key, &Option<HostPattern>) -> Option<Lost>,
+) -> Vec<(FileId, Vec<Lost>)> {
+    let mut losers = Vec::new();
+    for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
+        let lost: Vec<Lost> = c.keys.iter().filter_map(|(key, pattern)| lose(c, key, pattern)).collect();
+        if !lost.is_empty() {
+            losers.push((c.file, lost));
         }
-        losers
+    }
+    losers
+}
+
+/// Only captures of one label, below the same domain, can share hosts without nesting.
+fn captures(pattern: &HostPattern) -> bool {
+    matches!(pattern.head, HostHead::Label(Segment::Capture { .. }))
+}
+
+/// Whether two patterns share hosts though neither holds the other, or hold the same in two spellings.
+fn cross(pattern: &HostPattern, other: &Key, at: &HostPattern) -> Option<Crossing> {
+    let mut algebra = Algebra::hosts();
+    let inside = algebra.host_inside(pattern, at);
+    let around = algebra.host_inside(at, pattern);
+    match (inside, around) {
+        (Ok(true), Ok(false)) | (Ok(false), Ok(true)) => None,
+        (Ok(_), Ok(_)) => match algebra.host_overlap(pattern, at) {
+            Ok(None) => None,
+            Ok(Some(witness)) => Some(Crossing { key: Arc::clone(other), witness: Some(witness) }),
+            Err(_) => Some(Crossing { key: Arc::clone(other), witness: None }),
+        },
+        (Err(_), _) | (_, Err(_)) => Some(Crossing { key: Arc::clone(other), witness: None }),
     }
 }
 
@@ -218,7 +300,11 @@ mod tests {
     const C: FileId = FileId(3);
 
     fn claim(file: FileId, keys: &[&str]) -> Candidate {
-        Candidate { file, keys: keys.iter().map(|k| Arc::from(*k)).collect() }
+        Candidate { file, keys: keys.iter().map(|k| (Arc::from(*k), None)).collect() }
+    }
+
+    fn lost(key: &str, other: FileId) -> Lost {
+        Lost { key: key.into(), other, crossing: None }
     }
 
     fn accepted(verdict: &Verdict) -> Vec<FileId> {
@@ -230,7 +316,7 @@ mod tests {
         let mut claims = Claims::default();
         claims.decide(&[claim(A, &["h"])]);
         let verdict = claims.decide(&[claim(B, &["h", "i"])]);
-        assert_eq!(verdict.refused[&B], [(Key::from("h"), A)]);
+        assert_eq!(verdict.refused[&B], [lost("h", A)]);
         assert_eq!((claims.holder("h"), claims.holder("i")), (Some(A), None));
         assert_eq!(accepted(&claims.decide(&[claim(A, &["h"])])), [A], "and may be edited");
     }
@@ -272,7 +358,7 @@ mod tests {
         // A would leave `a` for `c`, which C holds; B would take `a`.
         let verdict = claims.decide(&[claim(A, &["c"]), claim(B, &["a"])]);
         assert!(verdict.accepted.is_empty());
-        assert_eq!(verdict.refused[&B], [(Key::from("a"), A)]);
+        assert_eq!(verdict.refused[&B], [lost("a", A)]);
         assert_eq!(claims.held(A), [Key::from("a")]);
     }
 
@@ -282,5 +368,33 @@ mod tests {
         claims.decide(&[claim(C, &["c"])]);
         let verdict = claims.decide(&[claim(A, &["c", "h"]), claim(B, &["h"])]);
         assert_eq!(accepted(&verdict), [B]);
+    }
+
+    fn captured(file: FileId, prefix: &str, suffix: &str) -> Candidate {
+        use dsl::tree::ir::Class;
+        let label = Segment::Capture { prefix: prefix.into(), class: Class::Any, suffix: suffix.into() };
+        let pattern = HostPattern { head: HostHead::Label(label), parent: "x.com".into() };
+        Candidate { file, keys: vec![(key(&pattern), Some(pattern))] }
+    }
+
+    #[test]
+    fn patterns_that_cross_conflict_and_patterns_that_nest_do_not() {
+        let mut claims = Claims::default();
+        assert_eq!(accepted(&claims.decide(&[captured(A, "pr-", ""), captured(B, "", "")])), [A, B]);
+        let verdict = claims.decide(&[captured(C, "", "-eu")]);
+        let lost = &verdict.refused[&C][0];
+        assert_eq!(lost.other, A);
+        let witness = lost.crossing.as_ref().and_then(|c| c.witness.clone()).unwrap();
+        assert!(witness.starts_with("pr-") && witness.ends_with("-eu.x.com"), "{witness}");
+        let held = claims.held(A).to_vec();
+        claims.release(A);
+        assert_eq!(claims.waiting(&held), [C].into());
+        assert_eq!(accepted(&claims.decide(&[captured(C, "", "-eu")])), [C]);
+    }
+
+    #[test]
+    fn patterns_that_cross_on_a_first_start_are_both_refused() {
+        let mut claims = Claims::default();
+        assert!(claims.decide(&[captured(A, "pr-", ""), captured(B, "", "-eu")]).accepted.is_empty());
     }
 }

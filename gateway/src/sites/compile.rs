@@ -5,6 +5,7 @@ use super::digest::Digest;
 use super::ids::{Ids, import_path};
 use super::paths;
 use dsl::diagnostic::{Diagnostic, Severity};
+use dsl::lint;
 use dsl::syntax::ast::ItemKind;
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::tree::{Program, ir};
@@ -17,9 +18,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The only file that may say `gateway`.
 pub const GATEWAY: &str = "gateway.route";
-
-/// The code of a file that says nothing: it cannot be read, or is empty.
-pub const UNREADABLE: &str = "G0003";
 
 /// A text to compile.
 #[derive(Clone, Debug)]
@@ -167,8 +165,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     compiled.claims = claims.into_values().collect();
     if source.text.trim().is_empty() {
         let loc = Loc { file: source.file, span: Span::default() };
-        let empty = Diagnostic::error(UNREADABLE, loc, "this file is empty");
-        compiled.findings.push(empty.note("what it served before goes on; delete the file to end that"));
+        compiled.findings.push(lint::files::empty(loc));
     }
     let dir = places.dir(&source.path);
     for program in &compiled.programs {

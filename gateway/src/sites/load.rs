@@ -3,8 +3,8 @@
 //! INVARIANT: nothing here is proportional to the number of files but a cold start and a look at
 //! everything. A batch costs what it touches.
 
-use super::claims::{Candidate, Claims, Key};
-use super::compile::{Claim, Compiled, GATEWAY, Module, ModuleTable, Places, Source, UNREADABLE, compile, for_each};
+use super::claims::{Candidate, Claims, Key, Lost};
+use super::compile::{Claim, Compiled, GATEWAY, Module, ModuleTable, Places, Source, compile, for_each};
 use super::digest::Digest;
 use super::ids::Ids;
 use super::report::{Event, Refused, Report, Texts, line_of};
@@ -227,7 +227,7 @@ impl<I: Install> Loader<I> {
                 (key, (pattern.clone(), files))
             })
             .collect();
-        shut.sort_by(|(a, _), (b, _)| a.cmp(b));
+        shut.sort_by_key(|(key, _)| Arc::clone(key));
         shut.into_iter().map(|(_, entry)| entry).collect()
     }
 
@@ -341,15 +341,16 @@ impl<I: Install> Loader<I> {
     fn unreadable(&mut self, path: &Arc<Path>, error: &io::Error, batch: &mut Batch<I::Site>) {
         let file = self.ids.add(path);
         let shown = self.places.show(path);
+        let loc = Loc { file, span: Span::default() };
+        let finding = dsl::lint::files::unreadable(loc, &error.to_string());
+        let why = Refused { place: shown.clone(), code: finding.code, message: finding.message.clone() };
         let unit = self.unit(file, path);
-        let why = Refused { place: shown.clone(), code: UNREADABLE, message: format!("it cannot be read: {error}") };
         if unit.refused.as_ref() == Some(&why) {
             return;
         }
         unit.disk = None;
-        let loc = Loc { file, span: Span::default() };
         batch.report.texts.insert(file, shown.clone(), "".into());
-        batch.findings.insert(Arc::clone(path), vec![Diagnostic::error(UNREADABLE, loc, why.message.clone())]);
+        batch.findings.insert(Arc::clone(path), vec![finding]);
         self.refuse(file, &[], why, batch);
     }
 
@@ -524,8 +525,10 @@ impl<I: Install> Loader<I> {
             let shown = self.places.show(&done.job.source.path);
             batch.report.texts.insert(*file, shown, Arc::clone(&done.job.source.text));
             if done.compiled.sound() {
-                let keys: Vec<Key> = done.compiled.claims.iter().map(|c| Arc::clone(&c.key)).collect();
-                batch.freed.extend(self.claims.held(*file).iter().filter(|k| !keys.contains(k)).cloned());
+                let claims = &done.compiled.claims;
+                let given_up = |key: &&Key| claims.iter().all(|c| c.key != **key);
+                batch.freed.extend(self.claims.held(*file).iter().filter(given_up).cloned());
+                let keys = claims.iter().map(|c| (Arc::clone(&c.key), c.pattern.clone())).collect();
                 candidates.push(Candidate { file: *file, keys });
             } else {
                 self.claims.forgive(*file);
@@ -569,7 +572,7 @@ impl<I: Install> Loader<I> {
     fn conflicts(
         &self,
         file: FileId,
-        lost: &[(Key, FileId)],
+        lost: &[Lost],
         done: &BTreeMap<FileId, Done>,
         texts: &mut Texts,
     ) -> Vec<Diagnostic> {
@@ -578,13 +581,14 @@ impl<I: Install> Loader<I> {
             claims.iter().find(|c| c.key == *key).map(|c| c.loc)
         };
         let mut found = Vec::new();
-        for (key, other) in lost {
+        for Lost { key, other, crossing } in lost {
             let Some(loc) = claim_of(&file, key) else { continue };
-            let held = self.claims.holder(key) == Some(*other);
+            let against = crossing.as_ref().map_or(key, |c| &c.key);
+            let held = self.claims.holder(against) == Some(*other);
             let path = self.ids.path(*other).map(|path| self.places.show(path)).unwrap_or_default();
             let good = self.units.get(other).and_then(|unit| Some((unit, unit.good.as_ref()?)));
             let known = good.and_then(|(unit, good)| {
-                let (claim, line) = good.claims.iter().find(|(c, _)| c.key == *key)?;
+                let (claim, line) = good.claims.iter().find(|(c, _)| c.key == *against)?;
                 if !texts.contains(*other)
                     && let Some(text) = self.text(unit, good.digest)
                 {
@@ -592,19 +596,27 @@ impl<I: Install> Loader<I> {
                 }
                 Some((claim.loc, *line))
             });
-            let new = claim_of(other, key).filter(|_| !held);
+            let new = claim_of(other, against).filter(|_| !held);
             let new = new.and_then(|loc| Some((loc, line_of(&done.get(other)?.job.source.text, loc.span.start))));
             let place = new.or(known);
             let at = place.map_or_else(|| path.clone(), |(_, line)| format!("{path}:{line}"));
-            let message = match (&**key == super::claims::DEFAULT, held) {
-                (false, true) => format!("`{key}` is already served by {at}"),
-                (false, false) => format!("`{key}` is also claimed by {at}"),
-                (true, true) => format!("`default` is already said by {at}"),
-                (true, false) => format!("`default` is also said by {at}"),
+            let mut finding = match (crossing, &**key == super::claims::DEFAULT, held) {
+                (None, false, true) => Diagnostic::error(CONFLICT, loc, format!("`{key}` is already served by {at}")),
+                (None, false, false) => Diagnostic::error(CONFLICT, loc, format!("`{key}` is also claimed by {at}")),
+                (None, true, true) => Diagnostic::error(CONFLICT, loc, format!("`default` is already said by {at}")),
+                (None, true, false) => Diagnostic::error(CONFLICT, loc, format!("`default` is also said by {at}")),
+                (Some(crossing), ..) => {
+                    let message =
+                        format!("`{key}` and `{against}` of {at} share some hosts, and neither holds the other");
+                    let finding = Diagnostic::error(CROSSING, loc, message);
+                    match &crossing.witness {
+                        Some(host) => finding.witness(format!("GET https://{host}/")),
+                        None => finding.note("whether one holds the other cannot be told"),
+                    }
+                }
             };
-            let mut finding = Diagnostic::error(CONFLICT, loc, message);
             if let Some((loc, _)) = place.filter(|_| texts.contains(*other)) {
-                finding = finding.label(loc, if held { "it serves this host" } else { "and so does this" });
+                finding = finding.label(loc, if held { "it serves this" } else { "and so does this" });
             }
             if !held {
                 finding = finding.note("neither of them served it before, so neither gets it: it answers 503");
@@ -811,6 +823,8 @@ impl<I: Install> Loader<I> {
 
 /// The code of a host that two files claim.
 const CONFLICT: &str = "G2007";
+/// The code of a host that two patterns match, neither inside the other.
+const CROSSING: &str = "G2002";
 
 #[cfg(test)]
 #[path = "load_tests.rs"]

@@ -283,7 +283,7 @@ fn a_file_that_cannot_be_read_is_broken_and_not_deleted() {
     assert_eq!(s.hosts(), [("a.test", "one")]);
     assert_eq!(
         s.last.line(),
-        "refused sites/a.route G0003 it cannot be read: byte 5 is not UTF-8 (its last good version serves)"
+        "refused sites/a.route G0004 it cannot be read: byte 5 is not UTF-8 (its last good version serves)"
     );
     s.apply(Touched { present: vec![Path::new("a.route").into()], gone: Vec::new() });
     assert!(s.last.is_empty(), "it is said once");

@@ -1,12 +1,10 @@
 //! Paths that route files name stay inside their folder, links resolved (LANGUAGE rule 27).
 
 use dsl::diagnostic::Diagnostic;
+use dsl::lint;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{Answer, Missing, Part, Site, Step, Value};
 use std::path::{Component, Path};
-
-/// The code of what is found here.
-pub const CODE: &str = "G8007";
 
 /// Whether `path` lies in `dir`, once links are resolved. What does not exist lies where it is named.
 pub fn inside(dir: &Path, path: &Path) -> bool {
@@ -61,14 +59,9 @@ fn values(value: &Value, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>) {
 fn path(named: &str, directory: bool, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>) {
     let at = dir.join(named);
     let finding = if !inside(dir, &at) {
-        let message = format!("`{named}` leads out of this file's folder");
-        Diagnostic::error(CODE, loc, message).note("what a route file names lies beside it or below, links resolved")
-    } else if directory && !at.is_dir() {
-        Diagnostic::warning(CODE, loc, format!("there is no directory `{named}` beside this file"))
-            .note("until there is, every request that comes here is answered 404")
-    } else if !directory && !at.is_file() {
-        Diagnostic::warning(CODE, loc, format!("there is no file `{named}` beside this file"))
-            .note("until there is, every request that comes here is answered 404")
+        lint::files::outside(loc, named)
+    } else if directory && !at.is_dir() || !directory && !at.is_file() {
+        lint::files::missing(loc, named, directory)
     } else {
         return;
     };

@@ -54,11 +54,7 @@ impl std::error::Error for ConnectError {
 ///
 /// # Errors
 /// Why there is no connection, within the pool's time.
-pub async fn connect(
-    worker: &Worker,
-    pool: &PoolHandle,
-    index: usize,
-) -> Result<Connection, ConnectError> {
+pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<Connection, ConnectError> {
     let (ticks, endpoint) = (&worker.ticks, &pool.endpoints()[index]);
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;

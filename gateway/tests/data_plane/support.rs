@@ -407,6 +407,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
             target: ir::Target::Plan(ir::PlanIdx(plans.len() as u32)),
             pathless: false,
             loc: Loc::default(),
+            names: Vec::new(),
         });
         plans.push(plan);
     }

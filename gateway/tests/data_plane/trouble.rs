@@ -150,21 +150,20 @@ fn a_client_body_that_stalls_is_408() {
 
 #[test]
 fn a_client_that_leaves_takes_its_request_along() {
-    let (gone, left) = std::sync::mpsc::channel();
-    let gone = std::sync::Mutex::new(gone);
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
     let origin = Origin::raw(move |mut stream, _| {
         read_head(&mut stream);
+        tell.lock().unwrap().send("arrived").unwrap();
         let end = stream.read(&mut [0; 16]);
-        gone.lock().unwrap().send(matches!(end, Ok(0) | Err(_))).unwrap();
+        tell.lock().unwrap().send(if matches!(end, Ok(0) | Err(_)) { "gone" } else { "bytes" }).unwrap();
     });
     let rig = Rig::new(vec![proxied(origin.address)]);
     let mut stream = rig.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
-    while origin.connections.load(Ordering::SeqCst) == 0 {
-        std::thread::yield_now();
-    }
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "arrived");
     stream.shutdown(Shutdown::Both).unwrap();
-    assert!(left.recv_timeout(PATIENCE).unwrap());
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "gone");
     assert!(rig.notices.try_recv().is_err(), "no fault of the origin");
 }
 

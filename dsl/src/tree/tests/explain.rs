@@ -18,6 +18,7 @@ fn entry(line: usize, texts: &[&str], splat: bool, guard: Cond, target: Target) 
         target,
         pathless: false,
         loc: loc(line),
+        names: Vec::new(),
     }
 }
 

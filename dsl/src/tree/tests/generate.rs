@@ -193,7 +193,7 @@ impl Generator {
                 Target::Scope(scope) => scopes[scope.0 as usize].pattern.clone(),
                 Target::Plan(_) => inner,
             };
-            let entry = Entry { pattern: inner, guard, target, pathless, loc: Default::default() };
+            let entry = Entry { pattern: inner, guard, target, pathless, loc: Default::default(), names: Vec::new() };
             scopes[id.0 as usize].entries.push(entry);
         }
         // The same pattern again, under another condition.
