@@ -1,5 +1,4 @@
 //! Every finding: its own page, the golden files, and what its help promises.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::unwrap_used)] // a test that cannot read its case fails
 
 mod front;
