@@ -15,6 +15,7 @@ use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
 use dsl::tree::ir;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,11 +93,11 @@ fn cores() -> usize {
 fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin: Instant) -> Result<ExitCode, Failed> {
     if let Some(trouble) = data.trouble() {
         console.warn(format!(
-            "cannot write the data directory {}: {trouble}; serving goes on, but nothing will survive a restart",
+            "cannot write the data directory {}: {trouble}; serving goes on, but last good versions and certificates will not survive a restart",
             data.path().display()
         ));
     }
-    let store = Store::open(data.path(), sites, console);
+    let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
     let mut control = Control::new(sites, Serve::new(Pools::new()), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
@@ -139,12 +140,17 @@ fn authority(data: &DataDir, console: &Console) -> Result<Arc<InternalCa>, Faile
     let dir = data.path().join("ca");
     match InternalCa::load_or_create(&dir) {
         Ok(ca) => Ok(Arc::new(ca)),
-        Err(e) if data.trouble().is_some() => {
-            console.warn(format!("{e}; certificates come from an authority that ends with this process"));
+        // What is there and makes no sense is not replaced: somebody trusts that root.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::NotFound) => {
+            Err(Failed::new(format!("cannot make certificates: {e}")))
+        }
+        Err(e) => {
+            if data.trouble().is_none() {
+                console.warn(format!("{e}; serving goes on, with certificates of a CA that ends with this process"));
+            }
             let ca = InternalCa::ephemeral().map_err(|e| Failed::new(format!("cannot make certificates: {e}")))?;
             Ok(Arc::new(ca))
         }
-        Err(e) => Err(Failed::new(format!("cannot make certificates: {e}"))),
     }
 }
 

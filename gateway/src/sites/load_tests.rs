@@ -40,7 +40,7 @@ impl Sites {
     fn loader(temp: &TempDir) -> Loader<Say> {
         let console = Console::new(Style { colours: false }, std::io::sink());
         let root = temp.path().join("sites");
-        let store = Store::open(&temp.path().join("data"), &root, &console);
+        let store = Store::open(&temp.path().join("data"), &root, false, &console);
         Loader::new(Places { root, shown: "sites".into() }, Say, Some(store))
     }
 

@@ -93,20 +93,26 @@ struct Text {
 }
 
 impl Store {
-    /// Opens the log of the sites directory `root` below the data directory, and reads it.
-    pub fn open(data: &Path, root: &Path, console: &Console) -> Self {
+    /// Opens the log of the sites directory `root` below the data directory, and reads it. `known`
+    /// says that somebody has said already that the directory cannot be written.
+    pub fn open(data: &Path, root: &Path, known: bool, console: &Console) -> Self {
         // The root as it was named, not where a link leads today: releases are switched by links.
         let name = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
         let name = Digest::of(name.as_os_str().as_encoded_bytes()).to_string();
         let dir = data.join("last-good");
         let mut shared = Shared { path: dir.join(format!("{}.log", &name[..16])), ..Shared::default() };
+        let mut said = known;
         match shared.open(&dir) {
             Ok(0) => {}
             Ok(lost) => console.warn(format!(
                 "{}: {lost} bytes at its end were damaged and are dropped; the last good versions written there are lost",
                 shared.path.display()
             )),
-            Err(e) => say_trouble(console, &shared.path, &e),
+            Err(e) if !known => {
+                said = true;
+                say_trouble(console, &shared.path, &e);
+            }
+            Err(_) => {}
         }
         let shared = Arc::new(Mutex::new(shared));
         let (queue, messages) = channel();
@@ -116,7 +122,7 @@ impl Store {
             pending: Arc::clone(&pending),
             console: console.clone(),
             waiting: HashMap::new(),
-            said: false,
+            said,
         };
         let _ = std::thread::Builder::new().name("last-good".into()).spawn(move || writer.run(&messages));
         Self { shared, pending, queue }
@@ -412,7 +418,7 @@ mod tests {
     }
 
     fn open(temp: &TempDir) -> Store {
-        Store::open(temp.path(), Path::new("/sites"), &console())
+        Store::open(temp.path(), Path::new("/sites"), false, &console())
     }
 
     fn text_of(store: &Store, path: &str) -> Option<String> {

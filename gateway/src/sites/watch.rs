@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_millis(10);
 /// A batch waits no longer, whatever goes on.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// A file that is being written is left alone so long, unless its writer closes it before.
+const HOLD: Duration = Duration::from_millis(750);
 /// Everything is looked at so often in any case.
 const FLOOR: Duration = Duration::from_secs(30);
 /// … and so often when nothing can be watched.
@@ -61,14 +63,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// Touched names; whether the name itself came or went.
-    names: HashMap<PathBuf, bool>,
-    /// Files that are being written and were not closed yet.
-    open: HashSet<PathBuf>,
+    names: HashMap<PathBuf, Touch>,
     all: bool,
     first: Option<Instant>,
     last: Option<Instant>,
     stop: bool,
+}
+
+/// What happened to a name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touch {
+    /// The name itself came or went.
+    came_or_went: bool,
+    /// Since when it is being written.
+    writing: Option<Instant>,
 }
 
 impl Watcher {
@@ -118,7 +126,7 @@ impl Watcher {
                     if self.next_poll <= now {
                         pending.all = true;
                     }
-                    break std::mem::take(&mut *pending);
+                    break pending.take(now);
                 }
                 let until = due.map_or(self.next_poll, |due| due.min(self.next_poll)) - now;
                 pending = self.shared.wake.wait_timeout(pending, until).unwrap_or_else(PoisonError::into_inner).0;
@@ -250,8 +258,8 @@ impl Watcher {
     /// Makes of what was heard where to look.
     fn sort(&mut self, pending: Pending) -> Batch {
         let mut batch = Batch::default();
-        for (path, came_or_went) in pending.names {
-            self.sort_one(&path, came_or_went, &mut batch);
+        for (path, touch) in pending.names {
+            self.sort_one(&path, touch.came_or_went, &mut batch);
         }
         // Watches below a directory that moved stay with the old one.
         if batch.all || !batch.dirs.is_empty() {
@@ -322,7 +330,7 @@ impl Shared {
     fn hear(&self, event: notify::Result<Event>, now: Instant) {
         let mut pending = self.lock();
         let heard = match event {
-            Ok(event) => pending.hear(&event),
+            Ok(event) => pending.hear(&event, now),
             Err(_) => {
                 pending.all = true;
                 true
@@ -338,7 +346,7 @@ impl Shared {
 }
 
 impl Pending {
-    fn hear(&mut self, event: &Event) -> bool {
+    fn hear(&mut self, event: &Event, now: Instant) -> bool {
         if event.need_rescan() {
             self.all = true;
             return true;
@@ -363,26 +371,35 @@ impl Pending {
                 continue;
             }
             heard = true;
-            if writing {
-                self.open.insert(path.clone());
-            } else {
-                self.open.remove(path);
-            }
-            *self.names.entry(path.clone()).or_default() |= came_or_went;
+            let touch = self.names.entry(path.clone()).or_default();
+            touch.came_or_went |= came_or_went;
+            touch.writing = writing.then(|| touch.writing.unwrap_or(now));
         }
         if self.names.len() > NAMES {
             self.names.clear();
-            self.open.clear();
             self.all = true;
         }
         heard
     }
 
-    /// When to look: after some quiet, later while a file is being written, but not for ever.
+    /// When to look: after some quiet, but not put off for ever; at a file that is being written,
+    /// when it was closed, or was not for long.
     fn due(&self) -> Option<Instant> {
-        let (first, last) = (self.first?, self.last?);
-        let patience = first + PATIENCE;
-        Some(if self.open.is_empty() { patience.min(last + QUIET) } else { patience })
+        let rest = self.names.values().any(|touch| touch.writing.is_none());
+        let quiet = match (self.first, self.last) {
+            (Some(first), Some(last)) if self.all || rest => Some((first + PATIENCE).min(last + QUIET)),
+            _ => None,
+        };
+        let held = self.names.values().filter_map(|touch| touch.writing).min().map(|since| since + HOLD);
+        quiet.into_iter().chain(held).min()
+    }
+
+    /// What is to be looked at now; files that are being written stay.
+    fn take(&mut self, now: Instant) -> Self {
+        let mut taken = std::mem::take(self);
+        let writing = |touch: &Touch| touch.writing.is_some_and(|since| since + HOLD > now);
+        self.names = taken.names.extract_if(|_, touch| writing(touch)).collect();
+        taken
     }
 }
 
@@ -520,23 +537,43 @@ mod tests {
         assert_eq!(shared.lock().due(), Some(now + QUIET));
     }
 
+    fn data(path: &str) -> notify::Result<Event> {
+        let kind = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
+        Ok(Event::new(kind).add_path(path.into()))
+    }
+
+    fn close(path: &str) -> notify::Result<Event> {
+        Ok(Event::new(EventKind::Access(AccessKind::Close(AccessMode::Write))).add_path(path.into()))
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_left_alone_until_it_is_closed() {
+        let shared = Shared::default();
+        let start = Instant::now();
+        shared.hear(data("/s/a.route"), start);
+        assert_eq!(shared.lock().due(), Some(start + HOLD), "a writer that never closes it is not waited for for ever");
+        shared.hear(close("/s/a.route"), start);
+        assert_eq!(shared.lock().due(), Some(start + QUIET));
+        // Others do not wait for it.
+        shared.hear(data("/s/b.route"), start);
+        let taken = shared.lock().take(start + QUIET);
+        assert_eq!(taken.names.keys().collect::<Vec<_>>(), [Path::new("/s/a.route")]);
+        assert_eq!(shared.lock().due(), Some(start + HOLD));
+        let taken = shared.lock().take(start + HOLD);
+        assert_eq!(taken.names.keys().collect::<Vec<_>>(), [Path::new("/s/b.route")]);
+        assert_eq!(shared.lock().due(), None);
+    }
+
     #[test]
     fn a_stream_of_events_does_not_put_a_reload_off_for_ever() {
         let shared = Shared::default();
         let start = Instant::now();
-        let write = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
-        let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
         for n in 0..100 {
             let now = start + Duration::from_millis(5 * n);
-            shared.hear(Ok(Event::new(write).add_path("/s/a.route".into())), now);
+            shared.hear(close("/s/a.route"), now);
         }
         assert_eq!(shared.lock().due(), Some(start + PATIENCE));
-        let pending = std::mem::take(&mut *shared.lock());
-        assert_eq!(pending.names.len(), 1);
-        shared.hear(Ok(Event::new(write).add_path("/s/a.route".into())), start);
-        assert_eq!(shared.lock().due(), Some(start + PATIENCE), "it is being written");
-        shared.hear(Ok(Event::new(close).add_path("/s/a.route".into())), start);
-        assert_eq!(shared.lock().due(), Some(start + QUIET));
+        assert_eq!(shared.lock().names.len(), 1);
     }
 
     #[test]

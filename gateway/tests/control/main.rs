@@ -1,0 +1,6 @@
+//! The program from outside: the command line, and what `run` does when its world changes.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod commands;
+mod running;
+mod support;
