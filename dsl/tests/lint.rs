@@ -1,5 +1,4 @@
 //! Every finding: its own page, the golden files, and what its help promises.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::unwrap_used)] // a test that cannot read its case fails
 
 mod front;
@@ -108,7 +107,8 @@ fn golden_files() {
 /// Help that is one edit mends what it stands by, and nothing else goes wrong.
 #[test]
 fn every_edit_mends_its_finding() {
-    let pages = lint::rules().iter().filter(|r| !matches!(r.code, "G0003" | "G0004" | "G1008" | "G8004" | "G8007" | "G8008"));
+    let pages =
+        lint::rules().iter().filter(|r| !matches!(r.code, "G0003" | "G0004" | "G1008" | "G8004" | "G8007" | "G8008"));
     let pages = pages.map(|r| with_path(&page(&r.explain(), "Wrong")));
     let (mut edits, mut failed) = (0, Vec::new());
     for files in cases().into_iter().map(|(_, files)| files).chain(pages) {

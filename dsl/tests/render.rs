@@ -141,9 +141,9 @@ fn spans_that_lie_nowhere_are_shown_at_the_nearest_place() {
     ] {
         let finding = Diagnostic::error("G0001", loc, "x").label(loc, "here");
         for color in [false, true] {
-            assert!(render::full(&[finding.clone()], &Two, color).contains("G0001"));
+            assert!(render::full(std::slice::from_ref(&finding), &Two, color).contains("G0001"));
         }
-        assert!(render::concise(&[finding.clone()], &Two).ends_with(": error[G0001]: x\n"));
+        assert!(render::concise(std::slice::from_ref(&finding), &Two).ends_with(": error[G0001]: x\n"));
         assert!(render::json(&[finding], &Two).contains("\"offset\""));
     }
     assert_eq!(
@@ -156,8 +156,8 @@ fn spans_that_lie_nowhere_are_shown_at_the_nearest_place() {
 fn a_file_cannot_drive_the_terminal() {
     let finding =
         Diagnostic::error("G0001", at(0, 0, 1), "unknown \u{1b}[31m").note("\u{7}").help("write", "\u{1b}[0m", None);
-    assert!(!render::full(&[finding.clone()], &Two, false).contains(['\u{1b}', '\u{7}']));
-    assert!(!render::concise(&[finding.clone()], &Two).contains('\u{1b}'));
+    assert!(!render::full(std::slice::from_ref(&finding), &Two, false).contains(['\u{1b}', '\u{7}']));
+    assert!(!render::concise(std::slice::from_ref(&finding), &Two).contains('\u{1b}'));
     assert!(!render::json(&[finding], &Two).contains('\u{1b}'));
 }
 

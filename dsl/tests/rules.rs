@@ -269,11 +269,13 @@ fn rule_20_header_edits_are_read_off_the_program() {
 fn rule_24_every_hole_is_encoded_for_its_place() {
     let good = sound(&site(
         "/f/*rest -> web at /g/{rest}\n/s/{name} -> redirect \"/t/{name}?n={name}\"\n\
-         /h/{name} {\nset request header x-name = name\n-> web\n}\nelse -> web",
+         /h/{name} {\nset request header x-name = name\n-> web\n}\n\
+         /q {\nset request header x-name = query.n if missing \"\"\n-> web\n}\nelse -> web",
     ));
     assert_eq!(ask(&good, "GET https://a.example.com/f/a/b", &[]), "web at /g/a/b");
     assert_eq!(ask(&good, "GET https://a.example.com/s/a%3Fb%26c", &[]), "redirect 302 /t/a%3Fb%26c?n=a%3Fb%26c");
-    assert_eq!(ask(&good, "GET https://a.example.com/h/a%0Ab", &[]), "deny 400");
+    assert_eq!(ask(&good, "GET https://a.example.com/q?n=a%0Ab", &[]), "deny 400");
+    assert_eq!(ask(&good, "GET https://a.example.com/q?n=a%20b", &[]), "web [x-name: a b]");
     assert_eq!(ask(&good, "GET https://a.example.com/h/a%20b", &[]), "web [x-name: a b]");
 }
 

@@ -247,7 +247,7 @@ fn new_site_has_its_certificate_at_once() {
 #[test]
 fn console_says_that_no_public_ca_is_asked() {
     let sluice = Sluice::with(sluice::says("www.somewhere.org", "a"));
-    sluice.says("where certificates come from", |line| line.contains("own authority"));
+    sluice.says("where certificates come from", |line| line.contains("internal CA"));
     let mut wire = sluice.secure("www.somewhere.org");
     assert_eq!(wire.send("GET / HTTP/1.1\r\nHost: www.somewhere.org\r\n\r\n").reply().text(), "a");
 }
