@@ -21,6 +21,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long requests may take to finish once the gateway was told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -91,6 +93,8 @@ fn cores() -> usize {
 }
 
 fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin: Instant) -> Result<ExitCode, Failed> {
+    // Before anything answers: whoever sees it serve may tell it to stop, and be understood.
+    let mut signals = Signals::new().map_err(|e| Failed::new(format!("cannot listen for signals: {e}")))?;
     if let Some(trouble) = data.trouble() {
         console.warn(format!(
             "cannot write the data directory {}: {trouble}; serving goes on, but last good versions and certificates will not survive a restart",
@@ -129,7 +133,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         .spawn(move || control.run(&publisher))
         .map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     relay(notices, console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
-    let code = until_told(handle, console);
+    let code = signals.until_told(handle, console);
     stop();
     let _ = reloads.join();
     Ok(code)
@@ -285,52 +289,6 @@ fn urls(site: &Served, ports: &Ports) -> Vec<String> {
 
 // === the end
 
-/// Waits for a signal and drains, or for the workers to end by themselves.
-fn until_told(handle: Handle, console: &Console) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            console.error(format!("cannot listen for signals: {e}"));
-            return ExitCode::from(FOUND);
-        }
-    };
-    runtime.block_on(async {
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(e) => {
-                console.error(format!("cannot listen for signals: {e}"));
-                return ExitCode::from(FOUND);
-            }
-        };
-        let told = tokio::select! {
-            () = signals.next() => true,
-            () = ended(&handle) => false,
-        };
-        if !told {
-            console.error("every worker has ended; so does the gateway");
-            return ExitCode::from(FOUND);
-        }
-        let open = usize::try_from(handle.connections()).unwrap_or(usize::MAX);
-        console.note(format!(
-            "stopping: {} to finish, {} s at most; once more to end at once",
-            count(open, "connection"),
-            DRAIN.as_secs()
-        ));
-        handle.drain(DRAIN);
-        let done = tokio::select! {
-            () = ended(&handle) => true,
-            () = signals.next() => false,
-        };
-        if !done {
-            console.note("ended at once");
-            return ExitCode::from(FOUND);
-        }
-        handle.join();
-        console.note("stopped");
-        ExitCode::SUCCESS
-    })
-}
-
 /// Waits until every worker has ended.
 async fn ended(handle: &Handle) {
     let mut look = tokio::time::interval(Duration::from_millis(20));
@@ -339,21 +297,55 @@ async fn ended(handle: &Handle) {
     }
 }
 
+/// The signals that end it, and what they are waited for with.
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        drop(entered);
+        Ok(Self { runtime, interrupt, terminate })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    /// Waits for a signal and drains, or for the workers to end by themselves.
+    fn until_told(&mut self, handle: Handle, console: &Console) -> ExitCode {
+        let Self { runtime, interrupt, terminate } = self;
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        runtime.block_on(async {
+            let told = tokio::select! {
+                () = next() => true,
+                () = ended(&handle) => false,
+            };
+            if !told {
+                console.error("every worker has ended; so does the gateway");
+                return ExitCode::from(FOUND);
+            }
+            let open = count(usize::try_from(handle.connections()).unwrap_or(usize::MAX), "connection");
+            let patience = DRAIN.as_secs();
+            console.note(format!("stopping: {open} to finish, {patience} s at most; once more to end at once"));
+            handle.drain(DRAIN);
+            let done = tokio::select! {
+                () = ended(&handle) => true,
+                () = next() => false,
+            };
+            if !done {
+                console.note("ended at once");
+                return ExitCode::from(FOUND);
+            }
+            handle.join();
+            console.note("stopped");
+            ExitCode::SUCCESS
+        })
     }
 }
