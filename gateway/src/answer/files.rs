@@ -263,9 +263,10 @@ enum State {
 
 impl FileBody {
     async fn open(mut file: File, from: u64, len: u64) -> io::Result<Self> {
+        let first_room = room(len);
         let first = spawn_blocking(move || {
             file.seek(SeekFrom::Start(from))?;
-            piece(file, len)
+            piece(file, len, first_room)
         });
         let (bytes, file) = first.await.map_err(io::Error::other)??;
         Ok(Self { left: len, state: State::Ready(bytes, Some(file)) })
@@ -297,7 +298,12 @@ impl FileBody {
                     self.left -= (bytes.len() as u64).min(self.left);
                     let left = self.left;
                     self.state = match file {
-                        Some(file) if left > 0 => State::Reading(spawn_blocking(move || piece(file, left))),
+                        Some(file) if left > 0 => {
+                            // Made here and dropped here: memory that one thread takes and another gives
+                            // back piles up in the allocator.
+                            let room = room(left);
+                            State::Reading(spawn_blocking(move || piece(file, left, room)))
+                        }
                         Some(_) | None => State::Done,
                     };
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -315,10 +321,13 @@ impl FileBody {
     }
 }
 
-fn piece(mut file: File, left: u64) -> io::Result<(Bytes, File)> {
-    // At most a piece, which is a usize.
+/// Room for the next piece, which is a usize at most.
+fn room(left: u64) -> Vec<u8> {
+    Vec::with_capacity(left.min(PIECE) as usize)
+}
+
+fn piece(mut file: File, left: u64, mut bytes: Vec<u8>) -> io::Result<(Bytes, File)> {
     let want = left.min(PIECE);
-    let mut bytes = Vec::with_capacity(want as usize);
     (&mut file).take(want).read_to_end(&mut bytes)?;
     Ok((Bytes::from(bytes), file))
 }

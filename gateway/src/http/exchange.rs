@@ -3,7 +3,7 @@
 use super::body::{AnswerBody, Broken, Content, Finish, OriginBody, RequestBody, Upload};
 use super::client::Client;
 use super::forward::{Failure, Job, forward};
-use super::gate::{Link, Reason};
+use super::gate::{Limits, Link, Reason};
 use super::h2::Stream;
 use super::headers::{self, Edit, Found, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use super::judge::{Judged, Prepared, judge, prepare};
@@ -15,7 +15,7 @@ use crate::snapshot::{Host, Served};
 use crate::upstream::PoolHandle;
 use dsl::tree::canonical;
 use dsl::tree::ir::{IpNet, PlanIdx, Settings, Tls};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
@@ -167,6 +167,14 @@ impl Exchange {
         link: Option<&Rc<Link>>,
     ) -> Result<Step, Reason> {
         let client = Rc::clone(&self.client);
+        if parts.version == Version::HTTP_2 {
+            // What the gate sees to on HTTP/1.
+            let line =
+                Limits::with_head(usize::try_from(snapshot.gateway.limits.header_bytes).unwrap_or(usize::MAX)).line;
+            if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > line) {
+                return Err(Reason::LineTooLong);
+            }
+        }
         let mut head = Head::of(parts, &client, snapshot)?;
         let host = host_of(&head)?;
         let served = match self.site(snapshot, &host, &head)? {
@@ -178,6 +186,9 @@ impl Exchange {
         let judged = judge(served, &head.received(&client, &host, &path), &client.worker);
         let Judged { plan, prepared, edits, answer_edits } = judged;
         let (index, plan) = plan.ok_or(Reason::Repeated)?;
+        if let Some(link) = link {
+            link.patient_for(plan.settings.idle_ms);
+        }
         let Prepared::Proxy { pool, target, host: new_host } = prepared else {
             drop(path);
             drop(host);
@@ -304,6 +315,11 @@ impl Exchange {
             return Err(Failure::Unreachable);
         }
         let (mut parts, incoming) = response.into_parts();
+        if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
+            // RFC 9112 section 6.1: response splitting. hyper would take the one and pass on the other.
+            lease.died("framed an answer in two ways (Content-Length and Transfer-Encoding)");
+            return Err(Failure::Unreachable);
+        }
         headers::remove_answer_hops(&mut parts.headers);
         parts.version = Version::HTTP_11;
         let body = OriginBody::new(incoming, lease, job.idle_ms);

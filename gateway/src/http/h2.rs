@@ -37,6 +37,8 @@ const LOCAL_RESETS: usize = 256;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// … and has so long to answer.
 const PING_WITHIN: Duration = Duration::from_secs(15);
+/// A client that was told to go has so long to answer, once it has no stream.
+const LEAVE_MS: u64 = 2_000;
 /// A client that takes nothing of an answer for so long has its stream reset.
 const STALL_MS: u64 = 60_000;
 
@@ -71,10 +73,19 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
     let mut leaving = false;
     // An error is the client's leaving or a violation that h2 has answered.
     let _ = poll_fn(|cx| {
-        if !leaving && (worker.draining() || streams.idle.poll(cx).is_ready()) {
+        let idle = streams.idle.poll(cx).is_ready();
+        if leaving && idle {
+            // The client was told to go, has no stream, and stays.
+            return Poll::Ready(Ok(()));
+        }
+        if !leaving && (worker.draining() || idle) {
             leaving = true;
-            streams.idle.lift();
             connection.as_mut().graceful_shutdown();
+            streams.leave();
+            // The timer must be asked once more, to wake this task.
+            if streams.idle.poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
         }
         connection.as_mut().poll(cx)
     })
@@ -87,6 +98,17 @@ struct Streams {
     open: Cell<usize>,
     idle: Timer,
     idle_ms: u64,
+}
+
+impl Streams {
+    /// The connection is being closed: without a stream, it has a moment left.
+    fn leave(&self) {
+        if self.open.get() == 0 {
+            self.idle.set(LEAVE_MS.min(self.idle_ms));
+        } else {
+            self.idle.lift();
+        }
+    }
 }
 
 /// A stream, counted while its request is answered.

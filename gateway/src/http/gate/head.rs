@@ -4,7 +4,7 @@
 //! that a head that trickles in byte by byte costs no more than one that comes at once.
 
 use super::Reason;
-use super::tables::{has_control, is_host, is_target, is_token};
+use super::tables::{has_control, is_host, is_query, is_target, is_token};
 
 /// Bounds on what a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +202,9 @@ impl Head {
                 self.authority = Some((base + from, base + to));
             }
         }
-        if target.iter().all(|b| is_target(*b)) { Ok(()) } else { Err(Reason::Target) }
+        let path = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let sound = target[..path].iter().all(|b| is_target(*b)) && target[path..].iter().all(|b| is_query(*b));
+        if sound { Ok(()) } else { Err(Reason::Target) }
     }
 
     fn field(&mut self, input: &[u8], start: usize, end: usize, limits: &Limits) -> Result<(), Reason> {
@@ -222,6 +224,11 @@ impl Head {
                 let blank = line[name.len() + 1..].iter().take_while(|b| matches!(b, b' ' | b'\t'));
                 let from = end - after + blank.count();
                 self.host = Some((from, from + value.len()));
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                if value.split(|b| *b == b',').any(|option| is_protected(option.trim_ascii())) {
+                    return Err(Reason::ConnectionOption);
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
@@ -267,6 +274,15 @@ impl Head {
     pub(super) fn begun(&self) -> bool {
         self.searched > 0
     }
+}
+
+/// RFC 9110 section 7.6.1: an option asks the next hop to remove the header of its name. What frames or
+/// addresses a message, or says who sent it, is not for a client to have removed.
+fn is_protected(option: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [b"host", b"content-length", b"transfer-encoding", b"forwarded", b"x-real-ip"];
+    const PREFIX: &[u8] = b"x-forwarded-";
+    NAMES.iter().any(|name| option.eq_ignore_ascii_case(name))
+        || option.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Name and value of a header line; the value without white space around it.

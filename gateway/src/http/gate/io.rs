@@ -60,6 +60,8 @@ pub struct Link {
     /// Requests that reached the service.
     served: Cell<u64>,
     busy: Cell<bool>,
+    /// How long the client may take nothing of an answer.
+    stall_ms: Cell<u64>,
     /// A head has begun and is not whole.
     in_head: Cell<bool>,
     /// Whether the end of the connection is what ends an answer.
@@ -78,6 +80,7 @@ impl Link {
             body: Cell::new(None),
             served: Cell::new(0),
             busy: Cell::new(false),
+            stall_ms: Cell::new(WRITE_STALL_MS),
             in_head: Cell::new(false),
             closing_ends: Cell::new(false),
             reset: Cell::new(false),
@@ -97,6 +100,11 @@ impl Link {
         self.busy.set(false);
         let Patience { head_ms, idle_ms } = self.patience;
         self.timer.set(if self.in_head.get() { head_ms } else { idle_ms });
+    }
+
+    /// The route's own patience with a client that takes nothing of its answer; the default without one.
+    pub fn patient_for(&self, idle_ms: Option<u64>) {
+        self.stall_ms.set(idle_ms.map_or(WRITE_STALL_MS, |ms| ms.min(WRITE_STALL_MS)));
     }
 
     /// Why the body of the current request broke off, when the gate broke it off.
@@ -239,7 +247,7 @@ impl<S: Transport> Gate<S> {
         let ticks = self.link.timer.ticks();
         let stall = self.stall.get_or_insert_with(|| Timer::new(ticks));
         if !stall.is_set() {
-            stall.set(WRITE_STALL_MS);
+            stall.set(self.link.stall_ms.get());
         }
         ready!(stall.poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

@@ -84,6 +84,8 @@ reasons! {
     HostInvalid 400 "the host is malformed",
     /// The target names another host than the Host header.
     HostMismatch 400 "the request target and the Host header name different hosts",
+    /// `Connection` names a header that frames, addresses or forwards: hop-by-hop abuse.
+    ConnectionOption 400 "the Connection header names a header that is not for it to remove",
     /// Content-Length beside Transfer-Encoding: request smuggling.
     LengthAndEncoding 400 "Content-Length and Transfer-Encoding stand side by side",
     /// Several, even equal ones.

@@ -8,6 +8,9 @@ const TARGET: u8 = 2;
 /// Bytes of a registered name or IPv4 address.
 const HOST: u8 = 4;
 
+/// Bytes of a query: passed on byte for byte, so all that `http::Uri` can carry.
+const QUERY: u8 = 8;
+
 static TABLE: [u8; 256] = table();
 
 const fn table() -> [u8; 256] {
@@ -22,6 +25,9 @@ const fn table() -> [u8; 256] {
         }
         if alphanumeric || in_set(b, b"-._~:/?[]@!$&'()*+,;=%\"{}|^\\") {
             bits |= TARGET;
+        }
+        if b.is_ascii_graphic() && !in_set(b, b"\"#<>") {
+            bits |= QUERY;
         }
         if alphanumeric || in_set(b, b"-._") {
             bits |= HOST;
@@ -54,6 +60,12 @@ pub fn is_token(b: u8) -> bool {
 #[inline]
 pub(super) fn is_target(b: u8) -> bool {
     TABLE[b as usize] & TARGET != 0
+}
+
+/// Whether the byte may stand in a query, its question mark included.
+#[inline]
+pub(super) fn is_query(b: u8) -> bool {
+    TABLE[b as usize] & QUERY != 0
 }
 
 /// Whether the byte may stand in a name of a host.
