@@ -238,7 +238,8 @@ fn host_without_authority_is_the_authority() {
     let origin = Origin::echo();
     let sluice = Sluice::before(origin.addr());
     let mut raw = RawH2::connect(sluice.http);
-    raw.request(1, &[GOOD[0], GOOD[1], ("host", "a.test"), GOOD[3]]);
+    // Pseudo-headers come first (RFC 9113 section 8.3).
+    raw.request(1, &[GOOD[0], GOOD[1], GOOD[3], ("host", "a.test")]);
     assert_eq!(raw.fate(1), Fate::Answered(200));
     assert_eq!(origin.only().header("host"), Some("a.test"));
 }

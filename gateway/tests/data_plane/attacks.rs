@@ -221,7 +221,7 @@ fn a_violation_in_a_later_chunk_cuts_the_request() {
 fn hop_by_hop_header_abuse() {
     let origin = Origin::answering(OK);
     let rig = Rig::new(vec![proxied(origin.address)]);
-    let reply = rig.ask("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, x-forwarded-for, host, content-length, x-mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authorization: x\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nTE: gzip\r\n\r\n");
+    let reply = rig.ask("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, x-mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authorization: x\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nTE: gzip\r\n\r\n");
     assert_eq!(reply.status, 200);
     let head = origin.heads().remove(0).to_ascii_lowercase();
     for gone in ["x-mine", "keep-alive", "proxy-", "upgrade", "http2-settings", "te:", "connection"] {
@@ -229,6 +229,17 @@ fn hop_by_hop_header_abuse() {
     }
     assert!(head.contains("x-forwarded-for: 127.0.0.1\r\n"), "{head}");
     assert!(head.contains("host: a.test\r\n"), "{head}");
+}
+
+#[test]
+fn hop_by_hop_header_abuse_of_what_frames_addresses_or_forwards() {
+    let origin = Origin::answering(OK);
+    let rig = Rig::new(vec![proxied(origin.address)]);
+    for option in ["x-forwarded-for", "close, Host", "content-length", "X-Mine ,transfer-encoding", "forwarded"] {
+        let reply = rig.ask(&format!("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: {option}\r\n\r\n"));
+        assert_eq!(reply.status, 400, "{option}");
+    }
+    assert!(origin.heads().is_empty());
 }
 
 #[test]
