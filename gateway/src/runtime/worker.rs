@@ -27,8 +27,10 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
-/// Threads that a worker may have for reading files.
-const BLOCKING_THREADS: usize = 16;
+/// Threads that a worker may have for reading files. A piece is often asked for before the thread of the
+/// one before it counts as idle, so a single fast download makes as many as there may be, and each
+/// has an allocator's heap of its own.
+const BLOCKING_THREADS: usize = 6;
 /// What was told is not told again for so long.
 const TELL_AGAIN_MS: u64 = 60_000;
 /// Subjects that are remembered.

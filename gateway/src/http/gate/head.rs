@@ -225,10 +225,10 @@ impl Head {
                 let from = end - after + blank.count();
                 self.host = Some((from, from + value.len()));
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                if value.split(|b| *b == b',').any(|option| is_protected(option.trim_ascii())) {
-                    return Err(Reason::ConnectionOption);
-                }
+            10 if name.eq_ignore_ascii_case(b"connection")
+                && value.split(|b| *b == b',').any(|option| is_protected(option.trim_ascii())) =>
+            {
+                return Err(Reason::ConnectionOption);
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
