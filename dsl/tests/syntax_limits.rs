@@ -3,6 +3,7 @@
 use dsl::diagnostic::{Sources, render};
 use dsl::syntax::{parse, span::FileId};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use std::time::{Duration, Instant};
 
 struct One<'a>(&'a str);
@@ -248,7 +249,7 @@ const TOKENS: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_survived(text in "\\PC{0,200}") {
@@ -274,6 +275,48 @@ proptest! {
         let end = (at..=(at + len).min(good.len())).rev().find(|n| good.is_char_boundary(*n)).unwrap_or(at);
         text.replace_range(at..end, TOKENS[with]);
         survives(&text);
+    }
+}
+
+#[test]
+fn a_wide_character_where_a_capture_is_expected() {
+    for route in ["/old/*é -> web", "/old/*é", "/old/*est -> redirect 308 /new/{é", "/{é} -> web", "/{ -> é"] {
+        survives(&format!("site a.example.com {{\n    {route}\n}}\n"));
+    }
+}
+
+/// Places of a program, with text in them that is longer than a byte: every 97th, or all of them with
+/// `SLUICE_ALL_PLACES=1` (minutes, in release).
+#[test]
+fn wide_text_everywhere() {
+    let stride = if std::env::var_os("SLUICE_ALL_PLACES").is_some() { 1 } else { 97 };
+    for good in [include_str!("syntax/good/forms.route"), include_str!("syntax/good/gateway.route")] {
+        for at in (0..=good.len()).filter(|n| good.is_char_boundary(*n)).step_by(stride) {
+            for wide in [
+                "é",
+                " é",
+                "é ",
+                "/é",
+                "é/",
+                "*é",
+                "{é",
+                "é}",
+                "\"é",
+                "é\"",
+                "\u{1f980}",
+                "=é",
+                ",é",
+                "é{",
+                "(é",
+                "[é",
+                ".é",
+                "é.",
+            ] {
+                survives(&format!("{}{wide}{}", &good[..at], &good[at..]));
+                let next = good[at..].chars().next().map_or(0, char::len_utf8);
+                survives(&format!("{}{wide}{}", &good[..at], &good[at + next..]));
+            }
+        }
     }
 }
 

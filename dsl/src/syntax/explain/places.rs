@@ -248,8 +248,12 @@ fn path(f: &Failed<'_>) -> Option<Diagnostic> {
 }
 
 fn capture(f: &Failed<'_>) -> Diagnostic {
-    let start = f.text[..(f.at + 1).min(f.text.len())].rfind('{').unwrap_or(f.at);
-    let end = f.text[start..].find('}').map_or(start + 1, |n| start + n + 1);
+    // The brace may be what was found, so what was found is looked at too: one character, not one byte.
+    let found = f.text[f.at..].chars().next().map_or(0, char::len_utf8);
+    let start = f.text[..f.at + found].rfind('{').unwrap_or(f.at);
+    let end = f.text[start..]
+        .find('}')
+        .map_or_else(|| start + f.text[start..].chars().next().map_or(0, char::len_utf8), |n| start + n + 1);
     capture_error(f, start..end)
 }
 
