@@ -279,6 +279,11 @@ proptest! {
 }
 
 #[test]
+fn a_brace_that_is_put_in_for_a_missing_one_stands_nowhere() {
+    survives("gateway {'site{site\n{\nsitesitesite");
+}
+
+#[test]
 fn a_wide_character_where_a_capture_is_expected() {
     for route in ["/old/*é -> web", "/old/*é", "/old/*est -> redirect 308 /new/{é", "/{é} -> web", "/{ -> é"] {
         survives(&format!("site a.example.com {{\n    {route}\n}}\n"));

@@ -50,7 +50,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
         let whole = &lines[item.start..item.end];
         if let Ok(mut pairs) = grammar::run(Rule::only_item, whole) {
             let pair = pairs.next().expect("the entry rule gives the item");
-            let mut builder = Builder::new(file, Offsets { base: item.start, cuts: Vec::new() });
+            let mut builder = Builder::new(file, Offsets { base: item.start, end: item.end, cuts: Vec::new() });
             let built = builder.item(pair, item.doc);
             if builder.errors.is_empty() {
                 parsed.ast.items.push(built);

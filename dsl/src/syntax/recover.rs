@@ -196,7 +196,7 @@ impl Recovery<'_> {
     fn whole(&mut self, raw: &RawItem) {
         let text = &self.lines[raw.start..raw.end];
         if let Err(failure) = grammar::run(Rule::only_item, text) {
-            let offsets = Offsets { base: raw.start, cuts: Vec::new() };
+            let offsets = Offsets { base: raw.start, end: raw.end, cuts: Vec::new() };
             let context = Context { file: self.file, text, offsets: &offsets, place: None };
             self.errors.push(explain::explain(&context, &failure));
         }
@@ -204,7 +204,7 @@ impl Recovery<'_> {
 
     fn piece(&self, start: usize, end: usize) -> Piece {
         let mut piece =
-            Piece { text: String::new(), offsets: Offsets { base: start, cuts: Vec::new() }, inner: Vec::new() };
+            Piece { text: String::new(), offsets: Offsets { base: start, end, cuts: Vec::new() }, inner: Vec::new() };
         let mut at = start;
         let mut next = self.blocks.partition_point(|(open, _)| *open < start);
         while let Some((open, close)) = self.blocks.get(next).copied().filter(|(open, _)| *open < end) {

@@ -26,13 +26,16 @@ pub(crate) use stmt::Place;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Offsets {
     pub(crate) base: usize,
+    /// Where the piece ends in the file. A brace that is missing there is put into the piece, and
+    /// stands nowhere.
+    pub(crate) end: usize,
     pub(crate) cuts: Vec<(usize, usize)>,
 }
 
 impl Offsets {
     pub(crate) fn in_file(&self, at: usize) -> usize {
         let missing: usize = self.cuts.iter().take_while(|(cut, _)| *cut <= at).map(|(_, n)| n).sum();
-        self.base + at + missing
+        (self.base + at + missing).min(self.end)
     }
 }
 

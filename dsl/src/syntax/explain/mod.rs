@@ -113,7 +113,9 @@ impl<'a> Failed<'a> {
         };
         let (from, to) = (outwards(range.start, -1), outwards(range.end.min(self.text.len()), 1));
         let start = self.context.offsets.in_file(from);
-        let end = if to <= from { start } else { self.context.offsets.in_file(to - 1) + 1 };
+        // The last byte's place and one more: what follows it may be a cut. Both within the piece.
+        let last = |to: usize| (self.context.offsets.in_file(to - 1) + 1).min(self.context.offsets.end);
+        let end = if to <= from { start } else { last(to) };
         Loc { file: self.context.file, span: Span::new(start, end) }
     }
 
