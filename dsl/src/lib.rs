@@ -47,6 +47,10 @@ pub trait Modules {
 pub struct Checked {
     /// Its sites.
     pub sites: Vec<Arc<ir::Site>>,
+    /// Its `tcp` and `udp` items.
+    pub listening: Vec<Arc<tree::l4::Listening>>,
+    /// Its `passthrough` items.
+    pub passthroughs: Vec<Arc<tree::l4::Passthrough>>,
     /// What it says about the gateway, in `gateway.route`.
     pub gateway: Option<ir::Gateway>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
@@ -77,6 +81,10 @@ pub struct Unit<'a> {
 pub struct Compiled {
     /// Its sites, ready to serve; empty when an error stands in the diagnostics.
     pub programs: Vec<Arc<tree::Program>>,
+    /// Its `tcp` and `udp` items; empty when an error stands in the diagnostics.
+    pub listening: Vec<Arc<tree::l4::Listening>>,
+    /// Its `passthrough` items; empty when an error stands in the diagnostics.
+    pub passthroughs: Vec<Arc<tree::l4::Passthrough>>,
     /// What it says about the gateway, in `gateway.route`; `None` when an error stands in the diagnostics.
     pub gateway: Option<ir::Gateway>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
@@ -111,6 +119,8 @@ pub fn check(unit: &Unit<'_>) -> Checked {
     sort(&mut diagnostics, unit.file);
     Checked {
         sites: outcome.sites.into_iter().map(|(site, _)| site).collect(),
+        listening: outcome.listening,
+        passthroughs: outcome.passthroughs,
         gateway: outcome.gateway,
         claims: outcome.claims,
         imports: outcome.imports,
@@ -151,10 +161,19 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
     diagnostics.extend(findings);
     diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));
     sort(&mut diagnostics, unit.file);
-    let mut compiled =
-        Compiled { programs, gateway: outcome.gateway, claims: outcome.claims, imports: outcome.imports, diagnostics };
+    let mut compiled = Compiled {
+        programs,
+        listening: outcome.listening,
+        passthroughs: outcome.passthroughs,
+        gateway: outcome.gateway,
+        claims: outcome.claims,
+        imports: outcome.imports,
+        diagnostics,
+    };
     if !compiled.is_sound() {
         compiled.programs.clear();
+        compiled.listening.clear();
+        compiled.passthroughs.clear();
         compiled.gateway = None;
     }
     compiled

@@ -1,8 +1,10 @@
 //! What the control plane publishes and the data plane reads: immutable, shared, swapped whole.
 
+use crate::l4::{ListenKey, Route};
 use crate::upstream::PoolHandle;
 use arc_swap::ArcSwap;
 use dsl::tree::{HostIndex, Program, ir};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ pub struct Snapshot {
     pub hosts: HostIndex<Host>,
     /// The site that says `default`.
     pub default: Option<Arc<Served>>,
+    /// What is carried on the `tcp` and `udp` listeners.
+    pub listening: Arc<HashMap<ListenKey, Arc<Route>>>,
     /// What `gateway.route` says.
     pub gateway: Arc<ir::Gateway>,
     /// The port that clients see for HTTPS, for redirects; `None` when nothing listens with TLS.
@@ -26,6 +30,8 @@ pub struct Snapshot {
 pub enum Host {
     /// A site.
     Site(Arc<Served>),
+    /// TLS connections to it are handed on.
+    Passthrough(Arc<Route>),
     /// A host of a file that never loaded: 503, never somebody else's wildcard.
     Unavailable,
 }

@@ -25,6 +25,7 @@ use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
 use crate::tree::ir::{self, Capture, Field};
+use crate::tree::l4;
 use crate::{Modules, Parsed};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -39,6 +40,10 @@ pub(crate) use site::{EntryInfo, Protector, SiteInfo};
 pub(crate) struct Outcome {
     /// Its sites, with what the lints want to know about them.
     pub(crate) sites: Vec<(Arc<ir::Site>, SiteInfo)>,
+    /// Its `tcp` and `udp` items.
+    pub(crate) listening: Vec<Arc<l4::Listening>>,
+    /// Its `passthrough` items.
+    pub(crate) passthroughs: Vec<Arc<l4::Passthrough>>,
     /// What it says about the gateway.
     pub(crate) gateway: Option<ir::Gateway>,
     /// The hosts that it claims.

@@ -39,14 +39,7 @@ impl<'a> Checker<'a> {
 
     fn make_pool(&mut self, module: ModIdx, pool: &ast::Pool) -> Option<ir::Pool> {
         let loc = self.loc(module, pool.name.span);
-        let mut out = ir::Pool {
-            name: pool.name.node.as_str().into(),
-            endpoints: Vec::new(),
-            connect_within_ms: None,
-            timeout_ms: None,
-            idle_ms: None,
-            loc,
-        };
+        let mut out = ir::Pool::new(pool.name.node.as_str().into(), Vec::new(), loc);
         let mut broken = false;
         for endpoint in &pool.endpoints {
             broken |= !self.endpoint(module, &endpoint.node, self.loc(module, endpoint.span), &mut out);
@@ -140,7 +133,7 @@ impl<'a> Checker<'a> {
             let first = first.loc;
             self.report(lint::g5001::twice(at, &format!("{host}:{port}"), first));
         }
-        out.endpoints.push(ir::Endpoint { host, port, weight, loc: at });
+        out.endpoints.push(ir::Endpoint { host, port, weight, backup: e.backup, loc: at });
         true
     }
 

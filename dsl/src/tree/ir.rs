@@ -474,8 +474,117 @@ pub struct Pool {
     pub timeout_ms: Option<u64>,
     /// `idle`: between two pieces of a body, milliseconds.
     pub idle_ms: Option<u64>,
+    /// `balance`
+    pub balance: Balance,
+    /// `check`
+    pub check: Option<Check>,
+    /// `proxy-protocol`: told to the endpoint at the start of each connection.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// `tls { … }`: connections to the endpoints are encrypted, and the endpoints verified.
+    pub tls: Option<PoolTls>,
     /// Its line.
     pub loc: Loc,
+}
+
+impl Pool {
+    /// With settings as they are where nothing is written.
+    #[must_use]
+    pub fn new(name: Arc<str>, endpoints: Vec<Endpoint>, loc: Loc) -> Self {
+        Self {
+            name,
+            endpoints,
+            connect_within_ms: None,
+            timeout_ms: None,
+            idle_ms: None,
+            balance: Balance::RoundRobin,
+            check: None,
+            proxy_protocol: None,
+            tls: None,
+            loc,
+        }
+    }
+}
+
+/// How a pool chooses among its endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// Drawn, by weight.
+    Random,
+    /// The endpoint with the fewest open connections for its weight, all workers together.
+    LeastConnections,
+    /// A ring of hashes (ketama).
+    Hash(super::l4::Key),
+    /// A Maglev table.
+    Maglev(super::l4::Key),
+}
+
+/// `check …`: how it is found out whether an endpoint is well.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Check {
+    /// What is tried.
+    pub probe: Probe,
+    /// Another port than the endpoint's.
+    pub port: Option<u16>,
+    /// Between two checks of an endpoint, milliseconds.
+    pub every_ms: u64,
+    /// How long one may take, milliseconds.
+    pub within_ms: u64,
+    /// Good ones in a row until an endpoint is up.
+    pub rise: u32,
+    /// Bad ones in a row until an endpoint is down.
+    pub fall: u32,
+}
+
+/// What a check tries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// `check GET /healthz expect 200..299`
+    Http {
+        /// The method.
+        method: Arc<str>,
+        /// Path and query.
+        path: Arc<str>,
+        /// The statuses that are good, first and last.
+        expect: (u16, u16),
+    },
+    /// `check tcp`: a connection.
+    Tcp,
+    /// `check udp send "…" expect "…"`
+    Udp {
+        /// The datagram.
+        send: Arc<[u8]>,
+        /// How the answer starts; any answer is good where this is empty.
+        expect: Arc<[u8]>,
+    },
+}
+
+/// Which PROXY protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// The line of text.
+    V1,
+    /// The binary header, with TLVs.
+    V2,
+}
+
+/// `tls { … }` in a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PoolTls {
+    /// `name`: sent as SNI and verified; the endpoint's own host where none is written.
+    pub name: Option<Arc<str>>,
+    /// `trust`: a file of CA certificates, relative to the route file's directory; the system's where
+    /// none is written.
+    pub trust: Option<Arc<str>>,
+    /// `pin sha256 …`: digests of the public keys that are accepted.
+    pub pins: Vec<[u8; 32]>,
+    /// `client … key …`: certificate and key that this gateway shows, relative to the route file's
+    /// directory.
+    pub client: Option<(Arc<str>, Arc<str>)>,
+    /// `min 1.3`
+    pub min_13: bool,
 }
 
 /// One endpoint.
@@ -487,6 +596,8 @@ pub struct Endpoint {
     pub port: u16,
     /// Its share among the others; 1 or more.
     pub weight: u32,
+    /// `backup`: asked only when no other is up.
+    pub backup: bool,
     /// Its line.
     pub loc: Loc,
 }
@@ -546,8 +657,26 @@ pub struct Gateway {
     pub https: Vec<Listener>,
     /// `trust proxies […]`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `proxy-protocol from […]`: who begins each TCP connection with a PROXY header.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// `log …`: where the line for each connection goes.
+    pub log: LogTo,
+    /// `metrics ADDRESS:PORT`: where counts are read.
+    pub metrics: Option<Listener>,
     /// `limits { … }`
     pub limits: Limits,
+}
+
+/// `log …`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LogTo {
+    /// `log stdout`
+    #[default]
+    Stdout,
+    /// `log "file"`, relative to the sites directory.
+    File(Arc<str>),
+    /// `log off`
+    Off,
 }
 
 /// A listener.
@@ -585,6 +714,14 @@ impl Default for Limits {
 impl Default for Gateway {
     fn default() -> Self {
         let at = |port| Listener { ip: None, port, public: None, loc: Loc::default() };
-        Self { http: vec![at(8080)], https: vec![at(8443)], trusted_proxies: Vec::new(), limits: Limits::default() }
+        Self {
+            http: vec![at(8080)],
+            https: vec![at(8443)],
+            trusted_proxies: Vec::new(),
+            proxy_protocol_from: Vec::new(),
+            log: LogTo::default(),
+            metrics: None,
+            limits: Limits::default(),
+        }
     }
 }

@@ -15,6 +15,7 @@ mod hash;
 mod hosts;
 mod interpret;
 pub mod ir;
+pub mod l4;
 pub(crate) mod order;
 pub mod pattern;
 mod program;

@@ -2,6 +2,7 @@
 
 use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
+use crate::observe::log::LogSender;
 use crate::runtime::notice::Notice;
 use crate::runtime::{self, Handle, notice, sockets};
 use crate::sites::control::{Control, tell_errors};
@@ -124,6 +125,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         listeners,
         ca: Arc::clone(&ca),
         notices: sender,
+        log: LogSender::default(),
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);

@@ -472,6 +472,11 @@ fn outgoing(
 fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Served>, Response<Content>> {
     match (snapshot.hosts.get(host), &snapshot.default) {
         (Some(Host::Site(served)), _) | (None, Some(served)) => Ok(served),
+        // LANGUAGE rule 26: its TLS ends elsewhere.
+        (Some(Host::Passthrough(_)), _) => {
+            let why = format!("host \"{host}\" is not served on this connection");
+            Err(answer::plain(421, &why))
+        }
         (Some(Host::Unavailable), _) => {
             let why = format!("the site of host \"{host}\" could not be loaded");
             Err(answer::plain(503, &why))
@@ -630,7 +635,7 @@ fn address(text: &str) -> Option<IpAddr> {
 fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
     match snapshot.hosts.get(host)? {
         Host::Site(served) => Some(served.program.site().settings.tls),
-        Host::Unavailable => None,
+        Host::Passthrough(_) | Host::Unavailable => None,
     }
 }
 

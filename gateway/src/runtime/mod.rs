@@ -10,6 +10,7 @@ pub mod ticks;
 mod watchdog;
 pub mod worker;
 
+use crate::observe::log::LogSender;
 use crate::snapshot::Published;
 use crate::tls::InternalCa;
 use counters::Counters;
@@ -36,6 +37,8 @@ pub struct Config {
     pub ca: Arc<InternalCa>,
     /// Where trouble is told.
     pub notices: NoticeSender,
+    /// Where the line for each connection goes.
+    pub log: LogSender,
 }
 
 /// The running workers.
@@ -83,6 +86,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
                 .collect(),
             tls: Arc::clone(&tls),
             notices: config.notices.clone(),
+            log: config.log.clone(),
             counters: Arc::clone(&counter),
             connections: Arc::clone(&connections),
             orders: orders.clone(),

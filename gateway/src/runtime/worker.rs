@@ -8,6 +8,7 @@ use super::notice::{Notice, NoticeSender};
 use super::ticks::Ticks;
 use super::watchdog::Beat;
 use crate::listen;
+use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::Upstreams;
 use arc_swap::{ArcSwap, Cache};
@@ -49,6 +50,8 @@ pub struct Seed {
     pub tls: Arc<rustls::ServerConfig>,
     /// Where trouble is told.
     pub notices: NoticeSender,
+    /// Where the line for each connection goes.
+    pub log: LogSender,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Client connections of all workers.
@@ -61,6 +64,8 @@ pub struct Seed {
 
 /// What the connections of a worker share.
 pub struct Worker {
+    /// From 0.
+    pub number: usize,
     /// Its deadlines.
     pub ticks: Rc<Ticks>,
     /// Where trouble is told.
@@ -71,6 +76,8 @@ pub struct Worker {
     pub upstreams: Upstreams,
     /// The TLS server.
     pub tls: TlsAcceptor,
+    /// Where the line for each connection goes.
+    pub log: LogSender,
     published: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     current: RefCell<Rc<Current>>,
     draining: Cell<bool>,
@@ -156,6 +163,8 @@ async fn run(seed: Seed) {
     let mut published = Cache::new(seed.published);
     let current = Rc::new(Current(Arc::clone(published.load())));
     let worker = Rc::new(Worker {
+        number: seed.number,
+        log: seed.log,
         ticks: Ticks::new(),
         notices: seed.notices,
         counters: seed.counters,

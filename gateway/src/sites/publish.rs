@@ -44,7 +44,14 @@ impl Publisher {
     pub fn start(outcome: Outcome<Served>, gateway: Arc<ir::Gateway>, https_port: Option<u16>) -> Self {
         // Clients choose hosts: whoever knows the seed could choose them to collide.
         let seed = RandomState::new().hash_one(0_u8);
-        let empty = Snapshot { generation: 0, hosts: HostIndex::seeded(seed), default: None, gateway, https_port };
+        let empty = Snapshot {
+            generation: 0,
+            hosts: HostIndex::seeded(seed),
+            default: None,
+            listening: Arc::default(),
+            gateway,
+            https_port,
+        };
         let publisher = Self { published: Arc::new(ArcSwap::from_pointee(empty)) };
         publisher.publish(outcome);
         publisher

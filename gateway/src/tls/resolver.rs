@@ -131,7 +131,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> bool {
         Some(Host::Site(site)) => has_tls(site),
         // The host is ours, though its file never loaded: the client shall see the 503.
         Some(Host::Unavailable) => true,
-        None => false,
+        Some(Host::Passthrough(_)) | None => false,
     }
 }
 

@@ -6,6 +6,7 @@ use super::turns::{Tried, Turns};
 use crate::http::body::RequestBody;
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
+use dsl::tree::l4::Facts;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -64,6 +65,12 @@ impl Upstreams {
     #[must_use]
     pub fn next(&self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
         at(&mut self.turns.borrow_mut(), pool.place()).next(pool, tried, now)
+    }
+
+    /// The place in its pool of the endpoint for a connection, among those that were not tried.
+    #[must_use]
+    pub fn choose(&self, pool: &PoolHandle, _facts: &Facts<'_>, tried: Tried, now: u64) -> Option<usize> {
+        self.next(pool, tried, now)
     }
 
     /// An endpoint of a pool could not be reached: it rests.

@@ -54,10 +54,14 @@ pub struct Pools {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct PoolKey {
     name: Arc<str>,
-    endpoints: Vec<(Arc<str>, u16, u32)>,
+    endpoints: Vec<(Arc<str>, u16, u32, bool)>,
     connect_within_ms: Option<u64>,
     timeout_ms: Option<u64>,
     idle_ms: Option<u64>,
+    balance: ir::Balance,
+    check: Option<ir::Check>,
+    proxy_protocol: Option<ir::ProxyProtocol>,
+    tls: Option<ir::PoolTls>,
 }
 
 impl Pools {
@@ -131,6 +135,12 @@ impl PoolHandle {
     #[must_use]
     pub fn place(&self) -> Place {
         self.slot.place
+    }
+
+    /// Whether an endpoint takes new connections, by its place in the pool.
+    #[must_use]
+    pub fn is_up(&self, _index: usize) -> bool {
+        true
     }
 
     /// How long a connection attempt may take.
@@ -223,10 +233,14 @@ impl PoolKey {
     fn of(pool: &ir::Pool) -> Self {
         Self {
             name: Arc::clone(&pool.name),
-            endpoints: pool.endpoints.iter().map(|e| (Arc::clone(&e.host), e.port, e.weight)).collect(),
+            endpoints: pool.endpoints.iter().map(|e| (Arc::clone(&e.host), e.port, e.weight, e.backup)).collect(),
             connect_within_ms: pool.connect_within_ms,
             timeout_ms: pool.timeout_ms,
             idle_ms: pool.idle_ms,
+            balance: pool.balance.clone(),
+            check: pool.check.clone(),
+            proxy_protocol: pool.proxy_protocol,
+            tls: pool.tls.clone(),
         }
     }
 }
@@ -301,16 +315,14 @@ mod tests {
     use dsl::syntax::span::Loc;
 
     fn pool(name: &str, ports: &[u16]) -> Arc<ir::Pool> {
-        let endpoint =
-            |port: &u16| ir::Endpoint { host: "127.0.0.1".into(), port: *port, weight: 1, loc: Loc::default() };
-        Arc::new(ir::Pool {
-            name: name.into(),
-            endpoints: ports.iter().map(endpoint).collect(),
-            connect_within_ms: None,
-            timeout_ms: None,
-            idle_ms: None,
+        let endpoint = |port: &u16| ir::Endpoint {
+            host: "127.0.0.1".into(),
+            port: *port,
+            weight: 1,
+            backup: false,
             loc: Loc::default(),
-        })
+        };
+        Arc::new(ir::Pool::new(name.into(), ports.iter().map(endpoint).collect(), Loc::default()))
     }
 
     #[test]

@@ -82,16 +82,14 @@ mod tests {
             host: "127.0.0.1".into(),
             port: 1000 + i as u16,
             weight: *weight,
+            backup: false,
             loc: Loc::default(),
         };
-        Pools::new().intern(&Arc::new(ir::Pool {
-            name: "p".into(),
-            endpoints: weights.iter().enumerate().map(endpoint).collect(),
-            connect_within_ms: None,
-            timeout_ms: None,
-            idle_ms: None,
-            loc: Loc::default(),
-        }))
+        Pools::new().intern(&Arc::new(ir::Pool::new(
+            "p".into(),
+            weights.iter().enumerate().map(endpoint).collect(),
+            Loc::default(),
+        )))
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Rig {
             listeners,
             ca: Arc::clone(&ca),
             notices: sender,
+            log: Default::default(),
         };
         let handle = runtime::start(config).unwrap();
         Self { handle: Some(handle), http, https, notices, ca, dir, published, pools }
@@ -129,7 +130,14 @@ fn snapshot(sites: Vec<ir::Site>, pools: &Pools, dir: &Path, gateway: ir::Gatewa
         }
     }
     hosts.insert(&host("broken.test"), Host::Unavailable);
-    Snapshot { generation: 1, hosts, default, gateway: Arc::new(gateway), https_port: Some(https) }
+    Snapshot {
+        generation: 1,
+        hosts,
+        default,
+        listening: Arc::default(),
+        gateway: Arc::new(gateway),
+        https_port: Some(https),
+    }
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {
@@ -374,16 +382,10 @@ pub fn pool(endpoints: &[SocketAddr]) -> ir::Pool {
         host: a.ip().to_string().into(),
         port: a.port(),
         weight: 1,
+        backup: false,
         loc: Loc::default(),
     };
-    ir::Pool {
-        name: "api".into(),
-        endpoints: endpoints.iter().map(endpoint).collect(),
-        connect_within_ms: None,
-        timeout_ms: None,
-        idle_ms: None,
-        loc: Loc::default(),
-    }
+    ir::Pool::new("api".into(), endpoints.iter().map(endpoint).collect(), Loc::default())
 }
 
 /// To the first pool.

@@ -1,0 +1,73 @@
+//! Connections and flows whose bytes are handed on and never decoded: `tcp`, `udp`, `passthrough`.
+
+pub mod counts;
+pub mod passthrough;
+pub mod record;
+pub mod tcp;
+pub mod udp;
+
+pub use counts::Counts;
+pub use record::{End, Record};
+
+use crate::upstream::PoolHandle;
+use dsl::tree::ir;
+use dsl::tree::l4::{Rules, Transport};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A `tcp`, `udp` or `passthrough` item with what is needed to carry it out. The same one across
+/// reloads for as long as its meaning is the same.
+pub struct Route {
+    /// `tcp :5432`, `udp :53`, `passthrough vault.example.com`: for log lines and counts.
+    pub name: Arc<str>,
+    /// What is carried.
+    pub transport: Transport,
+    /// What it says.
+    pub rules: Rules,
+    /// By `ir::PoolIdx`.
+    pub pools: Vec<Arc<PoolHandle>>,
+    /// The route file's directory, against which the files that its pools name are resolved.
+    pub dir: PathBuf,
+    /// What happened on it.
+    pub counts: Arc<Counts>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Where a `tcp` or `udp` item listens, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenKey {
+    /// What is carried.
+    pub transport: Transport,
+    /// `None`: every address, both families.
+    pub ip: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+}
+
+impl ListenKey {
+    /// Of a listener.
+    #[must_use]
+    pub fn of(transport: Transport, listener: &ir::Listener) -> Self {
+        Self { transport, ip: listener.ip, port: listener.port }
+    }
+}
+
+impl fmt::Display for ListenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        match self.ip {
+            None => write!(f, "{word} :{}", self.port),
+            Some(ip) => write!(f, "{word} {}", std::net::SocketAddr::new(ip, self.port)),
+        }
+    }
+}

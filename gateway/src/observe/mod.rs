@@ -1,0 +1,3 @@
+//! What is told about traffic: log lines and counts.
+
+pub mod log;
