@@ -24,6 +24,9 @@ pub struct Route {
     pub name: Arc<str>,
     /// What is carried.
     pub transport: Transport,
+    /// The listener that it stands on, by which a later snapshot is asked for what stands there then;
+    /// `None`: a passthrough, which is found by the name in the hello.
+    pub listens: Option<ListenKey>,
     /// What it says.
     pub rules: Rules,
     /// By `ir::PoolIdx`.
