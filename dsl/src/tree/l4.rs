@@ -8,7 +8,7 @@
 //! `lint`, `explain`.
 
 use super::eval;
-use super::ir::{Cond, HostPattern, Listener, Pool, PoolIdx};
+use super::ir::{Cond, Field, HostPattern, Listener, Pool, PoolIdx, Test};
 use super::request::{Request, TlsFacts};
 use crate::syntax::span::Loc;
 use std::net::{IpAddr, SocketAddr};
@@ -199,8 +199,9 @@ pub struct Facts<'a> {
     pub local: SocketAddr,
     /// The name in the hello, lower case, without trailing dot.
     pub sni: Option<&'a str>,
-    /// The first protocol that the hello offers.
-    pub alpn: Option<&'a str>,
+    /// The protocols that the hello offers, in its order. `tls.alpn` reads the first, which is the
+    /// client's choice; `tls.alpn has "…"` asks for any.
+    pub alpn: &'a [Box<str>],
 }
 
 impl Rules {
@@ -215,7 +216,15 @@ impl Facts<'_> {
     /// Whether a condition of an [`Entry`] or a [`Step`] holds.
     #[must_use]
     pub fn hold(&self, cond: &Cond) -> bool {
-        eval::holds(cond, self)
+        match cond {
+            Cond::Const(value) => *value,
+            // As a header that arrives several times: any copy, and the whole of it.
+            Cond::Test(Field::TlsAlpn, Test::Has(wanted)) => self.alpn.iter().any(|one| **one == **wanted),
+            Cond::Test(..) | Cond::Relate(..) => eval::holds(cond, self),
+            Cond::Not(inner) => !self.hold(inner),
+            Cond::And(all) => all.iter().all(|c| self.hold(c)),
+            Cond::Or(all) => all.iter().any(|c| self.hold(c)),
+        }
     }
 }
 
@@ -247,6 +256,6 @@ impl Request for Facts<'_> {
         None
     }
     fn tls(&self) -> Option<TlsFacts<'_>> {
-        Some(TlsFacts { sni: self.sni, version: "", alpn: self.alpn })
+        Some(TlsFacts { sni: self.sni, version: "", alpn: self.alpn.first().map(|one| &**one) })
     }
 }

@@ -26,12 +26,7 @@ impl Known {
     /// As the rules read them.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
-        Facts {
-            client: self.client,
-            local: self.local,
-            sni: self.sni.as_deref(),
-            alpn: self.alpn.first().map(|alpn| &**alpn),
-        }
+        Facts { client: self.client, local: self.local, sni: self.sni.as_deref(), alpn: &self.alpn }
     }
 }
 
