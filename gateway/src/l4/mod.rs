@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod passthrough;
+pub mod proxy_header;
 pub mod record;
 pub mod tcp;
 pub mod udp;
@@ -12,10 +13,13 @@ pub use record::{End, Record};
 use crate::upstream::PoolHandle;
 use dsl::tree::ir;
 use dsl::tree::l4::{Rules, Transport};
+use socket2::SockRef;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// A `tcp`, `udp` or `passthrough` item with what is needed to carry it out. The same one across
 /// reloads for as long as its meaning is the same.
@@ -73,4 +77,11 @@ impl fmt::Display for ListenKey {
             Some(ip) => write!(f, "{word} {}", std::net::SocketAddr::new(ip, self.port)),
         }
     }
+}
+
+/// Makes the end of a connection a reset: its peer learns at once that nothing more comes, and nothing
+/// of what was sent or received and not taken is kept.
+pub fn reset(tcp: &TcpStream) {
+    // Without it the end is an ordinary one, which is right too, only slower.
+    let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }

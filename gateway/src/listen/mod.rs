@@ -1,9 +1,11 @@
 //! From a listening socket to a connection whose protocol is known.
 
 mod preface;
+pub mod proxy;
 
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
+use crate::l4;
 use crate::runtime::notice::Notice;
 use crate::runtime::ticks::within;
 use crate::runtime::worker::{Open, Worker};
@@ -79,6 +81,10 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
     let _ = tcp.set_nodelay(true);
     // What the client reached; the listening address is a wildcard as a rule.
     let local = tcp.local_addr().unwrap_or(listening);
+    let Ok((peer, local)) = proxy::addresses(&worker, &tcp, peer, local).await else {
+        l4::reset(&tcp);
+        return;
+    };
     let served = if secure {
         Box::pin(handshake(worker, tcp, peer, local)).await
     } else {

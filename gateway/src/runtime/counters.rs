@@ -8,12 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Counters {
     requests: AtomicU64,
+    proxy_headers_refused: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { requests: AtomicU64::new(0), refused: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self {
+            requests: AtomicU64::new(0),
+            proxy_headers_refused: AtomicU64::new(0),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 
@@ -23,6 +28,11 @@ impl Counters {
     pub fn request(&self) {
         // One writer: a load and a store cost less than a locked addition.
         self.requests.store(self.requests.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// A trusted peer sent no valid PROXY header in time.
+    pub fn proxy_header_refused(&self) {
+        self.proxy_headers_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request was refused.
@@ -36,6 +46,8 @@ impl Counters {
 pub struct Totals {
     /// Requests that reached the gateway's routing, refused ones not counted.
     pub requests: u64,
+    /// Connections of trusted peers that began with no valid PROXY header in time.
+    pub proxy_headers_refused: u64,
     /// Requests refused, by reason; reasons that never occurred are left out.
     pub refused: Vec<(Reason, u64)>,
 }
@@ -50,6 +62,10 @@ impl Totals {
             .map(|r| (*r, sum(&|c| c.refused[*r as usize].load(Ordering::Relaxed))))
             .filter(|(_, n)| *n > 0)
             .collect();
-        Self { requests: sum(&|c| c.requests.load(Ordering::Relaxed)), refused }
+        Self {
+            requests: sum(&|c| c.requests.load(Ordering::Relaxed)),
+            proxy_headers_refused: sum(&|c| c.proxy_headers_refused.load(Ordering::Relaxed)),
+            refused,
+        }
     }
 }
