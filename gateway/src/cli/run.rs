@@ -3,10 +3,13 @@
 use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
 use crate::observe::log::LogSender;
+use crate::runtime::listeners::Listeners;
 use crate::runtime::notice::Notice;
-use crate::runtime::{self, Handle, notice, sockets};
+use crate::runtime::sockets::Service;
+use crate::runtime::{self, Handle, notice};
 use crate::sites::control::{Control, tell_errors};
 use crate::sites::data_dir::{self, DataDir};
+use crate::sites::listening::Listening;
 use crate::sites::publish::{Publisher, Serve};
 use crate::sites::report::Report;
 use crate::sites::store::Store;
@@ -113,8 +116,15 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         return Ok(ExitCode::from(FAILED));
     }
     let gateway = outcome.gateway.clone().unwrap_or_default();
-    let listeners =
-        sockets::bind(&gateway, workers).map_err(|e| Failed::new(format!("address in use or not to be had: {e}")))?;
+    let mut listeners = Listeners::new(workers);
+    let listening =
+        Listening { gateway: Arc::clone(&gateway), gateway_file: "gateway.route".into(), ..Default::default() };
+    let changes = listeners
+        .start(&listening.wanted())
+        .map_err(|e| Failed::new(format!("address in use or not to be had: {e}")))?;
+    for trouble in &changes.failed {
+        console.error(trouble);
+    }
     let ca = authority(data, console)?;
     let ports = Ports::of(&listeners);
     let publisher = Publisher::start(outcome, gateway, ports.https_public);
@@ -122,7 +132,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let config = runtime::Config {
         workers,
         published: Arc::clone(publisher.published()),
-        listeners,
+        listeners: listeners.sets(),
         ca: Arc::clone(&ca),
         notices: sender,
         log: LogSender::default(),
@@ -189,11 +199,9 @@ struct Ports {
 }
 
 impl Ports {
-    fn of(listeners: &[sockets::BoundListener]) -> Self {
-        let of = |secure: bool| listeners.iter().filter(|l| l.secure == secure).map(|l| l.address).collect();
-        let first = listeners.iter().find(|l| l.secure);
-        let https_public = first.map(|l| l.listener.public.unwrap_or(l.address.port()));
-        Self { http: of(false), https: of(true), https_public }
+    fn of(listeners: &Listeners) -> Self {
+        let of = |service| listeners.addresses().filter(|(w, _)| w.service == service).map(|(_, at)| at).collect();
+        Self { http: of(Service::Http), https: of(Service::Https), https_public: listeners.https_port() }
     }
 }
 

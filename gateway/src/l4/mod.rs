@@ -64,6 +64,17 @@ impl ListenKey {
     pub fn of(transport: Transport, listener: &ir::Listener) -> Self {
         Self { transport, ip: listener.ip, port: listener.port }
     }
+
+    /// Whether one socket could get what is meant for the other (LANGUAGE rule 29): a bare port means
+    /// every address. Port 0 is a free one, each time another.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let every = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+        self.transport == other.transport
+            && self.port == other.port
+            && self.port != 0
+            && (every(self.ip) || every(other.ip) || self.ip == other.ip)
+    }
 }
 
 impl fmt::Display for ListenKey {

@@ -5,8 +5,10 @@ pub mod proxy;
 
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
-use crate::l4;
+use crate::l4::{self, ListenKey};
+use crate::runtime::closing::Closing;
 use crate::runtime::notice::Notice;
+use crate::runtime::sockets::{Bound, Service};
 use crate::runtime::ticks::within;
 use crate::runtime::worker::{Open, Worker};
 use crate::tls::LocalAddress;
@@ -15,6 +17,7 @@ use preface::Protocol;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,12 +30,24 @@ const LAST_CALLS: u32 = 256;
 /// Failures to accept are told no more often than this many pauses.
 const TELL_EVERY: u32 = 200;
 
-/// Accepts until the worker drains.
-pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr, secure: bool) {
+/// Serves a socket until it is to be closed.
+pub async fn serve(worker: Rc<Worker>, bound: Bound, address: SocketAddr, service: Service, closing: Closing) {
+    match (bound, service) {
+        (Bound::Tcp(socket), _) => match TcpListener::from_std(socket) {
+            Ok(socket) => accept(worker, socket, address, service, closing).await,
+            Err(e) => worker.notices.send(Notice::AcceptFailing { address, reason: e.to_string() }),
+        },
+        (Bound::Udp(socket), Service::Item(key)) => l4::udp::serve(worker, socket, address, key, closing).await,
+        (Bound::Udp(socket), _) => l4::passthrough::serve_quic(worker, socket, address, closing).await,
+    }
+}
+
+/// Accepts until the worker drains, or the socket is to be closed.
+async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr, service: Service, mut closing: Closing) {
     let mut failures = 0_u32;
     let mut last_calls = LAST_CALLS;
     loop {
-        if worker.draining() {
+        if worker.draining() || closing.is_closed() {
             last_calls -= 1;
             if last_calls == 0 {
                 return;
@@ -42,6 +57,7 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
             // The kernel queues them; a connection that ends makes room.
             tokio::select! {
                 () = worker.drained() => return,
+                () = closing.closed() => return,
                 () = tokio::time::sleep(PAUSE) => continue,
             }
         }
@@ -50,6 +66,7 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
             accepted = socket.accept() => accepted,
             // Who has connected is served: this is polled only when nobody waits.
             () = worker.drained() => return,
+            () = closing.closed() => return,
         };
         match accepted {
             Ok((tcp, peer)) => {
@@ -57,7 +74,7 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
                 let open = Open::new(&worker);
                 let worker = Rc::clone(&worker);
                 tokio::task::spawn_local(async move {
-                    connection(worker, tcp, peer, address, secure).await;
+                    connection(worker, tcp, peer, address, service).await;
                     drop(open);
                 });
             }
@@ -76,7 +93,7 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, address: SocketAddr
 
 /// What a connection consists of changes as it goes on, and each part is large: each has memory of
 /// its own for as long as it lasts, so that an idle connection holds what it needs.
-async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listening: SocketAddr, secure: bool) {
+async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listening: SocketAddr, service: Service) {
     // Answers are written whole; waiting for more to send helps nobody.
     let _ = tcp.set_nodelay(true);
     // What the client reached; the listening address is a wildcard as a rule.
@@ -85,13 +102,28 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
         l4::reset(&tcp);
         return;
     };
-    let served = if secure {
-        Box::pin(handshake(worker, tcp, peer, local)).await
-    } else {
-        Box::pin(detect(worker, tcp, peer, local)).await
+    let served = match service {
+        Service::Https => Box::pin(handshake(worker, tcp, peer, local)).await,
+        Service::Item(key) => item(worker, tcp, peer, local, key),
+        Service::Http | Service::Quic | Service::Metrics => Box::pin(detect(worker, tcp, peer, local)).await,
     };
     if let Some(served) = served {
         served.await;
+    }
+}
+
+fn item(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr, key: ListenKey) -> Option<Serving> {
+    let route = worker.snapshot().listening.get(&key).map(Arc::clone);
+    match route {
+        Some(route) => {
+            let known = l4::tcp::Known { client: peer, local, sni: None, alpn: Vec::new() };
+            Some(Box::pin(l4::tcp::serve(worker, tcp, known, route)))
+        }
+        // The item is gone, and the socket is about to be.
+        None => {
+            l4::reset(&tcp);
+            None
+        }
     }
 }
 

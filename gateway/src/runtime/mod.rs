@@ -3,7 +3,10 @@
 //! The control plane starts them with [`start`], publishes snapshots beside them, and ends them
 //! with [`Handle::drain`] and [`Handle::join`].
 
+pub mod closing;
 pub mod counters;
+pub mod follow;
+pub mod listeners;
 pub mod notice;
 pub mod sockets;
 pub mod ticks;
@@ -14,8 +17,8 @@ use crate::observe::log::LogSender;
 use crate::snapshot::Published;
 use crate::tls::InternalCa;
 use counters::Counters;
+use listeners::Sets;
 use notice::NoticeSender;
-use sockets::BoundListener;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -27,12 +30,12 @@ use watchdog::Watchdog;
 /// What the workers need.
 #[derive(Debug)]
 pub struct Config {
-    /// How many workers; as many as [`sockets::bind`] was told.
+    /// How many workers; as many as there are sockets for each listener.
     pub workers: usize,
     /// Where the current snapshot is found. It must hold one before [`start`] is called.
     pub published: Published,
-    /// The sockets.
-    pub listeners: Vec<BoundListener>,
+    /// The sockets: [`listeners::Listeners`], or [`listeners::fixed`].
+    pub listeners: Sets,
     /// Who makes certificates.
     pub ca: Arc<InternalCa>,
     /// Where trouble is told.
@@ -69,8 +72,6 @@ pub fn start(config: Config) -> io::Result<Handle> {
     let connections = Arc::new(AtomicU64::new(0));
     let tls =
         crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca)).map_err(io::Error::other)?;
-    let mut listeners: Vec<_> =
-        config.listeners.into_iter().map(|l| (l.secure, l.address, l.sockets.into_iter())).collect();
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);
     let mut beats = Vec::with_capacity(config.workers);
@@ -80,10 +81,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
         let seed = worker::Seed {
             number,
             published: Arc::clone(&config.published),
-            sockets: listeners
-                .iter_mut()
-                .filter_map(|(secure, address, sockets)| Some((*secure, *address, sockets.next()?)))
-                .collect(),
+            sockets: config.listeners.clone(),
             tls: Arc::clone(&tls),
             notices: config.notices.clone(),
             log: config.log.clone(),

@@ -4,7 +4,10 @@
 
 use super::Order;
 use super::counters::Counters;
+use super::follow::{Begin, Table};
+use super::listeners::Sets;
 use super::notice::{Notice, NoticeSender};
+use super::sockets::Service;
 use super::ticks::Ticks;
 use super::watchdog::Beat;
 use crate::listen;
@@ -16,7 +19,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,8 +46,8 @@ pub struct Seed {
     pub number: usize,
     /// Where the current snapshot is found.
     pub published: Published,
-    /// Its sockets: secure or not, where, which.
-    pub sockets: Vec<(bool, SocketAddr, TcpListener)>,
+    /// Where its sockets are found.
+    pub sockets: Sets,
     /// The TLS server.
     pub tls: Arc<rustls::ServerConfig>,
     /// Where trouble is told.
@@ -186,20 +188,16 @@ async fn run(seed: Seed) {
     tokio::task::spawn_local(async move { ticks.run().await });
     let keeper = Rc::clone(&worker);
     tokio::task::spawn_local(async move { keeper.upstreams.keep().await });
-    for (secure, address, socket) in sockets {
-        match tokio::net::TcpListener::from_std(socket) {
-            Ok(socket) => {
-                let worker = Rc::clone(&worker);
-                tokio::task::spawn_local(listen::accept(worker, socket, address, secure));
-            }
-            Err(e) => {
-                worker.notices.send(Notice::AcceptFailing { address, reason: e.to_string() });
-            }
-        }
-    }
+    let table = Rc::new(Table::default());
+    let (following, server) = (Rc::clone(&table), Rc::clone(&worker));
+    tokio::task::spawn_local(async move {
+        let mine = |service| service != Service::Metrics;
+        following.follow(sockets, server.number, mine, |begin| serve(&server, begin)).await;
+    });
     let deadline = drain_order(&mut orders).await;
     worker.draining.set(true);
     worker.drain.notify_waiters();
+    table.close();
     // Connections that are idle look around and find that they are to end.
     worker.ticks.wake_all();
     let done = async {
@@ -209,6 +207,16 @@ async fn run(seed: Seed) {
     };
     // Dropping the runtime ends what was not done in time.
     let _ = tokio::time::timeout_at(deadline.into(), done).await;
+}
+
+/// Starts the task that serves a socket.
+fn serve(worker: &Rc<Worker>, begin: Begin) -> tokio::task::JoinHandle<()> {
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let Begin { socket, bound, live, closing } = begin;
+        listen::serve(worker, bound, socket.address, socket.service, closing).await;
+        drop(live);
+    })
 }
 
 async fn drain_order(orders: &mut watch::Receiver<Order>) -> Instant {

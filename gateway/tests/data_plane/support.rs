@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, HostHead, HostPattern, PathPattern, Plan, Segment};
 use dsl::tree::{HostIndex, compile};
-use sluice::runtime::{self, notice, notice::Notice, sockets};
+use sluice::runtime::{self, listeners, notice, notice::Notice, sockets};
 use sluice::snapshot::{Host, Published, Served, Snapshot};
 use sluice::tls::InternalCa;
 use sluice::upstream::Pools;
@@ -66,7 +66,7 @@ impl Rig {
         let config = runtime::Config {
             workers: 1,
             published: Arc::clone(&published),
-            listeners,
+            listeners: listeners::fixed(listeners),
             ca: Arc::clone(&ca),
             notices: sender,
             log: Default::default(),
