@@ -1,9 +1,58 @@
 //! TLS and QUIC connections that end at the upstream, told apart by the name in their hello.
 
+use super::Route;
+use super::tcp::Known;
 use crate::runtime::closing::Closing;
 use crate::runtime::worker::Worker;
+use crate::snapshot::{Host, Snapshot};
+use dsl::tree::canonical;
+use rustls::server::ClientHello;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
+use std::sync::Arc;
+
+/// More protocols no client offers; each is kept for as long as the connection lasts.
+const PROTOCOLS: usize = 64;
+
+/// The name in a hello, as hosts are looked up: lower case, without the dot at its end. With ECH that
+/// is the outer name: the inner one can only be read by who holds the keys, which is the upstream
+/// (G7003).
+#[must_use]
+pub fn name(hello: &ClientHello<'_>) -> Option<Box<str>> {
+    canonical::host(hello.server_name()?.as_bytes()).ok().map(|name| name.into())
+}
+
+/// The passthrough that a name leads to.
+#[must_use]
+pub fn route(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
+    match snapshot.hosts.get(name)? {
+        Host::Passthrough(route) => Some(Arc::clone(route)),
+        Host::Site(_) | Host::Unavailable => None,
+    }
+}
+
+/// Whether somebody here answers for a name: a handshake that fails all the same has another reason.
+#[must_use]
+pub fn is_served(snapshot: &Snapshot, name: Option<&str>) -> bool {
+    match name {
+        Some(name) => snapshot.hosts.get(name).is_some(),
+        None => snapshot.default.is_some(),
+    }
+}
+
+/// What is known of a connection after its hello. `None`: it offers more protocols than any client
+/// does, and conditions that read only some of them could be walked around.
+#[must_use]
+pub fn known(client: SocketAddr, local: SocketAddr, sni: Option<Box<str>>, hello: &ClientHello<'_>) -> Option<Known> {
+    let alpn: Vec<Box<str>> = hello
+        .alpn()
+        .into_iter()
+        .flatten()
+        .take(PROTOCOLS + 1)
+        .map(|protocol| String::from_utf8_lossy(protocol).into())
+        .collect();
+    (alpn.len() <= PROTOCOLS).then_some(Known { client, local, sni, alpn })
+}
 
 /// Serves a worker's UDP socket beside an `https` listener. Once it is `closing`, no flow begins, and
 /// it returns when the last flow has ended; it may be told to go on before.

@@ -1,18 +1,17 @@
 //! From a listening socket to a connection whose protocol is known.
 
+pub mod hello;
 mod preface;
 pub mod proxy;
+mod secure;
 
-use crate::http::client::{Client, Secured};
+use crate::http::client::Client;
 use crate::http::{h1, h2};
 use crate::l4::{self, ListenKey};
 use crate::runtime::closing::Closing;
 use crate::runtime::notice::Notice;
 use crate::runtime::sockets::{Bound, Service};
-use crate::runtime::ticks::within;
 use crate::runtime::worker::{Open, Worker};
-use crate::tls::LocalAddress;
-use bytes::BytesMut;
 use preface::Protocol;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,8 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A TLS handshake takes no longer.
-const HANDSHAKE_MS: u64 = 10_000;
 /// How long to leave a socket alone that cannot accept, or whose clients must wait.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Clients that had connected when the drain began, and are served still.
@@ -103,7 +100,7 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
         return;
     };
     let served = match service {
-        Service::Https => Box::pin(handshake(worker, tcp, peer, local)).await,
+        Service::Https => Box::pin(secure::serve(worker, tcp, peer, local)).await,
         Service::Item(key) => item(worker, tcp, peer, local, key),
         Service::Http | Service::Quic | Service::Metrics => Box::pin(detect(worker, tcp, peer, local)).await,
     };
@@ -128,19 +125,6 @@ fn item(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr,
 }
 
 type Serving = Pin<Box<dyn Future<Output = ()>>>;
-
-async fn handshake(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Option<Serving> {
-    let handshake = LocalAddress::scope(local.ip(), worker.tls.accept(tcp));
-    let tls = within(&worker.ticks, HANDSHAKE_MS, handshake).await?.ok()?;
-    let secured = Secured::of(tls.get_ref().1);
-    let http2 = secured.is_http2();
-    let client = Client::new(worker, peer, local, Some(secured));
-    Some(if http2 {
-        Box::pin(h2::serve(client, tls, BytesMut::new()))
-    } else {
-        Box::pin(h1::serve(client, tls, BytesMut::new()))
-    })
-}
 
 async fn detect(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Option<Serving> {
     let limits = worker.snapshot().gateway.limits.clone();

@@ -1,6 +1,7 @@
 //! What a worker counts. Each worker has its own, so that counting touches no shared line.
 
 use crate::http::gate::Reason;
+use crate::listen::hello::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +11,11 @@ pub struct Counters {
     requests: AtomicU64,
     proxy_headers_refused: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
+    hellos: [AtomicU64; Failure::ALL.len()],
+}
+
+fn zeros<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
 }
 
 impl Default for Counters {
@@ -17,7 +23,8 @@ impl Default for Counters {
         Self {
             requests: AtomicU64::new(0),
             proxy_headers_refused: AtomicU64::new(0),
-            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            refused: zeros(),
+            hellos: zeros(),
         }
     }
 }
@@ -39,6 +46,11 @@ impl Counters {
     pub fn refused(&self, reason: Reason) {
         self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
+
+    /// A connection to a TLS port came to nothing.
+    pub fn hello_failed(&self, failure: Failure) {
+        self.hellos[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The counts of all workers.
@@ -50,6 +62,8 @@ pub struct Totals {
     pub proxy_headers_refused: u64,
     /// Requests refused, by reason; reasons that never occurred are left out.
     pub refused: Vec<(Reason, u64)>,
+    /// Connections to TLS ports that came to nothing, by reason; reasons that never occurred are left out.
+    pub hellos: Vec<(Failure, u64)>,
 }
 
 impl Totals {
@@ -62,10 +76,16 @@ impl Totals {
             .map(|r| (*r, sum(&|c| c.refused[*r as usize].load(Ordering::Relaxed))))
             .filter(|(_, n)| *n > 0)
             .collect();
+        let hellos = Failure::ALL
+            .iter()
+            .map(|f| (*f, sum(&|c| c.hellos[*f as usize].load(Ordering::Relaxed))))
+            .filter(|(_, n)| *n > 0)
+            .collect();
         Self {
             requests: sum(&|c| c.requests.load(Ordering::Relaxed)),
             proxy_headers_refused: sum(&|c| c.proxy_headers_refused.load(Ordering::Relaxed)),
             refused,
+            hellos,
         }
     }
 }

@@ -164,6 +164,16 @@ impl Timer {
         Poll::Pending
     }
 
+    /// Runs a future, but not longer than until then. `None` when it was not done.
+    pub async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll(cx).map(|()| None),
+        })
+        .await
+    }
+
     /// The worker's deadlines.
     #[must_use]
     pub fn ticks(&self) -> &Rc<Ticks> {
@@ -189,13 +199,7 @@ impl Drop for Timer {
 
 /// Runs a future, but not longer than so many milliseconds. `None` when it was not done by then.
 pub async fn within<F: Future>(ticks: &Rc<Ticks>, ms: u64, future: F) -> Option<F::Output> {
-    let timer = Timer::after(ticks, ms);
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => timer.poll(cx).map(|()| None),
-    })
-    .await
+    Timer::after(ticks, ms).bound(future).await
 }
 
 #[cfg(test)]

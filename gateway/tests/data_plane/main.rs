@@ -4,6 +4,7 @@
 mod attacks;
 mod exchange;
 mod files;
+mod hello;
 mod http2;
 mod support;
 mod trouble;

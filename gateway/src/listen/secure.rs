@@ -1,0 +1,129 @@
+//! A connection to a TLS port: handed on by the name in its hello, or ended here.
+
+use super::Serving;
+use super::hello::{self, Failure, Hello};
+use crate::http::client::{Client, Secured};
+use crate::http::{h1, h2};
+use crate::l4::passthrough;
+use crate::l4::tcp::{self as l4, Opening};
+use crate::runtime::ticks::{Timer, within};
+use crate::runtime::worker::Worker;
+use crate::tls::LocalAddress;
+use bytes::BytesMut;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::StartHandshake;
+
+/// Hello and handshake together take no longer.
+const HANDSHAKE_MS: u64 = 10_000;
+/// For so long a client that spoke HTTP in the clear may go on, so that it sees the answer.
+const LINGER_MS: u64 = 1_000;
+/// And so much is read of it.
+const LINGER: usize = 64 * 1024;
+
+/// A fatal alert, RFC 6066 section 3: what psql shows is then about the name.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 59\r\n\
+    Connection: close\r\n\r\nthis port speaks TLS: ask with https:// in place of http://";
+
+/// Reads the hello and goes where its name leads.
+///
+/// The deadlines count from now on: the hello has the time that a request's head has, but no more
+/// than the handshake as a whole.
+pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Option<Serving> {
+    let mut raw = BytesMut::new();
+    let patience = worker.snapshot().gateway.limits.header_ms.min(HANDSHAKE_MS);
+    let timer = Timer::after(&worker.ticks, patience);
+    let begun = worker.ticks.now_ms();
+    let read = timer.bound(hello::read(&mut tcp, &mut raw)).await;
+    let opening = match read.unwrap_or(Err(Failure::Timeout)) {
+        Ok(opening) => opening,
+        // Who connects and says nothing looks whether the port is open.
+        Err(Failure::Left) if raw.is_empty() => return None,
+        Err(failure) => {
+            worker.counters.hello_failed(failure);
+            if failure == Failure::PlainHttp {
+                within(&worker.ticks, LINGER_MS, turn_away(tcp)).await;
+            }
+            return None;
+        }
+    };
+    let Hello { accepted, taken } = match hello::open(&raw) {
+        Ok(hello) => hello,
+        Err(unreadable) => {
+            worker.counters.hello_failed(unreadable.failure);
+            // A few bytes to a socket that nothing was written to; who does not take them goes without.
+            let _ = tcp.try_write(&unreadable.alert);
+            return None;
+        }
+    };
+    let name = passthrough::name(&accepted.client_hello());
+    let snapshot = worker.snapshot();
+    if let Some(route) = name.as_deref().and_then(|name| passthrough::route(&snapshot, name)) {
+        let Some(known) = passthrough::known(peer, local, name, &accepted.client_hello()) else {
+            worker.counters.hello_failed(Failure::Malformed);
+            return None;
+        };
+        drop(accepted);
+        return Some(Box::pin(l4::carry(worker, tcp, raw, known, opening, route)));
+    }
+    if opening == Opening::Postgres {
+        let _ = tcp.try_write(&UNRECOGNIZED_NAME);
+        worker.counters.hello_failed(Failure::Postgres);
+        return None;
+    }
+    let served = passthrough::is_served(&snapshot, name.as_deref());
+    drop((snapshot, name));
+    timer.set(HANDSHAKE_MS.saturating_sub(worker.ticks.now_ms().saturating_sub(begun)));
+    let handshake = async {
+        let start = StartHandshake::from_parts(accepted, tcp);
+        let accept = start.into_stream_with(Arc::clone(worker.tls.config()), |session| {
+            // What came behind the hello is rustls's too. Who sends more than its buffer takes before
+            // we have answered fails for it.
+            let mut rest = &raw[taken..];
+            while !rest.is_empty() && matches!(session.read_tls(&mut rest), Ok(1..)) {}
+        });
+        // Of no use any more, and who waits holds nothing that is of no use.
+        drop(raw);
+        accept.await
+    };
+    let shaken = timer.bound(LocalAddress::scope(local.ip(), handshake)).await;
+    let tls = match shaken {
+        Some(Ok(tls)) => tls,
+        Some(Err(_)) => {
+            worker.counters.hello_failed(if served { Failure::Handshake } else { Failure::Unserved });
+            return None;
+        }
+        None => {
+            worker.counters.hello_failed(Failure::HandshakeTimeout);
+            return None;
+        }
+    };
+    let secured = Secured::of(tls.get_ref().1);
+    let http2 = secured.is_http2();
+    let client = Client::new(worker, peer, local, Some(secured));
+    Some(if http2 {
+        Box::pin(h2::serve(client, tls, BytesMut::new()))
+    } else {
+        Box::pin(h1::serve(client, tls, BytesMut::new()))
+    })
+}
+
+/// Answers HTTP in the clear. What the client goes on to say is read and dropped for a while: closing
+/// on unread bytes resets the connection, and the answer with it.
+async fn turn_away(mut tcp: TcpStream) {
+    if tcp.write_all(PLAIN_HTTP.as_bytes()).await.is_err() || tcp.shutdown().await.is_err() {
+        return;
+    }
+    let mut dropped = 0;
+    let mut piece = [0; 1024];
+    while dropped < LINGER {
+        match tcp.read(&mut piece).await {
+            Ok(n @ 1..) => dropped += n,
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
