@@ -106,7 +106,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         ));
     }
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
-    let mut control = Control::new(sites, Serve::new(Pools::new()), store, console);
+    let mut control = Control::new(sites, Serve::new(Pools::new(workers)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {

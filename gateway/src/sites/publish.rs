@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Makes served sites: programs with their pools.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Serve {
     pools: Pools,
 }
@@ -26,7 +26,7 @@ impl Install for Serve {
     type Site = Served;
 
     fn install(&mut self, program: Arc<Program>, dir: &Path) -> Served {
-        let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool)).collect();
+        let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
         Served { program, pools, dir: dir.to_path_buf() }

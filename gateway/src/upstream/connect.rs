@@ -50,18 +50,12 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// Connects to an endpoint, by its place in its pool.
+/// Connects to an endpoint for HTTP, by its place in its pool.
 ///
 /// # Errors
 /// Why there is no connection, within the pool's time.
 pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<Connection, ConnectError> {
-    let (ticks, endpoint) = (&worker.ticks, &pool.endpoints()[index]);
-    // No pool waits for longer than u64 milliseconds.
-    let allowed = pool.connect_within().as_millis() as u64;
-    let tcp = within(ticks, allowed, reach(&worker.upstreams, ticks, endpoint, allowed))
-        .await
-        .ok_or(ConnectError::Timeout(allowed))??;
-    let _ = tcp.set_nodelay(true);
+    let tcp = dial(worker, pool, index).await?;
     let (sender, connection): (Sender, _) = Builder::new()
         .max_buf_size(BUFFER)
         .handshake(TokioIo::new(tcp))
@@ -71,7 +65,22 @@ pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result
         // What went wrong is told to whoever waits for an answer.
         let _ = connection.await;
     });
-    Ok(Connection::new(sender, Arc::clone(endpoint)))
+    Ok(Connection::new(sender, Arc::clone(&pool.endpoints()[index])))
+}
+
+/// Connects to an endpoint, by its place in its pool, without delays of Nagle's algorithm.
+///
+/// # Errors
+/// Why there is no connection, within the pool's time.
+pub async fn dial(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<TcpStream, ConnectError> {
+    let (ticks, endpoint) = (&worker.ticks, &pool.endpoints()[index]);
+    // No pool waits for longer than u64 milliseconds.
+    let allowed = pool.connect_within().as_millis() as u64;
+    let tcp = within(ticks, allowed, reach(&worker.upstreams, ticks, endpoint, allowed))
+        .await
+        .ok_or(ConnectError::Timeout(allowed))??;
+    let _ = tcp.set_nodelay(true);
+    Ok(tcp)
 }
 
 async fn reach(

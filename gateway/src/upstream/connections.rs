@@ -1,8 +1,8 @@
 //! A worker's connections to origins: taken, leased to a request, given back.
 
+use super::balance::{Dice, Turns};
 use super::names::Names;
-use super::pools::{EndpointHandle, Place, PoolHandle};
-use super::turns::{Tried, Turns};
+use super::{EndpointHandle, Place, PoolHandle, Tried};
 use crate::http::body::RequestBody;
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
@@ -33,6 +33,7 @@ pub struct Upstreams {
     turns: RefCell<Vec<Kept<Turns>>>,
     idle: RefCell<Vec<Kept<Vec<Idle>>>>,
     names: Names,
+    dice: Dice,
 }
 
 /// Something kept at a [`Place`].
@@ -61,16 +62,18 @@ pub struct Lease {
 }
 
 impl Upstreams {
-    /// The place in its pool of the endpoint whose turn it is, among those that were not tried.
+    /// The place in its pool of the endpoint whose turn it is, among those that are up and were not
+    /// tried. `None`: nobody is left.
     #[must_use]
     pub fn next(&self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
         at(&mut self.turns.borrow_mut(), pool.place()).next(pool, tried, now)
     }
 
-    /// The place in its pool of the endpoint for a connection, among those that were not tried.
+    /// The place in its pool of the endpoint that a connection goes to by the pool's `balance`, among
+    /// those that are up and were not tried; backups when nobody else is. `None`: nobody is left.
     #[must_use]
-    pub fn choose(&self, pool: &PoolHandle, _facts: &Facts<'_>, tried: Tried, now: u64) -> Option<usize> {
-        self.next(pool, tried, now)
+    pub fn choose(&self, pool: &PoolHandle, facts: &Facts<'_>, tried: Tried, now: u64) -> Option<usize> {
+        at(&mut self.turns.borrow_mut(), pool.place()).choose(pool, facts, &self.dice, tried, now)
     }
 
     /// An endpoint of a pool could not be reached: it rests.

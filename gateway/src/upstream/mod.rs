@@ -1,12 +1,18 @@
 //! Pools, their endpoints, and the connections to them.
 
+mod balance;
 mod connect;
 mod connections;
+mod endpoint;
+pub mod health;
+mod identity;
 mod names;
 mod pools;
-mod turns;
 
-pub use connect::{ConnectError, connect};
+pub use balance::{Tried, client_group, hash_of};
+pub use connect::{ConnectError, connect, dial};
 pub use connections::{Connection, Lease, Upstreams};
-pub use pools::{EndpointHandle, Place, PoolHandle, Pools};
-pub use turns::Tried;
+pub use endpoint::{EndpointHandle, InUse};
+pub use health::health_epoch;
+pub use identity::Place;
+pub use pools::{PoolHandle, Pools};

@@ -4,47 +4,30 @@
 //! in vectors. A handle carries the index into them and a stamp that tells a reused index from
 //! the one before it.
 
-use crate::runtime::notice::{Notice, NoticeSender};
+use super::balance::Tables;
+use super::endpoint::EndpointHandle;
+use super::health::Standing;
+use super::identity::{Place, Slot, Slots, Table};
 use dsl::tree::ir;
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// Trouble counts as over when nothing failed for so long.
-const CALM_MS: u64 = 3_000;
 
 /// A pool that snapshots share for as long as it is written the same.
 pub struct PoolHandle {
     slot: Slot,
     pool: Arc<ir::Pool>,
     endpoints: Vec<Arc<EndpointHandle>>,
-}
-
-/// An endpoint, shared by every pool that names it.
-pub struct EndpointHandle {
-    slot: Slot,
-    name: Arc<str>,
-    host: Arc<str>,
-    port: u16,
-    /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
-    failed_at: AtomicU64,
-}
-
-/// Where a worker keeps what it knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// Index into the worker's vector; small, used again when its owner is gone.
-    pub index: u32,
-    /// Differs between two owners of one index.
-    pub stamp: u64,
+    /// What its check says of each endpoint; empty without one.
+    standings: Vec<Arc<Standing>>,
+    tables: Tables,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
-#[derive(Default)]
 pub struct Pools {
+    workers: usize,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
     pool_slots: Arc<Slots>,
@@ -62,28 +45,60 @@ struct PoolKey {
     check: Option<ir::Check>,
     proxy_protocol: Option<ir::ProxyProtocol>,
     tls: Option<ir::PoolTls>,
+    /// Where the files of `tls` are; `None` without `tls`.
+    dir: Option<Arc<Path>>,
 }
 
 impl Pools {
-    /// An empty table.
+    /// An empty table, for so many workers.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            pools: Mutex::default(),
+            endpoints: Mutex::default(),
+            pool_slots: Arc::default(),
+            endpoint_slots: Arc::default(),
+        }
     }
 
-    /// The handle for a pool: the same one for as long as somebody holds it and the pool is
-    /// written the same. Where it is written does not count.
+    /// The handle for a pool of a route file in `dir`, against which the files that it names are
+    /// resolved: the same handle for as long as somebody holds it and the pool is written the same.
+    /// Where it is written does not count.
     #[must_use]
-    pub fn intern(&self, pool: &Arc<ir::Pool>) -> Arc<PoolHandle> {
-        let key = PoolKey::of(pool);
+    pub fn intern(&self, pool: &Arc<ir::Pool>, dir: &Path) -> Arc<PoolHandle> {
+        let key = PoolKey::of(pool, dir);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = pools.get(&key) {
             return handle;
         }
         let endpoints = self.endpoints_of(pool);
-        let handle = Arc::new(PoolHandle { slot: Slots::take(&self.pool_slots), pool: Arc::clone(pool), endpoints });
+        let standings = match pool.check {
+            Some(_) => pool.endpoints.iter().map(|_| Arc::default()).collect(),
+            None => Vec::new(),
+        };
+        let handle = Arc::new(PoolHandle {
+            slot: Slots::take(&self.pool_slots),
+            pool: Arc::clone(pool),
+            endpoints,
+            standings,
+            tables: Tables::default(),
+        });
+        handle.tables.rebuild(&handle);
         pools.insert(key, &handle);
         handle
+    }
+
+    /// Every pool that is in use, in no order.
+    #[must_use]
+    pub fn pools(&self) -> Vec<Arc<PoolHandle>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).live()
+    }
+
+    /// Every endpoint that a pool in use names, in no order.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<EndpointHandle>> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).live()
     }
 
     fn endpoints_of(&self, pool: &ir::Pool) -> Vec<Arc<EndpointHandle>> {
@@ -93,18 +108,8 @@ impl Pools {
             if let Some(handle) = known.get(&key) {
                 return handle;
             }
-            let name = if e.host.contains(':') {
-                format!("[{}]:{}", e.host, e.port)
-            } else {
-                format!("{}:{}", e.host, e.port)
-            };
-            let handle = Arc::new(EndpointHandle {
-                slot: Slots::take(&self.endpoint_slots),
-                name: name.into(),
-                host: Arc::clone(&e.host),
-                port: e.port,
-                failed_at: AtomicU64::new(0),
-            });
+            let slot = Slots::take(&self.endpoint_slots);
+            let handle = Arc::new(EndpointHandle::new(slot, Arc::clone(&e.host), e.port, self.workers));
             known.insert(key, &handle);
             handle
         };
@@ -137,10 +142,23 @@ impl PoolHandle {
         self.slot.place
     }
 
-    /// Whether an endpoint takes new connections, by its place in the pool.
+    /// Whether an endpoint takes new connections, by its place in the pool: always, where the pool
+    /// has no check.
+    #[inline]
     #[must_use]
-    pub fn is_up(&self, _index: usize) -> bool {
-        true
+    pub fn is_up(&self, index: usize) -> bool {
+        self.standings.get(index).is_none_or(|standing| standing.is_up())
+    }
+
+    /// Says whether an endpoint is up, as its check would.
+    #[cfg(test)]
+    pub(super) fn set_up(&self, index: usize, up: bool) {
+        self.standings[index].set(up);
+        self.tables.rebuild(self);
+    }
+
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// How long a connection attempt may take.
@@ -159,78 +177,8 @@ impl fmt::Debug for PoolHandle {
     }
 }
 
-impl EndpointHandle {
-    /// `host:port`
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// The address or DNS name.
-    #[must_use]
-    pub fn host(&self) -> &Arc<str> {
-        &self.host
-    }
-
-    /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where workers keep what they know of it.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.slot.place
-    }
-
-    /// Notes a failure. The first one after a calm time is told.
-    pub fn failed(&self, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender, reason: &str) {
-        if self.failed_at.swap(now_ms + 1, Ordering::Relaxed) == 0 {
-            notices.send(Notice::EndpointTrouble {
-                pool: Arc::clone(&pool.pool.name),
-                endpoint: Arc::clone(&self.name),
-                reason: reason.to_owned(),
-            });
-        }
-    }
-
-    /// Notes a good answer. The first one after a calm time ends the trouble and is told.
-    #[inline]
-    pub fn answered(&self, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender) {
-        let failed_at = self.failed_at.load(Ordering::Relaxed);
-        if failed_at != 0 {
-            self.recovering(failed_at, pool, now_ms, notices);
-        }
-    }
-
-    #[cold]
-    fn recovering(&self, failed_at: u64, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender) {
-        // An origin that fails every other request stays in trouble, which is said once.
-        if now_ms + 1 < failed_at + CALM_MS {
-            return;
-        }
-        let over = self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed);
-        if over.is_ok() {
-            notices.send(Notice::EndpointRecovered {
-                pool: Arc::clone(&pool.pool.name),
-                endpoint: Arc::clone(&self.name),
-            });
-        }
-    }
-}
-
-impl fmt::Debug for EndpointHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointHandle")
-            .field("name", &self.name)
-            .field("place", &self.slot.place)
-            .finish_non_exhaustive()
-    }
-}
-
 impl PoolKey {
-    fn of(pool: &ir::Pool) -> Self {
+    fn of(pool: &ir::Pool, dir: &Path) -> Self {
         Self {
             name: Arc::clone(&pool.name),
             endpoints: pool.endpoints.iter().map(|e| (Arc::clone(&e.host), e.port, e.weight, e.backup)).collect(),
@@ -241,75 +189,14 @@ impl PoolKey {
             check: pool.check.clone(),
             proxy_protocol: pool.proxy_protocol,
             tls: pool.tls.clone(),
+            dir: pool.tls.is_some().then(|| dir.into()),
         }
-    }
-}
-
-/// What is alive, by what identifies it. Swept whenever it has doubled, so that inserting costs
-/// the same however many there are.
-struct Table<K, V> {
-    known: HashMap<K, Weak<V>>,
-    sweep_at: usize,
-}
-
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self { known: HashMap::new(), sweep_at: 64 }
-    }
-}
-
-impl<K: Eq + Hash, V> Table<K, V> {
-    fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.known.get(key).and_then(Weak::upgrade)
-    }
-
-    fn insert(&mut self, key: K, value: &Arc<V>) {
-        if self.known.len() >= self.sweep_at {
-            self.known.retain(|_, v| v.strong_count() > 0);
-            self.sweep_at = (self.known.len() * 2).max(64);
-        }
-        self.known.insert(key, Arc::downgrade(value));
-    }
-}
-
-/// Small indices, used again.
-#[derive(Default)]
-struct Slots(Mutex<Free>);
-
-#[derive(Default)]
-struct Free {
-    indices: Vec<u32>,
-    next: u32,
-    stamp: u64,
-}
-
-/// Holds an index until it is dropped.
-struct Slot {
-    place: Place,
-    slots: Arc<Slots>,
-}
-
-impl Slots {
-    fn take(slots: &Arc<Self>) -> Slot {
-        let mut free = slots.0.lock().unwrap_or_else(PoisonError::into_inner);
-        free.stamp += 1;
-        let index = free.indices.pop().unwrap_or_else(|| {
-            free.next += 1;
-            free.next - 1
-        });
-        Slot { place: Place { index, stamp: free.stamp }, slots: Arc::clone(slots) }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut free = self.slots.0.lock().unwrap_or_else(PoisonError::into_inner);
-        free.indices.push(self.place.index);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoint::CALM_MS;
     use super::*;
     use crate::runtime::notice;
     use dsl::syntax::span::Loc;
@@ -327,28 +214,28 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_unchanged_pools_and_endpoints() {
-        let pools = Pools::new();
-        let before = pools.intern(&pool("api", &[1, 2]));
-        let same = pools.intern(&pool("api", &[1, 2]));
+        let pools = Pools::new(1);
+        let before = pools.intern(&pool("api", &[1, 2]), Path::new(""));
+        let same = pools.intern(&pool("api", &[1, 2]), Path::new(""));
         assert!(Arc::ptr_eq(&before, &same));
-        let changed = pools.intern(&pool("api", &[2, 3]));
+        let changed = pools.intern(&pool("api", &[2, 3]), Path::new(""));
         assert!(!Arc::ptr_eq(&before, &changed));
         assert!(Arc::ptr_eq(&before.endpoints()[1], &changed.endpoints()[0]));
     }
 
     #[test]
     fn indices_are_used_again_with_another_stamp() {
-        let pools = Pools::new();
-        let first = pools.intern(&pool("a", &[1])).place();
-        let second = pools.intern(&pool("b", &[1])).place();
+        let pools = Pools::new(1);
+        let first = pools.intern(&pool("a", &[1]), Path::new("")).place();
+        let second = pools.intern(&pool("b", &[1]), Path::new("")).place();
         assert_eq!(first.index, second.index);
         assert_ne!(first.stamp, second.stamp);
     }
 
     #[test]
     fn trouble_is_told_once_and_its_end_too() {
-        let pools = Pools::new();
-        let pool = pools.intern(&pool("a", &[1]));
+        let pools = Pools::new(1);
+        let pool = pools.intern(&pool("a", &[1]), Path::new(""));
         let endpoint = &pool.endpoints()[0];
         let (sender, receiver) = notice::channel();
         endpoint.failed(&pool, 10, &sender, "connection refused");

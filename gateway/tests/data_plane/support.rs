@@ -58,7 +58,7 @@ impl Rig {
         change(&mut gateway);
         let listeners = sockets::bind(&gateway, 1).unwrap();
         let (http, https) = (listeners[0].address, listeners[1].address);
-        let pools = Pools::new();
+        let pools = Pools::new(1);
         let snapshot = snapshot(sites, &pools, &dir, gateway, https.port());
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
@@ -118,7 +118,7 @@ fn snapshot(sites: Vec<ir::Site>, pools: &Pools, dir: &Path, gateway: ir::Gatewa
     for site in sites {
         let site = Arc::new(site);
         let served = Arc::new(Served {
-            pools: site.pools.iter().map(|p| pools.intern(p)).collect(),
+            pools: site.pools.iter().map(|p| pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),
         });

@@ -1,0 +1,226 @@
+//! Who is chosen, by every `balance`.
+
+use super::*;
+use crate::upstream::{EndpointHandle, Pools};
+use dsl::syntax::span::Loc;
+use dsl::tree::ir;
+use dsl::tree::l4::{Key, KeyPart};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A pool of these endpoints: name, weight, whether it is a backup. It has a check, which nobody runs.
+pub(super) fn pool(balance: Balance, endpoints: &[(&str, u32, bool)]) -> Arc<PoolHandle> {
+    let endpoint = |(host, weight, backup): &(&str, u32, bool)| ir::Endpoint {
+        host: (*host).into(),
+        port: 5432,
+        weight: *weight,
+        backup: *backup,
+        loc: Loc::default(),
+    };
+    let mut pool = ir::Pool::new("p".into(), endpoints.iter().map(endpoint).collect(), Loc::default());
+    pool.balance = balance;
+    pool.check =
+        Some(ir::Check { probe: ir::Probe::Tcp, port: None, every_ms: 1_000, within_ms: 1_000, rise: 1, fall: 1 });
+    Pools::new(1).intern(&Arc::new(pool), Path::new(""))
+}
+
+fn weights(balance: Balance, weights: &[u32]) -> Arc<PoolHandle> {
+    let names: Vec<String> = (0..weights.len()).map(|i| format!("10.0.0.{i}")).collect();
+    let all: Vec<_> = names.iter().zip(weights).map(|(name, weight)| (name.as_str(), *weight, false)).collect();
+    pool(balance, &all)
+}
+
+pub(super) fn client_ip() -> Key {
+    Key(vec![KeyPart::ClientIp])
+}
+
+pub(super) fn facts(client: u32) -> Facts<'static> {
+    let ip = std::net::Ipv4Addr::from_bits(client);
+    Facts { client: (ip, 40_000).into(), local: ([192, 0, 2, 1], 5432).into(), sni: None, alpn: &[] }
+}
+
+fn every_balance() -> [Balance; 5] {
+    [
+        Balance::RoundRobin,
+        Balance::Random,
+        Balance::LeastConnections,
+        Balance::Hash(client_ip()),
+        Balance::Maglev(client_ip()),
+    ]
+}
+
+/// How often each endpoint is chosen.
+fn picks(pool: &PoolHandle, count: u32) -> Vec<u32> {
+    let (mut turns, dice) = (Turns::default(), Dice::default());
+    let mut picks = vec![0; pool.endpoints().len()];
+    for client in 0..count {
+        let chosen = turns.choose(pool, &facts(client.wrapping_mul(2_654_435_761)), &dice, Tried::default(), 0);
+        picks[chosen.expect("all are up")] += 1;
+    }
+    picks
+}
+
+#[test]
+fn turns_hold_weights_and_are_spread() {
+    let pool = weights(Balance::RoundRobin, &[5, 1, 1]);
+    let mut turns = Turns::default();
+    let order: Vec<_> = (0..7).filter_map(|_| turns.next(&pool, Tried::default(), 0)).collect();
+    assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
+}
+
+#[test]
+fn shares_follow_weights() {
+    for balance in every_balance() {
+        // Nobody ends a connection here, and nobody counts one: least connections takes turns.
+        let chosen = picks(&weights(balance.clone(), &[4, 2, 1, 1]), 100_000);
+        println!("{balance:?}: {chosen:?}");
+        // A ring's shares lie within some ten percent; all others' within two.
+        let slack = if matches!(balance, Balance::Hash(_)) { 0.25 } else { 0.02 };
+        for (got, eighths) in chosen.iter().zip([4, 2, 1, 1]) {
+            let wanted = 12_500.0 * f64::from(eighths);
+            assert!((f64::from(*got) - wanted).abs() < wanted * slack, "{balance:?}: {chosen:?}");
+        }
+    }
+}
+
+#[test]
+fn each_endpoint_is_tried_once() {
+    for balance in every_balance() {
+        let pool = weights(balance.clone(), &[1, 2, 3, 4, 5]);
+        let (mut turns, dice, mut tried, mut seen) = (Turns::default(), Dice::default(), Tried::default(), Vec::new());
+        while let Some(index) = turns.choose(&pool, &facts(7), &dice, tried, 0) {
+            tried.add(index);
+            seen.push(index);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3, 4], "{balance:?}");
+    }
+}
+
+#[test]
+fn trying_ends_in_a_pool_of_more_than_64() {
+    for balance in every_balance() {
+        let pool = weights(balance.clone(), &[1; 200]);
+        let (mut turns, dice, mut tried) = (Turns::default(), Dice::default(), Tried::default());
+        let mut tries = 0;
+        while let Some(index) = turns.choose(&pool, &facts(7), &dice, tried, 0) {
+            tried.add(index);
+            turns.failed(index, 0);
+            tries += 1;
+            assert!(tries <= 64, "{balance:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_endpoint_rests_unless_it_is_the_last() {
+    for balance in every_balance() {
+        let pool = weights(balance.clone(), &[1, 1]);
+        let (mut turns, dice) = (Turns::default(), Dice::default());
+        let choose = |turns: &mut Turns, client, tried, now| turns.choose(&pool, &facts(client), &dice, tried, now);
+        let _ = choose(&mut turns, 1, Tried::default(), 0);
+        turns.failed(0, 0);
+        assert!((0..100).all(|c| choose(&mut turns, c, Tried::default(), 10) == Some(1)), "{balance:?}");
+        let mut tried = Tried::default();
+        tried.add(1);
+        assert_eq!(choose(&mut turns, 1, tried, 10), Some(0), "{balance:?}");
+        assert!((0..100).any(|c| choose(&mut turns, c, Tried::default(), REST_MS) == Some(0)), "{balance:?}");
+    }
+}
+
+#[test]
+fn backups_serve_when_nobody_else_does() {
+    for balance in every_balance() {
+        let pool = pool(balance.clone(), &[("a", 1, false), ("b", 1, true), ("c", 1, false), ("d", 1, true)]);
+        let mut turns = Turns::default();
+        let dice = Dice::default();
+        let mut seen = |tried, now| {
+            let mut seen: Vec<_> = (0..100).map(|c| turns.choose(&pool, &facts(c), &dice, tried, now)).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            seen
+        };
+        let none = Tried::default();
+        assert_eq!(seen(none, 0), [Some(0), Some(2)], "{balance:?}");
+        pool.set_up(0, false);
+        assert_eq!(seen(none, 0), [Some(2)], "{balance:?}");
+        pool.set_up(2, false);
+        assert_eq!(seen(none, 0), [Some(1), Some(3)], "{balance:?}");
+        pool.set_up(1, false);
+        pool.set_up(3, false);
+        assert_eq!(seen(none, 0), [None], "{balance:?}");
+        pool.set_up(0, true);
+        assert_eq!(seen(none, 0), [Some(0)], "{balance:?}");
+        // Nobody checks them, and all others refused.
+        (0..4).for_each(|index| pool.set_up(index, true));
+        let mut tried = none;
+        tried.add(0);
+        tried.add(2);
+        assert_eq!(seen(tried, 0), [Some(1), Some(3)], "{balance:?}");
+    }
+}
+
+#[test]
+fn a_backup_serves_while_the_others_rest() {
+    let pool = pool(Balance::RoundRobin, &[("a", 1, false), ("b", 1, true)]);
+    let mut turns = Turns::default();
+    assert_eq!(turns.next(&pool, Tried::default(), 0), Some(0));
+    turns.failed(0, 0);
+    assert_eq!(turns.next(&pool, Tried::default(), 10), Some(1));
+    turns.failed(1, 10);
+    assert_eq!(turns.next(&pool, Tried::default(), 20), Some(0), "both rest: the one that is no backup");
+    assert_eq!(turns.next(&pool, Tried::default(), REST_MS), Some(0));
+}
+
+#[test]
+fn an_endpoint_alone_is_refused_while_it_is_down() {
+    for balance in every_balance() {
+        let pool = pool(balance, &[("a", 1, false)]);
+        let (mut turns, dice) = (Turns::default(), Dice::default());
+        assert_eq!(turns.choose(&pool, &facts(1), &dice, Tried::default(), 0), Some(0));
+        pool.set_up(0, false);
+        assert_eq!(turns.choose(&pool, &facts(1), &dice, Tried::default(), 0), None);
+        assert_eq!(turns.next(&pool, Tried::default(), 0), None);
+    }
+}
+
+#[test]
+fn the_fewest_connections_win_over_all_workers() {
+    let pool = weights(Balance::LeastConnections, &[1, 1, 2]);
+    // Two workers that know nothing of each other's turns.
+    let mut workers = [Turns::default(), Turns::default()];
+    let dice = Dice::default();
+    let mut held = Vec::new();
+    for n in 0..400 {
+        let chosen = workers[n % 2].choose(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
+        held.push(EndpointHandle::begin(&pool.endpoints()[chosen]));
+    }
+    let open = || pool.endpoints().iter().map(|e| e.open()).collect::<Vec<_>>();
+    assert_eq!(open(), [100, 100, 200]);
+    // Whoever has many gets none until the others have as many.
+    held.retain(|in_use| !Arc::ptr_eq(in_use.endpoint(), &pool.endpoints()[1]));
+    assert_eq!(open(), [100, 0, 200]);
+    for _ in 0..100 {
+        let chosen = workers[0].choose(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
+        held.push(EndpointHandle::begin(&pool.endpoints()[chosen]));
+    }
+    assert_eq!(open(), [100, 100, 200]);
+    drop(held);
+    assert_eq!(open(), [0, 0, 0]);
+}
+
+#[test]
+fn a_hash_does_not_depend_on_the_order_of_the_file() {
+    for balance in [Balance::Hash(client_ip()), Balance::Maglev(client_ip())] {
+        let one = pool(balance.clone(), &[("a", 1, false), ("b", 2, false), ("c", 3, false)]);
+        let other = pool(balance, &[("c", 3, false), ("a", 1, false), ("b", 2, false)]);
+        let (mut turns, dice) = ([Turns::default(), Turns::default()], Dice::default());
+        for client in 0..10_000 {
+            let name = |turns: &mut Turns, pool: &PoolHandle| {
+                let index = turns.choose(pool, &facts(client), &dice, Tried::default(), 0).expect("all are up");
+                Arc::clone(pool.endpoints()[index].name())
+            };
+            assert_eq!(name(&mut turns[0], &one), name(&mut turns[1], &other));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! An endpoint: what all workers know of it together.
+
+use super::PoolHandle;
+use super::identity::{Place, Slot};
+use crate::l4::Counts;
+use crate::runtime::notice::{Notice, NoticeSender};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Trouble counts as over when nothing failed for so long.
+pub(super) const CALM_MS: u64 = 3_000;
+
+/// An endpoint, shared by every pool that names it, and kept across reloads for as long as one does.
+pub struct EndpointHandle {
+    slot: Slot,
+    name: Arc<str>,
+    host: Arc<str>,
+    port: u16,
+    /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
+    failed_at: AtomicU64,
+    /// Connections and flows that are open, over all workers.
+    open: AtomicU64,
+    counts: Arc<Counts>,
+}
+
+/// A connection or flow that an endpoint has, counted for as long as this is held.
+pub struct InUse(Arc<EndpointHandle>);
+
+impl EndpointHandle {
+    pub(super) fn new(slot: Slot, host: Arc<str>, port: u16, workers: usize) -> Self {
+        let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Self {
+            slot,
+            name: name.into(),
+            host,
+            port,
+            failed_at: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            counts: Arc::new(Counts::new(workers)),
+        }
+    }
+
+    /// `host:port`
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The address or DNS name.
+    #[must_use]
+    pub fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where workers keep what they know of it.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.slot.place
+    }
+
+    /// Counts a connection or flow, over all workers, until what is returned is dropped. `balance
+    /// least-connections` goes by it: begin right after the endpoint was chosen, before it is dialled,
+    /// so that two who choose at once see each other.
+    #[must_use]
+    pub fn begin(endpoint: &Arc<Self>) -> InUse {
+        endpoint.open.fetch_add(1, Ordering::Relaxed);
+        InUse(Arc::clone(endpoint))
+    }
+
+    /// Connections and flows that are open, over all workers.
+    #[inline]
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// What happened on it, by whichever route. Whoever carries a connection adds to it.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Notes a failure. The first one after a calm time is told.
+    pub fn failed(&self, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender, reason: &str) {
+        if self.failed_at.swap(now_ms + 1, Ordering::Relaxed) == 0 {
+            notices.send(Notice::EndpointTrouble {
+                pool: Arc::clone(&pool.pool().name),
+                endpoint: Arc::clone(&self.name),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Notes a good answer. The first one after a calm time ends the trouble and is told.
+    #[inline]
+    pub fn answered(&self, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender) {
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
+        if failed_at != 0 {
+            self.recovering(failed_at, pool, now_ms, notices);
+        }
+    }
+
+    #[cold]
+    fn recovering(&self, failed_at: u64, pool: &PoolHandle, now_ms: u64, notices: &NoticeSender) {
+        // An origin that fails every other request stays in trouble, which is said once.
+        if now_ms + 1 < failed_at + CALM_MS {
+            return;
+        }
+        let over = self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if over.is_ok() {
+            notices.send(Notice::EndpointRecovered {
+                pool: Arc::clone(&pool.pool().name),
+                endpoint: Arc::clone(&self.name),
+            });
+        }
+    }
+}
+
+impl fmt::Debug for EndpointHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointHandle")
+            .field("name", &self.name)
+            .field("place", &self.slot.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl InUse {
+    /// Whose it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<EndpointHandle> {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InUse").field(&self.0.name).finish()
+    }
+}
