@@ -5,6 +5,7 @@ use super::offline::{self, Loaded};
 use super::{Failed, print};
 use crate::console::{Style, colours};
 use crate::http::judge;
+use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::ast::{HeaderOp, Side};
@@ -190,7 +191,7 @@ impl Story<'_> {
         self.decide(&site, &request)
     }
 
-    fn site(&mut self, host: &str, hosts: &HostIndex<Stand<Program>>) -> Option<Arc<Program>> {
+    fn site(&mut self, host: &str, hosts: &HostIndex<Stand<Program, Item>>) -> Option<Arc<Program>> {
         match hosts.get(host) {
             Some(Stand::Site(site)) => {
                 let mut matching: Vec<(HostPattern, Loc)> = Vec::new();
@@ -206,6 +207,11 @@ impl Story<'_> {
                     self.say("", &format!("more specific than {other}"), Some(*at));
                 }
                 Some(Arc::clone(site))
+            }
+            Some(Stand::Passthrough(item)) => {
+                let text = format!("{host}: `{}` hands its TLS connections on; nothing is decoded here", item.name());
+                self.say("host", &text, Some(item.loc()));
+                None
             }
             Some(Stand::Unavailable) => {
                 let files = self.loaded.loader.unavailable();
@@ -431,10 +437,10 @@ impl Story<'_> {
 }
 
 /// The TLS setting of whoever answers for a host.
-fn tls_of(hosts: &HostIndex<Stand<Program>>, default: &Option<Option<Arc<Program>>>, host: &str) -> Option<Tls> {
+fn tls_of(hosts: &HostIndex<Stand<Program, Item>>, default: &Option<Option<Arc<Program>>>, host: &str) -> Option<Tls> {
     match hosts.get(host) {
         Some(Stand::Site(site)) => Some(site.site().settings.tls),
-        Some(Stand::Unavailable) => None,
+        Some(Stand::Passthrough(_) | Stand::Unavailable) => None,
         None => default.as_ref().and_then(Option::as_ref).map(|site| site.site().settings.tls),
     }
 }

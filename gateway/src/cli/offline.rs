@@ -2,6 +2,7 @@
 
 use super::Failed;
 use crate::sites::compile::{GATEWAY, Places};
+use crate::sites::item::Item;
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
 use dsl::tree::{HostIndex, Program};
@@ -13,16 +14,21 @@ pub(super) struct Ask;
 
 impl Install for Ask {
     type Site = Program;
+    type Route = Item;
 
     fn install(&mut self, program: Arc<Program>, _: &Path) -> Program {
         Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared))
+    }
+
+    fn carry(&mut self, item: &Item, _: &Path) -> Arc<Item> {
+        Arc::new(item.clone())
     }
 }
 
 /// A loaded sites directory.
 pub(super) struct Loaded {
     pub(super) loader: Loader<Ask>,
-    pub(super) outcome: Outcome<Program>,
+    pub(super) outcome: Outcome<Program, Item>,
     /// Directories that could not be read, and why.
     pub(super) unreadable: Vec<(PathBuf, std::io::Error)>,
 }
@@ -46,7 +52,7 @@ pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> 
 
 impl Loaded {
     /// Who answers for which host.
-    pub(super) fn hosts(&self) -> HostIndex<Stand<Program>> {
+    pub(super) fn hosts(&self) -> HostIndex<Stand<Program, Item>> {
         let mut hosts = HostIndex::default();
         for (pattern, stand) in &self.outcome.hosts {
             if let Some(stand) = stand {

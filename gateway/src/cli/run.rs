@@ -2,6 +2,7 @@
 
 use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
+use crate::l4::Routes;
 use crate::observe::log::LogSender;
 use crate::runtime::listeners::Listeners;
 use crate::runtime::notice::Notice;
@@ -9,7 +10,6 @@ use crate::runtime::sockets::Service;
 use crate::runtime::{self, Handle, notice};
 use crate::sites::control::{Control, tell_errors};
 use crate::sites::data_dir::{self, DataDir};
-use crate::sites::listening::Listening;
 use crate::sites::publish::{Publisher, Serve};
 use crate::sites::report::Report;
 use crate::sites::store::Store;
@@ -106,7 +106,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         ));
     }
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
-    let mut control = Control::new(sites, Serve::new(Pools::new(workers)), store, console);
+    let routes = Arc::new(Routes::new(workers));
+    let mut control = Control::new(sites, Serve::new(Pools::new(workers), Arc::clone(&routes)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -117,14 +118,9 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     }
     let gateway = outcome.gateway.clone().unwrap_or_default();
     let mut listeners = Listeners::new(workers);
-    let listening =
-        Listening { gateway: Arc::clone(&gateway), gateway_file: "gateway.route".into(), ..Default::default() };
     let changes = listeners
-        .start(&listening.wanted())
+        .start(&control.listening().wanted())
         .map_err(|e| Failed::new(format!("address in use or not to be had: {e}")))?;
-    for trouble in &changes.failed {
-        console.error(trouble);
-    }
     let ca = authority(data, console)?;
     let ports = Ports::of(&listeners);
     let publisher = Publisher::start(outcome, gateway, ports.https_public);
@@ -139,10 +135,13 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);
+    for trouble in &changes.failed {
+        console.error(format!("{trouble}; it is tried again"));
+    }
     let stop = control.stopper();
     let reloads = std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || control.run(&publisher))
+        .spawn(move || control.run(&publisher, listeners))
         .map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     relay(notices, console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     let code = signals.until_told(handle, console);
@@ -192,6 +191,8 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
 // === the start
 
 struct Ports {
+    /// What `tcp`, `udp` and QUIC are listened for: the word, and where.
+    others: Vec<(&'static str, String)>,
     http: Vec<std::net::SocketAddr>,
     https: Vec<std::net::SocketAddr>,
     /// The port that clients see, for HTTPS.
@@ -201,8 +202,26 @@ struct Ports {
 impl Ports {
     fn of(listeners: &Listeners) -> Self {
         let of = |service| listeners.addresses().filter(|(w, _)| w.service == service).map(|(_, at)| at).collect();
-        Self { http: of(Service::Http), https: of(Service::Https), https_public: listeners.https_port() }
+        let mut others: Vec<(&str, String)> = Vec::new();
+        for (wanted, at) in listeners.addresses() {
+            match wanted.service {
+                Service::Http | Service::Https => {}
+                Service::Item(_) | Service::Quic | Service::Metrics => {
+                    others.push((wanted.service.word(), at.to_string()));
+                }
+            }
+        }
+        Self { others, http: of(Service::Http), https: of(Service::Https), https_public: listeners.https_port() }
     }
+}
+
+/// Addresses by the word that asks for them, in the order of the words.
+fn by_word(all: &[(&'static str, String)]) -> Vec<(&'static str, Vec<String>)> {
+    let mut words: std::collections::BTreeMap<&str, Vec<String>> = std::collections::BTreeMap::new();
+    for (word, at) in all {
+        words.entry(word).or_default().push(at.clone());
+    }
+    words.into_iter().collect()
 }
 
 #[allow(clippy::too_many_arguments)] // everything that a start has to tell
@@ -249,6 +268,16 @@ fn greet(
             let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             out.push_str(&format!("  {:<6} {}\n", word, all.join(", ")));
         }
+    }
+    for (word, addresses) in by_word(&ports.others) {
+        out.push_str(&format!("  {:<6} {}\n", word, addresses.join(", ")));
+    }
+    let passed = &control.listening().passthroughs;
+    if !passed.is_empty() {
+        let few: Vec<&str> = passed.iter().take(SHOWN).map(String::as_str).collect();
+        let more =
+            if passed.len() > few.len() { format!(" and {} more", passed.len() - few.len()) } else { String::new() };
+        out.push_str(&format!("  passed through: {}{more}\n", few.join(", ")));
     }
     let urls: Vec<String> = served.iter().flat_map(|(_, site)| urls(site, ports)).collect();
     for url in urls.iter().take(SHOWN) {

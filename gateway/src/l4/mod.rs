@@ -4,11 +4,13 @@ pub mod counts;
 pub mod passthrough;
 pub mod proxy_header;
 pub mod record;
+mod routes;
 pub mod tcp;
 pub mod udp;
 
 pub use counts::Counts;
 pub use record::{End, Record};
+pub use routes::Routes;
 
 use crate::upstream::PoolHandle;
 use dsl::tree::ir;

@@ -1,4 +1,4 @@
-//! Who answers for a host, when several files would.
+//! Who answers for a host or gets a port, when several files would.
 //!
 //! Incumbency, not order: where two files claim a host, the one that holds it keeps it; where none
 //! holds it, none of them gets it, so that what serves never depends on which was read first. A
@@ -6,15 +6,21 @@
 //! version that served before, and that version may in turn defend hosts of its own.
 //!
 //! Patterns may nest, for the most specific one answers. Two that share some hosts though neither
-//! holds the other (`pr-{n}.x.com`, `{n}-eu.x.com`) conflict like equal ones.
+//! holds the other (`pr-{n}.x.com`, `{n}-eu.x.com`) conflict like equal ones. So do listeners that
+//! overlap: a bare port is every address (LANGUAGE rule 29). Where nobody holds a port yet, the
+//! gateway's own listener gets it: without it nothing would start.
 
+use crate::l4::ListenKey;
 use dsl::region::Algebra;
 use dsl::syntax::span::FileId;
 use dsl::tree::ir::{HostHead, HostPattern, Segment};
+use dsl::tree::l4::Transport;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A host pattern, spelt in one way; [`DEFAULT`] for the site that says `default`.
+/// A host pattern, spelt in one way; [`DEFAULT`] for the site that says `default`; a listener, such as
+/// `tcp :5432`.
 pub type Key = Arc<str>;
 
 /// What the site that says `default` claims beside its hosts.
@@ -25,13 +31,72 @@ pub fn key(pattern: &HostPattern) -> Key {
     pattern.to_string().into()
 }
 
+/// Something that a file claims.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Hosts.
+    Host(HostPattern),
+    /// To be the site that says `default`.
+    Default,
+    /// A listener.
+    Port(ListenKey),
+}
+
+impl What {
+    /// How it is told from other claims.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Host(pattern) => key(pattern),
+            Self::Default => DEFAULT.into(),
+            Self::Port(port) => port.to_string().into(),
+        }
+    }
+
+    /// What only its like can cross: the domain that a pattern with captures is below, a port.
+    fn near(&self) -> Option<String> {
+        match self {
+            Self::Host(pattern) => captures(pattern).then(|| pattern.parent.to_string()),
+            Self::Default => None,
+            Self::Port(port) => Some(ListenKey { ip: None, ..*port }.to_string()),
+        }
+    }
+
+    /// Whether it conflicts with something that is spelt otherwise.
+    fn cross(&self, key: &Key, other: &Self) -> Option<Crossing> {
+        match (self, other) {
+            (Self::Host(pattern), Self::Host(at)) => cross(pattern, key, at),
+            (Self::Port(port), Self::Port(at)) => {
+                port.overlaps(at).then(|| Crossing { key: Arc::clone(key), witness: None })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The listener that a key of an earlier process speaks of.
+fn port(key: &str) -> Option<ListenKey> {
+    let (word, at) = key.split_once(' ')?;
+    let transport = match word {
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        _ => return None,
+    };
+    Some(match at.strip_prefix(':') {
+        Some(port) => ListenKey { transport, ip: None, port: port.parse().ok()? },
+        None => {
+            let at: SocketAddr = at.parse().ok()?;
+            ListenKey { transport, ip: Some(at.ip()), port: at.port() }
+        }
+    })
+}
+
 /// Who holds what, and who was refused for what.
 #[derive(Debug, Default)]
 pub struct Claims {
     holders: HashMap<Key, FileId>,
     held: HashMap<FileId, Vec<Key>>,
-    /// Held patterns with captures, by the domain they are below.
-    captures: HashMap<Arc<str>, Vec<(Key, HostPattern)>>,
+    /// What is held and could be crossed, by [`What::near`].
+    near: HashMap<String, Vec<(Key, What)>>,
     /// Files that lost these keys, and would serve without having lost them.
     lost: HashMap<Key, BTreeSet<FileId>>,
     refused: HashMap<FileId, Vec<Key>>,
@@ -42,8 +107,10 @@ pub struct Claims {
 pub struct Candidate {
     /// The file.
     pub file: FileId,
-    /// What it claims, each once; the pattern, where it has one.
-    pub keys: Vec<(Key, Option<HostPattern>)>,
+    /// What it claims, each once.
+    pub keys: Vec<(Key, What)>,
+    /// The gateway's own file: it gets what nobody holds.
+    pub first: bool,
 }
 
 impl Candidate {
@@ -96,7 +163,8 @@ impl Claims {
     /// Says what it got.
     pub fn adopt(&mut self, file: FileId, keys: &[Key]) -> Vec<Key> {
         let free: Vec<Key> = keys.iter().filter(|k| !self.holders.contains_key(*k)).cloned().collect();
-        self.hold(file, free.iter().map(|key| (Arc::clone(key), None)).collect());
+        let what = |key: &Key| port(key).map_or(What::Default, What::Port);
+        self.hold(file, free.iter().map(|key| (Arc::clone(key), what(key))).collect());
         free
     }
 
@@ -110,11 +178,15 @@ impl Claims {
 
     fn drop_key(&mut self, key: &Key) {
         self.holders.remove(key);
-        let Some((_, parent)) = key.split_once('.') else { return };
-        if let Some(patterns) = self.captures.get_mut(parent) {
-            patterns.retain(|(k, _)| k != key);
-            if patterns.is_empty() {
-                self.captures.remove(parent);
+        let near = match port(key) {
+            Some(port) => What::Port(port).near(),
+            None => key.split_once('.').map(|(_, parent)| parent.to_owned()),
+        };
+        let Some(near) = near else { return };
+        if let Some(others) = self.near.get_mut(&near) {
+            others.retain(|(k, _)| k != key);
+            if others.is_empty() {
+                self.near.remove(&near);
             }
         }
     }
@@ -166,9 +238,12 @@ impl Claims {
             self.forgive(c.file);
         }
         for (file, lost) in &verdict.refused {
-            // It may try again when what stands against it is given up.
-            let against = |lost: &Lost| Arc::clone(lost.crossing.as_ref().map_or(&lost.key, |c| &c.key));
-            let keys: Vec<Key> = lost.iter().map(against).collect();
+            // It may try again when what stands against it is given up; and who comes later is told that
+            // it is not alone.
+            let against = |lost: &Lost| lost.crossing.as_ref().map(|c| Arc::clone(&c.key));
+            let keys: BTreeSet<Key> =
+                lost.iter().flat_map(|l| against(l).into_iter().chain([Arc::clone(&l.key)])).collect();
+            let keys: Vec<Key> = keys.into_iter().collect();
             for key in &keys {
                 self.lost.entry(Arc::clone(key)).or_default().insert(*file);
             }
@@ -187,12 +262,12 @@ impl Claims {
         verdict
     }
 
-    fn hold(&mut self, file: FileId, keys: Vec<(Key, Option<HostPattern>)>) {
-        for (key, pattern) in keys {
-            if let Some(pattern) = pattern.filter(captures) {
-                let below = self.captures.entry(Arc::clone(&pattern.parent)).or_default();
-                if below.iter().all(|(k, _)| *k != key) {
-                    below.push((Arc::clone(&key), pattern));
+    fn hold(&mut self, file: FileId, keys: Vec<(Key, What)>) {
+        for (key, what) in keys {
+            if let Some(near) = what.near() {
+                let others = self.near.entry(near).or_default();
+                if others.iter().all(|(k, _)| *k != key) {
+                    others.push((Arc::clone(&key), what));
                 }
             }
             self.holders.insert(Arc::clone(&key), file);
@@ -204,15 +279,14 @@ impl Claims {
         let new: HashMap<FileId, &Candidate> = candidates.iter().map(|c| (c.file, c)).collect();
         // A holder whose accepted version does not claim the key any more gives it up.
         let keeps = |holder: FileId, key: &Key| !accepted.contains(&holder) || new[&holder].claims(key);
-        losers(candidates, accepted, |c, key, pattern| {
+        losers(candidates, accepted, |c, key, what| {
             let other = |holder: &FileId| *holder != c.file;
             if let Some(holder) = self.holder(key).filter(other) {
                 return keeps(holder, key).then(|| Lost { key: Arc::clone(key), other: holder, crossing: None });
             }
-            let pattern = pattern.as_ref().filter(|p| captures(p))?;
-            self.captures.get(&pattern.parent)?.iter().find_map(|(held, at)| {
+            self.near.get(&what.near()?)?.iter().find_map(|(held, at)| {
                 let holder = self.holder(held).filter(other).filter(|h| keeps(*h, held))?;
-                let crossing = cross(pattern, held, at)?;
+                let crossing = what.cross(held, at)?;
                 Some(Lost { key: Arc::clone(key), other: holder, crossing: Some(crossing) })
             })
         })
@@ -225,17 +299,17 @@ impl Claims {
         accepted: &BTreeSet<FileId>,
     ) -> Vec<(FileId, Vec<Lost>)> {
         let mut claimants: HashMap<&Key, Vec<FileId>> = HashMap::new();
-        let mut below: HashMap<&str, Vec<(FileId, &Key, &HostPattern)>> = HashMap::new();
+        let mut near: HashMap<String, Vec<(FileId, &Key, &What)>> = HashMap::new();
         for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
-            for (key, pattern) in &c.keys {
+            for (key, what) in &c.keys {
                 claimants.entry(key).or_default().push(c.file);
-                if let Some(pattern) = pattern.as_ref().filter(|p| captures(p)) {
-                    below.entry(&pattern.parent).or_default().push((c.file, key, pattern));
+                if let Some(at) = what.near() {
+                    near.entry(at).or_default().push((c.file, key, what));
                 }
             }
         }
-        losers(candidates, accepted, |c, key, pattern| {
-            if self.holder(key) == Some(c.file) {
+        losers(candidates, accepted, |c, key, what| {
+            if self.holder(key) == Some(c.file) || c.first {
                 return None;
             }
             let peer = claimants[key].iter().find(|f| **f != c.file);
@@ -245,9 +319,8 @@ impl Claims {
             if let Some(other) = peer.or_else(earlier) {
                 return Some(Lost { key: Arc::clone(key), other: *other, crossing: None });
             }
-            let pattern = pattern.as_ref().filter(|p| captures(p))?;
-            below.get(&*pattern.parent)?.iter().filter(|(file, ..)| *file != c.file).find_map(|(file, other, at)| {
-                let crossing = cross(pattern, other, at)?;
+            near.get(&what.near()?)?.iter().filter(|(file, ..)| *file != c.file).find_map(|(file, other, at)| {
+                let crossing = what.cross(other, at)?;
                 Some(Lost { key: Arc::clone(key), other: *file, crossing: Some(crossing) })
             })
         })
@@ -258,11 +331,11 @@ impl Claims {
 fn losers(
     candidates: &[Candidate],
     accepted: &BTreeSet<FileId>,
-    mut lose: impl FnMut(&Candidate, &Key, &Option<HostPattern>) -> Option<Lost>,
+    mut lose: impl FnMut(&Candidate, &Key, &What) -> Option<Lost>,
 ) -> Vec<(FileId, Vec<Lost>)> {
     let mut losers = Vec::new();
     for c in candidates.iter().filter(|c| accepted.contains(&c.file)) {
-        let lost: Vec<Lost> = c.keys.iter().filter_map(|(key, pattern)| lose(c, key, pattern)).collect();
+        let lost: Vec<Lost> = c.keys.iter().filter_map(|(key, what)| lose(c, key, what)).collect();
         if !lost.is_empty() {
             losers.push((c.file, lost));
         }
@@ -300,7 +373,8 @@ mod tests {
     const C: FileId = FileId(3);
 
     fn claim(file: FileId, keys: &[&str]) -> Candidate {
-        Candidate { file, keys: keys.iter().map(|k| (Arc::from(*k), None)).collect() }
+        let what = |key: &str| port(key).map_or(What::Default, What::Port);
+        Candidate { file, keys: keys.iter().map(|k| (Arc::from(*k), what(k))).collect(), first: false }
     }
 
     fn lost(key: &str, other: FileId) -> Lost {
@@ -374,7 +448,7 @@ mod tests {
         use dsl::tree::ir::Class;
         let label = Segment::Capture { prefix: prefix.into(), class: Class::Any, suffix: suffix.into() };
         let pattern = HostPattern { head: HostHead::Label(label), parent: "x.com".into() };
-        Candidate { file, keys: vec![(key(&pattern), Some(pattern))] }
+        Candidate { file, keys: vec![(key(&pattern), What::Host(pattern))], first: false }
     }
 
     #[test]
@@ -396,5 +470,51 @@ mod tests {
     fn patterns_that_cross_on_a_first_start_are_both_refused() {
         let mut claims = Claims::default();
         assert!(claims.decide(&[captured(A, "pr-", ""), captured(B, "", "-eu")]).accepted.is_empty());
+    }
+
+    #[test]
+    fn listeners_that_overlap_conflict_and_others_do_not() {
+        let mut claims = Claims::default();
+        claims.decide(&[claim(A, &["tcp :53", "udp 10.0.0.1:53", "tcp :0"])]);
+        let verdict = claims.decide(&[claim(B, &["tcp 127.0.0.1:53"])]);
+        let crossing = Crossing { key: "tcp :53".into(), witness: None };
+        assert_eq!(verdict.refused[&B], [Lost { key: "tcp 127.0.0.1:53".into(), other: A, crossing: Some(crossing) }]);
+        let verdict = claims.decide(&[claim(C, &["udp 10.0.0.2:53", "udp [::1]:53", "tcp :54"])]);
+        assert_eq!(accepted(&verdict), [C]);
+        let held = claims.held(A).to_vec();
+        claims.release(A);
+        assert_eq!(claims.waiting(&held), [B].into());
+        assert_eq!(accepted(&claims.decide(&[claim(B, &["tcp 127.0.0.1:53"])])), [B]);
+    }
+
+    #[test]
+    fn listeners_of_an_earlier_process_are_held() {
+        let mut claims = Claims::default();
+        claims.adopt(A, &["udp [::1]:53".into(), "h".into()]);
+        assert!(claims.decide(&[claim(B, &["udp :53"])]).accepted.is_empty());
+        claims.release(A);
+        assert!(claims.near.is_empty());
+    }
+
+    #[test]
+    fn the_gateway_gets_a_port_that_nobody_holds_and_loses_one_that_somebody_does() {
+        let first = |keys: &[&str]| Candidate { first: true, ..claim(A, keys) };
+        let mut claims = Claims::default();
+        let verdict = claims.decide(&[first(&["tcp :443"]), claim(B, &["tcp 10.0.0.1:443"])]);
+        assert_eq!(accepted(&verdict), [A]);
+        claims.decide(&[claim(C, &["tcp :5432"])]);
+        assert_eq!(claims.decide(&[first(&["tcp :443", "tcp :5432"])]).refused[&A], [lost("tcp :5432", C)]);
+    }
+
+    #[test]
+    fn who_crossed_each_other_wait_for_each_other() {
+        let mut claims = Claims::default();
+        let verdict = claims.decide(&[claim(A, &["tcp :1"]), claim(B, &["tcp 10.0.0.1:1"])]);
+        assert!(verdict.accepted.is_empty());
+        assert!(claims.decide(&[claim(B, &["tcp 10.0.0.1:1"])]).accepted.is_empty(), "touching one changes nothing");
+        let freed = claims.refused_for(A).to_vec();
+        claims.release(A);
+        assert_eq!(claims.waiting(&freed), [B].into());
+        assert_eq!(accepted(&claims.decide(&[claim(B, &["tcp 10.0.0.1:1"])])), [B]);
     }
 }

@@ -1,12 +1,13 @@
 //! One file to programs, with the modules it may import.
 
-use super::claims::{self, Key};
+use super::claims::{Key, What};
 use super::digest::Digest;
 use super::ids::{Ids, import_path};
+use super::item::{Item, own_ports};
 use super::paths;
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
-use dsl::syntax::ast::{Item, ItemKind};
+use dsl::syntax::ast::{self, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::tree::{Program, ir};
 use dsl::{Modules, Parsed};
@@ -63,7 +64,7 @@ impl Source {
 }
 
 fn imports(parsed: &Parsed, path: &Path) -> Vec<PathBuf> {
-    let import = |item: &Item| match &item.kind {
+    let import = |item: &ast::Item| match &item.kind {
         ItemKind::Import(import) if !import.module.node.starts_with("std/") => import_path(path, &import.module.node),
         ItemKind::Import(_)
         | ItemKind::Let(_)
@@ -98,9 +99,11 @@ pub type ModuleTable = HashMap<FileId, Module>;
 pub struct Compiled {
     /// Its sites. Empty when it has an error.
     pub programs: Vec<Arc<Program>>,
+    /// Its `tcp`, `udp` and `passthrough` items. Empty when it has an error.
+    pub items: Vec<Item>,
     /// What it says about the gateway.
     pub gateway: Option<ir::Gateway>,
-    /// The hosts it claims, whether or not it compiled; each once.
+    /// The hosts it claims, whether or not it compiled, and its listeners; each once.
     pub claims: Vec<Claim>,
     /// What was found.
     pub findings: Vec<Diagnostic>,
@@ -108,15 +111,23 @@ pub struct Compiled {
     pub asked: BTreeMap<PathBuf, Option<Digest>>,
 }
 
-/// A host that a file claims, or that it says `default`.
+/// Something that a file claims.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Which.
+    /// Its spelling.
     pub key: Key,
-    /// Its pattern; `None` for `default`.
-    pub pattern: Option<ir::HostPattern>,
+    /// It.
+    pub what: What,
+    /// As it is written, where that is not the key: `https :8443`.
+    pub shown: Option<String>,
     /// Where it says so.
     pub loc: Loc,
+}
+
+impl Claim {
+    fn new(what: What, loc: Loc) -> Self {
+        Self { key: what.key(), what, shown: None, loc }
+    }
 }
 
 impl Compiled {
@@ -164,22 +175,36 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         modules: &finder,
     };
     let made = dsl::compile_parsed(&unit, &source.parsed());
+    let listening = made.listening.into_iter().map(Item::Listening);
     let mut compiled = Compiled {
         programs: made.programs,
+        items: listening.chain(made.passthroughs.into_iter().map(Item::Passthrough)).collect(),
         gateway: made.gateway,
         claims: Vec::new(),
         findings: made.diagnostics,
         asked: finder.asked.into_inner(),
     };
     let mut claims = BTreeMap::new();
+    let mut claim = |claim: Claim| {
+        claims.entry(Arc::clone(&claim.key)).or_insert(claim);
+    };
     for (pattern, loc) in made.claims {
-        let key = claims::key(&pattern);
-        claims.entry(Arc::clone(&key)).or_insert(Claim { key, pattern: Some(pattern), loc });
+        claim(Claim::new(What::Host(pattern), loc));
     }
     for site in compiled.programs.iter().map(|program| program.site()).filter(|site| site.settings.default) {
-        let key: Key = claims::DEFAULT.into();
-        claims.entry(Arc::clone(&key)).or_insert(Claim { key, pattern: None, loc: site.loc });
+        claim(Claim::new(What::Default, site.loc));
     }
+    let mut ports: Vec<Claim> = Vec::new();
+    for (port, shown, loc) in compiled.gateway.iter().flat_map(own_ports).filter(|(port, ..)| port.port != 0) {
+        ports.push(Claim { shown: Some(shown), ..Claim::new(What::Port(port), loc) });
+    }
+    for item in &compiled.items {
+        if let (Item::Listening(listening), Some(port)) = (item, item.listens()) {
+            ports.push(Claim::new(What::Port(port), listening.listener.loc));
+        }
+    }
+    overlaps(&ports, &mut compiled.findings);
+    ports.into_iter().for_each(claim);
     compiled.claims = claims.into_values().collect();
     if source.text.trim().is_empty() {
         let loc = Loc { file: source.file, span: Span::default() };
@@ -189,11 +214,34 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     for program in &compiled.programs {
         paths::check(program.site(), &dir, &mut compiled.findings);
     }
+    for item in &compiled.items {
+        paths::check_pools(&item.rules().pools, &dir, &mut compiled.findings);
+    }
     if !compiled.sound() {
         compiled.programs.clear();
+        compiled.items.clear();
     }
     compiled
 }
+
+/// G7001 for listeners of one file that overlap, where the checker did not say so.
+fn overlaps(ports: &[Claim], findings: &mut Vec<Diagnostic>) {
+    for (n, claim) in ports.iter().enumerate() {
+        let What::Port(port) = &claim.what else { continue };
+        let earlier = ports[..n].iter().find(|earlier| match &earlier.what {
+            What::Port(other) => port.overlaps(other) || port == other,
+            What::Host(_) | What::Default => false,
+        });
+        let said = |d: &Diagnostic| d.code == OVERLAP && d.primary.loc == claim.loc;
+        if let Some(earlier) = earlier.filter(|_| !findings.iter().any(said)) {
+            let message = format!("two listeners on :{}", port.port);
+            findings.push(Diagnostic::error(OVERLAP, claim.loc, message).label(earlier.loc, "the other one"));
+        }
+    }
+}
+
+/// The code of listeners that overlap.
+pub const OVERLAP: &str = "G7001";
 
 /// Does a piece of work for each item, on all cores when there are many.
 pub fn for_each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {

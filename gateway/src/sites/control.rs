@@ -1,16 +1,16 @@
 //! The control plane's loop: notice, load, publish, tell.
 
-use super::compile::Places;
-use super::load::{Loader, Outcome, Touched};
+use super::compile::{GATEWAY, Places};
+use super::listening::Listening;
+use super::load::{Loader, OutcomeOf, Touched};
 use super::publish::{Publisher, Serve};
 use super::report::Report;
 use super::store::Store;
 use super::tree::Scan;
 use super::watch::{Batch, Watcher};
 use crate::console::Console;
-use crate::snapshot::Served;
+use crate::runtime::listeners::{Changes, Listeners};
 use dsl::diagnostic::{Severity, render};
-use dsl::tree::ir;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,10 @@ pub struct Control {
     console: Console,
     /// Directories that could not be read when they were last looked at, and why.
     unreadable: BTreeMap<PathBuf, String>,
-    /// What is listened on.
-    listeners: Vec<ir::Listener>,
+    /// What is to be listened on.
+    listening: Listening,
+    /// What was said of it and still holds.
+    said: Vec<String>,
 }
 
 impl Control {
@@ -37,10 +39,11 @@ impl Control {
         let places = Places::new(sites);
         Self {
             watcher: Watcher::new(&places.root, console),
+            listening: Listening { gateway_file: places.show(Path::new(GATEWAY)), ..Listening::default() },
             loader: Loader::new(places, install, Some(store)),
             console: console.clone(),
             unreadable: BTreeMap::new(),
-            listeners: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -48,7 +51,7 @@ impl Control {
     ///
     /// # Errors
     /// The sites directory cannot be read.
-    pub fn load(&mut self) -> io::Result<Outcome<Served>> {
+    pub fn load(&mut self) -> io::Result<OutcomeOf<Serve>> {
         let scan = self.watcher.scan(Path::new(""));
         let mut unreadable = scan.unreadable;
         if let Some(at) = unreadable.iter().position(|(dir, _)| dir.as_os_str().is_empty()) {
@@ -58,6 +61,8 @@ impl Control {
         self.loader.recall(&present);
         let mut outcome = self.loader.apply(&Touched { present, gone: Vec::new() });
         outcome.report.warnings.extend(self.note_unreadable(Path::new(""), unreadable));
+        self.listening.update(&outcome);
+        outcome.report.warnings.extend(self.new_words());
         Ok(outcome)
     }
 
@@ -71,27 +76,68 @@ impl Control {
         self.watcher.stopper()
     }
 
+    /// What is to be listened on.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
     /// Reloads what changes, until stopped.
-    pub fn run(mut self, publisher: &Publisher) {
-        self.listeners = listeners(&publisher.published().load().gateway);
-        while let Some(batch) = self.watcher.wait() {
-            let start = Instant::now();
-            let (touched, warnings) = self.touched(&batch);
-            let mut outcome = self.loader.apply(&touched);
-            outcome.report.warnings.extend(warnings);
-            if outcome.report.is_empty() {
-                continue;
+    pub fn run(mut self, publisher: &Publisher, mut listeners: Listeners) {
+        let mut look_at = None;
+        loop {
+            // Kept from batch to batch: one after another must not put it off for ever.
+            look_at = listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
+            let Some(batch) = self.watcher.wait(look_at) else { return };
+            if batch != Batch::default() {
+                self.reload(&batch, publisher, &mut listeners);
             }
-            let report = std::mem::take(&mut outcome.report);
-            let listeners_changed = outcome.gateway.as_ref().is_some_and(|g| listeners(g) != self.listeners);
-            if let Some(gateway) = &outcome.gateway {
-                self.listeners = listeners(gateway);
+            if look_at.is_some_and(|at| at <= Instant::now()) {
+                look_at = None;
+                let changes = listeners.look();
+                self.tell_listeners(&changes);
             }
-            publisher.publish(outcome);
-            self.tell(&report, start.elapsed());
-            if listeners_changed {
-                self.console.warn("gateway.route: the listeners changed; that takes effect at the next start");
-            }
+            publisher.https_port(listeners.https_port());
+        }
+    }
+
+    fn reload(&mut self, batch: &Batch, publisher: &Publisher, listeners: &mut Listeners) {
+        let start = Instant::now();
+        let (touched, warnings) = self.touched(batch);
+        let mut outcome = self.loader.apply(&touched);
+        outcome.report.warnings.extend(warnings);
+        if outcome.report.is_empty() {
+            return;
+        }
+        let report = std::mem::take(&mut outcome.report);
+        self.listening.update(&outcome);
+        // Before the sockets: who connects finds the item.
+        publisher.publish(outcome);
+        let changes = listeners.follow(&self.listening.wanted());
+        self.tell(&report, start.elapsed());
+        self.tell_listeners(&changes);
+        for warning in self.new_words() {
+            self.console.warn(warning);
+        }
+    }
+
+    /// What is to be said of the listeners, and was not yet.
+    fn new_words(&mut self) -> Vec<String> {
+        let now = self.listening.without_quic();
+        let new = now.iter().filter(|words| !self.said.contains(words)).cloned().collect();
+        self.said = now;
+        new
+    }
+
+    fn tell_listeners(&self, changes: &Changes) {
+        let list = |what: &str, all: &[String]| (!all.is_empty()).then(|| format!("{what} {}", all.join("; ")));
+        let closed = list("closed", &changes.closed);
+        let opened = list("listening on", &changes.opened);
+        let line: Vec<String> = closed.into_iter().chain(opened).collect();
+        if !line.is_empty() {
+            self.console.note(line.join("; "));
+        }
+        for trouble in &changes.failed {
+            self.console.error(format!("{trouble}; it is tried again"));
         }
     }
 
@@ -199,11 +245,4 @@ pub fn tell_errors(console: &Console, report: &Report) {
         let more = errors.len() - FINDINGS;
         console.note(format!("and {more} more errors; `sluice lint` prints them all"));
     }
-}
-
-fn listeners(gateway: &ir::Gateway) -> Vec<ir::Listener> {
-    // Where they are written and which port clients see changes nothing that is bound.
-    let plain = |l: &ir::Listener| ir::Listener { public: None, loc: Default::default(), ..l.clone() };
-    let mark = |tls: bool| move |l: ir::Listener| ir::Listener { public: tls.then_some(1), ..l };
-    gateway.http.iter().map(plain).map(mark(false)).chain(gateway.https.iter().map(plain).map(mark(true))).collect()
 }

@@ -1,6 +1,7 @@
 //! What is to be listened on: what `gateway.route` says, `tcp` and `udp` items, and QUIC where hosts
 //! are passed through.
 
+use super::load::{Outcome, Stand};
 use crate::l4::ListenKey;
 use crate::runtime::listeners::Wanted;
 use crate::runtime::sockets::Service;
@@ -23,6 +24,25 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// Takes in what a batch changed.
+    pub fn update<S, R>(&mut self, outcome: &Outcome<S, R>) {
+        if let Some(gateway) = &outcome.gateway {
+            self.gateway = Arc::clone(gateway);
+        }
+        for (key, item) in &outcome.listening {
+            match item {
+                Some((_, file)) => self.items.insert(*key, file.clone()),
+                None => self.items.remove(key),
+            };
+        }
+        for (pattern, stand) in &outcome.hosts {
+            match stand {
+                Some(Stand::Passthrough(_)) => self.passthroughs.insert(pattern.to_string()),
+                Some(Stand::Site(_) | Stand::Unavailable) | None => self.passthroughs.remove(&pattern.to_string()),
+            };
+        }
+    }
+
     /// What is to be listened on.
     #[must_use]
     pub fn wanted(&self) -> Vec<Wanted> {

@@ -3,13 +3,15 @@
 //! INVARIANT: nothing here is proportional to the number of files but a cold start and a look at
 //! everything. A batch costs what it touches.
 
-use super::claims::{Candidate, Claims, Key, Lost};
-use super::compile::{Claim, Compiled, GATEWAY, Module, ModuleTable, Places, Source, compile, for_each};
+use super::claims::{Candidate, Claims, Key, Lost, What};
+use super::compile::{Claim, Compiled, GATEWAY, Module, ModuleTable, OVERLAP, Places, Source, compile, for_each};
 use super::digest::Digest;
 use super::ids::Ids;
+use super::item::{Item, own_ports};
 use super::report::{Event, Refused, Report, Texts, line_of};
 use super::store::{Change, Store, Version};
 use super::tree::{self, Stamp};
+use crate::l4::ListenKey;
 use dsl::diagnostic::Diagnostic;
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::tree::{Program, ir};
@@ -18,12 +20,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What becomes of a compiled site: something to serve, or something to ask.
+/// What becomes of compiled sites and items: something to serve, or something to ask.
 pub trait Install {
-    /// It.
+    /// A site.
     type Site;
-    /// Makes it. `dir` is the route file's directory.
+    /// A `tcp`, `udp` or `passthrough` item.
+    type Route;
+    /// Makes a site. `dir` is the route file's directory.
     fn install(&mut self, program: Arc<Program>, dir: &Path) -> Self::Site;
+    /// Makes an item.
+    fn carry(&mut self, item: &Item, dir: &Path) -> Arc<Self::Route>;
 }
 
 /// Route files to look at, relative to the sites directory.
@@ -37,17 +43,20 @@ pub struct Touched {
 
 /// What stands behind a host.
 #[derive(Debug)]
-pub enum Stand<S> {
+pub enum Stand<S, R> {
     /// A site.
     Site(Arc<S>),
+    /// TLS connections to it are handed on.
+    Passthrough(Arc<R>),
     /// A file that never loaded.
     Unavailable,
 }
 
-impl<S> Clone for Stand<S> {
+impl<S, R> Clone for Stand<S, R> {
     fn clone(&self) -> Self {
         match self {
             Self::Site(site) => Self::Site(Arc::clone(site)),
+            Self::Passthrough(route) => Self::Passthrough(Arc::clone(route)),
             Self::Unavailable => Self::Unavailable,
         }
     }
@@ -55,9 +64,11 @@ impl<S> Clone for Stand<S> {
 
 /// What a batch changes, to be published together.
 #[derive(Debug)]
-pub struct Outcome<S> {
+pub struct Outcome<S, R> {
     /// Hosts whose answer changes; `None` for nobody.
-    pub hosts: Vec<(ir::HostPattern, Option<Stand<S>>)>,
+    pub hosts: Vec<(ir::HostPattern, Option<Stand<S, R>>)>,
+    /// Listeners whose item changes, and the file that it stands in; `None` for nobody.
+    pub listening: Vec<(ListenKey, Option<(Arc<R>, String)>)>,
     /// The site that says `default`, where that changes.
     pub default: Option<Option<Arc<S>>>,
     /// What is in force of `gateway.route`, where that changes.
@@ -66,13 +77,16 @@ pub struct Outcome<S> {
     pub report: Report,
 }
 
+/// The outcome of what is made so.
+pub type OutcomeOf<I> = Outcome<<I as Install>::Site, <I as Install>::Route>;
+
 /// The files, what serves of them, and why the rest does not.
 pub struct Loader<I: Install> {
     places: Places,
     install: I,
     store: Option<Store>,
     ids: Ids,
-    units: HashMap<FileId, Unit<I::Site>>,
+    units: HashMap<FileId, Unit<I>>,
     /// Who asked for a file, found or not.
     importers: HashMap<PathBuf, BTreeSet<FileId>>,
     modules: ModuleTable,
@@ -81,12 +95,12 @@ pub struct Loader<I: Install> {
     unavailable: HashMap<Key, (ir::HostPattern, BTreeSet<FileId>)>,
 }
 
-struct Unit<S> {
+struct Unit<I: Install> {
     path: Arc<Path>,
     /// What is on disk; `None` when it cannot be read.
     disk: Option<(Stamp, Digest)>,
     /// What serves.
-    good: Option<Good<S>>,
+    good: Option<Good<I>>,
     /// What served before this process started, until it is known whether it is needed.
     stored: Option<Arc<Version>>,
     /// Whether what is on disk does not serve.
@@ -96,10 +110,11 @@ struct Unit<S> {
     shut: Vec<Key>,
 }
 
-struct Good<S> {
+struct Good<I: Install> {
     digest: Digest,
     gateway: Option<Arc<ir::Gateway>>,
-    sites: Vec<(Vec<Key>, Arc<S>)>,
+    sites: Vec<(Vec<Key>, Arc<I::Site>)>,
+    items: Vec<(Vec<Key>, Arc<I::Route>)>,
     /// Its claims, and the lines they stand on.
     claims: Vec<(Claim, usize)>,
 }
@@ -128,36 +143,34 @@ struct Done {
 }
 
 /// What a batch has in hand.
-struct Batch<S> {
+struct Batch {
     jobs: BTreeMap<FileId, Job>,
     done: BTreeMap<FileId, Done>,
     /// Files that were settled in this batch.
     settled: HashSet<FileId>,
     freed: BTreeSet<Key>,
-    /// Hosts whose answer may have changed.
-    hosts: BTreeMap<Key, Option<ir::HostPattern>>,
+    /// Hosts and listeners whose answer may have changed.
+    moved: BTreeMap<Key, What>,
     changes: Vec<Change>,
     events: BTreeMap<String, Event>,
     findings: BTreeMap<Arc<Path>, Vec<Diagnostic>>,
     report: Report,
     gateway: bool,
-    marker: std::marker::PhantomData<S>,
 }
 
-impl<S> Batch<S> {
+impl Batch {
     fn new() -> Self {
         Self {
             jobs: BTreeMap::new(),
             done: BTreeMap::new(),
             settled: HashSet::new(),
             freed: BTreeSet::new(),
-            hosts: BTreeMap::new(),
+            moved: BTreeMap::new(),
             changes: Vec::new(),
             events: BTreeMap::new(),
             findings: BTreeMap::new(),
             report: Report::default(),
             gateway: false,
-            marker: std::marker::PhantomData,
         }
     }
 }
@@ -165,7 +178,7 @@ impl<S> Batch<S> {
 impl<I: Install> Loader<I> {
     /// A loader of a sites directory. With a store, last good versions serve and are kept.
     pub fn new(places: Places, install: I, store: Option<Store>) -> Self {
-        Self {
+        let mut loader = Self {
             places,
             install,
             store,
@@ -175,7 +188,9 @@ impl<I: Install> Loader<I> {
             modules: ModuleTable::new(),
             claims: Claims::default(),
             unavailable: HashMap::new(),
-        }
+        };
+        loader.hold_default_ports();
+        loader
     }
 
     /// Where its files are.
@@ -220,6 +235,16 @@ impl<I: Install> Loader<I> {
         sites
     }
 
+    /// The `tcp`, `udp` and `passthrough` items that serve, with the path of their files, in the order of the paths.
+    pub fn items(&self) -> Vec<(Arc<Path>, Arc<I::Route>)> {
+        let good = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?)));
+        let mut items: Vec<_> = good
+            .flat_map(|(path, good)| good.items.iter().map(move |(_, item)| (Arc::clone(path), Arc::clone(item))))
+            .collect();
+        items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        items
+    }
+
     /// Hosts that answer 503, and the files that claim them and never loaded, in the order of the hosts.
     pub fn unavailable(&self) -> Vec<(ir::HostPattern, Vec<Arc<Path>>)> {
         let shut = self.unavailable.iter().filter(|(key, _)| self.claims.holder(key).is_none());
@@ -246,11 +271,22 @@ impl<I: Install> Loader<I> {
         known.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (path, version) in known {
             let file = self.ids.add(&path);
+            if *path == *Path::new(GATEWAY) {
+                // It says where to listen.
+                self.claims.release(file);
+            }
             self.claims.adopt(file, &version.hosts);
             self.unit(file, &path).stored = Some(version);
         }
         // What was deleted while nobody looked is deleted.
         self.keep(versions.into_keys().map(Change::Gone).collect());
+    }
+
+    /// Without `gateway.route` the gateway listens where it does by default.
+    fn hold_default_ports(&mut self) {
+        let file = self.ids.add(&Path::new(GATEWAY).into());
+        let ports: Vec<Key> = own_ports(&ir::Gateway::default()).map(|(port, ..)| What::Port(port).key()).collect();
+        self.claims.adopt(file, &ports);
     }
 
     fn keep(&self, changes: Vec<Change>) {
@@ -260,7 +296,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// Takes a batch in.
-    pub fn apply(&mut self, touched: &Touched) -> Outcome<I::Site> {
+    pub fn apply(&mut self, touched: &Touched) -> OutcomeOf<I> {
         let mut batch = Batch::new();
         for path in &touched.gone {
             self.gone(path, &mut batch);
@@ -284,18 +320,21 @@ impl<I: Install> Loader<I> {
 
     // === looking at files
 
-    fn gone(&mut self, path: &Path, batch: &mut Batch<I::Site>) {
+    fn gone(&mut self, path: &Path, batch: &mut Batch) {
         let Some(file) = self.ids.get(path) else { return };
         let Some(unit) = self.units.remove(&file) else { return };
         batch.freed.extend(self.claims.held(file).iter().chain(self.claims.refused_for(file)).cloned());
         self.claims.release(file);
         for (claim, _) in unit.good.iter().flat_map(|g| &g.claims) {
-            batch.hosts.insert(Arc::clone(&claim.key), claim.pattern.clone());
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
         }
         batch.gateway |= unit.good.as_ref().is_some_and(|g| g.gateway.is_some());
         self.open(file, &unit.shut, batch);
         self.forget_asked(file, &unit.asked);
         self.ids.remove(file);
+        if *path == *Path::new(GATEWAY) {
+            self.hold_default_ports();
+        }
         let was_module = self.modules.remove(&file).is_some();
         batch.changes.push(Change::Gone(Arc::clone(&unit.path)));
         batch.events.insert(self.places.show(&unit.path), Event::Removed);
@@ -306,7 +345,7 @@ impl<I: Install> Loader<I> {
         }
     }
 
-    fn read(&mut self, present: &[Arc<Path>], batch: &mut Batch<I::Site>) {
+    fn read(&mut self, present: &[Arc<Path>], batch: &mut Batch) {
         let root = &self.places.root;
         let read = for_each(present, |path| tree::read(&root.join(path)));
         let mut sources = Vec::new();
@@ -348,7 +387,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// A file that is there and cannot be read is broken, not deleted.
-    fn unreadable(&mut self, path: &Arc<Path>, error: &io::Error, batch: &mut Batch<I::Site>) {
+    fn unreadable(&mut self, path: &Arc<Path>, error: &io::Error, batch: &mut Batch) {
         let file = self.ids.add(path);
         let shown = self.places.show(path);
         let loc = Loc { file, span: Span::default() };
@@ -364,7 +403,7 @@ impl<I: Install> Loader<I> {
         self.refuse(file, &[], why, batch);
     }
 
-    fn unit(&mut self, file: FileId, path: &Arc<Path>) -> &mut Unit<I::Site> {
+    fn unit(&mut self, file: FileId, path: &Arc<Path>) -> &mut Unit<I> {
         self.units.entry(file).or_insert_with(|| Unit {
             path: Arc::clone(path),
             disk: None,
@@ -377,7 +416,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// Compiles a file again although it did not change.
-    fn queue(&mut self, file: FileId, why: Why, batch: &mut Batch<I::Site>) {
+    fn queue(&mut self, file: FileId, why: Why, batch: &mut Batch) {
         if batch.jobs.contains_key(&file) {
             return;
         }
@@ -396,7 +435,7 @@ impl<I: Install> Loader<I> {
     // === compiling
 
     /// Compiles what is queued, modules before who imports them.
-    fn compile_all(&mut self, batch: &mut Batch<I::Site>) {
+    fn compile_all(&mut self, batch: &mut Batch) {
         while !batch.jobs.is_empty() {
             let waits = |job: &Job| {
                 job.source
@@ -470,7 +509,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// A version's text, from the file if it is still there, else from the store.
-    fn text(&self, unit: &Unit<I::Site>, digest: Digest) -> Option<Arc<str>> {
+    fn text(&self, unit: &Unit<I>, digest: Digest) -> Option<Arc<str>> {
         let disk =
             || tree::read(&self.places.root.join(&unit.path)).ok().filter(|t| t.digest == digest).map(|t| t.text);
         disk().or_else(|| self.store.as_ref()?.text(digest))
@@ -531,7 +570,7 @@ impl<I: Install> Loader<I> {
     // === settling
 
     /// Decides which compiled files serve, and lets them.
-    fn settle(&mut self, batch: &mut Batch<I::Site>) {
+    fn settle(&mut self, batch: &mut Batch) {
         let done = std::mem::take(&mut batch.done);
         batch.settled.extend(done.keys().copied());
         let mut candidates = Vec::new();
@@ -543,8 +582,9 @@ impl<I: Install> Loader<I> {
                 let claims = &done.compiled.claims;
                 let given_up = |key: &&Key| claims.iter().all(|c| c.key != **key);
                 batch.freed.extend(self.claims.held(*file).iter().filter(given_up).cloned());
-                let keys = claims.iter().map(|c| (Arc::clone(&c.key), c.pattern.clone())).collect();
-                candidates.push(Candidate { file: *file, keys });
+                let keys = claims.iter().map(|c| (Arc::clone(&c.key), c.what.clone())).collect();
+                let first = *done.job.source.path == *Path::new(GATEWAY);
+                candidates.push(Candidate { file: *file, keys, first });
             } else {
                 self.claims.forgive(*file);
             }
@@ -572,7 +612,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// Findings in modules are shown with the modules' texts.
-    fn module_texts(&self, compiled: &Compiled, batch: &mut Batch<I::Site>) {
+    fn module_texts(&self, compiled: &Compiled, batch: &mut Batch) {
         for path in compiled.asked.keys() {
             let Some(file) = self.ids.get(path) else { continue };
             if let Some(Module::Ready(source)) = self.modules.get(&file)
@@ -583,7 +623,7 @@ impl<I: Install> Loader<I> {
         }
     }
 
-    /// G2007 for each key that a file lost.
+    /// G2007, G2002 or G7001 for each key that a file lost.
     fn conflicts(
         &self,
         file: FileId,
@@ -593,11 +633,12 @@ impl<I: Install> Loader<I> {
     ) -> Vec<Diagnostic> {
         let claim_of = |file: &FileId, key: &Key| {
             let claims = &done.get(file)?.compiled.claims;
-            claims.iter().find(|c| c.key == *key).map(|c| c.loc)
+            claims.iter().find(|c| c.key == *key)
         };
         let mut found = Vec::new();
         for Lost { key, other, crossing } in lost {
-            let Some(loc) = claim_of(&file, key) else { continue };
+            let Some(claim) = claim_of(&file, key) else { continue };
+            let loc = claim.loc;
             let against = crossing.as_ref().map_or(key, |c| &c.key);
             let held = self.claims.holder(against) == Some(*other);
             let path = self.ids.path(*other).map(|path| self.places.show(path)).unwrap_or_default();
@@ -609,12 +650,21 @@ impl<I: Install> Loader<I> {
                 {
                     texts.insert(*other, path.clone(), text);
                 }
-                Some((claim.loc, *line))
+                Some((claim, *line))
             });
-            let new = claim_of(other, against).filter(|_| !held);
-            let new = new.and_then(|loc| Some((loc, line_of(&done.get(other)?.job.source.text, loc.span.start))));
-            let place = new.or(known);
+            let new = claim_of(other, against);
+            let new = new.and_then(|c| Some((c, line_of(&done.get(other)?.job.source.text, c.loc.span.start))));
+            // Where it is held, by the version that serves; that may be one of this batch.
+            let place = if held { known.or(new) } else { new.or(known) };
             let at = place.map_or_else(|| path.clone(), |(_, line)| format!("{path}:{line}"));
+            if let What::Port(_) = claim.what {
+                let place = place.map(|(c, _)| c);
+                let by_default = !self.units.contains_key(other);
+                let loc_of = place.filter(|_| texts.contains(*other)).map(|c| c.loc);
+                found.push(overlap(claim, against, place, (!by_default).then_some(&at), loc_of, held));
+                continue;
+            }
+            let place = place.map(|(c, line)| (c.loc, line));
             let mut finding = match (crossing, &**key == super::claims::DEFAULT, held) {
                 (None, false, true) => Diagnostic::error(CONFLICT, loc, format!("`{key}` is already served by {at}")),
                 (None, false, false) => Diagnostic::error(CONFLICT, loc, format!("`{key}` is also claimed by {at}")),
@@ -641,7 +691,7 @@ impl<I: Install> Loader<I> {
         found
     }
 
-    fn accept(&mut self, file: FileId, done: Done, batch: &mut Batch<I::Site>) {
+    fn accept(&mut self, file: FileId, done: Done, batch: &mut Batch) {
         let Done { job, compiled } = done;
         let event = match job.why {
             Why::New | Why::Waiting => Event::Added,
@@ -682,7 +732,7 @@ impl<I: Install> Loader<I> {
         texts
     }
 
-    fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I::Site> {
+    fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
         let sites = compiled
             .programs
@@ -696,37 +746,39 @@ impl<I: Install> Loader<I> {
                 (keys, Arc::new(self.install.install(program, &dir)))
             })
             .collect();
+        let items = compiled.items.iter().map(|item| (item.keys(), self.install.carry(item, &dir))).collect();
         let line = |claim: &Claim| line_of(&source.text, claim.loc.span.start);
         Good {
             digest: source.digest,
             gateway: compiled.gateway.map(Arc::new),
             sites,
+            items,
             claims: compiled.claims.into_iter().map(|c| (line(&c), c)).map(|(line, c)| (c, line)).collect(),
         }
     }
 
     /// Lets a version serve instead of the one before it.
-    fn replace(&mut self, file: FileId, good: Good<I::Site>, batch: &mut Batch<I::Site>) {
+    fn replace(&mut self, file: FileId, good: Good<I>, batch: &mut Batch) {
         let unit = self.units.get_mut(&file).expect("a file that serves is known");
         let before = unit.good.take();
         let shut = std::mem::take(&mut unit.shut);
         for (claim, _) in before.iter().chain(Some(&good)).flat_map(|g| &g.claims) {
-            batch.hosts.insert(Arc::clone(&claim.key), claim.pattern.clone());
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
         }
-        let gateway = |g: &Good<I::Site>| g.gateway.clone();
+        let gateway = |g: &Good<I>| g.gateway.clone();
         batch.gateway |= before.as_ref().and_then(gateway) != gateway(&good);
         unit.good = Some(good);
         self.open(file, &shut, batch);
     }
 
     /// What is on disk does not serve: the last good version does, or nothing.
-    fn refuse(&mut self, file: FileId, claims: &[Claim], why: Refused, batch: &mut Batch<I::Site>) {
+    fn refuse(&mut self, file: FileId, claims: &[Claim], why: Refused, batch: &mut Batch) {
         self.stored(file);
         let Some(unit) = self.units.get_mut(&file) else { return };
         let kept = unit.good.is_some();
         unit.refused = Some(why.clone());
         for (claim, _) in unit.good.iter().flat_map(|g| &g.claims) {
-            batch.hosts.insert(Arc::clone(&claim.key), claim.pattern.clone());
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
         }
         batch.gateway |= unit.good.as_ref().is_some_and(|g| g.gateway.is_some());
         let shown = self.places.show(&unit.path);
@@ -775,13 +827,13 @@ impl<I: Install> Loader<I> {
     }
 
     /// Hosts of a file that never loaded answer 503.
-    fn shut(&mut self, file: FileId, claims: &[Claim], batch: &mut Batch<I::Site>) {
+    fn shut(&mut self, file: FileId, claims: &[Claim], batch: &mut Batch) {
         let mut shut = Vec::new();
         for claim in claims {
-            let Some(pattern) = &claim.pattern else { continue };
+            let What::Host(pattern) = &claim.what else { continue };
             let entry = self.unavailable.entry(Arc::clone(&claim.key));
             entry.or_insert_with(|| (pattern.clone(), BTreeSet::new())).1.insert(file);
-            batch.hosts.insert(Arc::clone(&claim.key), Some(pattern.clone()));
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
             shut.push(Arc::clone(&claim.key));
         }
         if let Some(unit) = self.units.get_mut(&file) {
@@ -790,10 +842,10 @@ impl<I: Install> Loader<I> {
     }
 
     /// They do not any more.
-    fn open(&mut self, file: FileId, shut: &[Key], batch: &mut Batch<I::Site>) {
+    fn open(&mut self, file: FileId, shut: &[Key], batch: &mut Batch) {
         for key in shut {
             let Some((pattern, files)) = self.unavailable.get_mut(key) else { continue };
-            batch.hosts.insert(Arc::clone(key), Some(pattern.clone()));
+            batch.moved.insert(Arc::clone(key), What::Host(pattern.clone()));
             files.remove(&file);
             if files.is_empty() {
                 self.unavailable.remove(key);
@@ -803,16 +855,22 @@ impl<I: Install> Loader<I> {
 
     // === telling
 
-    fn finish(&mut self, batch: Batch<I::Site>) -> Outcome<I::Site> {
+    fn finish(&mut self, batch: Batch) -> OutcomeOf<I> {
         let mut hosts = Vec::new();
+        let mut listening = Vec::new();
         let mut default = None;
-        for (key, pattern) in batch.hosts {
-            let site = self.serving(&key);
-            match pattern {
-                None => default = Some(site),
-                Some(pattern) => {
+        for (key, what) in batch.moved {
+            match what {
+                What::Default => default = Some(self.site(&key)),
+                What::Port(port) => {
+                    let file = || self.ids.path(self.claims.holder(&key)?).map(|path| self.places.show(path));
+                    listening.push((port, self.item(&key).zip(file())));
+                }
+                What::Host(pattern) => {
+                    let site = self.site(&key).map(Stand::Site);
+                    let passed = || self.item(&key).map(Stand::Passthrough);
                     let shut = || self.unavailable.contains_key(&key).then_some(Stand::Unavailable);
-                    hosts.push((pattern, site.map(Stand::Site).or_else(shut)));
+                    hosts.push((pattern, site.or_else(passed).or_else(shut)));
                 }
             }
         }
@@ -827,13 +885,51 @@ impl<I: Install> Loader<I> {
         // A module's error is found by each of its importers.
         let new = |d: &Diagnostic| said.insert((d.primary.loc, d.code, d.message.clone()));
         report.findings = batch.findings.into_values().flatten().filter(new).collect();
-        Outcome { hosts, default, gateway, report }
+        Outcome { hosts, listening, default, gateway, report }
     }
 
-    fn serving(&self, key: &Key) -> Option<Arc<I::Site>> {
-        let good = self.units.get(&self.claims.holder(key)?)?.good.as_ref()?;
-        good.sites.iter().find(|(keys, _)| keys.contains(key)).map(|(_, site)| Arc::clone(site))
+    fn held(&self, key: &Key) -> Option<&Good<I>> {
+        self.units.get(&self.claims.holder(key)?)?.good.as_ref()
     }
+
+    fn site(&self, key: &Key) -> Option<Arc<I::Site>> {
+        self.held(key)?.sites.iter().find(|(keys, _)| keys.contains(key)).map(|(_, site)| Arc::clone(site))
+    }
+
+    fn item(&self, key: &Key) -> Option<Arc<I::Route>> {
+        self.held(key)?.items.iter().find(|(keys, _)| keys.contains(key)).map(|(_, item)| Arc::clone(item))
+    }
+}
+
+/// G7001 for listeners of two files. `at` is where the other one is written, which nobody does where the
+/// gateway listens by default.
+fn overlap(
+    claim: &Claim,
+    against: &Key,
+    other: Option<&Claim>,
+    at: Option<&String>,
+    label: Option<Loc>,
+    held: bool,
+) -> Diagnostic {
+    let shown = |c: &Claim| c.shown.clone().unwrap_or_else(|| c.key.to_string());
+    let own = shown(claim);
+    let message = match at {
+        Some(at) => format!("`{own}` overlaps with `{}` of {at}", other.map_or_else(|| against.to_string(), shown)),
+        None => {
+            let gateway = ir::Gateway::default();
+            let by_default =
+                own_ports(&gateway).filter(|(port, ..)| *What::Port(*port).key() == **against).map(|(_, s, _)| s);
+            let by_default = by_default.last().unwrap_or_else(|| against.to_string());
+            format!(
+                "`{own}` overlaps with `{by_default}`, where the gateway listens while gateway.route says nothing else"
+            )
+        }
+    };
+    let mut finding = Diagnostic::error(OVERLAP, claim.loc, message);
+    if let Some(loc) = label {
+        finding = finding.label(loc, if held { "it has the port" } else { "the other one" });
+    }
+    if held { finding } else { finding.note("neither of them had the port before, so neither gets it") }
 }
 
 /// The code of a host that two files claim.

@@ -9,6 +9,11 @@ struct Say;
 
 impl Install for Say {
     type Site = String;
+    type Route = String;
+
+    fn carry(&mut self, item: &Item, _: &Path) -> Arc<String> {
+        Arc::new(item.name())
+    }
 
     fn install(&mut self, program: Arc<Program>, _: &Path) -> String {
         let site = program.site();
@@ -26,6 +31,7 @@ struct Sites {
     temp: TempDir,
     loader: Loader<Say>,
     hosts: BTreeMap<String, String>,
+    ports: BTreeMap<String, String>,
     last: Report,
 }
 
@@ -34,7 +40,7 @@ impl Sites {
         let temp = TempDir::new(name);
         std::fs::create_dir(temp.path().join("sites")).unwrap();
         let loader = Self::loader(&temp);
-        Self { temp, loader, hosts: BTreeMap::new(), last: Report::default() }
+        Self { temp, loader, hosts: BTreeMap::new(), ports: BTreeMap::new(), last: Report::default() }
     }
 
     fn loader(temp: &TempDir) -> Loader<Say> {
@@ -49,6 +55,7 @@ impl Sites {
         self.loader.store.as_ref().unwrap().settle();
         self.loader = Self::loader(&self.temp);
         self.hosts.clear();
+        self.ports.clear();
         let present = self.present();
         self.loader.recall(&present);
         self.apply(Touched { present, gone: Vec::new() });
@@ -85,6 +92,13 @@ impl Sites {
                 None => self.hosts.remove(&pattern.to_string()),
                 Some(Stand::Unavailable) => self.hosts.insert(pattern.to_string(), "503".into()),
                 Some(Stand::Site(site)) => self.hosts.insert(pattern.to_string(), site.to_string()),
+                Some(Stand::Passthrough(route)) => self.hosts.insert(pattern.to_string(), route.to_string()),
+            };
+        }
+        for (key, item) in outcome.listening {
+            match item {
+                None => self.ports.remove(&key.to_string()),
+                Some((_, file)) => self.ports.insert(key.to_string(), file),
             };
         }
         self.last = outcome.report;

@@ -9,6 +9,7 @@ pub mod control;
 pub mod data_dir;
 pub mod digest;
 pub mod ids;
+pub mod item;
 pub mod listening;
 pub mod load;
 pub mod log;

@@ -3,8 +3,9 @@
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Missing, Part, Site, Step, Value};
+use dsl::tree::ir::{Answer, Missing, Part, Pool, Site, Step, Value};
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 /// Whether `path` lies in `dir`, once links are resolved. What does not exist lies where it is named.
 pub fn inside(dir: &Path, path: &Path) -> bool {
@@ -27,6 +28,17 @@ pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
             answer(&catch.answer, catch.loc, dir, findings);
         }
         answer(&plan.answer, plan.loc, dir, findings);
+    }
+}
+
+/// Checks what pools name, against the folder of the route file that uses them.
+pub fn check_pools(pools: &[Arc<Pool>], dir: &Path, findings: &mut Vec<Diagnostic>) {
+    for pool in pools {
+        let Some(tls) = &pool.tls else { continue };
+        let client = tls.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        for named in tls.trust.iter().chain(client) {
+            path(named, false, pool.loc, dir, findings);
+        }
     }
 }
 

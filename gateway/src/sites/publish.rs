@@ -1,29 +1,39 @@
 //! Makes the snapshot that the data plane answers by, and swaps it.
 
+use super::item::Item;
 use super::load::{Install, Outcome, Stand};
+use crate::l4::{Route, Routes};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use crate::upstream::Pools;
 use arc_swap::ArcSwap;
 use dsl::tree::{HostIndex, Program, ir};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Makes served sites: programs with their pools.
+/// Makes served sites and routes: programs and rules with their pools.
 #[derive(Debug)]
 pub struct Serve {
     pools: Pools,
+    routes: Arc<Routes>,
 }
 
 impl Serve {
-    /// With the table that keeps pools the same across reloads.
-    pub fn new(pools: Pools) -> Self {
-        Self { pools }
+    /// With the tables that keep pools and routes the same across reloads.
+    pub fn new(pools: Pools, routes: Arc<Routes>) -> Self {
+        Self { pools, routes }
     }
 }
 
 impl Install for Serve {
     type Site = Served;
+    type Route = Route;
+
+    fn carry(&mut self, item: &Item, dir: &Path) -> Arc<Route> {
+        let pools = item.rules().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
+        self.routes.intern(item, pools, dir)
+    }
 
     fn install(&mut self, program: Arc<Program>, dir: &Path) -> Served {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
@@ -41,7 +51,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Publishes a first outcome. `https_port` is where TLS is listened on.
-    pub fn start(outcome: Outcome<Served>, gateway: Arc<ir::Gateway>, https_port: Option<u16>) -> Self {
+    pub fn start(outcome: Outcome<Served, Route>, gateway: Arc<ir::Gateway>, https_port: Option<u16>) -> Self {
         // Clients choose hosts: whoever knows the seed could choose them to collide.
         let seed = RandomState::new().hash_one(0_u8);
         let empty = Snapshot {
@@ -63,25 +73,42 @@ impl Publisher {
     }
 
     /// Publishes what changed. All of it is seen at once or not yet.
-    pub fn publish(&self, outcome: Outcome<Served>) {
+    pub fn publish(&self, outcome: Outcome<Served, Route>) {
         let mut next = Snapshot::clone(&self.published.load());
         next.generation += 1;
         for (pattern, stand) in outcome.hosts {
             match stand {
                 Some(Stand::Site(site)) => next.hosts.insert(&pattern, Host::Site(site)),
+                Some(Stand::Passthrough(route)) => next.hosts.insert(&pattern, Host::Passthrough(route)),
                 Some(Stand::Unavailable) => next.hosts.insert(&pattern, Host::Unavailable),
                 None => next.hosts.remove(&pattern),
             };
+        }
+        if !outcome.listening.is_empty() {
+            let mut listening = HashMap::clone(&next.listening);
+            for (key, item) in outcome.listening {
+                match item {
+                    Some((route, _)) => listening.insert(key, route),
+                    None => listening.remove(&key),
+                };
+            }
+            next.listening = Arc::new(listening);
         }
         if let Some(default) = outcome.default {
             next.default = default;
         }
         if let Some(gateway) = outcome.gateway {
-            // The port that clients see may be restated; the one that is listened on stays.
-            let restated = gateway.https.first().and_then(|l| l.public);
-            next.https_port = next.https_port.map(|port| restated.unwrap_or(port));
             next.gateway = gateway;
         }
         self.published.store(Arc::new(next));
+    }
+
+    /// Publishes the port that clients see for HTTPS, where that changed.
+    pub fn https_port(&self, port: Option<u16>) {
+        let now = self.published.load();
+        if now.https_port != port {
+            let generation = now.generation + 1;
+            self.published.store(Arc::new(Snapshot { generation, https_port: port, ..Snapshot::clone(&now) }));
+        }
     }
 }

@@ -112,8 +112,8 @@ impl Watcher {
         }
     }
 
-    /// Waits until there is something to look at; `None` when stopped.
-    pub fn wait(&mut self) -> Option<Batch> {
+    /// Waits until there is something to look at; `None` when stopped. An empty batch when `until` is over.
+    pub fn wait(&mut self, until: Option<Instant>) -> Option<Batch> {
         loop {
             let mut pending = self.shared.lock();
             let names = loop {
@@ -121,6 +121,9 @@ impl Watcher {
                     return None;
                 }
                 let now = Instant::now();
+                if until.is_some_and(|until| until <= now) {
+                    return Some(Batch::default());
+                }
                 let due = pending.due();
                 if due.is_some_and(|due| due <= now) || self.next_poll <= now {
                     if self.next_poll <= now {
@@ -128,8 +131,8 @@ impl Watcher {
                     }
                     break pending.take(now);
                 }
-                let until = due.map_or(self.next_poll, |due| due.min(self.next_poll)) - now;
-                pending = self.shared.wake.wait_timeout(pending, until).unwrap_or_else(PoisonError::into_inner).0;
+                let next = due.into_iter().chain(until).fold(self.next_poll, Instant::min);
+                pending = self.shared.wake.wait_timeout(pending, next - now).unwrap_or_else(PoisonError::into_inner).0;
             };
             drop(pending);
             let batch = self.sort(names);
@@ -432,7 +435,7 @@ mod tests {
         fn until(&mut self, what: impl Fn(&Batch) -> bool) -> Batch {
             let start = Instant::now();
             loop {
-                let batch = self.watcher.wait().expect("not stopped");
+                let batch = self.watcher.wait(None).expect("not stopped");
                 assert!(start.elapsed() < Duration::from_secs(20), "only the poll noticed");
                 for dir in &batch.dirs {
                     let sub = dir.strip_prefix(&self.watcher.root).unwrap().to_path_buf();
@@ -592,7 +595,7 @@ mod tests {
         let mut w = Watched::new("watch-stop", &[]);
         let stop = w.watcher.stopper();
         let thread = std::thread::spawn(stop);
-        while w.watcher.wait().is_some() {}
+        while w.watcher.wait(None).is_some() {}
         thread.join().unwrap();
     }
 }

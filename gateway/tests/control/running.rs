@@ -1,6 +1,6 @@
 //! `sluice run`, while files, directories and signals come and go.
 
-use crate::support::{Dir, site};
+use crate::support::{Dir, answer, site, until};
 use std::os::unix::fs::symlink;
 
 #[test]
@@ -160,13 +160,28 @@ fn a_first_signal_drains_and_a_second_ends_it() {
 }
 
 #[test]
-fn listeners_change_at_the_next_start_and_the_console_says_so() {
+fn listeners_change_with_gateway_route_and_what_stays_is_not_touched() {
     let dir = Dir::new();
     dir.write("sites/a.route", &site("a.test", "one"));
-    let running = dir.start(&[]);
-    dir.write("sites/gateway.route", "gateway {\n    http 127.0.0.1:1\n    https 127.0.0.1:0\n}\n");
-    running.says("when it takes effect", |line| line.contains("takes effect at the next start"));
-    assert_eq!(running.get("a.test", "/").0, 200);
+    let mut running = dir.start(&[]);
+    let kept = std::net::TcpStream::connect(running.http).unwrap();
+    let before = running.http;
+    let gateway = "gateway {\n    http 127.0.0.1:0\n    http 127.0.0.2:0\n    https 127.0.0.1:0\n}\n";
+    dir.write("sites/gateway.route", gateway);
+    let line = running.says("what was opened", |line| line.contains("listening on http 127.0.0.2:"));
+    running.http = line.split("127.0.0.2:").nth(1).unwrap().split(';').next().unwrap().parse().map(local2).unwrap();
+    assert_eq!(running.get("a.test", "/"), (200, "one".into()));
+    dir.write("sites/gateway.route", "gateway {\n    http 127.0.0.2:0\n    https 127.0.0.1:0\n}\n");
+    running.says("what was closed", |line| line.contains("closed http 127.0.0.1:0"));
+    until("the port is closed", || std::net::TcpStream::connect(before).is_err());
+    assert_eq!(running.get("a.test", "/"), (200, "one".into()));
+    // A connection outlives its listener.
+    running.http = before;
+    assert_eq!(answer(kept, "a.test"), (200, "one".into()));
+}
+
+fn local2(port: u16) -> std::net::SocketAddr {
+    (std::net::Ipv4Addr::new(127, 0, 0, 2), port).into()
 }
 
 #[test]

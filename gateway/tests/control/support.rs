@@ -118,13 +118,7 @@ impl Running {
 
     /// Asks once: status and body.
     pub fn get(&self, host: &str, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+        ask(TcpStream::connect(self.http).unwrap(), host, path)
     }
 
     /// Asks until the answer is this.
@@ -161,4 +155,28 @@ impl Drop for Running {
 /// A site that says one thing.
 pub fn site(host: &str, says: &str) -> String {
     format!("site {host} {{\n    http allowed\n    else -> respond 200 \"{says}\"\n}}\n")
+}
+
+/// Asks for `/` on a connection.
+pub fn answer(stream: TcpStream, host: &str) -> (u16, String) {
+    ask(stream, host, "/")
+}
+
+fn ask(mut stream: TcpStream, host: &str, path: &str) -> (u16, String) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+/// Looks until something is so.
+#[track_caller]
+pub fn until(what: &str, mut look: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !look() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
 }
