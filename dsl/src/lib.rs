@@ -55,6 +55,8 @@ pub struct Checked {
     pub gateway: Option<ir::Gateway>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
+    /// Where its `tcp` and `udp` items listen, whether or not it loads.
+    pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
     /// The files that it imports, those imported by them included.
     pub imports: Vec<FileId>,
     /// What is wrong, in source order; with an error in it, nothing of the file is to be served.
@@ -89,6 +91,8 @@ pub struct Compiled {
     pub gateway: Option<ir::Gateway>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
+    /// Where its `tcp` and `udp` items listen, whether or not it loads.
+    pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
     /// The files that it imports, those imported by them included.
     pub imports: Vec<FileId>,
     /// What is wrong, in source order.
@@ -119,10 +123,11 @@ pub fn check(unit: &Unit<'_>) -> Checked {
     sort(&mut diagnostics, unit.file);
     Checked {
         sites: outcome.sites.into_iter().map(|(site, _)| site).collect(),
-        listening: outcome.listening,
-        passthroughs: outcome.passthroughs,
+        listening: outcome.listening.into_iter().map(|(item, _)| item).collect(),
+        passthroughs: outcome.passthroughs.into_iter().map(|(item, _)| item).collect(),
         gateway: outcome.gateway,
         claims: outcome.claims,
+        listeners: outcome.listeners,
         imports: outcome.imports,
         diagnostics,
     }
@@ -163,10 +168,11 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
     sort(&mut diagnostics, unit.file);
     let mut compiled = Compiled {
         programs,
-        listening: outcome.listening,
-        passthroughs: outcome.passthroughs,
+        listening: outcome.listening.into_iter().map(|(item, _)| item).collect(),
+        passthroughs: outcome.passthroughs.into_iter().map(|(item, _)| item).collect(),
         gateway: outcome.gateway,
         claims: outcome.claims,
+        listeners: outcome.listeners,
         imports: outcome.imports,
         diagnostics,
     };

@@ -90,7 +90,7 @@ impl<'a> Checker<'a> {
                     None => Some(None),
                     Some(t) => self.template(t, Ty::Host, Place::Host, env, known).map(Some),
                 };
-                let pool = pool.and_then(|p| self.pool_index(b, p));
+                let pool = pool.and_then(|p| self.pool_index(b, p, to_loc));
                 Some(Answer::Proxy { to: Destination::Pool(pool?), at: at?, host: host? })
             }
         }
@@ -195,7 +195,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A template whose holes are all constants.
-    fn constant(&mut self, t: &Spanned<Template>, ty: Ty, env: &Env) -> Option<Arc<str>> {
+    pub(super) fn constant(&mut self, t: &Spanned<Template>, ty: Ty, env: &Env) -> Option<Arc<str>> {
         let loc = self.at(env, t.span);
         let val = self.template_val(&t.node, ty.clone(), env);
         match val.as_text() {
@@ -245,7 +245,8 @@ impl<'a> Checker<'a> {
         }
         let mut out = Vec::new();
         for share in shares {
-            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p));
+            let at = self.at(env, share.pool.span);
+            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p, at));
             match pool {
                 Some(pool) => out.push((share.basis_points.node, pool)),
                 None => sound = false,
@@ -278,8 +279,9 @@ impl<'a> Checker<'a> {
     }
 
     /// The number of a pool in the site at hand.
-    fn pool_index(&mut self, b: &mut SiteBuild, (module, item): (usize, usize)) -> Option<PoolIdx> {
+    fn pool_index(&mut self, b: &mut SiteBuild, (module, item): (usize, usize), loc: Loc) -> Option<PoolIdx> {
         let pool = self.pool(module, item)?;
+        self.pool_of_site(&pool, (module, item), loc);
         Some(b.pool(module, item, pool))
     }
 }

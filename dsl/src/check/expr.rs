@@ -46,7 +46,7 @@ impl<'a> Checker<'a> {
             Expr::Percent(_) => Val::Percent,
             Expr::Duration(ms) => Val::Duration(*ms),
             Expr::Size(bytes) => Val::Size(*bytes),
-            Expr::Rate { .. } => Val::Rate,
+            Expr::Rate { count, seconds, bytes } => Val::Rate { count: *count, seconds: *seconds, bytes: *bytes },
             Expr::Ip(ip) => Val::Ip(unmapped(*ip)),
             Expr::Cidr(ip, len) => match IpNet::new(*ip, *len) {
                 Ok(net) => {
@@ -369,7 +369,7 @@ impl<'a> Checker<'a> {
             self.report(lint::g1012::argument(loc, what));
             return Val::Opaque(want.clone(), false);
         }
-        if ty == Ty::Unknown || *want == Ty::Unknown || ty == *want {
+        if ty == Ty::Unknown || *want == Ty::Unknown || (ty == *want && !matches!(val, Val::List(_))) {
             return val;
         }
         let fitted = match (want, &val) {

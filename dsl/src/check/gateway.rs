@@ -5,22 +5,14 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{self, Expr, Ident, ListenAddr, StmtKind, Word};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Gateway, IpNet, Listener};
+use crate::tree::ir::{Gateway, IpNet, Listener, LogTo};
 
 /// Settings that this version honours.
-const SETTINGS: &[&str] = &["http", "https", "trust", "limits", "edition"];
+const SETTINGS: &[&str] = &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "edition"];
 
 /// Settings that come later: head, and the form that is refused.
-const LATER: &[(&str, &str)] = &[
-    ("proxy-protocol", "proxy-protocol"),
-    ("acme", "acme"),
-    ("store", "store"),
-    ("secrets", "secrets from"),
-    ("admin", "admin"),
-    ("log", "log"),
-    ("metrics", "metrics"),
-    ("export", "export"),
-];
+const LATER: &[(&str, &str)] =
+    &[("acme", "acme"), ("store", "store"), ("secrets", "secrets from"), ("admin", "admin"), ("export", "export")];
 
 /// The edition of the language that this version reads.
 const EDITION: i64 = 2026;
@@ -82,7 +74,12 @@ impl<'a> Checker<'a> {
                     https = true;
                     made.https.extend(self.listener(head, words, at, true));
                 }
-                "trust" => made.trusted_proxies = self.trust(words, &env, at),
+                "trust" => made.trusted_proxies = self.networks("trust", "proxies", words, &env, at),
+                "proxy-protocol" => {
+                    made.proxy_protocol_from = self.networks("proxy-protocol", "from", words, &env, at);
+                }
+                "log" => made.log = self.log_to(words, &env, at),
+                "metrics" => made.metrics = self.listener(head, words, at, false),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
                 _ => match words.as_slice() {
                     [Spanned { node: Word::Value(Expr::Number(n)), .. }] if n.parse() == Ok(EDITION) => {}
@@ -139,19 +136,44 @@ impl<'a> Checker<'a> {
         Some(Listener { ip: *ip, port: *port, public, loc })
     }
 
-    /// `trust proxies [10.0.0.0/8]`
-    fn trust(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Vec<IpNet> {
-        let [first, value] = words else {
-            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
-            return Vec::new();
+    /// `log stdout`, `log off`, `log "connections.log"`
+    fn log_to(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> LogTo {
+        match words {
+            [Spanned { node: Word::Value(Expr::Text(t)), span }] => {
+                let text = Spanned::new(t.clone(), *span);
+                match self.constant(&text, super::ty::Ty::Text, env) {
+                    Some(file) if !file.is_empty() && !file.bytes().any(|c| c.is_ascii_control()) => LogTo::File(file),
+                    Some(_) => {
+                        self.report(lint::g1024::range(self.loc(0, *span), "`log` takes the name of a file"));
+                        LogTo::default()
+                    }
+                    None => LogTo::default(),
+                }
+            }
+            _ => match Self::word_names(words).as_slice() {
+                [word] if word == "stdout" && words.len() == 1 => LogTo::Stdout,
+                [word] if word == "off" && words.len() == 1 => LogTo::Off,
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["stdout", "off"]));
+                    self.report(lint::g1024::one_of(at, "log", &["stdout", "off", "\"connections.log\""], near));
+                    LogTo::default()
+                }
+            },
+        }
+    }
+
+    /// `trust proxies [10.0.0.0/8]`, `proxy-protocol from [10.0.0.0/8]`
+    fn networks(&mut self, head: &str, word: &str, words: &[Spanned<Word>], env: &Env, at: Loc) -> Vec<IpNet> {
+        let form = format!("{head} {word}");
+        let (first, value, expr) = match words {
+            [first, value @ Spanned { node: Word::Value(expr), .. }] => (first, value, expr),
+            _ => {
+                self.report(lint::g1024::shape(at, &form, "a list of networks"));
+                return Vec::new();
+            }
         };
-        let proxies = matches!(&first.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == "proxies");
-        let Word::Value(expr) = &value.node else {
-            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
-            return Vec::new();
-        };
-        if !proxies {
-            self.report(lint::g1024::shape(at, "trust proxies", "a list of networks"));
+        if !matches!(&first.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == word) {
+            self.report(lint::g1024::shape(at, &form, "a list of networks"));
             return Vec::new();
         }
         let loc = self.loc(0, value.span);
@@ -161,7 +183,8 @@ impl<'a> Checker<'a> {
             one @ (super::val::Val::Ip(_) | super::val::Val::Cidr(_)) => super::val::Val::List(vec![(one, loc)]),
             other => other,
         };
-        let super::val::Val::List(items) = self.coerce("`trust proxies`", &ty, false, val, loc) else {
+        let what = format!("`{form}`");
+        let super::val::Val::List(items) = self.coerce(&what, &ty, false, val, loc) else {
             return Vec::new();
         };
         let mut nets = Vec::new();
@@ -230,7 +253,7 @@ impl<'a> Checker<'a> {
 
     /// Any overlap of listeners is an error (LANGUAGE rule 29): a bare port means every address.
     fn overlaps(&mut self, made: &Gateway) {
-        let all: Vec<&Listener> = made.http.iter().chain(&made.https).collect();
+        let all: Vec<&Listener> = made.http.iter().chain(&made.https).chain(&made.metrics).collect();
         for (i, a) in all.iter().enumerate() {
             for b in &all[..i] {
                 let same_address = a.ip.is_none()

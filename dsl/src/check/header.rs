@@ -141,7 +141,10 @@ impl<'a> Checker<'a> {
             _ => format!("{loc:?}"),
         };
         self.protect(chain, frame, acc, "limit", key, loc);
-        self.unsupported("limit", loc);
+        // A policy for connections says it with effect; where requests pass it, that is refused.
+        if !self.alone {
+            self.unsupported("limit", loc);
+        }
     }
 }
 

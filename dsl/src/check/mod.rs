@@ -8,6 +8,7 @@ pub(crate) mod cond;
 mod expr;
 mod gateway;
 mod header;
+pub(crate) mod l4;
 mod names;
 mod pattern;
 mod policy;
@@ -25,7 +26,7 @@ use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
 use crate::tree::ir::{self, Capture, Field};
-use crate::tree::l4;
+use crate::tree::l4::{Listening, Passthrough, Transport};
 use crate::{Modules, Parsed};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -40,10 +41,12 @@ pub(crate) use site::{EntryInfo, Protector, SiteInfo};
 pub(crate) struct Outcome {
     /// Its sites, with what the lints want to know about them.
     pub(crate) sites: Vec<(Arc<ir::Site>, SiteInfo)>,
-    /// Its `tcp` and `udp` items.
-    pub(crate) listening: Vec<Arc<l4::Listening>>,
-    /// Its `passthrough` items.
-    pub(crate) passthroughs: Vec<Arc<l4::Passthrough>>,
+    /// Its `tcp` and `udp` items, with what the lints want to know about them.
+    pub(crate) listening: Vec<(Arc<Listening>, l4::L4Info)>,
+    /// Its `passthrough` items, likewise.
+    pub(crate) passthroughs: Vec<(Arc<Passthrough>, l4::L4Info)>,
+    /// Where its items listen, whether or not it loads.
+    pub(crate) listeners: Vec<(Transport, ir::Listener)>,
     /// What it says about the gateway.
     pub(crate) gateway: Option<ir::Gateway>,
     /// The hosts that it claims.
@@ -67,6 +70,7 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         lets: BTreeMap::new(),
         pools: BTreeMap::new(),
         calls: Vec::new(),
+        alone: false,
     };
     for d in diagnostics {
         checker.report(d);
@@ -153,6 +157,8 @@ pub(crate) struct Checker<'a> {
     pools: BTreeMap<(ModIdx, usize), Option<Arc<ir::Pool>>>,
     /// User functions that are being inlined.
     calls: Vec<Loc>,
+    /// Whether a policy is checked by itself: it may be meant for requests or for connections.
+    alone: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -183,20 +189,8 @@ impl<'a> Checker<'a> {
             ItemKind::Table(t) => self.unsupported("table", self.loc(0, t.name.span)),
             ItemKind::Policy(p) => self.policy_alone(index, p),
             ItemKind::Site(s) => self.site(s, loc, out),
-            ItemKind::Passthrough(p) => {
-                for host in &p.hosts {
-                    let at = self.loc(0, host.span);
-                    if let Some(h) = self.host_pattern(0, host) {
-                        out.claims.push((h.pattern, at));
-                    }
-                }
-                let at = p.hosts.first().map_or(loc, |h| self.loc(0, item.span.start_to(h.span)));
-                self.unsupported("passthrough", at);
-            }
-            ItemKind::L4(l) => {
-                let at = self.loc(0, item.span.start_to(l.listen.span));
-                self.unsupported(if l.udp { "udp" } else { "tcp" }, at);
-            }
+            ItemKind::Passthrough(p) => self.passthrough(p, loc, out),
+            ItemKind::L4(l) => self.listening(l, loc, out),
             ItemKind::Gateway(block) => self.gateway(block, loc, out),
             ItemKind::Tenant { name, .. } => {
                 let at = self.loc(0, item.span.start_to(name.span));

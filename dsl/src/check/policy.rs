@@ -17,7 +17,7 @@ const LATER: &[(&str, &str, &str)] =
     &[("std/auth", "session", "auth.session"), ("std/auth", "forward", "auth.forward")];
 
 /// What a policy's name leads to.
-enum Found {
+pub(super) enum Found {
     Policy(ModIdx, usize),
     Later(&'static str),
     /// Reported.
@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
         self.statements(b, &def.body.stmts, chain, &mut inner, acc);
     }
 
-    fn find_policy(&mut self, name: &Name, module: ModIdx, loc: Loc) -> Found {
+    pub(super) fn find_policy(&mut self, name: &Name, module: ModIdx, loc: Loc) -> Found {
         let m = &self.linked.modules[module];
         if self.linked.is_broken(module, &name.parts[0].node) {
             return Found::Nothing;
@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Parameters as typed values: nothing of the caller's is visible inside but these.
-    fn bind_params(
+    pub(super) fn bind_params(
         &mut self,
         def: &'a ast::Policy,
         module: ModIdx,
@@ -225,6 +225,8 @@ impl<'a> Checker<'a> {
         let mut chain = Chain::default();
         chain.policies.push(Tagged { node: (Arc::from(def.name.node.as_str()), loc), tags: vec![0] });
         let braces = self.loc(0, def.body.span);
+        self.alone = true;
         self.block(&mut b, &def.body, &chain, &frame, &mut acc, loc, braces, None);
+        self.alone = false;
     }
 }

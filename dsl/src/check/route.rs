@@ -244,7 +244,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn local_let(&mut self, l: &'a ast::Let, frame: &mut Frame) {
+    pub(super) fn local_let(&mut self, l: &'a ast::Let, frame: &mut Frame) {
         match &l.params {
             None => {
                 let val = self.eval(&l.value, &frame.env, None);

@@ -17,6 +17,9 @@ const STATEMENTS: &[&str] = &[
     "timeout", "idle", "body",
 ];
 
+/// The longest duration that a setting takes, milliseconds.
+const YEAR_MS: u64 = 365 * 86_400_000;
+
 /// Settings that only a site takes.
 const OF_SITE: &[&str] = &["http", "default", "paths"];
 
@@ -28,7 +31,7 @@ const LATER: &[(&str, &str)] = &[
     ("mirror", "mirror"),
     ("websocket", "websocket"),
     ("client", "client cert"),
-    ("log", "log"),
+    ("log", "log in a site"),
     ("retry", "retry"),
     ("queue", "queue"),
 ];
@@ -220,6 +223,11 @@ impl<'a> Checker<'a> {
         env: &Env,
     ) -> Option<u64> {
         let (val, loc) = self.word_value(head, words, lead, env, "a duration, as in `30s`")?;
+        self.deadline(&head.node, val, loc)
+    }
+
+    /// The duration that a value is: more than nothing, and not for ever.
+    pub(super) fn deadline(&mut self, what: &str, val: Val, loc: Loc) -> Option<u64> {
         match val {
             Val::Duration(0) => {
                 self.report(lint::g1024::range(
@@ -228,10 +236,14 @@ impl<'a> Checker<'a> {
                 ));
                 None
             }
+            Val::Duration(ms) if ms > YEAR_MS => {
+                self.report(lint::g1024::range(loc, "a duration of more than a year is no bound; 365d is the longest"));
+                None
+            }
             Val::Duration(ms) => Some(ms),
             Val::Opaque(..) => None,
             other => {
-                let what = format!("`{}` takes", head.node);
+                let what = format!("`{what}` takes");
                 self.report(lint::g1005::wrong(loc, &what, &Ty::Duration.noun(), &other.ty().0.noun()));
                 None
             }

@@ -24,8 +24,15 @@ pub(crate) enum Val {
     Duration(u64),
     /// Bytes.
     Size(u64),
-    /// `100/s`; only forms that come later take one.
-    Rate,
+    /// `100/s`
+    Rate {
+        /// How many; bytes where it counts those.
+        count: u64,
+        /// In how many seconds.
+        seconds: u64,
+        /// Whether it counts bytes.
+        bytes: bool,
+    },
     /// `5%`; only forms that come later take one as a value.
     Percent,
     /// An address.
@@ -87,7 +94,7 @@ impl Val {
             Self::Int(_) => (Ty::Int, false),
             Self::Duration(_) => (Ty::Duration, false),
             Self::Size(_) => (Ty::Size, false),
-            Self::Rate => (Ty::Rate, false),
+            Self::Rate { .. } => (Ty::Rate, false),
             Self::Percent => (Ty::Percent, false),
             Self::Ip(_) => (Ty::Ip, false),
             Self::Cidr(_) => (Ty::Cidr, false),
@@ -125,7 +132,7 @@ impl Val {
             Self::Ip(ip) => Some(ip.to_string().into()),
             Self::Duration(_)
             | Self::Size(_)
-            | Self::Rate
+            | Self::Rate { .. }
             | Self::Percent
             | Self::Cidr(_)
             | Self::Range(..)

@@ -82,3 +82,93 @@ pub(crate) fn row(loc: Loc) -> Diagnostic {
 pub(crate) fn in_gateway(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "`gateway` holds settings, nothing else")
 }
+
+/// A pool that has endpoints for bad days only.
+pub(crate) fn only_backups(loc: Loc, name: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("every endpoint of `{name}` is a `backup`: there is nothing that they stand in for"))
+        .help("leave `backup` out where an endpoint serves every day", "", None)
+}
+
+/// A pool with and without `https://`.
+pub(crate) fn half_encrypted(plain: Loc, https: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", plain, "all endpoints of a pool speak TLS or none does; this one does not")
+        .label(https, "this one speaks TLS")
+        .help("write `https://` here too, or make two pools", "", None)
+}
+
+/// An item of connections that leads nowhere.
+pub(crate) fn leads_nowhere(loc: Loc, item: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("this `{item}` leads nowhere: every connection would be refused"))
+        .help("say where they go", "-> pool", None)
+}
+
+/// A setting of a whole `tcp`, `udp` or `passthrough`, elsewhere.
+pub(crate) fn item_only(loc: Loc, name: &str, item: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("`{name}` is said of a whole `{item}`, not of a block or in a policy"))
+}
+
+/// A setting of `udp`, elsewhere.
+pub(crate) fn udp_only(loc: Loc, name: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("`{name}` is of `udp`: only datagrams need telling which belong together"))
+}
+
+/// A statement that needs HTTP, among connections.
+pub(crate) fn http_here(loc: Loc, what: &str, item: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("{what} needs HTTP, and `{item}` hands bytes on unread"))
+        .help("read the requests in a `site`", "", None)
+}
+
+/// A setting that needs HTTP, among connections; `instead` says what is there for it.
+pub(crate) fn http_setting(loc: Loc, name: &str, item: &str, instead: &str) -> Diagnostic {
+    let d = Diagnostic::error("G1022", loc, format!("`{name}` is a setting of HTTP, and `{item}` hands bytes on unread"));
+    if instead.is_empty() { d } else { d.note(instead) }
+}
+
+/// A policy with something that needs HTTP, used among connections.
+pub(crate) fn http_in_policy(loc: Loc, policy: &str, what: &str, item: &str, at: Loc) -> Diagnostic {
+    let d = Diagnostic::error("G1022", loc, format!("`{policy}` is for requests: {what} needs HTTP, and `{item}` hands bytes on unread"));
+    if at == loc { d } else { d.label(at, "this needs HTTP") }
+}
+
+/// An answer that only a request can be given.
+pub(crate) fn answer_here(loc: Loc, word: &str, item: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("`{word}` answers a request, and `{item}` hands bytes on unread"))
+        .help("refuse the connection", "deny", super::replace(loc, "deny", false))
+}
+
+/// A pool where a connection can only be refused.
+pub(crate) fn only_deny(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "only `deny` can stand here: a connection that does not pass is refused")
+        .help("choose a pool by a condition instead", "when client.ip in [10.0.0.0/8] -> pool", None)
+}
+
+/// `deny 403` of a connection.
+pub(crate) fn status_of_connection(loc: Loc, whole: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a connection has no status: it is refused")
+        .help("write", "deny", super::replace(whole, "deny", true))
+}
+
+/// `tls …` where TLS does not end.
+pub(crate) fn tls_of(loc: Loc, item: &str) -> Diagnostic {
+    let why = if item == "udp" {
+        "datagrams are handed on as they are"
+    } else {
+        "TLS ends at the pool, with the pool's own certificate"
+    };
+    let d = Diagnostic::error("G1022", loc, format!("`tls` has no meaning in `{item}`: {why}"));
+    if item == "udp" { d } else { d.help("to end TLS here", "site HOST { … }, or tcp :PORT { tls auto … }", None) }
+}
+
+/// A pool of streams among datagrams.
+pub(crate) fn pool_of_udp(loc: Loc, word: &str, why: &str, setting: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("a pool with `{word}` cannot take datagrams: {why}"))
+        .label(setting, "the pool says so here")
+        .help("make a pool for `udp` without it", "", None)
+}
+
+/// A client's TLS inside the gateway's own.
+pub(crate) fn tls_in_tls(loc: Loc, setting: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "`passthrough` hands the client's own TLS on, and this pool would wrap it in a second one")
+        .label(setting, "the pool speaks TLS")
+        .help("make a pool for `passthrough` without `tls` and `https://`", "", None)
+}

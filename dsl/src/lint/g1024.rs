@@ -47,3 +47,9 @@ pub(crate) fn one_of(loc: Loc, setting: &str, known: &[&str], near: Option<&str>
 pub(crate) fn shape(loc: Loc, setting: &str, shape: &str) -> Diagnostic {
     Diagnostic::error("G1024", loc, format!("`{setting}` takes {shape}"))
 }
+
+/// `/quic` behind the port of a `tcp` or `udp`.
+pub(crate) fn quic(loc: Loc, item: &str) -> Diagnostic {
+    Diagnostic::error("G1024", loc, format!("`/quic` is not said of `{item}`"))
+        .note("QUIC to a host is handed on by `passthrough HOST -> pool`, on the ports of the gateway's `https` listeners; `udp` hands on any datagrams, QUIC or not")
+}

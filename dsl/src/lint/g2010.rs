@@ -38,3 +38,10 @@ pub(crate) fn drawn_anew(loc: Loc) -> Diagnostic {
     Diagnostic::warning("G2010", loc, "every request is drawn anew, so one visitor sees both sides")
         .help("say by what a visitor is known", by, insert(loc, &format!(" {by}")))
 }
+
+/// The split of a `tcp`, `udp` or `passthrough`.
+pub(crate) fn connections(loc: Loc) -> Diagnostic {
+    let by = "by client.ip";
+    Diagnostic::warning("G2010", loc, "every connection is drawn anew, so one client meets both sides")
+        .help("say by what a client is known", by, insert(loc, &format!(" {by}")))
+}

@@ -66,6 +66,7 @@ findings! {
     "G3101" g3101 "client text in a page",
     "G5001" g5001 "endpoint listed twice",
     "G7001" g7001 "listeners overlap",
+    "G7002" g7002 "not known of a connection",
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",

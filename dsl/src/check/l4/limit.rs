@@ -1,0 +1,112 @@
+//! `limit RATE [burst N] per KEY`, `limit N at-once per KEY`.
+
+use super::Kind;
+use crate::check::Checker;
+use crate::check::route::Frame;
+use crate::check::ty::Ty;
+use crate::check::val::Val;
+use crate::lint;
+use crate::syntax::ast::{self, Expr, Word};
+use crate::syntax::span::{Loc, Spanned};
+use crate::tree::l4::{Bound, KeyPart, Limit};
+
+/// The forms, for messages.
+const SHAPE: &str = "`RATE [burst N] per KEY` or `N at-once per KEY`, as in `limit 50/s per client.ip`";
+
+impl<'a> Checker<'a> {
+    /// What a `limit` says of connections; `None` when something about it was reported.
+    pub(super) fn l4_limit(&mut self, kind: Kind, limit: &ast::Limit, frame: &Frame, loc: Loc) -> Option<Limit> {
+        let bound = self.bound(&limit.words, frame, loc);
+        if !limit.rest.is_empty() || Self::word_names(&limit.words).iter().any(|w| w == "cost") {
+            self.unsupported("limit options", loc);
+            return None;
+        }
+        let Some(per) = &limit.per else {
+            self.report(lint::g1024::shape(loc, "limit", SHAPE));
+            return None;
+        };
+        let key = self.l4_key(kind, per, frame)?;
+        if key.0.contains(&KeyPart::Connection) {
+            let at = self.at(&frame.env, per.value.span);
+            self.report(lint::g1024::range(
+                at,
+                "a limit per connection bounds nothing: each has its own; count `per client.ip`",
+            ));
+            return None;
+        }
+        Some(Limit { bound: bound?, key, loc })
+    }
+
+    fn bound(&mut self, words: &[Spanned<Word>], frame: &Frame, loc: Loc) -> Option<Bound> {
+        let Some((first, rest)) = words.split_first() else {
+            self.report(lint::g1024::shape(loc, "limit", SHAPE));
+            return None;
+        };
+        let Word::Value(expr) = &first.node else {
+            self.report(lint::g1024::shape(loc, "limit", SHAPE));
+            return None;
+        };
+        let at = self.at(&frame.env, first.span);
+        let val = self.eval(&Spanned::new(expr.clone(), first.span), &frame.env, None);
+        match (val, rest) {
+            (Val::Rate { bytes: true, .. }, _) => {
+                self.unsupported("limit by bytes", loc);
+                None
+            }
+            (Val::Rate { count, seconds, bytes: false }, rest) => {
+                let count = self.counted(i64::try_from(count).unwrap_or(i64::MAX), at, "a rate")?;
+                let second = u32::try_from(u64::from(count) / seconds.max(1)).unwrap_or(u32::MAX).max(1);
+                let burst = match rest {
+                    [] => second,
+                    [word, value] if is_name(word, "burst") => self.word_count(value, frame, "`burst`")?,
+                    [word, ..] if is_name(word, "cost") => return None,
+                    _ => {
+                        self.report(lint::g1024::shape(loc, "limit", SHAPE));
+                        return None;
+                    }
+                };
+                Some(Bound::Rate { count, per_ms: seconds.saturating_mul(1000), burst })
+            }
+            (Val::Int(n), [word]) if is_name(word, "at-once") => {
+                Some(Bound::AtOnce(self.counted(n, at, "`at-once`")?))
+            }
+            (Val::Opaque(..), _) => None,
+            _ => {
+                self.report(lint::g1024::shape(loc, "limit", SHAPE));
+                None
+            }
+        }
+    }
+
+    fn word_count(&mut self, word: &Spanned<Word>, frame: &Frame, what: &str) -> Option<u32> {
+        let at = self.at(&frame.env, word.span);
+        let Word::Value(expr) = &word.node else {
+            self.report(lint::g1024::shape(at, what, "a number"));
+            return None;
+        };
+        match self.eval(&Spanned::new(expr.clone(), word.span), &frame.env, None) {
+            Val::Int(n) => self.counted(n, at, what),
+            Val::Opaque(..) => None,
+            other => {
+                let found = other.ty().0.noun();
+                self.report(lint::g1005::wrong(at, &format!("{what} takes"), &Ty::Int.noun(), &found));
+                None
+            }
+        }
+    }
+
+    /// A count of 1 or more.
+    fn counted(&mut self, n: i64, at: Loc, what: &str) -> Option<u32> {
+        match u32::try_from(n) {
+            Ok(n) if n > 0 => Some(n),
+            _ => {
+                self.report(lint::g1024::range(at, &format!("{what} takes a number from 1 to {}", u32::MAX)));
+                None
+            }
+        }
+    }
+}
+
+fn is_name(word: &Spanned<Word>, name: &str) -> bool {
+    matches!(&word.node, Word::Value(Expr::Name(n)) if Checker::name_text(n) == name)
+}

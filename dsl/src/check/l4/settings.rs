@@ -1,0 +1,191 @@
+//! Settings of items, and what their pools may say.
+
+use super::{Build, Kind};
+use crate::check::Checker;
+use crate::check::route::Frame;
+use crate::lint;
+use crate::resolve::{ModIdx, nearest};
+use crate::syntax::ast::{self, Expr, Ident, Word};
+use crate::syntax::span::{Loc, Spanned};
+use crate::tree::ir::{Balance, Pool};
+use crate::tree::l4::KeyPart;
+
+/// Settings, for did-you-mean.
+const KNOWN: &[&str] = &["idle", "lifetime", "drain", "cut", "flow", "log"];
+
+/// Words that may begin a statement, for did-you-mean.
+const STATEMENTS: &[&str] = &["let", "use", "require", "limit", "when", "else", "tls"];
+
+/// Settings of HTTP, and what to write instead; empty where there is nothing.
+const HTTP: &[(&str, &str)] = &[
+    ("timeout", "a connection is bounded by `idle` and `lifetime`; dialling by `connect within` in the pool"),
+    ("body", ""),
+    ("header", ""),
+    ("http", ""),
+    ("default", "only a `site` takes the names that nobody serves"),
+    ("paths", ""),
+    ("compress", ""),
+    ("cache", ""),
+    ("mirror", ""),
+    ("websocket", "WebSocket passes as any other bytes"),
+    ("client", "ask for client certificates where TLS ends"),
+    ("retry", "another endpoint is tried by itself until the first byte is sent"),
+    ("queue", ""),
+];
+
+impl<'a> Checker<'a> {
+    /// A setting of an item.
+    pub(super) fn l4_setting(
+        &mut self,
+        b: &mut Build,
+        head: &Ident,
+        words: &[Spanned<Word>],
+        frame: &Frame,
+        of_item: bool,
+        loc: Loc,
+    ) {
+        let env = &frame.env;
+        let at = self.at(env, head.span);
+        let name = head.node.as_str();
+        let kind = b.kind;
+        if let Some((_, instead)) = HTTP.iter().find(|(h, _)| *h == name) {
+            return match &frame.used {
+                Some((policy, used)) => {
+                    self.report(lint::g1022::http_in_policy(*used, policy, &format!("`{name}`"), kind.word(), loc));
+                }
+                None => self.report(lint::g1022::http_setting(at, name, kind.word(), instead)),
+            };
+        }
+        if !KNOWN.contains(&name) {
+            let near = nearest(name, KNOWN.iter().chain(STATEMENTS).copied());
+            return self.report(lint::g1001::statement(at, name, near));
+        }
+        if !of_item || !frame.tags.is_empty() {
+            return self.report(lint::g1022::item_only(at, name, kind.word()));
+        }
+        if name == "flow" && kind != Kind::Udp {
+            return self.report(lint::g1022::udp_only(at, name));
+        }
+        if !self.l4_once(b, name, at) {
+            return;
+        }
+        match name {
+            "idle" => {
+                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                    b.settings.idle_ms = ms;
+                }
+            }
+            "lifetime" => b.settings.lifetime_ms = self.word_duration(head, words, &[], env),
+            "drain" => {
+                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                    b.settings.drain_ms = ms;
+                }
+            }
+            "cut" => match Self::word_names(words).as_slice() {
+                [word] if word == "on-unhealthy" && words.len() == 1 => b.settings.cut_on_unhealthy = true,
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["on-unhealthy"]));
+                    self.report(lint::g1024::one_of(loc, "cut", &["on-unhealthy"], near));
+                }
+            },
+            "log" => match Self::word_names(words).as_slice() {
+                [word] if word == "off" && words.len() == 1 => b.settings.log = false,
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["off"]));
+                    self.report(lint::g1024::one_of(loc, "log", &["off"], near));
+                }
+            },
+            _ => self.flow(b, words, frame, loc),
+        }
+    }
+
+    /// `flow per KEY`
+    fn flow(&mut self, b: &mut Build, words: &[Spanned<Word>], frame: &Frame, loc: Loc) {
+        let shape = "a key, as in `flow per client.ip`";
+        let [per, Spanned { node: Word::Value(expr), span }] = words else {
+            return self.report(lint::g1024::shape(loc, "flow", shape));
+        };
+        if !matches!(&per.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == "per") {
+            return self.report(lint::g1024::shape(loc, "flow", shape));
+        }
+        let Some(key) = self.key_of(Some(b.kind), &Spanned::new(expr.clone(), *span), frame) else { return };
+        if !key.0.iter().any(|part| matches!(part, KeyPart::ClientIp | KeyPart::Connection)) {
+            let at = self.at(&frame.env, *span);
+            return self.report(lint::g1024::range(
+                at,
+                "datagrams of several clients would be one flow: the key needs `client.ip` or `connection`",
+            ));
+        }
+        b.settings.flow = key;
+    }
+
+    fn l4_once(&mut self, b: &mut Build, name: &str, loc: Loc) -> bool {
+        if let Some((_, first)) = b.said.iter().find(|(n, _)| n == name) {
+            let first = *first;
+            self.report(lint::g1023::twice(loc, name, first));
+            return false;
+        }
+        b.said.push((name.to_owned(), loc));
+        true
+    }
+
+    /// `tls …` in an item.
+    pub(super) fn l4_tls(
+        &mut self,
+        b: &mut Build,
+        words: &[Spanned<Word>],
+        body: Option<&ast::Block>,
+        head: Loc,
+        loc: Loc,
+    ) {
+        if matches!(b.kind, Kind::Udp | Kind::Passthrough) {
+            return self.report(lint::g1022::tls_of(head, b.kind.word()));
+        }
+        let names = Self::word_names(words);
+        let first = names.first().map(String::as_str);
+        match (first, words.len(), body) {
+            (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", loc),
+            (Some("file"), _, _) => return self.unsupported("tls file", loc),
+            (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
+            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls min, max or client", loc),
+            _ => {}
+        }
+        if !self.l4_once(b, "tls", head) {
+            return;
+        }
+        b.settings.tls = match (first, words.len(), body) {
+            (Some("auto" | "internal"), 1, None) => true,
+            (Some("off"), 1, None) => false,
+            (other, _, _) => {
+                let near = other.and_then(|o| nearest(o, ["auto", "internal", "off"]));
+                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off"], near));
+                false
+            }
+        };
+    }
+
+    /// What a pool says of its connections must have a meaning for those that come to it.
+    pub(super) fn pool_fits(&mut self, kind: Kind, pool: &Pool, at: (ModIdx, usize), loc: Loc) {
+        let said = |checker: &Self, word: &str| checker.pool_setting_loc(at, word).unwrap_or(pool.loc);
+        if kind == Kind::Udp && pool.tls.is_some() {
+            let setting = said(self, "tls");
+            self.report(lint::g1022::pool_of_udp(loc, "tls", "datagrams are handed on as they are", setting));
+        }
+        if kind == Kind::Udp && pool.proxy_protocol.is_some() {
+            let setting = said(self, "proxy-protocol");
+            let why = "its header begins a stream, and datagrams have none";
+            self.report(lint::g1022::pool_of_udp(loc, "proxy-protocol", why, setting));
+        }
+        if kind == Kind::Passthrough && pool.tls.is_some() {
+            let setting = said(self, "tls");
+            self.report(lint::g1022::tls_in_tls(loc, setting));
+        }
+        if let Balance::Hash(key) | Balance::Maglev(key) = &pool.balance
+            && key.0.contains(&KeyPart::Sni)
+            && matches!(kind, Kind::Tcp | Kind::Udp)
+        {
+            let setting = said(self, "balance");
+            self.report(lint::g7002::no_name(loc, kind, setting));
+        }
+    }
+}
