@@ -1,6 +1,7 @@
 //! Connections and flows whose bytes are handed on and never decoded: `tcp`, `udp`, `passthrough`.
 
 pub mod counts;
+pub mod limit;
 pub mod passthrough;
 pub mod proxy_header;
 pub mod record;
@@ -9,6 +10,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use counts::Counts;
+pub use limit::{Admitted, LimitTable, Limits};
 pub use record::{End, Record};
 pub use routes::Routes;
 

@@ -15,4 +15,5 @@ pub use connections::{Connection, Lease, Upstreams};
 pub use endpoint::{EndpointHandle, InUse};
 pub use health::health_epoch;
 pub use identity::Place;
+pub(crate) use identity::Table;
 pub use pools::{PoolHandle, Pools};

@@ -1,0 +1,176 @@
+//! `require` and `limit` of an entry: whether a connection or flow may begin, before anything is
+//! dialled for it.
+//!
+//! A limit is one number, whatever the count of workers, and its buckets outlive reloads
+//! ([`LimitTable`]). What is kept is bounded (`store`); where there is no room, a limit
+//! refuses too much and never admits too much.
+
+mod at_once;
+mod digest;
+mod rate;
+mod store;
+
+use super::End;
+use crate::upstream::Table;
+use at_once::{AtOnce, Held};
+use digest::{Digest, Secret};
+use dsl::syntax::span::Loc;
+use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
+use rate::Rate;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The limits of all routes, so that a route that changes goes on with the buckets of its limits that
+/// did not. One per process, asked by the control plane only.
+#[derive(Default)]
+pub struct LimitTable {
+    secret: Arc<Secret>,
+    known: Mutex<Table<Identity, Bucketed>>,
+}
+
+/// What makes a limit the same as before: the route's name, what it says, and its number among those
+/// of its route that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    route: Arc<str>,
+    bound: Bound,
+    key: Key,
+    number: usize,
+}
+
+/// The limits of a route.
+pub struct Limits {
+    secret: Arc<Secret>,
+    all: Vec<(Loc, Arc<Bucketed>)>,
+}
+
+/// A limit as written, with its buckets: one set, for all entries that pass it.
+struct Bucketed {
+    bound: Bound,
+    key: Key,
+    kept: Kept,
+}
+
+enum Kept {
+    Rate(Rate),
+    AtOnce(Arc<AtOnce>),
+}
+
+/// What an admitted connection or flow holds for as long as it lasts: its place in each `at-once` limit.
+#[derive(Debug, Default)]
+pub struct Admitted(Places);
+
+/// Most entries have one such limit at most, and a flow shall be small.
+#[derive(Debug, Default)]
+enum Places {
+    #[default]
+    None,
+    One(#[allow(dead_code)] Held), // for its drop
+    Several(#[allow(dead_code)] Box<[Held]>),
+}
+
+impl LimitTable {
+    /// The limits of a route, by its name and what it says.
+    #[must_use]
+    pub fn limits(&self, route: &Arc<str>, rules: &Rules) -> Limits {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(Loc, Arc<Bucketed>)> = Vec::new();
+        for limit in rules.entries.iter().flat_map(|entry| &entry.steps).filter_map(limit) {
+            // One written limit is one set of buckets, however many entries it stands around. A
+            // policy's line may come with different arguments.
+            if find(&all, limit).is_some() {
+                continue;
+            }
+            let number = all.iter().filter(|(_, b)| b.bound == limit.bound && b.key == limit.key).count();
+            let identity = Identity { route: Arc::clone(route), bound: limit.bound, key: limit.key.clone(), number };
+            let bucketed = known.get(&identity).unwrap_or_else(|| {
+                let made = Arc::new(Bucketed::new(limit));
+                known.insert(identity, &made);
+                made
+            });
+            all.push((limit.loc, bucketed));
+        }
+        Limits { secret: Arc::clone(&self.secret), all }
+    }
+}
+
+impl fmt::Debug for LimitTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitTable").finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    /// Passes the steps of an entry of the route whose limits these are, as they are written. What is
+    /// returned is kept for as long as the connection or flow lasts.
+    ///
+    /// # Errors
+    /// [`End::Denied`] where a `require` does not hold, [`End::Limited`] where a limit is exceeded.
+    /// What the limits before it counted stays counted; places in `at-once` limits are given back.
+    pub fn admit(&self, entry: &Entry, facts: &Facts<'_>) -> Result<Admitted, End> {
+        let mut admitted = Admitted::default();
+        for step in &entry.steps {
+            match step {
+                Step::Require { cond, .. } if facts.hold(cond) => {}
+                Step::Require { .. } => return Err(End::Denied),
+                Step::Limit(limit) => {
+                    // Entries of another route are not known here: failure is closed.
+                    let bucketed = find(&self.all, limit).ok_or(End::Limited)?;
+                    let digest = self.secret.digest(&limit.key, facts);
+                    match &bucketed.kept {
+                        Kept::Rate(rate) if rate.admits(digest) => {}
+                        Kept::Rate(_) => return Err(End::Limited),
+                        Kept::AtOnce(at_once) => admitted.hold(AtOnce::take(at_once, digest).ok_or(End::Limited)?),
+                    }
+                }
+            }
+        }
+        Ok(admitted)
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").field("count", &self.all.len()).finish_non_exhaustive()
+    }
+}
+
+fn limit(step: &Step) -> Option<&Limit> {
+    match step {
+        Step::Limit(limit) => Some(limit),
+        Step::Require { .. } => None,
+    }
+}
+
+fn find<'a>(all: &'a [(Loc, Arc<Bucketed>)], limit: &Limit) -> Option<&'a Bucketed> {
+    // A route has few.
+    let same = |(loc, b): &&(Loc, Arc<Bucketed>)| *loc == limit.loc && b.bound == limit.bound && b.key == limit.key;
+    all.iter().find(same).map(|(_, bucketed)| &**bucketed)
+}
+
+impl Bucketed {
+    fn new(limit: &Limit) -> Self {
+        let kept = match limit.bound {
+            Bound::Rate { count, per_ms, burst } => Kept::Rate(Rate::new(count, per_ms, burst)),
+            Bound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
+        };
+        Self { bound: limit.bound, key: limit.key.clone(), kept }
+    }
+}
+
+impl Admitted {
+    fn hold(&mut self, held: Held) {
+        self.0 = match std::mem::take(&mut self.0) {
+            Places::None => Places::One(held),
+            Places::One(first) => Places::Several([first, held].into()),
+            Places::Several(before) => {
+                let mut all = before.into_vec();
+                all.push(held);
+                Places::Several(all.into())
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;
