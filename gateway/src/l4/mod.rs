@@ -4,6 +4,7 @@ pub mod counts;
 pub mod limit;
 pub mod passthrough;
 pub mod proxy_header;
+pub mod quic;
 pub mod record;
 mod routes;
 pub mod tcp;
