@@ -38,6 +38,8 @@ pub struct Route {
     pub listens: Option<ListenKey>,
     /// What it says.
     pub rules: Rules,
+    /// What its entries' steps are passed with.
+    pub limits: Limits,
     /// By `ir::PoolIdx`.
     pub pools: Vec<Arc<PoolHandle>>,
     /// The route file's directory, against which the files that its pools name are resolved.

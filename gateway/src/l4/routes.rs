@@ -1,6 +1,6 @@
 //! Routes by identity: what means the same is the same, across reloads and files.
 
-use super::{Counts, Route};
+use super::{Counts, LimitTable, Route};
 use crate::sites::item::Item;
 use crate::upstream::PoolHandle;
 use dsl::syntax::span::{FileId, Loc, Span};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub struct Routes {
     workers: usize,
     table: Mutex<Table>,
+    limits: LimitTable,
 }
 
 struct Table {
@@ -37,7 +38,11 @@ impl Routes {
     /// An empty table, for so many workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { workers, table: Mutex::new(Table { known: HashMap::new(), sweep_at: FEW }) }
+        Self {
+            workers,
+            table: Mutex::new(Table { known: HashMap::new(), sweep_at: FEW }),
+            limits: LimitTable::default(),
+        }
     }
 
     /// The route of an item: the same one for as long as somebody holds it and the item means the same.
@@ -59,6 +64,7 @@ impl Routes {
             name: Arc::clone(&name),
             transport: item.transport(),
             listens: item.listens(),
+            limits: self.limits.limits(&name, item.rules()),
             rules: item.rules().clone(),
             pools,
             dir: dir.to_path_buf(),
