@@ -107,7 +107,9 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     }
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
     let routes = Arc::new(Routes::new(workers));
-    let mut control = Control::new(sites, Serve::new(Pools::new(workers), Arc::clone(&routes)), store, console);
+    let (sender, notices) = notice::channel();
+    let pools = Pools::new(workers).telling(sender.clone());
+    let mut control = Control::new(sites, Serve::new(pools, Arc::clone(&routes)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -124,7 +126,6 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let ca = authority(data, console)?;
     let ports = Ports::of(&listeners);
     let publisher = Publisher::start(outcome, gateway, ports.https_public);
-    let (sender, notices) = notice::channel();
     let config = runtime::Config {
         workers,
         published: Arc::clone(publisher.published()),
@@ -175,8 +176,12 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
     std::thread::Builder::new().name("notices".into()).spawn(move || {
         for notice in notices {
             match notice {
-                Notice::EndpointRecovered { .. } | Notice::WorkerTurnsAgain { .. } => console.note(notice.to_string()),
+                Notice::EndpointRecovered { .. } | Notice::EndpointUp { .. } | Notice::WorkerTurnsAgain { .. } => {
+                    console.note(notice.to_string());
+                }
                 Notice::EndpointTrouble { .. }
+                | Notice::EndpointDown { .. }
+                | Notice::UpstreamTls { .. }
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }
                 | Notice::WorkerStuck { .. }

@@ -86,7 +86,7 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
                     tried.add(index);
                     rests(worker, job, index, &e.to_string());
                     last = match e {
-                        ConnectError::Name(_) | ConnectError::Refused(_) => Failure::Unreachable,
+                        ConnectError::Name(_) | ConnectError::Refused(_) | ConnectError::Tls(_) => Failure::Unreachable,
                         ConnectError::Timeout(_) => Failure::Timeout,
                     };
                     continue;

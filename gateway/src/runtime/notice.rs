@@ -24,6 +24,31 @@ pub enum Notice {
         /// `host:port`
         endpoint: Arc<str>,
     },
+    /// An endpoint takes no new connections: its check failed so often in a row.
+    EndpointDown {
+        /// The pool's name; several where several pools have it checked alike.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+        /// What the last check found, in words.
+        reason: String,
+        /// How many checks failed in a row.
+        checks: u32,
+    },
+    /// An endpoint takes connections again: its check was good so often in a row.
+    EndpointUp {
+        /// The pool's name; several where several pools have it checked alike.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+    },
+    /// Nothing can be made of the files that a pool's `tls` names. What was made of them last goes on.
+    UpstreamTls {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// Which file, and why.
+        reason: String,
+    },
     /// Connections cannot be accepted, for example because no file descriptors are left.
     AcceptFailing {
         /// On which address.
@@ -71,6 +96,12 @@ impl fmt::Display for Notice {
             Self::EndpointRecovered { pool, endpoint } => {
                 write!(f, "origin {endpoint} of pool {pool} answers again")
             }
+            Self::EndpointDown { pool, endpoint, reason, checks } => {
+                let times = if *checks == 1 { "1 check".to_owned() } else { format!("{checks} checks in a row") };
+                write!(f, "endpoint {endpoint} of pool {pool} is down: {reason} ({times})")
+            }
+            Self::EndpointUp { pool, endpoint } => write!(f, "endpoint {endpoint} of pool {pool} is up"),
+            Self::UpstreamTls { pool, reason } => write!(f, "tls of pool {pool}: {reason}"),
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")
             }

@@ -28,6 +28,8 @@ pub enum ConnectError {
     Refused(io::Error),
     /// Nobody answered in time.
     Timeout(u64),
+    /// TLS failed: why, in words.
+    Tls(String),
 }
 
 impl fmt::Display for ConnectError {
@@ -37,6 +39,7 @@ impl fmt::Display for ConnectError {
             Self::Refused(e) if e.kind() == io::ErrorKind::ConnectionRefused => f.write_str("connection refused"),
             Self::Refused(e) => write!(f, "cannot connect ({e})"),
             Self::Timeout(ms) => write!(f, "no connection within {ms} ms"),
+            Self::Tls(reason) => write!(f, "TLS: {reason}"),
         }
     }
 }
@@ -45,7 +48,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Name(e) | Self::Refused(e) => Some(e),
-            Self::Timeout(_) => None,
+            Self::Timeout(_) | Self::Tls(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod health;
 mod identity;
 mod names;
 mod pools;
+mod tls;
 
 pub use balance::{Tried, client_group, hash_of};
 pub use connect::{ConnectError, connect, dial};
@@ -17,3 +18,4 @@ pub use health::health_epoch;
 pub use identity::Place;
 pub(crate) use identity::Table;
 pub use pools::{PoolHandle, Pools};
+pub use tls::{UpstreamTls, connect_tls};

@@ -8,6 +8,8 @@ use super::balance::Tables;
 use super::endpoint::EndpointHandle;
 use super::health::Standing;
 use super::identity::{Place, Slot, Slots, Table};
+use super::tls::UpstreamTls;
+use crate::runtime::notice::NoticeSender;
 use dsl::tree::ir;
 use std::fmt;
 use std::hash::Hash;
@@ -23,11 +25,13 @@ pub struct PoolHandle {
     /// What its check says of each endpoint; empty without one.
     standings: Vec<Arc<Standing>>,
     tables: Tables,
+    tls: Option<Arc<UpstreamTls>>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
 pub struct Pools {
     workers: usize,
+    notices: Option<NoticeSender>,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
     pool_slots: Arc<Slots>,
@@ -55,11 +59,18 @@ impl Pools {
     pub fn new(workers: usize) -> Self {
         Self {
             workers,
+            notices: None,
             pools: Mutex::default(),
             endpoints: Mutex::default(),
             pool_slots: Arc::default(),
             endpoint_slots: Arc::default(),
         }
+    }
+
+    /// Tells the operator what happens to its pools.
+    #[must_use]
+    pub fn telling(self, notices: NoticeSender) -> Self {
+        Self { notices: Some(notices), ..self }
     }
 
     /// The handle for a pool of a route file in `dir`, against which the files that it names are
@@ -77,12 +88,15 @@ impl Pools {
             Some(_) => pool.endpoints.iter().map(|_| Arc::default()).collect(),
             None => Vec::new(),
         };
+        let notices = self.notices.clone();
+        let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(Arc::clone(&pool.name), tls, dir, notices)));
         let handle = Arc::new(PoolHandle {
             slot: Slots::take(&self.pool_slots),
             pool: Arc::clone(pool),
             endpoints,
             standings,
             tables: Tables::default(),
+            tls,
         });
         handle.tables.rebuild(&handle);
         pools.insert(key, &handle);
@@ -155,6 +169,12 @@ impl PoolHandle {
     pub(super) fn set_up(&self, index: usize, up: bool) {
         self.standings[index].set(up);
         self.tables.rebuild(self);
+    }
+
+    /// Its TLS; `None` where connections to its endpoints are clear.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<UpstreamTls>> {
+        self.tls.as_ref()
     }
 
     pub(super) fn tables(&self) -> &Tables {

@@ -13,7 +13,7 @@ mod store;
 use super::End;
 use crate::upstream::Table;
 use at_once::{AtOnce, Held};
-use digest::{Digest, Secret};
+use digest::Secret;
 use dsl::syntax::span::Loc;
 use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
 use rate::Rate;

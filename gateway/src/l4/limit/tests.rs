@@ -1,5 +1,6 @@
 //! What limits admit, and what they keep.
 
+use super::digest::Digest;
 use super::store::{MOST, Store};
 use super::*;
 use dsl::syntax::span::{FileId, Span};
