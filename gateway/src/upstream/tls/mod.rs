@@ -34,7 +34,8 @@ pub struct UpstreamTls {
     settings: PoolTls,
     files: Files,
     current: ArcSwap<Current>,
-    looked_ms: AtomicU64,
+    /// When the files are looked at again, by [`process_ms`].
+    look_at_ms: AtomicU64,
     notices: Option<NoticeSender>,
 }
 
@@ -56,7 +57,7 @@ impl UpstreamTls {
             settings,
             files,
             current: ArcSwap::from_pointee(none),
-            looked_ms: AtomicU64::new(process_ms()),
+            look_at_ms: AtomicU64::new(process_ms() + LOOK_MS),
             notices,
         };
         tls.read(tls.files.stamps());
@@ -78,9 +79,12 @@ impl UpstreamTls {
     /// The configuration in force; whoever finds that it is time looks at the files first.
     async fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, String> {
         let now = process_ms();
-        let looked = self.looked_ms.load(Ordering::Relaxed);
-        let due = !self.files.is_empty() && now >= looked + LOOK_MS;
-        if due && self.looked_ms.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        let due = self.look_at_ms.load(Ordering::Relaxed);
+        let next = now + LOOK_MS;
+        if !self.files.is_empty()
+            && now >= due
+            && self.look_at_ms.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
             let tls = Arc::clone(self);
             // Where it does not come back the last one serves.
             let _ = tokio::task::spawn_blocking(move || tls.look()).await;
