@@ -117,7 +117,7 @@ impl Upstreams {
         }
     }
 
-    pub(super) fn names(&self) -> &Names {
+    pub(crate) fn names(&self) -> &Names {
         &self.names
     }
 }

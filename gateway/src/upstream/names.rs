@@ -14,7 +14,7 @@ const NAMES: usize = 1024;
 
 /// What a worker knows of names.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     known: RefCell<HashMap<(Arc<str>, u16), Known>>,
 }
 
@@ -26,7 +26,7 @@ struct Known {
 
 impl Names {
     /// The addresses of a host, never none.
-    pub(super) async fn look_up(&self, host: &Arc<str>, port: u16, now: u64) -> io::Result<Rc<[SocketAddr]>> {
+    pub(crate) async fn look_up(&self, host: &Arc<str>, port: u16, now: u64) -> io::Result<Rc<[SocketAddr]>> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Rc::new([SocketAddr::new(ip, port)]));
         }

@@ -159,6 +159,12 @@ impl Bucketed {
 }
 
 impl Admitted {
+    /// Whether it holds no place: then it need not be kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Places::None)
+    }
+
     fn hold(&mut self, held: Held) {
         self.0 = match std::mem::take(&mut self.0) {
             Places::None => Places::One(held),

@@ -43,7 +43,7 @@ impl Tried {
         self.0 |= 1 << (index % 64);
     }
 
-    fn has(self, index: usize) -> bool {
+    pub(crate) fn has(self, index: usize) -> bool {
         self.0 & (1 << (index % 64)) != 0
     }
 }

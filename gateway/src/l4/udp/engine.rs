@@ -1,0 +1,497 @@
+//! A worker's socket of a listener, with its flows.
+//!
+//! Three tasks share it, all on the worker's thread: one wakes when clients have sent something, one
+//! when endpoints have, one several times a second while there are flows. None waits while it has the
+//! engine.
+
+use super::batch::Batch;
+use super::begin::Parked;
+use super::classify::{Classify, FlowId};
+use super::groups::Groups;
+use super::path::Path;
+use super::sockets::{Place, Sockets};
+use super::standing::{Standing, judge};
+use super::sys::{self, Events, Inbox, Outbox};
+use super::table::{CAPACITY, TICK_MS, Table};
+use super::vias::Vias;
+use crate::l4::{Admitted, Counts, End, Record, Route};
+use crate::runtime::closing::Closing;
+use crate::runtime::ticks::{process_ms, within};
+use crate::runtime::worker::{Current, Open, Worker};
+use crate::upstream::{EndpointHandle, health_epoch};
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// What the kernel may hold of what goes to clients, in bytes.
+const BUFFER: usize = 4 * 1024 * 1024;
+/// Batches that are taken before others have their turn.
+const ROUNDS: usize = 8;
+/// Sockets of endpoints that are looked at in one go.
+const EVENTS: usize = 64;
+/// Flows whose standing is looked at in one tick after a reload or a change of health.
+const REVIEWED: u32 = 8_192;
+/// A name is looked up for no longer.
+const LOOK_UP_MS: u64 = 5_000;
+/// When the gateway ends, a flow has ended that was quiet for so long.
+const FAREWELL_MS: u64 = 2_000;
+
+/// Buffers of a worker, shared by its listeners.
+#[derive(Default)]
+pub(super) struct Buffers {
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+}
+
+thread_local! {
+    static BUFFERS: Rc<RefCell<Buffers>> = Rc::default();
+}
+
+/// A worker's socket with its flows.
+pub struct Engine<C: Classify> {
+    pub(super) worker: Rc<Worker>,
+    pub(super) fd: RawFd,
+    pub(super) address: SocketAddr,
+    pub(super) buffers: Rc<RefCell<Buffers>>,
+    pub(super) table: Table,
+    pub(super) sockets: Sockets,
+    pub(super) vias: Vias,
+    pub(super) classifier: C,
+    pub(super) snapshot: Rc<Current>,
+    health: u64,
+    /// Counts snapshots and changes of health.
+    pub(super) era: u32,
+    /// How far the flows were looked at in this era.
+    review: Option<u32>,
+    /// No flow begins.
+    pub(super) closed: bool,
+    pub(super) now: u64,
+    pub(super) parked: Parked,
+    pub(super) groups: Option<(Arc<Counts>, Arc<Groups>)>,
+    pub(super) housekeeping: Rc<Notify>,
+    /// To endpoints.
+    pub(super) up: Batch,
+    /// To clients.
+    pub(super) down: Batch,
+    pub(super) ops: Vec<super::clients::Op>,
+    pub(super) order: Vec<(u64, u32)>,
+    pub(super) events: Events,
+    /// Sockets that may have more.
+    pub(super) more: Vec<Place>,
+    me: std::rc::Weak<RefCell<Self>>,
+}
+
+/// Whether there may be more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Everything was taken.
+    Wait,
+    /// Perhaps.
+    More,
+}
+
+/// Serves a worker's socket until it is closed and its last flow has ended.
+pub(super) async fn serve<C: Classify>(
+    worker: Rc<Worker>,
+    socket: UdpSocket,
+    address: SocketAddr,
+    classifier: C,
+    mut closing: Closing,
+) -> io::Result<()> {
+    let socket = sys::watch_socket(prepared(socket, address)?)?;
+    let housekeeping = Rc::new(Notify::new());
+    let engine = Engine::new(worker, socket.get_ref().as_raw_fd(), address, classifier, Rc::clone(&housekeeping))?;
+    let epoll = engine.borrow().sockets.epoll().watched()?;
+    let worker = Rc::clone(&engine.borrow().worker);
+    let clients = Rc::clone(&engine);
+    let _clients = Task(tokio::task::spawn_local(async move { turn(socket, || clients.borrow_mut().clients()).await }));
+    let upstream = Rc::clone(&engine);
+    let _upstream =
+        Task(tokio::task::spawn_local(async move { turn(epoll, || upstream.borrow_mut().answers()).await }));
+    // While the gateway ends, it waits for flows as it does for connections.
+    let mut open = None;
+    let mut drains = worker.draining();
+    loop {
+        let idle = {
+            let mut engine = engine.borrow_mut();
+            engine.closed = drains || closing.is_closed();
+            engine.tick(drains);
+            let idle = engine.is_idle();
+            if engine.closed && engine.table.len() == 0 && engine.parked.is_empty() {
+                return Ok(());
+            }
+            if drains && open.is_none() {
+                open = Some(Open::new(&worker));
+            }
+            idle
+        };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(TICK_MS)), if !idle => {}
+            () = housekeeping.notified() => {}
+            () = closing.changed() => {}
+            () = worker.drained(), if !drains => drains = true,
+        }
+    }
+}
+
+/// A task that ends with whoever started it.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Turns whenever a descriptor has something.
+async fn turn(fd: AsyncFd<impl AsRawFd>, mut take: impl FnMut() -> Then) {
+    loop {
+        // It fails only when the runtime ends.
+        let Ok(mut ready) = fd.readable().await else { return };
+        let mut rounds = 0;
+        loop {
+            if take() == Then::Wait {
+                ready.clear_ready();
+                break;
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
+                drop(ready);
+                tokio::task::yield_now().await;
+                break;
+            }
+        }
+    }
+}
+
+fn prepared(socket: UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    socket.set_nonblocking(true)?;
+    // As much as the system gives; with less, bursts to clients are cut earlier.
+    let _ = SockRef::from(&socket).set_send_buffer_size(BUFFER);
+    if address.ip().is_unspecified() {
+        sys::tell_addresses(socket.as_raw_fd(), address.is_ipv6())?;
+    }
+    sys::receive_runs(socket.as_raw_fd());
+    Ok(socket)
+}
+
+impl<C: Classify> Engine<C> {
+    fn new(
+        worker: Rc<Worker>,
+        fd: RawFd,
+        address: SocketAddr,
+        classifier: C,
+        housekeeping: Rc<Notify>,
+    ) -> io::Result<Rc<RefCell<Self>>> {
+        let sockets = Sockets::new()?;
+        let now = process_ms();
+        let snapshot = worker.snapshot();
+        Ok(Rc::new_cyclic(|me| {
+            RefCell::new(Self {
+                worker,
+                fd,
+                address,
+                buffers: BUFFERS.with(Rc::clone),
+                table: Table::new(CAPACITY, now),
+                sockets,
+                vias: Vias::default(),
+                classifier,
+                snapshot,
+                health: health_epoch(),
+                era: 0,
+                review: None,
+                closed: false,
+                now,
+                parked: Parked::default(),
+                groups: None,
+                housekeeping,
+                up: Batch::default(),
+                down: Batch::default(),
+                ops: Vec::new(),
+                order: Vec::new(),
+                events: Events::new(EVENTS),
+                more: Vec::new(),
+                me: me.clone(),
+            })
+        }))
+    }
+
+    /// Before anything is done: what time it is, and whether the world is another one.
+    pub(super) fn look_around(&mut self) {
+        self.now = process_ms();
+        let (snapshot, health) = (self.worker.snapshot(), health_epoch());
+        if !Rc::ptr_eq(&snapshot, &self.snapshot) || health != self.health {
+            self.snapshot = snapshot;
+            self.health = health;
+            self.era = self.era.wrapping_add(1);
+            self.review = Some(0);
+            self.housekeeping.notify_one();
+        }
+    }
+
+    /// What a path reached.
+    pub(super) fn reached(&self, path: &Path) -> SocketAddr {
+        path.local().map_or(self.address, |ip| SocketAddr::new(ip, self.address.port()))
+    }
+
+    pub(super) fn id(&self, flow: u32) -> FlowId {
+        FlowId { index: flow, stamp: self.table.at(flow).stamp }
+    }
+
+    /// Datagrams of a flow came from its client.
+    pub(super) fn came(&mut self, flow: u32, datagrams: u64, bytes: u64) {
+        let now = self.now;
+        let it = self.table.at_mut(flow);
+        it.seen = now;
+        it.datagrams_in += datagrams;
+        it.bytes_in += bytes;
+        let goes_on = !it.settled && it.began + super::table::FRESH_MS <= now;
+        let via = self.vias.at(it.via);
+        for counts in [&via.route.counts, via.endpoint.counts()] {
+            let shard = counts.shard(self.worker.number);
+            shard.datagrams_in.add(datagrams);
+            shard.bytes_in.add(bytes);
+        }
+        if goes_on {
+            self.table.settle(flow);
+        }
+    }
+
+    /// Datagrams of a flow go to its client.
+    pub(super) fn goes(&mut self, flow: u32, datagrams: u64, bytes: u64) {
+        let it = self.table.at_mut(flow);
+        it.seen = self.now;
+        it.datagrams_out += datagrams;
+        it.bytes_out += bytes;
+        let via = self.vias.at(it.via);
+        for counts in [&via.route.counts, via.endpoint.counts()] {
+            let shard = counts.shard(self.worker.number);
+            shard.datagrams_out.add(datagrams);
+            shard.bytes_out.add(bytes);
+        }
+        via.endpoint.answered(&via.pool, self.now, &self.worker.notices);
+        if !it.settled {
+            self.table.settle(flow);
+        }
+    }
+
+    /// Datagrams of a flow could not be sent.
+    pub(super) fn lost(&self, flow: u32, datagrams: u64) {
+        let via = self.vias.at(self.table.at(flow).via);
+        for counts in [&via.route.counts, via.endpoint.counts()] {
+            counts.shard(self.worker.number).datagrams_dropped.add(datagrams);
+        }
+    }
+
+    /// Datagrams went nowhere.
+    pub(super) fn dropped(&self, route: Option<&Arc<Route>>, datagrams: u64, end: Option<End>) {
+        let Some(route) = route else { return };
+        let shard = route.counts.shard(self.worker.number);
+        shard.datagrams_dropped.add(datagrams);
+        if let Some(end) = end {
+            // A flow that did not come about has begun and ended, as a refused connection has.
+            shard.begun.add(1);
+            shard.end(end);
+        }
+    }
+
+    /// Looks at the standing of a flow if the world changed. `false` when the flow has ended.
+    pub(super) fn stands(&mut self, flow: u32) -> bool {
+        let it = self.table.at(flow);
+        if it.era == self.era {
+            return true;
+        }
+        let via = self.vias.at(it.via);
+        let is_up = via.pool.is_up(via.index);
+        let hello = it.extra.as_ref().and_then(|e| e.hello.as_deref());
+        let facts = self.facts(&it.path, hello);
+        let standing = judge(&via.route, &via.pool, &via.endpoint, &facts, &self.snapshot);
+        let (route, pool) = match standing {
+            Standing::Cut => {
+                self.end(flow, End::Unhealthy, None);
+                return false;
+            }
+            Standing::Stay => {
+                self.keep(flow, None);
+                return true;
+            }
+            Standing::Adopt(route, pool) => (route, pool),
+            Standing::Drain => {
+                if is_up {
+                    let drain = via.route.rules.settings.drain_ms;
+                    self.keep(flow, Some(self.now.saturating_add(drain)));
+                }
+                // Who is down is left at the next datagram: then it is asked again.
+                return true;
+            }
+        };
+        let endpoint = &self.vias.at(self.table.at(flow).via).endpoint;
+        let index = pool.endpoints().iter().position(|e| Arc::ptr_eq(e, endpoint));
+        let Some(index) = index else { return true };
+        let before = self.table.at(flow).via;
+        let via = self.vias.intern(&route, &pool, index, self.now);
+        self.vias.join(via);
+        self.vias.leave(before, self.now);
+        self.table.at_mut(flow).via = via;
+        self.keep(flow, None);
+        true
+    }
+
+    /// A flow goes on, to the end of its drain if it has one.
+    fn keep(&mut self, flow: u32, drained: Option<u64>) {
+        let (now, era) = (self.now, self.era);
+        let it = self.table.at_mut(flow);
+        it.era = era;
+        let settings = &self.vias.at(it.via).route.rules.settings;
+        let lifetime = settings.lifetime_ms.map_or(u64::MAX, |ms| it.began.saturating_add(ms));
+        match drained {
+            // The time that it has left goes on.
+            Some(_) if it.drains => return,
+            Some(at) => {
+                it.drains = at < lifetime;
+                it.until = at.min(lifetime);
+            }
+            None => {
+                it.drains = false;
+                it.until = lifetime;
+            }
+        }
+        let due = it.until.min(it.seen.saturating_add(settings.idle_ms)).max(now);
+        self.table.look_at(flow, due);
+    }
+
+    /// Whether nothing has to be looked at again and again.
+    fn is_idle(&self) -> bool {
+        self.table.len() == 0
+            && self.parked.is_empty()
+            && self.sockets.is_empty()
+            && self.vias.is_empty()
+            && self.classifier.is_idle()
+    }
+
+    /// What is done several times a second.
+    fn tick(&mut self, drains: bool) {
+        self.look_around();
+        if let Some(from) = self.review {
+            self.review(from);
+        }
+        if !self.parked.is_empty() {
+            self.unpark();
+        }
+        if drains {
+            self.farewell();
+        }
+        while let Some(flow) = self.table.due(self.now) {
+            let it = self.table.at(flow);
+            let idle = it.seen.saturating_add(self.vias.at(it.via).route.rules.settings.idle_ms);
+            let (until, drains) = (it.until, it.drains);
+            if until <= self.now {
+                self.end(flow, if drains { End::Drained } else { End::Lifetime }, None);
+            } else if idle <= self.now {
+                self.end(flow, End::Idle, None);
+            } else {
+                self.table.look_at(flow, idle.min(until));
+            }
+        }
+        self.sockets.sweep(self.now);
+        self.vias.sweep(self.now);
+        self.classifier.tick(self.now);
+    }
+
+    /// After a change: flows that are quiet are looked at too, some at a time.
+    fn review(&mut self, from: u32) {
+        let Some(flows) = self.table.some(from, REVIEWED) else {
+            self.review = None;
+            return;
+        };
+        for flow in flows {
+            self.stands(flow);
+        }
+        self.review = Some(from + REVIEWED);
+    }
+
+    /// The gateway ends: who is quiet has ended.
+    fn farewell(&mut self) {
+        let mut from = 0;
+        while let Some(flows) = self.table.some(from, REVIEWED) {
+            for flow in flows {
+                if self.table.at(flow).seen + FAREWELL_MS <= self.now {
+                    self.end(flow, End::Stopped, None);
+                }
+            }
+            from += REVIEWED;
+        }
+    }
+
+    /// Ends a flow: counts it, and writes its line. Returns what its limits held for it.
+    pub(super) fn end(&mut self, flow: u32, end: End, detail: Option<&str>) -> Admitted {
+        let id = self.id(flow);
+        let mut it = self.table.remove(flow);
+        self.classifier.ended(id);
+        self.sockets.release(it.target, it.rank, self.now);
+        let via = self.vias.at(it.via);
+        via.route.counts.shard(self.worker.number).end(end);
+        via.endpoint.counts().shard(self.worker.number).end(end);
+        if via.route.rules.settings.log {
+            let lasted_ms = self.now.saturating_sub(it.began);
+            self.worker.log.send(Record {
+                route: Arc::clone(&via.route.name),
+                transport: via.route.transport,
+                client: it.path.client(),
+                local: self.reached(&it.path),
+                sni: it.extra.as_ref().and_then(|e| e.hello.as_ref()).and_then(|h| h.sni.clone()),
+                pool: Some(Arc::clone(&via.pool.pool().name)),
+                endpoint: Some(Arc::clone(via.endpoint.name())),
+                started: SystemTime::now()
+                    .checked_sub(Duration::from_millis(lasted_ms))
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+                lasted_ms,
+                bytes_in: it.bytes_in,
+                bytes_out: it.bytes_out,
+                datagrams_in: it.datagrams_in,
+                datagrams_out: it.datagrams_out,
+                tries: 1,
+                end,
+                detail: detail.map(str::to_owned),
+            });
+        }
+        self.vias.leave(it.via, self.now);
+        it.extra.take().map(|extra| extra.admitted).unwrap_or_default()
+    }
+
+    /// Looks up the name of an endpoint, beside everything else.
+    pub(super) fn ask(&self, endpoint: Arc<EndpointHandle>) {
+        let (me, worker) = (self.me.clone(), Rc::clone(&self.worker));
+        tokio::task::spawn_local(async move {
+            let names = worker.upstreams.names();
+            let asked = names.look_up(endpoint.host(), endpoint.port(), worker.ticks.now_ms());
+            let found = within(&worker.ticks, LOOK_UP_MS, asked).await;
+            let Some(engine) = me.upgrade() else { return };
+            let engine = &mut *engine.borrow_mut();
+            let found = found.and_then(Result::ok);
+            engine.vias.found(&endpoint, found.as_ref(), process_ms());
+            engine.housekeeping.notify_one();
+        });
+    }
+}
+
+impl<C: Classify> Drop for Engine<C> {
+    fn drop(&mut self) {
+        // The worker ends, and its flows with it.
+        let mut from = 0;
+        while let Some(flows) = self.table.some(from, REVIEWED) {
+            for flow in flows {
+                self.end(flow, End::Stopped, None);
+            }
+            from += REVIEWED;
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! UDP flows, with real sockets on the loopback.
+
+mod flows;
+mod support;
