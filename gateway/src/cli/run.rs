@@ -8,7 +8,7 @@ use crate::runtime::listeners::Listeners;
 use crate::runtime::notice::Notice;
 use crate::runtime::sockets::Service;
 use crate::runtime::{self, Handle, notice};
-use crate::sites::control::{Control, tell_errors};
+use crate::sites::control::{Control, Followers, tell_errors};
 use crate::sites::data_dir::{self, DataDir};
 use crate::sites::publish::{Publisher, Serve};
 use crate::sites::report::Report;
@@ -19,7 +19,7 @@ use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
 use dsl::tree::ir;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -119,6 +119,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         return Ok(ExitCode::from(FAILED));
     }
     let gateway = outcome.gateway.clone().unwrap_or_default();
+    control.raise_limits();
+    let log = LogSender::start(control.log_to(), console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     let mut listeners = Listeners::new(workers);
     let changes = listeners
         .start(&control.listening().wanted())
@@ -132,7 +134,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         listeners: listeners.sets(),
         ca: Arc::clone(&ca),
         notices: sender,
-        log: LogSender::default(),
+        log: log.clone(),
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);
@@ -140,14 +142,16 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         console.error(format!("{trouble}; it is tried again"));
     }
     let stop = control.stopper();
+    let followers = Followers { listeners, log: log.clone() };
     let reloads = std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || control.run(&publisher, listeners))
+        .spawn(move || control.run(&publisher, followers))
         .map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     relay(notices, console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
-    let code = signals.until_told(handle, console);
+    let code = signals.until_told(handle, &log, console);
     stop();
     let _ = reloads.join();
+    log.end();
     Ok(code)
 }
 
@@ -244,6 +248,7 @@ fn greet(
     let style = console.style();
     let served = control.loader().sites();
     let routes: usize = served.iter().map(|(_, site)| routes_of(site.program.site())).sum();
+    let carried: usize = control.loader().items().iter().map(|(_, item)| item.rules.entries.len()).sum();
     let took = begin.elapsed();
     for warning in &report.warnings {
         console.warn(warning);
@@ -256,7 +261,7 @@ fn greet(
         sites.display(),
         count(control.loader().len(), "file"),
         count(served.len(), "site"),
-        count(routes, "route"),
+        count(routes + carried, "route"),
         took.as_millis(),
         count(workers, "worker"),
     );
@@ -346,6 +351,9 @@ struct Signals {
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
+    /// Whether a terminal is there that may hang up: then that is what SIGHUP means.
+    terminal: bool,
 }
 
 impl Signals {
@@ -353,17 +361,27 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let hang_up = signal(SignalKind::hangup())?;
         drop(entered);
-        Ok(Self { runtime, interrupt, terminate })
+        Ok(Self { runtime, interrupt, terminate, hang_up, terminal: std::io::stderr().is_terminal() })
     }
 
     /// Waits for a signal and drains, or for the workers to end by themselves.
-    fn until_told(&mut self, handle: Handle, console: &Console) -> ExitCode {
-        let Self { runtime, interrupt, terminate } = self;
+    fn until_told(&mut self, handle: Handle, log: &LogSender, console: &Console) -> ExitCode {
+        let Self { runtime, interrupt, terminate, hang_up, terminal } = self;
         let mut next = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => return,
+                    _ = terminate.recv() => return,
+                    _ = hang_up.recv() => {
+                        if *terminal {
+                            return;
+                        }
+                        log.reopen();
+                        console.note("the connection log is opened anew");
+                    }
+                }
             }
         };
         runtime.block_on(async {

@@ -5,6 +5,7 @@
 
 pub mod closing;
 pub mod counters;
+pub mod descriptors;
 pub mod follow;
 pub mod listeners;
 pub mod notice;

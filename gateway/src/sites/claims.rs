@@ -154,6 +154,13 @@ impl Claims {
         self.holders.get(key).copied()
     }
 
+    /// How many things are held or remembered.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        assert!(self.near.values().map(Vec::len).sum::<usize>() <= self.holders.len());
+        self.holders.len() + self.lost.len() + self.refused.len()
+    }
+
     /// What a file holds.
     pub fn held(&self, file: FileId) -> &[Key] {
         self.held.get(&file).map_or(&[], Vec::as_slice)

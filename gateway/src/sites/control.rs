@@ -9,6 +9,8 @@ use super::store::Store;
 use super::tree::Scan;
 use super::watch::{Batch, Watcher};
 use crate::console::Console;
+use crate::observe::log::{LogSender, To};
+use crate::runtime::descriptors;
 use crate::runtime::listeners::{Changes, Listeners};
 use dsl::diagnostic::{Severity, render};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,15 @@ pub struct Control {
     listening: Listening,
     /// What was said of it and still holds.
     said: Vec<String>,
+}
+
+/// What follows a reload beside the snapshot.
+#[derive(Debug)]
+pub struct Followers {
+    /// The sockets.
+    pub listeners: Listeners,
+    /// The connection log.
+    pub log: LogSender,
 }
 
 impl Control {
@@ -82,25 +93,25 @@ impl Control {
     }
 
     /// Reloads what changes, until stopped.
-    pub fn run(mut self, publisher: &Publisher, mut listeners: Listeners) {
+    pub fn run(mut self, publisher: &Publisher, mut followers: Followers) {
         let mut look_at = None;
         loop {
             // Kept from batch to batch: one after another must not put it off for ever.
-            look_at = listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
+            look_at = followers.listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
             let Some(batch) = self.watcher.wait(look_at) else { return };
             if batch != Batch::default() {
-                self.reload(&batch, publisher, &mut listeners);
+                self.reload(&batch, publisher, &mut followers);
             }
             if look_at.is_some_and(|at| at <= Instant::now()) {
                 look_at = None;
-                let changes = listeners.look();
+                let changes = followers.listeners.look();
                 self.tell_listeners(&changes);
             }
-            publisher.https_port(listeners.https_port());
+            publisher.https_port(followers.listeners.https_port());
         }
     }
 
-    fn reload(&mut self, batch: &Batch, publisher: &Publisher, listeners: &mut Listeners) {
+    fn reload(&mut self, batch: &Batch, publisher: &Publisher, followers: &mut Followers) {
         let start = Instant::now();
         let (touched, warnings) = self.touched(batch);
         let mut outcome = self.loader.apply(&touched);
@@ -109,14 +120,41 @@ impl Control {
             return;
         }
         let report = std::mem::take(&mut outcome.report);
+        let before = Arc::clone(&self.listening.gateway);
         self.listening.update(&outcome);
         // Before the sockets: who connects finds the item.
         publisher.publish(outcome);
-        let changes = listeners.follow(&self.listening.wanted());
+        let changes = followers.listeners.follow(&self.listening.wanted());
         self.tell(&report, start.elapsed());
         self.tell_listeners(&changes);
         for warning in self.new_words() {
             self.console.warn(warning);
+        }
+        let gateway = &self.listening.gateway;
+        if gateway.log != before.log {
+            followers.log.set(self.log_to());
+        }
+        if gateway.limits.connections != before.limits.connections {
+            self.raise_limits();
+        }
+    }
+
+    /// Where the connection log goes by what is in force.
+    pub fn log_to(&self) -> To {
+        let to = To::of(&self.listening.gateway.log, &self.loader.places().root);
+        match to.trouble() {
+            None => to,
+            Some(trouble) => {
+                self.console.error(trouble);
+                To::Off
+            }
+        }
+    }
+
+    /// Makes room for as many connections as are allowed.
+    pub fn raise_limits(&self) {
+        if let Some(trouble) = descriptors::raise(self.listening.gateway.limits.connections) {
+            self.console.warn(trouble);
         }
     }
 

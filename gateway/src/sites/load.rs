@@ -266,15 +266,17 @@ impl<I: Install> Loader<I> {
 
     /// Makes the store's last good versions known, before anything is loaded.
     pub fn recall(&mut self, present: &[Arc<Path>]) {
+        if let Some(file) =
+            self.ids.get(Path::new(GATEWAY)).filter(|_| present.iter().any(|p| **p == *Path::new(GATEWAY)))
+        {
+            // It says where to listen.
+            self.claims.release(file);
+        }
         let Some(mut versions) = self.store.as_ref().map(Store::versions) else { return };
         let mut known: Vec<_> = present.iter().filter_map(|path| versions.remove_entry(path)).collect();
         known.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (path, version) in known {
             let file = self.ids.add(&path);
-            if *path == *Path::new(GATEWAY) {
-                // It says where to listen.
-                self.claims.release(file);
-            }
             self.claims.adopt(file, &version.hosts);
             self.unit(file, &path).stored = Some(version);
         }
@@ -940,3 +942,7 @@ const CROSSING: &str = "G2002";
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "load_l4_tests.rs"]
+mod l4_tests;

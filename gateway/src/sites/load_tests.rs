@@ -5,7 +5,7 @@ use crate::console::{Console, Style};
 use crate::sites::testing::TempDir;
 
 /// Keeps what a site says to `GET /`.
-struct Say;
+pub(super) struct Say;
 
 impl Install for Say {
     type Site = String;
@@ -27,16 +27,16 @@ impl Install for Say {
     }
 }
 
-struct Sites {
-    temp: TempDir,
-    loader: Loader<Say>,
+pub(super) struct Sites {
+    pub(super) temp: TempDir,
+    pub(super) loader: Loader<Say>,
     hosts: BTreeMap<String, String>,
     ports: BTreeMap<String, String>,
-    last: Report,
+    pub(super) last: Report,
 }
 
 impl Sites {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let temp = TempDir::new(name);
         std::fs::create_dir(temp.path().join("sites")).unwrap();
         let loader = Self::loader(&temp);
@@ -51,7 +51,7 @@ impl Sites {
     }
 
     /// What the process would find if it were started again.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.loader.store.as_ref().unwrap().settle();
         self.loader = Self::loader(&self.temp);
         self.hosts.clear();
@@ -67,7 +67,7 @@ impl Sites {
     }
 
     /// Writes files and looks at them together; an absent text is a deletion.
-    fn write(&mut self, files: &[(&str, Option<&str>)]) {
+    pub(super) fn write(&mut self, files: &[(&str, Option<&str>)]) {
         let mut touched = Touched::default();
         for (name, text) in files {
             let path: Arc<Path> = Path::new(name).into();
@@ -104,16 +104,20 @@ impl Sites {
         self.last = outcome.report;
     }
 
-    fn hosts(&self) -> Vec<(&str, &str)> {
+    pub(super) fn ports(&self) -> Vec<(&str, &str)> {
+        self.ports.iter().map(|(key, file)| (key.as_str(), file.as_str())).collect()
+    }
+
+    pub(super) fn hosts(&self) -> Vec<(&str, &str)> {
         self.hosts.iter().map(|(host, says)| (host.as_str(), says.as_str())).collect()
     }
 }
 
-fn site(host: &str, says: &str) -> String {
+pub(super) fn site(host: &str, says: &str) -> String {
     format!("site {host} {{\n    else -> respond 200 \"{says}\"\n}}\n")
 }
 
-const BROKEN: &str = "site a.test {\n    else -> -> nothing\n}\n";
+pub(super) const BROKEN: &str = "site a.test {\n    else -> -> nothing\n}\n";
 
 #[test]
 fn a_broken_edit_keeps_the_version_before_it_and_a_fix_replaces_it() {

@@ -37,7 +37,20 @@ pub fn check_pools(pools: &[Arc<Pool>], dir: &Path, findings: &mut Vec<Diagnosti
         let Some(tls) = &pool.tls else { continue };
         let client = tls.client.iter().flat_map(|(certificate, key)| [certificate, key]);
         for named in tls.trust.iter().chain(client) {
-            path(named, false, pool.loc, dir, findings);
+            let at = dir.join(&**named);
+            let finding = if !inside(dir, &at) {
+                lint::files::outside(pool.loc, named)
+            } else if !at.is_file() {
+                // Unlike a page that is not there yet: every connection would fail.
+                let message = format!("there is no file `{named}` beside this file");
+                let why = format!("pool `{}` cannot make a connection without it", pool.name);
+                Diagnostic::error("G8008", pool.loc, message).note(why)
+            } else {
+                continue;
+            };
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
         }
     }
 }

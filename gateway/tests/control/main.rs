@@ -3,5 +3,6 @@
 
 mod commands;
 mod example;
+mod listeners;
 mod running;
 mod support;

@@ -51,7 +51,10 @@ impl Dir {
     /// Starts `sluice run` on free ports, and waits until it serves.
     pub fn start(&self, args: &[&str]) -> Running {
         self.write("sites/gateway.route", "gateway {\n    http 127.0.0.1:0\n    https 127.0.0.1:0\n}\n");
-        let mut all = vec!["run", "--workers", "1"];
+        let mut all = vec!["run"];
+        if !args.contains(&"--workers") {
+            all.extend(["--workers", "1"]);
+        }
         all.extend(args);
         let mut child = self.command(&all).stderr(Stdio::piped()).spawn().unwrap();
         let console = Arc::new(Console::default());

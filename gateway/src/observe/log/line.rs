@@ -19,16 +19,11 @@ pub fn write(out: &mut String, record: &Record) {
         Transport::Udp => "udp",
     };
     // Writing to a `String` cannot fail.
-    let _ = write!(
-        out,
-        ",\"transport\":\"{transport}\",\"client\":\"{}\",\"local\":\"{}\"",
-        record.client, record.local
-    );
-    for (name, value) in [
-        ("sni", record.sni.as_deref()),
-        ("pool", record.pool.as_deref()),
-        ("endpoint", record.endpoint.as_deref()),
-    ] {
+    let _ =
+        write!(out, ",\"transport\":\"{transport}\",\"client\":\"{}\",\"local\":\"{}\"", record.client, record.local);
+    for (name, value) in
+        [("sni", record.sni.as_deref()), ("pool", record.pool.as_deref()), ("endpoint", record.endpoint.as_deref())]
+    {
         if let Some(value) = value {
             let _ = write!(out, ",\"{name}\":");
             text(out, value);
@@ -74,7 +69,9 @@ fn text(out: &mut String, text: &str) {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
                 // All of these are in the basic plane, where an escape is one unit.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }

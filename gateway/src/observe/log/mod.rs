@@ -8,9 +8,11 @@ mod target;
 
 use crate::console::Console;
 use crate::l4::Record;
+use crate::sites::tree::is_route_name;
+use dsl::tree::ir::LogTo;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +68,31 @@ pub enum To {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
+}
+
+impl To {
+    /// What `log …` in a `gateway.route` of this directory asks for.
+    #[must_use]
+    pub fn of(log: &LogTo, sites: &Path) -> Self {
+        match log {
+            LogTo::Stdout => Self::Stdout,
+            LogTo::Off => Self::Off,
+            LogTo::File(path) => Self::File(sites.join(&**path)),
+        }
+    }
+
+    /// What is wrong with it: a log among the route files would be read as one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let Self::File(path) = self else { return None };
+        let route = path.file_name().is_some_and(is_route_name);
+        let path = path.display();
+        route.then(|| {
+            format!(
+                "`log \"{path}\"` of gateway.route: a name that ends in .route is a route file's; nothing is logged"
+            )
+        })
+    }
 }
 
 impl fmt::Debug for LogSender {
@@ -249,7 +276,8 @@ impl Writer {
         }
         let new = dropped - self.told_dropped;
         let lines = if new == 1 { "1 line".to_owned() } else { format!("{new} lines") };
-        self.console.warn(format!("{lines} of the connection log were dropped: {} does not keep up", self.target.name()));
+        self.console
+            .warn(format!("{lines} of the connection log were dropped: {} does not keep up", self.target.name()));
         self.told = Some(Instant::now());
         self.told_dropped = dropped;
     }

@@ -133,8 +133,14 @@ fn a_pipe_that_nobody_reads_holds_up_nobody() {
     let sink = Sink::default();
     let temp = TempDir::new("log-pipe");
     let path = temp.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0)
-        .unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
     // A reader that opened it and reads nothing.
     let reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let log = LogSender::start(To::File(path), &sink.console()).unwrap();
