@@ -14,12 +14,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 # Name: (which of the peer's ports, what is counted, CPU time's unit per it, what it is).
 CASES = {
-    "tcp-bulk-in": ("tcp", "GB", "s", "TCP, bulk from clients, 4 connections"),
-    "tcp-bulk-out": ("tcp", "GB", "s", "TCP, bulk to clients, 4 connections"),
+    "tcp-bulk-in": ("bulk", "GB", "s", "TCP, bulk from clients, 4 connections"),
+    "tcp-bulk-out": ("bulk", "GB", "s", "TCP, bulk to clients, 4 connections"),
     "tcp-small": ("tcp", "round trip", "µs", "TCP, 64-byte messages back and forth, 64 connections"),
     "tcp-connect": ("tcp", "connection", "µs", "TCP, connect, one byte each way, close"),
-    "pass-bulk-in": ("https", "GB", "s", "TLS passed through by SNI, bulk from clients, 4 connections"),
-    "pass-bulk-out": ("https", "GB", "s", "TLS passed through by SNI, bulk to clients, 4 connections"),
+    "pass-bulk-in": ("passbulk", "GB", "s", "TLS passed through by SNI, bulk from clients, 4 connections"),
+    "pass-bulk-out": ("passbulk", "GB", "s", "TLS passed through by SNI, bulk to clients, 4 connections"),
     "pass-connect": ("https", "connection", "µs", "TLS passed through by SNI, connect with handshake, one byte each way, close"),
     "udp-small": ("udp", "datagram", "µs", "UDP, 64-byte datagrams back and forth, 64 flows"),
     "udp-burst-in": ("udp", "datagram", "µs", "UDP, bursts of 32 × 1200 bytes from clients, 2 flows"),
