@@ -1,12 +1,19 @@
 //! Connections and flows whose bytes are handed on and never decoded: `tcp`, `udp`, `passthrough`.
 
+mod carried;
 pub mod counts;
 pub mod limit;
+mod open;
 pub mod passthrough;
+mod pipes;
 pub mod proxy_header;
 pub mod quic;
 pub mod record;
 mod routes;
+mod relay;
+mod side;
+pub mod standing;
+mod tally;
 pub mod tcp;
 pub mod udp;
 
@@ -14,6 +21,8 @@ pub use counts::Counts;
 pub use limit::{Admitted, LimitTable, Limits};
 pub use record::{End, Record};
 pub use routes::Routes;
+pub use standing::{Standing, judge};
+pub use tcp::Carrying;
 
 use crate::upstream::PoolHandle;
 use dsl::tree::ir;

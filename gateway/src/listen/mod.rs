@@ -7,7 +7,8 @@ mod secure;
 
 use crate::http::client::Client;
 use crate::http::{h1, h2};
-use crate::l4::{self, ListenKey};
+use crate::l4::tcp::Known;
+use crate::l4::{self, End, Route};
 use crate::runtime::closing::Closing;
 use crate::runtime::notice::Notice;
 use crate::runtime::sockets::{Bound, Service};
@@ -95,13 +96,19 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
     let _ = tcp.set_nodelay(true);
     // What the client reached; the listening address is a wildcard as a rule.
     let local = tcp.local_addr().unwrap_or(listening);
-    let Ok((peer, local)) = proxy::addresses(&worker, &tcp, peer, local).await else {
-        l4::reset(&tcp);
-        return;
+    let (peer, local) = match proxy::addresses(&worker, &tcp, peer, local).await {
+        Ok(addresses) => addresses,
+        Err(refused) => {
+            if let Some((route, known)) = item_of(&worker, service, peer, local) {
+                l4::tcp::refused(worker, known, route, End::ProxyHeader, refused.to_string());
+            }
+            l4::reset(&tcp);
+            return;
+        }
     };
     let served = match service {
         Service::Https => Box::pin(secure::serve(worker, tcp, peer, local)).await,
-        Service::Item(key) => item(worker, tcp, peer, local, key),
+        Service::Item(_) => item(worker, tcp, peer, local, service),
         Service::Http | Service::Quic | Service::Metrics => Box::pin(detect(worker, tcp, peer, local)).await,
     };
     if let Some(served) = served {
@@ -109,19 +116,22 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
     }
 }
 
-fn item(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr, key: ListenKey) -> Option<Serving> {
-    let route = worker.snapshot().listening.get(&key).map(Arc::clone);
-    match route {
-        Some(route) => {
-            let known = l4::tcp::Known { client: peer, local, sni: None, alpn: Vec::new() };
-            Some(Box::pin(l4::tcp::serve(worker, tcp, known, route)))
-        }
+fn item(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr, service: Service) -> Option<Serving> {
+    match item_of(&worker, service, peer, local) {
+        Some((route, known)) => Some(Box::pin(l4::tcp::serve(worker, tcp, known, route))),
         // The item is gone, and the socket is about to be.
         None => {
             l4::reset(&tcp);
             None
         }
     }
+}
+
+/// The item that stands where a connection arrived, and what is known of the connection.
+fn item_of(worker: &Worker, service: Service, peer: SocketAddr, local: SocketAddr) -> Option<(Arc<Route>, Known)> {
+    let Service::Item(key) = service else { return None };
+    let route = Arc::clone(worker.snapshot().listening.get(&key)?);
+    Some((route, Known { client: peer, local, sni: None, alpn: Vec::new() }))
 }
 
 type Serving = Pin<Box<dyn Future<Output = ()>>>;

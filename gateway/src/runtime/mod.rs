@@ -71,6 +71,7 @@ pub enum Order {
 pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
+    let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca)).map_err(io::Error::other)?;
     let tls =
         crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca)).map_err(io::Error::other)?;
     let mut counters = Vec::with_capacity(config.workers);
@@ -84,6 +85,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
             published: Arc::clone(&config.published),
             sockets: config.listeners.clone(),
             tls: Arc::clone(&tls),
+            any_name: any_name.clone(),
             notices: config.notices.clone(),
             log: config.log.clone(),
             counters: Arc::clone(&counter),

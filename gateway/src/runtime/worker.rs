@@ -10,6 +10,7 @@ use super::notice::{Notice, NoticeSender};
 use super::sockets::Service;
 use super::ticks::Ticks;
 use super::watchdog::Beat;
+use crate::l4::{self, Carrying};
 use crate::listen;
 use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
@@ -50,6 +51,8 @@ pub struct Seed {
     pub sockets: Sets,
     /// The TLS server.
     pub tls: Arc<rustls::ServerConfig>,
+    /// The TLS server of `tcp` items.
+    pub any_name: crate::tls::AnyName,
     /// Where trouble is told.
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
@@ -78,6 +81,8 @@ pub struct Worker {
     pub upstreams: Upstreams,
     /// The TLS server.
     pub tls: TlsAcceptor,
+    /// What its TCP connections share that are handed on.
+    pub carrying: Carrying,
     /// Where the line for each connection goes.
     pub log: LogSender,
     published: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
@@ -172,6 +177,7 @@ async fn run(seed: Seed) {
         counters: seed.counters,
         upstreams: Upstreams::default(),
         tls: TlsAcceptor::from(seed.tls),
+        carrying: Carrying::new(seed.number, seed.any_name),
         published: RefCell::new(published),
         current: RefCell::new(current),
         draining: Cell::new(false),
@@ -188,6 +194,7 @@ async fn run(seed: Seed) {
     tokio::task::spawn_local(async move { ticks.run().await });
     let keeper = Rc::clone(&worker);
     tokio::task::spawn_local(async move { keeper.upstreams.keep().await });
+    tokio::task::spawn_local(l4::standing::watch(Rc::clone(&worker)));
     let table = Rc::new(Table::default());
     let (following, server) = (Rc::clone(&table), Rc::clone(&worker));
     tokio::task::spawn_local(async move {

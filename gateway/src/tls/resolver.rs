@@ -33,6 +33,11 @@ thread_local! {
 pub struct LocalAddress;
 
 impl LocalAddress {
+    /// That of the handshake that runs on this thread.
+    pub(super) fn now() -> Option<IpAddr> {
+        LOCAL.get()
+    }
+
     /// Runs a handshake with the address known.
     pub async fn scope<F: Future>(ip: IpAddr, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
@@ -64,20 +69,26 @@ impl fmt::Debug for Resolver {
 /// # Errors
 /// When the crypto provider does not do what is asked of it.
 pub fn server_config(published: Published, ca: Arc<InternalCa>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let resolver =
         Resolver { published, ca, leaves: Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build() };
+    let mut config = config_of(Arc::new(resolver))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A TLS server with these certificates, as all of ours are but for ALPN.
+pub(super) fn config_of(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        .with_cert_resolver(resolver);
     // Resumption by tickets: nothing is kept per client, and every worker can open them.
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 impl ResolvesServerCert for Resolver {

@@ -7,4 +7,5 @@ mod files;
 mod hello;
 mod http2;
 mod support;
+mod tcp;
 mod trouble;

@@ -1,0 +1,266 @@
+//! From a connection's first bytes to one whose both ends are there: rules, TLS, endpoint, and what
+//! the endpoint is told before the client's bytes.
+
+use super::carried::Carried;
+use super::proxy_header::{self, Secured, Told};
+use super::side::Side;
+use super::standing::Registered;
+use super::tally::Tally;
+use super::tcp::Opening;
+use super::{End, Route};
+use crate::http::judge::{share, sticky};
+use crate::runtime::ticks::within;
+use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Tried, dial, hash_of};
+use bytes::BytesMut;
+use dsl::tree::ir::ProxyProtocol;
+use dsl::tree::l4::{Step, Target};
+use rustls::{CipherSuite, ProtocolVersion};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A client's TLS handshake takes no longer.
+const HANDSHAKE_MS: u64 = 10_000;
+/// Endpoints that one connection tries.
+const TRIES: usize = 8;
+/// No connection waits longer for an endpoint, however many it tries: so many times the pool's
+/// `connect within`.
+const PATIENCE: u64 = 3;
+/// After so long without a word the system asks whether the peer is still there, and again that often.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+/// PostgreSQL's SSLRequest: its length, its code.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Why a connection does not come about.
+type Refusal = (End, Option<String>);
+
+/// Opens a connection. `None` when it does not come about: the client's end is reset then.
+pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, opening: Opening) -> Option<Carried> {
+    let route = tally.route();
+    let pool = match decide(&tally, &route) {
+        Ok(pool) => pool,
+        Err(refusal) => return refuse(&tally, &tcp, refusal),
+    };
+    alive(&tcp);
+    let client = if route.rules.settings.tls {
+        match handshake(&mut tally, tcp).await {
+            Ok(client) => client,
+            Err(refusal) => {
+                // The handshake has told the client why, and its socket is closed.
+                tally.ends(refusal.0, refusal.1);
+                return None;
+            }
+        }
+    } else {
+        Side::Plain(tcp)
+    };
+    let reached = reach(&tally, &pool, &client, opening).await;
+    let Reached { upstream, mut before, endpoint } = match reached {
+        Ok(reached) => reached,
+        Err(refusal) => return refuse(&tally, client.socket(), refusal),
+    };
+    before.extend_from_slice(&first);
+    tally.goes_by(route, pool);
+    tally.reached(endpoint);
+    tally.add_in(first.len());
+    Some(Carried::new(Registered::new(Rc::new(tally)), client, upstream, before))
+}
+
+fn refuse(tally: &Tally, tcp: &TcpStream, (end, detail): Refusal) -> Option<Carried> {
+    tally.ends(end, detail);
+    super::reset(tcp);
+    None
+}
+
+/// Where the rules lead it.
+fn decide(tally: &Tally, route: &Route) -> Result<Arc<PoolHandle>, Refusal> {
+    let facts = tally.known.facts();
+    let entry = route.rules.decide(&facts).ok_or((End::NoRoute, None))?;
+    for step in &entry.steps {
+        match step {
+            Step::Require { cond, .. } if facts.hold(cond) => {}
+            Step::Require { .. } => return Err((End::Denied, None)),
+            Step::Limit(_) => {}
+        }
+    }
+    let index = match &entry.target {
+        Target::Pool(index) => *index,
+        Target::Split { shares, by, salt } => {
+            let drawn = match by {
+                Some(key) => sticky(*salt, &hash_of(key, &facts).to_be_bytes()),
+                None => tally.worker.draw(),
+            };
+            share(shares, drawn)
+        }
+        Target::Deny => return Err((End::Denied, None)),
+    };
+    route.pools.get(index.0 as usize).map(Arc::clone).ok_or((End::NoRoute, None))
+}
+
+/// Ends the client's TLS.
+async fn handshake(tally: &mut Tally, tcp: TcpStream) -> Result<Side, Refusal> {
+    let worker = Rc::clone(&tally.worker);
+    let mut said = None;
+    let accept = worker.carrying.any_name.accept(tcp, tally.known.local.ip(), &mut said);
+    let done = within(&worker.ticks, HANDSHAKE_MS, accept).await;
+    if let Some(said) = said {
+        tally.known.sni = said.sni;
+        tally.known.alpn = said.alpn;
+    }
+    match done {
+        Some(Ok(tls)) => Ok(Side::Tls(Box::new(tls.into()))),
+        Some(Err(e)) => Err((End::ClientTls, Some(e.to_string()))),
+        None => Err((End::ClientTls, Some(format!("no handshake within {HANDSHAKE_MS} ms")))),
+    }
+}
+
+/// An endpoint, reached and told what it must know.
+struct Reached {
+    upstream: Side,
+    /// What it is to be sent before the client's bytes.
+    before: Vec<u8>,
+    endpoint: InUse,
+}
+
+/// Connects to an endpoint; to another one when that fails, for the client's bytes are still here.
+async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Opening) -> Result<Reached, Refusal> {
+    let worker = &tally.worker;
+    // No pool waits for longer than u64 milliseconds.
+    let allowed = pool.connect_within().as_millis() as u64;
+    let until = worker.ticks.now_ms().saturating_add(allowed.saturating_mul(PATIENCE));
+    let mut tried = Tried::default();
+    let mut last = (End::NoEndpoint, None);
+    for _ in 0..TRIES {
+        let now = worker.ticks.now_ms();
+        let Some(index) = worker.upstreams.choose(pool, &tally.known.facts(), tried, now) else { break };
+        let left = until.saturating_sub(now).min(allowed);
+        if left == 0 {
+            break;
+        }
+        let endpoint = EndpointHandle::begin(&pool.endpoints()[index]);
+        tally.tries(&endpoint);
+        let failed = match within(&worker.ticks, left, one(tally, pool, index, client, opening)).await {
+            Some(Ok((upstream, before))) => {
+                endpoint.endpoint().answered(pool, worker.ticks.now_ms(), &worker.notices);
+                return Ok(Reached { upstream, before, endpoint });
+            }
+            Some(Err(failed)) => failed,
+            None => (End::ConnectTimeout, Some(format!("no connection within {left} ms"))),
+        };
+        tally.failed(&endpoint, failed.0);
+        tried.add(index);
+        // Where the gateway is out of something, the endpoint is not to blame.
+        if failed.0 != End::System {
+            let now = worker.ticks.now_ms();
+            worker.upstreams.failed(pool, index, now);
+            let words = failed.1.as_deref().unwrap_or_else(|| failed.0.label());
+            endpoint.endpoint().failed(pool, now, &worker.notices, words);
+        }
+        last = failed;
+    }
+    Err(last)
+}
+
+/// Connects to one endpoint, and tells it what it must know before anything else.
+async fn one(
+    tally: &Tally,
+    pool: &Arc<PoolHandle>,
+    index: usize,
+    client: &Side,
+    opening: Opening,
+) -> Result<(Side, Vec<u8>), Refusal> {
+    let mut tcp = dial(&tally.worker, pool, index).await.map_err(|e| not_connected(&e))?;
+    alive(&tcp);
+    let mut before = match pool.pool().proxy_protocol {
+        None => Vec::new(),
+        Some(version) => header(tally, version, client),
+    };
+    if opening == Opening::Postgres {
+        before.extend_from_slice(&SSL_REQUEST);
+        postgres(&mut tcp, &before).await?;
+        before.clear();
+    }
+    Ok((Side::Plain(tcp), before))
+}
+
+/// Asks a PostgreSQL server for TLS, as the client has asked here.
+async fn postgres(tcp: &mut TcpStream, before: &[u8]) -> Result<(), Refusal> {
+    let broken = |e: io::Error| (End::UpstreamTls, Some(format!("broken before it answered to SSLRequest ({e})")));
+    tcp.write_all(before).await.map_err(broken)?;
+    match tcp.read_u8().await.map_err(broken)? {
+        b'S' => Ok(()),
+        b'N' => Err((End::UpstreamTls, Some("it answered to SSLRequest that it has no TLS".to_owned()))),
+        other => {
+            let words = format!("it answered to SSLRequest with the byte {other:#04x}: no PostgreSQL server?");
+            Err((End::UpstreamTls, Some(words)))
+        }
+    }
+}
+
+/// The PROXY header for an upstream.
+fn header(tally: &Tally, version: ProxyProtocol, client: &Side) -> Vec<u8> {
+    let id = tally.worker.carrying.unique_id();
+    let told = Told {
+        client: tally.known.client,
+        local: tally.known.local,
+        alpn: tally.known.alpn.first().map(|alpn| &**alpn),
+        sni: tally.known.sni.as_deref(),
+        id: &id,
+        secured: secured(client),
+    };
+    match version {
+        ProxyProtocol::V1 => proxy_header::v1(&told),
+        ProxyProtocol::V2 => proxy_header::v2(&told),
+    }
+}
+
+/// What was agreed on with the client, where its TLS ends here.
+fn secured(client: &Side) -> Option<Secured> {
+    let Side::Tls(tls) = client else { return None };
+    let session = tls.get_ref().1;
+    let version = match session.protocol_version()? {
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        // The server offers these two only.
+        _ => "TLSv1.2",
+    };
+    Some(Secured { version, cipher: cipher(session.negotiated_cipher_suite()?.suite()) })
+}
+
+/// OpenSSL's names of what rustls agrees on.
+fn cipher(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        // The certificates are ECDSA: nothing else is agreed on.
+        _ => "unknown",
+    }
+}
+
+fn not_connected(e: &ConnectError) -> Refusal {
+    let end = match e {
+        ConnectError::Timeout(_) => End::ConnectTimeout,
+        ConnectError::Refused(e) if is_ours(e) => End::System,
+        ConnectError::Name(_) | ConnectError::Refused(_) => End::ConnectFailed,
+    };
+    (end, Some(e.to_string()))
+}
+
+/// Whether the system is out of something: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS.
+fn is_ours(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
+}
+
+/// A peer that vanished is noticed, however long nobody says anything.
+fn alive(tcp: &TcpStream) {
+    // Without it a connection to nowhere lasts until it is idle for too long.
+    let _ = SockRef::from(tcp).set_tcp_keepalive(&KEEPALIVE);
+}

@@ -1,0 +1,127 @@
+//! Certificates for `tcp` items that end TLS: whichever name is asked for.
+//!
+//! A `tcp` item names a port and no hosts, so it cannot be said which names are its own. A client gets
+//! a certificate of the internal CA for the name in its hello, and without one (it connected to an
+//! address, or its program sends none) for the address that it reached, and `localhost` on a loopback
+//! address. The key never leaves this process, so that such a certificate is worth nothing to anybody
+//! but the client that asked for it.
+
+use super::InternalCa;
+use super::resolver::LocalAddress;
+use dsl::tree::canonical;
+use moka::sync::Cache;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Leaf certificates that are kept; whoever asks for more names has them made anew.
+const LEAVES: u64 = 1024;
+/// A leaf is made anew after so long, well before it ends.
+const LEAF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Ends TLS for `tcp` items.
+#[derive(Clone, Debug)]
+pub struct AnyName(Arc<ServerConfig>);
+
+/// What a hello said.
+#[derive(Debug)]
+pub struct Said {
+    /// The name, lower case, without trailing dot.
+    pub sni: Option<Box<str>>,
+    /// The protocols that it offers; those that are not text are left out.
+    pub alpn: Vec<Box<str>>,
+}
+
+struct Resolver {
+    ca: Arc<InternalCa>,
+    leaves: Cache<String, Arc<CertifiedKey>>,
+}
+
+impl AnyName {
+    /// With certificates of this CA.
+    ///
+    /// # Errors
+    /// When the crypto provider does not do what is asked of it.
+    pub fn new(ca: Arc<InternalCa>) -> Result<Self, rustls::Error> {
+        let leaves = Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build();
+        super::resolver::config_of(Arc::new(Resolver { ca, leaves })).map(|config| Self(Arc::new(config)))
+    }
+
+    /// Takes a handshake; what the hello said is told before it goes on, for it may fail.
+    ///
+    /// Which protocol the pool speaks is not known here. A client that offers a single one (ALPN)
+    /// speaks that one and is told so; from among several none is chosen, and both sides go by what
+    /// the port is for.
+    ///
+    /// # Errors
+    /// The handshake's.
+    pub async fn accept(
+        &self,
+        tcp: TcpStream,
+        local: IpAddr,
+        said: &mut Option<Said>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        let hello = start.client_hello();
+        let config = match hello.alpn().into_iter().flatten().collect::<Vec<_>>()[..] {
+            [only] => {
+                let mut config = ServerConfig::clone(&self.0);
+                config.alpn_protocols = vec![only.to_vec()];
+                Arc::new(config)
+            }
+            _ => Arc::clone(&self.0),
+        };
+        *said = Some(Said::of(&hello));
+        LocalAddress::scope(local, start.into_stream(config)).await
+    }
+}
+
+impl Said {
+    fn of(hello: &ClientHello<'_>) -> Self {
+        let sni = hello.server_name().map(|name| {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name.to_ascii_lowercase().into_boxed_str()
+        });
+        let offered = hello.alpn().into_iter().flatten();
+        let alpn = offered.filter_map(|alpn| std::str::from_utf8(alpn).ok()).map(Into::into).collect();
+        Self { sni, alpn }
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| canonical::host(name.as_bytes()).ok());
+        if let Some(leaf) = named.and_then(|name| self.leaf(&[&name])) {
+            return Some(leaf);
+        }
+        let ip = LocalAddress::now()?.to_canonical();
+        let address = ip.to_string();
+        if ip.is_loopback() { self.leaf(&[&address, "localhost"]) } else { self.leaf(&[&address]) }
+    }
+}
+
+impl Resolver {
+    fn leaf(&self, names: &[&str]) -> Option<Arc<CertifiedKey>> {
+        let key = names.join(" ");
+        if let Some(leaf) = self.leaves.get(&key) {
+            return Some(leaf);
+        }
+        let leaf = self.ca.issue(names)?;
+        self.leaves.insert(key, Arc::clone(&leaf));
+        Some(leaf)
+    }
+}

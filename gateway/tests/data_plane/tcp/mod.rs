@@ -1,0 +1,10 @@
+//! TCP connections that are carried.
+
+mod bulk;
+mod ends;
+mod opening;
+mod proxy_in;
+mod proxy_out;
+mod reloads;
+mod rig;
+mod tls;
