@@ -10,10 +10,10 @@ use super::tcp::Opening;
 use super::{End, Route};
 use crate::http::judge::{share, sticky};
 use crate::runtime::ticks::within;
-use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Tried, dial, hash_of};
+use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Tried, connect_tls, dial, hash_of};
 use bytes::BytesMut;
 use dsl::tree::ir::ProxyProtocol;
-use dsl::tree::l4::{Step, Target};
+use dsl::tree::l4::Target;
 use rustls::{CipherSuite, ProtocolVersion};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -42,7 +42,7 @@ type Refusal = (End, Option<String>);
 /// Opens a connection. `None` when it does not come about: the client's end is reset then.
 pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, opening: Opening) -> Option<Carried> {
     let route = tally.route();
-    let pool = match decide(&tally, &route) {
+    let pool = match decide(&mut tally, &route) {
         Ok(pool) => pool,
         Err(refusal) => return refuse(&tally, &tcp, refusal),
     };
@@ -78,16 +78,10 @@ fn refuse(tally: &Tally, tcp: &TcpStream, (end, detail): Refusal) -> Option<Carr
 }
 
 /// Where the rules lead it.
-fn decide(tally: &Tally, route: &Route) -> Result<Arc<PoolHandle>, Refusal> {
+fn decide(tally: &mut Tally, route: &Route) -> Result<Arc<PoolHandle>, Refusal> {
     let facts = tally.known.facts();
     let entry = route.rules.decide(&facts).ok_or((End::NoRoute, None))?;
-    for step in &entry.steps {
-        match step {
-            Step::Require { cond, .. } if facts.hold(cond) => {}
-            Step::Require { .. } => return Err((End::Denied, None)),
-            Step::Limit(_) => {}
-        }
-    }
+    tally.admitted = route.limits.admit(entry, &facts).map_err(|end| (end, None))?;
     let index = match &entry.target {
         Target::Pool(index) => *index,
         Target::Split { shares, by, salt } => {
@@ -138,7 +132,7 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
     for _ in 0..TRIES {
         let now = worker.ticks.now_ms();
         let Some(index) = worker.upstreams.choose(pool, &tally.known.facts(), tried, now) else { break };
-        let left = until.saturating_sub(now).min(allowed);
+        let left = until.saturating_sub(now);
         if left == 0 {
             break;
         }
@@ -182,10 +176,22 @@ async fn one(
     };
     if opening == Opening::Postgres {
         before.extend_from_slice(&SSL_REQUEST);
-        postgres(&mut tcp, &before).await?;
+        // No pool waits for longer than u64 milliseconds.
+        let allowed = pool.connect_within().as_millis() as u64;
+        let answered = within(&tally.worker.ticks, allowed, postgres(&mut tcp, &before)).await;
+        answered
+            .unwrap_or_else(|| Err((End::UpstreamTls, Some(format!("no answer to SSLRequest within {allowed} ms")))))?;
         before.clear();
     }
-    Ok((Side::Plain(tcp), before))
+    if pool.tls().is_none() {
+        return Ok((Side::Plain(tcp), before));
+    }
+    if !before.is_empty() {
+        let broken = |e: io::Error| (End::ConnectFailed, Some(e.to_string()));
+        tcp.write_all(&before).await.map_err(broken)?;
+    }
+    let tls = connect_tls(&tally.worker, pool, index, tcp).await.map_err(|e| not_connected(&e))?;
+    Ok((Side::Tls(Box::new(tls.into())), Vec::new()))
 }
 
 /// Asks a PostgreSQL server for TLS, as the client has asked here.
@@ -250,6 +256,7 @@ fn not_connected(e: &ConnectError) -> Refusal {
         ConnectError::Timeout(_) => End::ConnectTimeout,
         ConnectError::Refused(e) if is_ours(e) => End::System,
         ConnectError::Name(_) | ConnectError::Refused(_) => End::ConnectFailed,
+        ConnectError::Tls(_) => End::UpstreamTls,
     };
     (end, Some(e.to_string()))
 }

@@ -3,7 +3,7 @@
 use super::counts::Shard;
 use super::standing::{Standing, judge};
 use super::tcp::Known;
-use super::{Counts, End, Record, Route};
+use super::{Admitted, Counts, End, Record, Route};
 use crate::runtime::ticks::{Timer, process_ms};
 use crate::runtime::worker::Worker;
 use crate::snapshot::Snapshot;
@@ -22,6 +22,8 @@ pub(super) struct Tally {
     /// Where it goes. Replaced by a reload that leads it to the same endpoint.
     way: RefCell<Way>,
     endpoint: OnceCell<InUse>,
+    /// Its places in limits.
+    pub(super) admitted: Admitted,
     /// Those of the route by which it began, which counts its end too.
     counts: Arc<Counts>,
     started: SystemTime,
@@ -64,6 +66,7 @@ impl Tally {
             known,
             way: RefCell::new(Way { route, pool: None }),
             endpoint: OnceCell::new(),
+            admitted: Admitted::default(),
             counts,
             started: SystemTime::now(),
             began_ms: process_ms(),

@@ -4,7 +4,7 @@ use super::rig::*;
 use crate::support::{pool, refusing};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Cond};
-use dsl::tree::l4::{Step, Target};
+use dsl::tree::l4::{Bound, Key, KeyPart, Limit, Step, Target};
 use sluice::l4::End;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -112,4 +112,35 @@ fn who_does_not_answer_is_given_up_in_time() {
     for _ in 0..3 {
         round_trip(&mut carrier.connect(), "hello");
     }
+}
+
+fn limited(bound: Bound) -> Carrier {
+    let mut rules = to(&[echo()]);
+    let limit = Limit { bound, key: Key(vec![KeyPart::ClientIp]), loc: Loc::default() };
+    rules.entries[0].steps.push(Step::Limit(limit));
+    Carrier::new(rules)
+}
+
+#[test]
+fn a_limit_at_once_gives_places_back() {
+    let carrier = limited(Bound::AtOnce(2));
+    let (mut first, mut second) = (carrier.connect(), carrier.connect());
+    round_trip(&mut first, "one");
+    round_trip(&mut second, "two");
+    is_reset(&mut carrier.connect());
+    carrier.ends(End::Limited);
+    drop(first);
+    carrier.ends(End::ClientClosed);
+    round_trip(&mut carrier.connect(), "three");
+}
+
+#[test]
+fn a_limit_of_new_connections_holds() {
+    let carrier = limited(Bound::Rate { count: 1, per_ms: 3_600_000, burst: 3 });
+    for _ in 0..3 {
+        round_trip(&mut carrier.connect(), "hello");
+    }
+    is_reset(&mut carrier.connect());
+    carrier.ends(End::Limited);
+    assert_eq!(carrier.route().pools[0].endpoints()[0].counts().sum(|s| &s.begun), 3);
 }

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Cond};
 use dsl::tree::l4::{Entry, Rules, Settings, Target, Transport};
-use sluice::l4::{Counts, End, ListenKey, Route};
+use sluice::l4::{Counts, End, LimitTable, ListenKey, Route};
 use sluice::runtime::sockets::{Bound, BoundListener, Service};
 use sluice::runtime::{self, listeners, notice, notice::Notice};
 use sluice::snapshot::{Published, Snapshot};
@@ -30,6 +30,7 @@ pub struct Carrier {
     key: ListenKey,
     published: Published,
     pools: Pools,
+    limits: LimitTable,
 }
 
 /// What the item says, with defaults.
@@ -70,8 +71,8 @@ impl Carrier {
         };
         let mut gateway = ir::Gateway::default();
         change(&mut gateway);
-        let (pools, counts) = (Pools::new(1), Arc::new(Counts::new(1)));
-        let first = snapshot(gateway, HashMap::from([(key, route(rules, key, &pools, &counts))]));
+        let (pools, limits, counts) = (Pools::new(1), LimitTable::default(), Arc::new(Counts::new(1)));
+        let first = snapshot(gateway, HashMap::from([(key, route(rules, key, &pools, &limits, &counts))]));
         let published = Arc::new(ArcSwap::from_pointee(first));
         let ca = Arc::new(InternalCa::ephemeral().unwrap());
         let (sender, notices) = notice::channel();
@@ -84,12 +85,12 @@ impl Carrier {
             log: Default::default(),
         })
         .unwrap();
-        Self { handle: Some(handle), address, ca, notices, counts, key, published, pools }
+        Self { handle: Some(handle), address, ca, notices, counts, key, published, pools, limits }
     }
 
     /// Publishes these rules in place of the others.
     pub fn publish(&self, rules: Rules) {
-        let route = route(rules, self.key, &self.pools, &self.counts);
+        let route = route(rules, self.key, &self.pools, &self.limits, &self.counts);
         self.install(HashMap::from([(self.key, route)]));
     }
 
@@ -153,13 +154,14 @@ impl Drop for Carrier {
     }
 }
 
-fn route(rules: Rules, key: ListenKey, pools: &Pools, counts: &Arc<Counts>) -> Arc<Route> {
+fn route(rules: Rules, key: ListenKey, pools: &Pools, limits: &LimitTable, counts: &Arc<Counts>) -> Arc<Route> {
     let dir = std::env::temp_dir();
     Arc::new(Route {
         name: "tcp :5432".into(),
         transport: Transport::Tcp,
         listens: Some(key),
         pools: rules.pools.iter().map(|p| pools.intern(p, &dir)).collect(),
+        limits: limits.limits(&"tcp :5432".into(), &rules),
         rules,
         dir,
         counts: Arc::clone(counts),
