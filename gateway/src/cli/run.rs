@@ -185,6 +185,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 }
                 Notice::EndpointTrouble { .. }
                 | Notice::EndpointDown { .. }
+                | Notice::NoChecks { .. }
                 | Notice::UpstreamTls { .. }
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }

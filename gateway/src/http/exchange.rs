@@ -331,6 +331,7 @@ impl Exchange {
     async fn catch(&mut self, result: Result<Response<Content>, Failure>, caught: Box<Caught>) -> Response<Content> {
         let status = match &result {
             Ok(response) => response.status().as_u16(),
+            Err(Failure::NoEndpoint) => 503,
             Err(Failure::Unreachable) => 502,
             Err(Failure::Timeout) => 504,
             Err(Failure::Client(_)) => 0,
@@ -377,6 +378,7 @@ impl Exchange {
 
     fn failed(&mut self, failure: Failure) -> Response<Content> {
         match failure {
+            Failure::NoEndpoint => answer::plain(503, "no origin is up"),
             Failure::Unreachable => answer::plain(502, "the origin could not be reached"),
             Failure::Timeout => answer::plain(504, "the origin did not answer in time"),
             Failure::Client(Broken::Refused(reason)) => self.refuse(reason),

@@ -15,6 +15,8 @@ use std::task::{Context, Poll};
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// No endpoint is up, by the pool's check: 503.
+    NoEndpoint,
     /// No endpoint could be reached, or the one that was broke off before it answered: 502.
     Unreachable,
     /// No answer in time: 504.
@@ -74,7 +76,10 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             Some(index) => Some(index),
             None => worker.upstreams.next(&job.pool, tried, now),
         };
-        let Some(index) = index else { return Err(last) };
+        let Some(index) = index else {
+            let nobody = tried == Tried::default();
+            return Err(if nobody { Failure::NoEndpoint } else { last });
+        };
         let idle = if fresh { None } else { worker.upstreams.take(&job.pool.endpoints()[index]) };
         let reused = idle.is_some();
         let connection = match idle {

@@ -42,6 +42,13 @@ pub enum Notice {
         /// `host:port`
         endpoint: Arc<str>,
     },
+    /// An endpoint is not checked, and counts as up.
+    NoChecks {
+        /// `host:port`
+        endpoint: Arc<str>,
+        /// The system's words.
+        reason: String,
+    },
     /// Nothing can be made of the files that a pool's `tls` names. What was made of them last goes on.
     UpstreamTls {
         /// The pool's name.
@@ -101,6 +108,7 @@ impl fmt::Display for Notice {
                 write!(f, "endpoint {endpoint} of pool {pool} is down: {reason} ({times})")
             }
             Self::EndpointUp { pool, endpoint } => write!(f, "endpoint {endpoint} of pool {pool} is up"),
+            Self::NoChecks { endpoint, reason } => write!(f, "cannot check endpoint {endpoint}: {reason}"),
             Self::UpstreamTls { pool, reason } => write!(f, "tls of pool {pool}: {reason}"),
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")

@@ -29,10 +29,9 @@ pub struct InUse(Arc<EndpointHandle>);
 
 impl EndpointHandle {
     pub(super) fn new(slot: Slot, host: Arc<str>, port: u16, workers: usize) -> Self {
-        let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         Self {
             slot,
-            name: name.into(),
+            name: name_of(&host, port).into(),
             host,
             port,
             failed_at: AtomicU64::new(0),
@@ -150,4 +149,9 @@ impl fmt::Debug for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("InUse").field(&self.0.name).finish()
     }
+}
+
+/// `host:port`, IPv6 addresses in brackets.
+pub(super) fn name_of(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -4,7 +4,7 @@ mod balance;
 mod connect;
 mod connections;
 mod endpoint;
-pub mod health;
+mod health;
 mod identity;
 mod names;
 mod pools;

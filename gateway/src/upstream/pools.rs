@@ -6,7 +6,7 @@
 
 use super::balance::Tables;
 use super::endpoint::EndpointHandle;
-use super::health::Standing;
+use super::health::{Health, Standing};
 use super::identity::{Place, Slot, Slots, Table};
 use super::tls::UpstreamTls;
 use crate::runtime::notice::NoticeSender;
@@ -32,6 +32,7 @@ pub struct PoolHandle {
 pub struct Pools {
     workers: usize,
     notices: Option<NoticeSender>,
+    health: Health,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
     pool_slots: Arc<Slots>,
@@ -60,6 +61,7 @@ impl Pools {
         Self {
             workers,
             notices: None,
+            health: Health::new(),
             pools: Mutex::default(),
             endpoints: Mutex::default(),
             pool_slots: Arc::default(),
@@ -84,12 +86,9 @@ impl Pools {
             return handle;
         }
         let endpoints = self.endpoints_of(pool);
-        let standings = match pool.check {
-            Some(_) => pool.endpoints.iter().map(|_| Arc::default()).collect(),
-            None => Vec::new(),
-        };
         let notices = self.notices.clone();
         let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(Arc::clone(&pool.name), tls, dir, notices)));
+        let standings = self.health.standings(pool, dir, tls.as_ref(), self.notices.as_ref());
         let handle = Arc::new(PoolHandle {
             slot: Slots::take(&self.pool_slots),
             pool: Arc::clone(pool),
@@ -98,6 +97,10 @@ impl Pools {
             tables: Tables::default(),
             tls,
         });
+        for standing in &handle.standings {
+            standing.told_to(&handle);
+        }
+        // After that, so that no change is missed.
         handle.tables.rebuild(&handle);
         pools.insert(key, &handle);
         handle
@@ -107,6 +110,12 @@ impl Pools {
     #[must_use]
     pub fn pools(&self) -> Vec<Arc<PoolHandle>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).live()
+    }
+
+    /// Endpoints that are checked now.
+    #[cfg(test)]
+    pub(super) fn checks(&self) -> usize {
+        self.health.checks()
     }
 
     /// Every endpoint that a pool in use names, in no order.
@@ -164,11 +173,16 @@ impl PoolHandle {
         self.standings.get(index).is_none_or(|standing| standing.is_up())
     }
 
+    /// What is known of each endpoint.
+    #[cfg(test)]
+    pub(super) fn standings(&self) -> &[Arc<Standing>] {
+        &self.standings
+    }
+
     /// Says whether an endpoint is up, as its check would.
     #[cfg(test)]
     pub(super) fn set_up(&self, index: usize, up: bool) {
-        self.standings[index].set(up);
-        self.tables.rebuild(self);
+        self.standings[index].change(up, "", 1, None);
     }
 
     /// Its TLS; `None` where connections to its endpoints are clear.

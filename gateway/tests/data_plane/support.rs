@@ -58,11 +58,11 @@ impl Rig {
         change(&mut gateway);
         let listeners = sockets::bind(&gateway, 1).unwrap();
         let (http, https) = (listeners[0].address, listeners[1].address);
-        let pools = Pools::new(1);
+        let (sender, notices) = notice::channel();
+        let pools = Pools::new(1).telling(sender.clone());
         let snapshot = snapshot(sites, &pools, &dir, gateway, https.port());
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
-        let (sender, notices) = notice::channel();
         let config = runtime::Config {
             workers: 1,
             published: Arc::clone(&published),

@@ -4,7 +4,7 @@ use super::support::{
     Origin, PATIENCE, Reply, Rig, fixed, plan, pool, proxied, proxy, read_head, read_request, refusing, site,
 };
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Catch, Destination, PoolIdx};
+use dsl::tree::ir::{Answer, Catch, Check, Destination, PoolIdx, Probe};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::sync::atomic::Ordering;
@@ -46,6 +46,33 @@ fn a_recovered_origin_is_told() {
             return;
         }
     }
+}
+
+#[test]
+fn endpoints_that_are_down_are_not_asked() {
+    let (dead, origin) = (refusing(), Origin::answering(OK));
+    let mut checked = pool(&[dead, origin.address]);
+    checked.check = Some(Check {
+        probe: Probe::Http { method: "GET".into(), path: "/".into(), expect: (200, 299) },
+        port: None,
+        every_ms: 20,
+        within_ms: 2_000,
+        rise: 1,
+        fall: 2,
+    });
+    checked.endpoints[1].backup = true;
+    let rig = Rig::new(vec![site(vec![("/*", plan(proxy()))], vec![checked.clone()])]);
+    let down = |address| format!("endpoint {address} of pool api is down: connection refused (2 checks in a row)");
+    assert_eq!(rig.notice(), down(dead));
+    assert_eq!(rig.get("/").status, 200, "the backup");
+    // Nobody found out by asking it.
+    assert!(rig.notices.try_recv().is_err());
+    let other = refusing();
+    checked.endpoints[1].port = other.port();
+    rig.publish(vec![site(vec![("/*", plan(proxy()))], vec![checked])]);
+    assert_eq!(rig.notice(), down(other));
+    let reply = rig.get("/");
+    assert_eq!((reply.status, reply.text()), (503, "503: no origin is up\n"));
 }
 
 #[test]

@@ -1,5 +1,135 @@
 //! Whether endpoints are well: what checks find out, and what follows from it.
+//!
+//! Checks belong to the control plane. An endpoint is checked once however many pools say the same
+//! check of it, by a task that lives as long as one of these pools does; so what is known of an
+//! endpoint outlives reloads, and the checks of a pool that is gone end with it. Each check has a
+//! connection of its own, which is closed behind it.
+//!
+//! An endpoint is up until `fall` checks in a row have failed. Until one was good, or so many failed,
+//! they follow each other in a tenth of `every`: what is dead from the start is soon known to be.
 
+mod judge;
+mod probe;
+mod run;
 mod standing;
 
 pub use standing::{Standing, health_epoch};
+
+use super::identity::Table;
+use super::tls::UpstreamTls;
+use crate::runtime::notice::{Notice, NoticeSender};
+use dsl::tree::ir;
+use probe::Target;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+
+/// Checks that are under way at one time.
+const AT_ONCE: usize = 128;
+/// Threads that names may be looked up on: the system's resolver blocks.
+const LOOK_UPS: usize = 8;
+
+/// Runs checks.
+pub(super) struct Health {
+    runtime: Mutex<Option<Runtime>>,
+    permits: Arc<Semaphore>,
+    standings: Mutex<Table<Identity, Standing>>,
+}
+
+/// What makes two checks the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Identity {
+    host: Arc<str>,
+    port: u16,
+    check: ir::Check,
+    proxy_protocol: Option<ir::ProxyProtocol>,
+    tls: Option<(ir::PoolTls, Arc<Path>)>,
+}
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self { runtime: Mutex::default(), permits: Arc::new(Semaphore::new(AT_ONCE)), standings: Mutex::default() }
+    }
+
+    /// What is known of each endpoint of a pool, and will be: checks begin here. None without `check`.
+    pub(super) fn standings(
+        &self,
+        pool: &ir::Pool,
+        dir: &Path,
+        tls: Option<&Arc<UpstreamTls>>,
+        notices: Option<&NoticeSender>,
+    ) -> Vec<Arc<Standing>> {
+        let Some(check) = &pool.check else { return Vec::new() };
+        let mut known = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = |endpoint: &ir::Endpoint| {
+            let target = Target::of(pool, endpoint, check, tls);
+            let identity = Identity {
+                host: Arc::clone(&endpoint.host),
+                port: endpoint.port,
+                check: check.clone(),
+                proxy_protocol: target.proxy_protocol,
+                tls: target.tls.is_some().then(|| pool.tls.clone().map(|tls| (tls, Arc::from(dir)))).flatten(),
+            };
+            if let Some(standing) = known.get(&identity) {
+                return standing;
+            }
+            let standing = Arc::new(Standing::new(endpoint));
+            known.insert(identity, &standing);
+            self.start(target, &standing, notices);
+            standing
+        };
+        pool.endpoints.iter().map(&mut of).collect()
+    }
+
+    fn start(&self, target: Target, standing: &Arc<Standing>, notices: Option<&NoticeSender>) {
+        match self.runtime() {
+            Ok(runtime) => {
+                let permits = Arc::clone(&self.permits);
+                let watching = run::watch(target, Arc::downgrade(standing), permits, notices.cloned());
+                standing.ends_with(runtime.spawn(watching).abort_handle());
+            }
+            // Nobody is called down whom nobody looked at.
+            Err(e) => {
+                if let Some(notices) = notices {
+                    notices.send(Notice::NoChecks { endpoint: standing.name(), reason: e.to_string() });
+                }
+            }
+        }
+    }
+
+    /// Endpoints that are checked now.
+    #[cfg(test)]
+    pub(super) fn checks(&self) -> usize {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        runtime.as_ref().map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+    }
+
+    /// Made when it is needed first.
+    fn runtime(&self) -> std::io::Result<Handle> {
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let made = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(LOOK_UPS)
+            .thread_name("health")
+            .enable_all()
+            .build()?;
+        Ok(runtime.insert(made).handle().clone())
+    }
+}
+
+impl Drop for Health {
+    fn drop(&mut self) {
+        let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            // Whoever drops it may stand in a runtime, which must not wait.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

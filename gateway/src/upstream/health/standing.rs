@@ -1,6 +1,13 @@
 //! What is known of an endpoint's health: written by its check, read by workers.
 
+use super::super::PoolHandle;
+use super::super::endpoint::name_of;
+use crate::runtime::notice::{Notice, NoticeSender};
+use dsl::tree::ir;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::task::AbortHandle;
 
 /// Counts the changes of health, of all endpoints together.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -15,16 +22,23 @@ pub fn health_epoch() -> u64 {
 }
 
 /// Whether an endpoint is up, by one check of it.
-#[derive(Debug)]
 pub struct Standing {
+    endpoint: Arc<str>,
     up: AtomicBool,
+    /// Those who have the endpoint checked.
+    pools: Mutex<Vec<Weak<PoolHandle>>>,
+    check: Mutex<Option<AbortHandle>>,
 }
 
 impl Standing {
     /// Up until its check says otherwise.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { up: AtomicBool::new(true) }
+    pub(super) fn new(endpoint: &ir::Endpoint) -> Self {
+        Self {
+            endpoint: name_of(&endpoint.host, endpoint.port).into(),
+            up: AtomicBool::new(true),
+            pools: Mutex::default(),
+            check: Mutex::default(),
+        }
     }
 
     /// Whether it takes new connections.
@@ -34,20 +48,56 @@ impl Standing {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Says so; `true` when that is news.
-    pub fn set(&self, up: bool) -> bool {
-        self.up.swap(up, Ordering::Relaxed) != up
+    /// `host:port`
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.endpoint)
     }
 
-    /// Lets everybody know that something changed: last of all, when all that depends on it is in
-    /// place.
-    pub fn tell() {
+    /// Another pool wants to know.
+    pub(in crate::upstream) fn told_to(&self, pool: &Arc<PoolHandle>) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// The check ends when nobody wants to know any more.
+    pub(super) fn ends_with(&self, check: AbortHandle) {
+        *self.check.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+    }
+
+    /// It is up or down from now on: tables are built anew, then everybody is told.
+    pub(in crate::upstream) fn change(&self, up: bool, reason: &str, checks: u32, notices: Option<&NoticeSender>) {
+        self.up.store(up, Ordering::Relaxed);
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools: Vec<_> = pools.iter().filter_map(Weak::upgrade).collect();
+        for pool in &pools {
+            pool.tables().rebuild(pool);
+        }
+        // After all that depends on it is in place.
         EPOCH.fetch_add(1, Ordering::AcqRel);
+        let Some(notices) = notices else { return };
+        let mut names: Vec<&str> = pools.iter().map(|pool| &*pool.pool().name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let (pool, endpoint) = (names.join(", ").into(), self.name());
+        notices.send(if up {
+            Notice::EndpointUp { pool, endpoint }
+        } else {
+            Notice::EndpointDown { pool, endpoint, reason: reason.to_owned(), checks }
+        });
     }
 }
 
-impl Default for Standing {
-    fn default() -> Self {
-        Self::new()
+impl Drop for Standing {
+    fn drop(&mut self) {
+        if let Some(check) = self.check.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            check.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing").field("endpoint", &self.endpoint).field("up", &self.is_up()).finish_non_exhaustive()
     }
 }
