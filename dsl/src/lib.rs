@@ -162,14 +162,24 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         }
     }
     let mut findings = lint::of_sites(findings);
+    findings.extend(lint::l4::items(&outcome.listening, &outcome.passthroughs, unit.text));
+    let listening: Vec<_> = outcome.listening.into_iter().map(|(item, _)| item).collect();
+    let passthroughs: Vec<_> = outcome.passthroughs.into_iter().map(|(item, _)| item).collect();
+    let sites: Vec<&ir::Site> = outcome.sites.iter().map(|(site, _)| &**site).collect();
+    findings.extend(lint::together(&lint::Together {
+        gateway: outcome.gateway.as_ref(),
+        listening: &listening,
+        passthroughs: &passthroughs,
+        sites: &sites,
+    }));
     lint::without_consequences(&mut findings, &diagnostics);
     diagnostics.extend(findings);
     diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));
     sort(&mut diagnostics, unit.file);
     let mut compiled = Compiled {
         programs,
-        listening: outcome.listening.into_iter().map(|(item, _)| item).collect(),
-        passthroughs: outcome.passthroughs.into_iter().map(|(item, _)| item).collect(),
+        listening,
+        passthroughs,
         gateway: outcome.gateway,
         claims: outcome.claims,
         listeners: outcome.listeners,

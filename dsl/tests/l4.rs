@@ -403,3 +403,174 @@ fn a_broken_item_lets_nothing_load() {
     assert!(compiled.listening.is_empty());
     assert_eq!(compiled.listeners.len(), 2, "where it listens is known all the same");
 }
+
+/// The findings of `gateway.route`.
+fn of_gateway(text: &str) -> Vec<&'static str> {
+    Files::one("sites/gateway.route", &format!("{POOLS}{text}")).compile(0).diagnostics.iter().map(|d| d.code).collect()
+}
+
+#[test]
+fn listeners_do_not_overlap() {
+    let none = [""; 0];
+    assert_eq!(found("tcp :1 -> a\ntcp :1 -> b"), ["G7001"]);
+    assert_eq!(found("tcp :1 -> a\ntcp 10.0.0.1:1 -> b"), ["G7001"], "a bare port is every address");
+    assert_eq!(found("tcp 0.0.0.0:1 -> a\ntcp 10.0.0.1:1 -> b"), ["G7001"]);
+    assert_eq!(found("tcp 10.0.0.9:1 -> a\ntcp 10.0.0.8:1 -> b"), none);
+    assert_eq!(found("tcp :0 -> a\ntcp :0 -> b"), none, "whatever is free");
+    let udp = "udp :1 {\n    idle 1m\n    limit 1/s per client.ip\n    -> b\n}";
+    assert_eq!(found(&format!("tcp :1 -> a\n{udp}")), none, "TCP and UDP ports are two things");
+    assert_eq!(of_gateway("gateway {\n    https :443\n}\ntcp :443 -> a"), ["G7001"]);
+    assert_eq!(of_gateway("gateway {\n    metrics :443\n}\ntcp :443 -> a"), ["G7001"]);
+    assert_eq!(of_gateway("gateway {\n    metrics :8443\n}\n"), ["G7001"], "where the gateway listens by default");
+    assert_eq!(of_gateway("gateway {\n    log off\n}\ntcp :8080 -> a"), ["G7001"]);
+    assert_eq!(of_gateway("tcp :8080 -> a"), none, "the gateway's default is known to whoever has all files");
+}
+
+#[test]
+fn a_udp_item_takes_the_port_from_quic() {
+    let udp = |port: u16| format!("udp :{port} {{\n    idle 1m\n    limit 1/s per client.ip\n    -> b\n}}\n");
+    let https = "gateway {\n    https :443\n}\n";
+    let through = "passthrough v.example.com -> a\n";
+    assert_eq!(of_gateway(&format!("{https}{through}{}", udp(443))), ["G4014"]);
+    assert_eq!(of_gateway(&format!("{https}{}", udp(443))), [""; 0], "nobody sends QUIC there");
+    assert_eq!(of_gateway(&format!("{https}{through}{}", udp(444))), [""; 0]);
+}
+
+#[test]
+fn a_pool_does_not_dial_the_gateway_itself() {
+    let none = [""; 0];
+    let one = |listen: &str, endpoint: &str| codes(&format!("pool p = {endpoint}\ntcp {listen} -> p\n"));
+    for (listen, endpoint) in [
+        (":5432", "127.0.0.1:5432"),
+        (":5432", "127.0.0.9:5432"),
+        (":5432", "localhost:5432"),
+        (":5432", "[::1]:5432"),
+        (":5432", "0.0.0.0:5432"),
+        ("0.0.0.0:5432", "127.0.0.1:5432"),
+        ("10.0.0.1:5432", "10.0.0.1:5432"),
+    ] {
+        assert_eq!(one(listen, endpoint), ["G5002"], "{listen} {endpoint}");
+    }
+    for (listen, endpoint) in [
+        (":5432", "127.0.0.1:5433"),
+        (":5432", "10.0.0.1:5432"),
+        ("10.0.0.1:5432", "127.0.0.1:5432"),
+        ("0.0.0.0:5432", "[::1]:5432"),
+        (":5432", "db.internal:5432"),
+    ] {
+        assert_eq!(one(listen, endpoint), none, "{listen} {endpoint}");
+    }
+    // Round by another one, and not round where the address it comes back from leads elsewhere.
+    let two = "pool p = 127.0.0.1:2\npool q = 127.0.0.1:1\ntcp :1 -> p\ntcp :2 -> q\n";
+    assert_eq!(codes(two), ["G5002", "G5002"]);
+    let elsewhere = "pool p = 127.0.0.1:1\npool q = 10.0.0.1:1\ntcp :1 {\n    when client.ip in [127.0.0.0/8] -> q\n    else -> p\n}\n";
+    assert_eq!(codes(elsewhere), none);
+    let udp = |endpoint: &str| {
+        codes(&format!("pool p = {endpoint}\nudp :53 {{\n    idle 1m\n    limit 1/s per client.ip\n    -> p\n}}\n"))
+    };
+    assert_eq!(udp("127.0.0.1:53"), ["G5002"]);
+    let through = "gateway {\n    https :443\n}\npool p = 127.0.0.1:443\npassthrough v.example.com -> p\n";
+    assert_eq!(of_gateway(through), ["G5002"]);
+}
+
+#[test]
+fn what_is_not_reached_and_what_is_missed_is_said() {
+    for (body, codes) in [
+        ("tcp :1 {\n    else -> a\n    when client.port is 1 -> b\n}", &["G2001"][..]),
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/8] -> a\n    when client.ip in [10.1.0.0/16] -> b\n    else -> c\n}",
+            &["G2001"],
+        ),
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/9] -> a\n    when client.ip in [10.128.0.0/9] -> a\n    when client.ip in [10.0.0.0/8] -> b\n    else -> c\n}",
+            &["G2001"],
+        ),
+        ("tcp :1 {\n    when client.ip in [10.0.0.0/8] -> a\n}", &["G2005"]),
+        ("tcp :1 {\n    when client.ip in [0.0.0.0/0, ::/0] -> a\n}", &[]),
+        ("tcp :1 {\n    when client.port < 5 -> a\n    when client.port >= 5 -> b\n}", &[]),
+        ("tcp :1 {\n    when client.port < 5 and client.port > 6 -> a\n    else -> b\n}", &["G1013"]),
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/8] {\n        when client.ip in [10.1.0.0/16] -> a\n    }\n    else -> b\n}",
+            &["G2006"],
+        ),
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/8] {\n        when client.ip in [10.1.0.0/16] -> a\n        else -> deny\n    }\n    else -> b\n}",
+            &[],
+        ),
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/8] {\n        when client.ip in [192.0.2.0/24] -> a\n        else -> c\n    }\n    else -> b\n}",
+            &["G1013"],
+        ),
+        // A block that nothing enters is said once.
+        (
+            "tcp :1 {\n    when client.ip in [10.0.0.0/8] -> c\n    when client.ip in [10.1.0.0/16] {\n        when client.port is 1 -> a\n        when client.port is 2 -> b\n    }\n    else -> b\n}",
+            &["G2001"],
+        ),
+        ("passthrough v.example.com {\n    when tls.sni is \"v.example.com\" -> a\n}", &[]),
+        ("passthrough v.example.com, w.example.com {\n    when tls.sni is \"v.example.com\" -> a\n}", &["G2005"]),
+        ("passthrough *.example.com {\n    when tls.sni is \"a.b.example.com\" -> a\n    else -> b\n}", &["G1013"]),
+        (
+            "passthrough v.example.com {\n    when tls.alpn is \"h2\" -> a\n    when tls.alpn has \"h2\" -> b\n    else -> c\n}",
+            &[],
+        ),
+        (
+            "passthrough v.example.com {\n    when tls.alpn has \"h2\" -> a\n    when tls.alpn is \"h2\" -> b\n    else -> c\n}",
+            &["G2001"],
+        ),
+        // What cannot be told is not said.
+        (
+            "passthrough **.example.com {\n    when tls.sni ends with \".a.example.com\" -> a\n    when tls.sni is \"x.a.example.com\" -> b\n    else -> c\n}",
+            &[],
+        ),
+    ] {
+        assert_eq!(found(body), codes, "{body}");
+    }
+}
+
+#[test]
+fn a_name_alone_keeps_nobody_out() {
+    let through = |body: &str| found(&format!("passthrough *.example.com {{\n{body}\n}}"));
+    assert_eq!(through("    when tls.sni is \"x.example.com\" -> deny\n    else -> a"), ["G7003"]);
+    assert_eq!(through("    when tls.sni is not \"x.example.com\" -> deny\n    else -> a"), ["G7003"]);
+    assert_eq!(
+        through("    when tls.sni is \"x.example.com\" -> a\n    else -> deny"),
+        [""; 0],
+        "only some are let in"
+    );
+    assert_eq!(
+        through("    require client.ip in [10.0.0.0/8]\n    when tls.sni is \"x.example.com\" -> deny\n    else -> a"),
+        [""; 0]
+    );
+    assert_eq!(
+        found("tcp :1 {\n    tls auto\n    when tls.sni is \"x.example.com\" -> deny\n    else -> a\n}"),
+        [""; 0],
+        "TLS ends here"
+    );
+}
+
+#[test]
+fn open_udp_is_said() {
+    let udp = |listen: &str, body: &str| found(&format!("udp {listen} {{\n    idle 1m\n{body}\n}}"));
+    assert_eq!(udp(":53", "    -> a"), ["G7005"]);
+    assert_eq!(udp("0.0.0.0:53", "    -> a"), ["G7005"]);
+    assert_eq!(udp("127.0.0.1:53", "    -> a"), [""; 0]);
+    assert_eq!(udp("10.0.0.1:53", "    -> a"), [""; 0]);
+    assert_eq!(udp(":53", "    limit 9/s per client.ip\n    -> a"), [""; 0]);
+    assert_eq!(udp(":53", "    limit 9 at-once per client.ip\n    -> a"), [""; 0]);
+    assert_eq!(udp(":53", "    require client.ip in [10.0.0.0/8]\n    -> a"), [""; 0]);
+    assert_eq!(udp(":53", "    when client.ip in [10.0.0.0/8] -> a\n    else -> deny"), [""; 0]);
+    assert_eq!(udp(":53", "    when client.ip in [10.0.0.0/8] -> a\n    else -> b"), ["G7005"]);
+    assert_eq!(found("udp :53 -> a"), ["G7004", "G7005"]);
+}
+
+#[test]
+fn a_certificate_of_a_site_may_cover_a_passthrough_host() {
+    let both = |site: &str, host: &str| found(&format!("site {site} {{\n    else -> a\n}}\npassthrough {host} -> b"));
+    assert_eq!(both("*.example.com", "v.example.com"), ["G7006"]);
+    assert_eq!(both("{tenant}.example.com", "v.example.com"), ["G7006"]);
+    assert_eq!(both("**.example.com", "v.example.com"), ["G7006"]);
+    assert_eq!(both("**.example.com", "v.w.example.com"), [""; 0], "a star is one label");
+    assert_eq!(both("a.example.com", "v.example.com"), [""; 0]);
+    assert_eq!(both("v.example.com", "*.example.com"), [""; 0]);
+    assert_eq!(found("site *.example.com {\n    tls off\n    else -> a\n}\npassthrough v.example.com -> b"), [""; 0]);
+}

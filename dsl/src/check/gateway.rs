@@ -93,7 +93,6 @@ impl<'a> Checker<'a> {
             made.http = default.http;
             made.https = default.https;
         }
-        self.overlaps(&made);
         out.gateway = Some(made);
     }
 
@@ -248,24 +247,6 @@ impl<'a> Checker<'a> {
                 }
             }
             seen.push((key, head_loc));
-        }
-    }
-
-    /// Any overlap of listeners is an error (LANGUAGE rule 29): a bare port means every address.
-    fn overlaps(&mut self, made: &Gateway) {
-        let all: Vec<&Listener> = made.http.iter().chain(&made.https).chain(&made.metrics).collect();
-        for (i, a) in all.iter().enumerate() {
-            for b in &all[..i] {
-                let same_address = a.ip.is_none()
-                    || b.ip.is_none()
-                    || a.ip == b.ip
-                    || a.ip.is_some_and(|ip| ip.is_unspecified())
-                    || b.ip.is_some_and(|ip| ip.is_unspecified());
-                if a.port == b.port && a.port != 0 && same_address {
-                    self.report(lint::g7001::overlap(a.loc, a.port, b.loc));
-                    break;
-                }
-            }
         }
     }
 }

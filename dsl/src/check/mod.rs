@@ -80,6 +80,7 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
     for (index, item) in linked.modules[0].parsed.ast.items.iter().enumerate() {
         checker.item(index, item, &mut out);
     }
+    checker.overlaps(&out);
     for host in parsed.ast.broken.iter().flat_map(|b| &b.hosts) {
         // What is wrong with it beside the syntax waits until the syntax is mended.
         let said = checker.diagnostics.len();
@@ -219,6 +220,19 @@ impl<'a> Checker<'a> {
                 self.calls.push(self.loc(0, l.name.span));
                 self.eval(&l.value, &env, None);
                 self.calls.pop();
+            }
+        }
+    }
+
+    /// Any overlap of listeners is an error (LANGUAGE rule 29).
+    fn overlaps(&mut self, out: &Outcome) {
+        let own = out.gateway.iter().flat_map(|g| g.http.iter().chain(&g.https).chain(&g.metrics));
+        let mut all: Vec<(Transport, &ir::Listener)> = own.map(|l| (Transport::Tcp, l)).collect();
+        all.extend(out.listeners.iter().map(|(transport, listener)| (*transport, listener)));
+        for (n, (transport, listener)) in all.iter().enumerate() {
+            let earlier = all[..n].iter().find(|(t, l)| crate::lint::l4::overlap((*transport, listener), (*t, l)));
+            if let Some((_, earlier)) = earlier {
+                self.report(crate::lint::g7001::overlap(listener.loc, listener.port, earlier.loc));
             }
         }
     }

@@ -88,6 +88,11 @@ impl Diagnostic {
         Self::new(code, Severity::Warning, loc, message)
     }
 
+    /// A hint at a place.
+    pub fn hint(code: &'static str, loc: Loc, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Info, loc, message)
+    }
+
     fn new(code: &'static str, severity: Severity, loc: Loc, message: impl Into<String>) -> Self {
         Self {
             code,

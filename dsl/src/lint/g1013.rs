@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+use super::l4::Item;
 use super::solve::Sat;
 use super::world::World;
 use crate::diagnostic::Diagnostic;
@@ -43,4 +44,34 @@ pub(super) fn run(w: &mut World<'_>) {
             w.out.push(d);
         }
     }
+}
+
+/// Looks for a connection for every condition of an item.
+pub(super) fn item(item: &mut Item<'_>) {
+    for n in unfulfilled(item) {
+        let d = "this condition never holds: no connection fulfils all of it";
+        item.out.push(Diagnostic::warning("G1013", item.rules.entries[n].loc, d));
+    }
+}
+
+/// The entries that no connection fulfils, the blocks around them instead where nothing enters those.
+fn unfulfilled(item: &Item<'_>) -> Vec<usize> {
+    if !item.judged.complete {
+        return Vec::new();
+    }
+    let holds = &item.judged.holds;
+    let dead: Vec<usize> = (0..holds.len()).filter(|n| holds[*n].is_none()).collect();
+    outermost(item, &dead)
+}
+
+/// Without those that stand in a block of which nothing is left.
+pub(super) fn outermost(item: &Item<'_>, entries: &[usize]) -> Vec<usize> {
+    let info = &item.info.entries;
+    let within = |inner: usize, outer: usize| {
+        info[outer].miss && inner != outer && super::l4::within(info[outer].stmt, info[inner].stmt)
+    };
+    let whole = |outer: usize| (0..info.len()).filter(|n| within(*n, outer)).all(|n| entries.contains(&n));
+    let blocks: Vec<usize> = entries.iter().copied().filter(|n| info[*n].miss && whole(*n)).collect();
+    let stays = |n: &usize| !blocks.iter().any(|o| within(*n, *o)) && (!info[*n].miss || blocks.contains(n));
+    entries.iter().copied().filter(stays).collect()
 }

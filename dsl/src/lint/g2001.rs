@@ -31,6 +31,7 @@
 //! }
 //! ```
 
+use super::l4::Item;
 use super::solve::{Sat, describe};
 use super::world::{At, MANY, World};
 use crate::check::cond::and;
@@ -180,13 +181,47 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
     w.out.push(d);
 }
 
-/// A statement with the spaces before it and the end of its line.
 fn lines(w: &World<'_>, stmt: Loc) -> Loc {
+    whole_lines(w.text, stmt)
+}
+
+/// A statement with the spaces before it and the end of its line.
+fn whole_lines(text: &str, stmt: Loc) -> Loc {
     let (start, end) = (stmt.span.start as usize, stmt.span.end as usize);
-    let Some(before) = w.text.get(..start) else { return stmt };
+    let Some(before) = text.get(..start) else { return stmt };
     let from = before.rfind('\n').map_or(0, |n| n + 1);
     let from = if before[from..].trim().is_empty() { from } else { start };
-    let to = w.text[end..].find('\n').map_or(w.text.len(), |n| end + n + 1);
-    let to = if w.text[end..to].trim().is_empty() { to } else { end };
+    let to = text[end..].find('\n').map_or(text.len(), |n| end + n + 1);
+    let to = if text[end..to].trim().is_empty() { to } else { end };
     Loc { file: stmt.file, span: Span::new(from, to) }
+}
+
+/// Finds the entries of an item that no connection reaches.
+pub(super) fn item(item: &mut Item<'_>) {
+    if !item.judged.complete {
+        return;
+    }
+    let judged = &item.judged;
+    // What never holds is said by itself.
+    let dead = |n: &usize| judged.taken[*n].is_none() && judged.holds[*n].is_some();
+    let dead: Vec<usize> = (0..item.rules.entries.len()).filter(dead).collect();
+    let mut out = Vec::new();
+    for n in super::g1013::outermost(item, &dead) {
+        let Some(witness) = &judged.holds[n] else { continue };
+        let entry = &item.rules.entries[n];
+        // Replayed: somebody else takes it.
+        let Some(taker) = item.rules.decide(&witness.facts()).filter(|e| !std::ptr::eq(*e, entry)) else { continue };
+        let shown = item.source(entry.loc);
+        let who = match judged.taker[n] {
+            Some(_) => format!("`{}` on {} takes every connection first", item.source(taker.loc), item.line(taker.loc)),
+            None => "the lines before it take every connection first".to_owned(),
+        };
+        let stmt = item.info.entries[n].stmt;
+        let edit = Edit { loc: whole_lines(item.text, stmt), text: String::new(), safe: false };
+        let d = Diagnostic::error("G2001", entry.loc, format!("`{shown}` is never reached: {who}"))
+            .witness(item.describe(witness))
+            .label(taker.loc, "takes its connections");
+        out.push(if stmt.file == item.head.file { d.help("remove it", "", Some(edit)) } else { d });
+    }
+    item.out.append(&mut out);
 }

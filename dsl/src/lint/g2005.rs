@@ -27,6 +27,7 @@
 //! }
 //! ```
 
+use super::l4::Item;
 use super::solve::{Sat, describe};
 use super::world::{At, MANY, World};
 use crate::diagnostic::{Diagnostic, Edit};
@@ -106,4 +107,27 @@ pub(super) fn with_else(w: &World<'_>, scope: usize, d: Diagnostic) -> Diagnosti
         Edit { loc: Loc { file: block.file, span: Span::new(at, at) }, text, safe: true }
     });
     d.help("say what they get", paste, edit)
+}
+
+/// Finds a connection that nothing in an item takes.
+pub(super) fn item(item: &mut Item<'_>) {
+    let Some(witness) = &item.judged.missed else { return };
+    let shown = item.describe(witness);
+    let d = Diagnostic::warning("G2005", item.head, format!("`{shown}` matches nothing here and is refused"))
+        .witness(shown.clone())
+        .help("say so", "else -> deny", item.info.block.and_then(|block| at_the_end(item, block)));
+    item.out.push(d);
+}
+
+/// The edit that adds `else -> deny` to a block.
+pub(super) fn at_the_end(item: &Item<'_>, block: Loc) -> Option<Edit> {
+    let source = if block.file == item.head.file { item.text.get(block.span.range())? } else { return None };
+    let brace = (block.span.start as usize + source.rfind('}')?).min(item.text.len());
+    let line = item.text[..brace].rfind('\n').map_or(0, |n| n + 1);
+    let indent = &item.text[line..brace];
+    indent.trim().is_empty().then(|| Edit {
+        loc: Loc { file: block.file, span: Span::new(line, line) },
+        text: format!("{indent}    else -> deny\n"),
+        safe: true,
+    })
 }

@@ -34,6 +34,7 @@
 //! ```
 
 use super::g2005::{missed, with_else};
+use super::l4::Item;
 use super::show;
 use super::solve::describe;
 use super::world::World;
@@ -56,4 +57,18 @@ pub(super) fn run(w: &mut World<'_>) {
         let d = with_else(w, scope, d);
         w.out.push(d);
     }
+}
+
+/// Finds, for each block of an item, a connection that it takes in and does not answer.
+pub(super) fn item(item: &mut Item<'_>) {
+    let mut out = Vec::new();
+    for (n, info) in item.info.entries.iter().enumerate().filter(|(_, info)| info.miss) {
+        let Some(witness) = &item.judged.taken[n] else { continue };
+        let at = item.rules.entries[n].loc;
+        let shown = item.describe(witness);
+        let d = format!("inside `{}` nothing matches `{shown}`, so it is refused; it will not fall out of the block", item.source(at));
+        let d = Diagnostic::warning("G2006", at, d).witness(shown);
+        out.push(d.help("say so", "else -> deny", super::g2005::at_the_end(item, info.stmt)));
+    }
+    item.out.append(&mut out);
 }

@@ -27,7 +27,13 @@
 use crate::diagnostic::Diagnostic;
 use crate::syntax::span::Loc;
 
-/// The port, and the listener that has it already.
+/// The port, and the listener that has it already; its place is nowhere where the gateway listens by
+/// default.
 pub(crate) fn overlap(loc: Loc, port: u16, first: Loc) -> Diagnostic {
-    Diagnostic::error("G7001", loc, format!("two listeners on :{port}")).label(first, "the other one")
+    let message = format!("two listeners on :{port}");
+    if first == Loc::default() {
+        let d = format!("{message}: the gateway listens there unless `gateway` says where");
+        return Diagnostic::error("G7001", loc, d);
+    }
+    Diagnostic::error("G7001", loc, message).label(first, "the other one")
 }

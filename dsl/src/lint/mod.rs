@@ -3,6 +3,7 @@
 //! INVARIANT: a finding speaks of the program, not of its text; what speaks of routing carries a
 //! request that was replayed through the compiled program and the interpreter before it was made.
 
+pub(crate) mod l4;
 pub(crate) mod show;
 mod solve;
 mod world;
@@ -64,15 +65,22 @@ findings! {
     "G3009" g3009 "client chooses the upstream",
     "G3015" g3015 "secret leaves",
     "G3101" g3101 "client text in a page",
+    "G4014" g4014 "udp item where QUIC would arrive",
     "G5001" g5001 "endpoint listed twice",
+    "G5002" g5002 "pool dials the gateway itself",
     "G7001" g7001 "listeners overlap",
     "G7002" g7002 "not known of a connection",
+    "G7003" g7003 "name alone keeps nobody out",
+    "G7004" g7004 "udp without idle",
+    "G7005" g7005 "udp open to everybody",
+    "G7006" g7006 "certificate of a site covers a passthrough host",
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
 }
 
 pub use g2007::cross_file;
+pub use l4::{Together, together};
 
 /// Findings about files, made by whoever can look at them: this crate cannot.
 pub mod files {

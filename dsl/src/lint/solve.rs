@@ -56,7 +56,7 @@ pub(super) fn solve(cond: &Cond, base: &Plain, algebra: &mut Algebra) -> Sat {
 }
 
 /// The tests of each field; `false` when something in the condition is no test of one field.
-fn collect<'c>(cond: &'c Cond, out: &mut Vec<(Field, Vec<&'c Test>)>) -> bool {
+pub(super) fn collect<'c>(cond: &'c Cond, out: &mut Vec<(Field, Vec<&'c Test>)>) -> bool {
     match cond {
         Cond::Const(_) => true,
         Cond::Test(field, test) => {
@@ -79,7 +79,7 @@ fn collect<'c>(cond: &'c Cond, out: &mut Vec<(Field, Vec<&'c Test>)>) -> bool {
 }
 
 /// A value of every class that the tests tell apart; `false` when some class may be missing.
-fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (Vec<Choice>, bool) {
+pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (Vec<Choice>, bool) {
     let mut out: Vec<Choice> = Vec::new();
     let mut complete = true;
     let mut push = |value: Choice| {

@@ -127,10 +127,11 @@ impl Linted {
             let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
         }
         self.files += if only.is_some() { 1 } else { loaded.loader.len() };
+        let together = loaded.together();
         let report = loaded.outcome.report;
         let only = only.map(|path| loaded.loader.places().show(path));
         let mut numbers = BTreeMap::new();
-        for mut finding in report.findings {
+        for mut finding in report.findings.into_iter().chain(together) {
             let shown = report.texts.source(finding.primary.loc.file).map(|(path, _)| path);
             if only.as_deref().is_some_and(|only| shown != Some(only)) {
                 continue;

@@ -5,6 +5,9 @@ use crate::sites::compile::{GATEWAY, Places};
 use crate::sites::item::Item;
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
+use dsl::diagnostic::Diagnostic;
+use dsl::lint;
+use dsl::tree::ir::{Gateway, Site};
 use dsl::tree::{HostIndex, Program};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +54,26 @@ pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> 
 }
 
 impl Loaded {
+    /// Findings that no file shows alone: items beside each other, and beside the gateway's listeners.
+    pub(super) fn together(&self) -> Vec<Diagnostic> {
+        let default = Gateway::default();
+        let sites = self.loader.sites();
+        let sites: Vec<&Site> = sites.iter().map(|(_, program)| &**program.site()).collect();
+        let (mut listening, mut passthroughs) = (Vec::new(), Vec::new());
+        for (_, item) in self.loader.items() {
+            match &*item {
+                Item::Listening(item) => listening.push(Arc::clone(item)),
+                Item::Passthrough(item) => passthroughs.push(Arc::clone(item)),
+            }
+        }
+        lint::together(&lint::Together {
+            gateway: Some(self.outcome.gateway.as_deref().unwrap_or(&default)),
+            listening: &listening,
+            passthroughs: &passthroughs,
+            sites: &sites,
+        })
+    }
+
     /// Who answers for which host.
     pub(super) fn hosts(&self) -> HostIndex<Stand<Program, Item>> {
         let mut hosts = HostIndex::default();
@@ -78,6 +101,21 @@ pub(super) fn home(file: &Path) -> (PathBuf, PathBuf) {
 mod tests {
     use super::*;
     use crate::sites::testing::TempDir;
+
+    #[test]
+    fn what_no_file_shows_alone_is_found() {
+        let temp = TempDir::new("together");
+        temp.write("sites/gateway.route", "gateway {\n    https :443\n}\n");
+        let through = "pool self = 127.0.0.1:443\npassthrough v.example.com -> self\n";
+        temp.write("sites/through.route", through);
+        let udp = "pool q = 10.0.0.1:443\nudp :443 {\n    idle 1m\n    limit 1/s per client.ip\n    -> q\n}\n";
+        temp.write("sites/udp.route", udp);
+        temp.write("sites/site.route", "site *.example.com {\n    else -> respond 404\n}\n");
+        let loaded = load(&temp.path().join("sites"), None).unwrap();
+        assert!(loaded.outcome.report.findings.is_empty(), "{:?}", loaded.outcome.report.findings);
+        let found: Vec<_> = loaded.together().iter().map(|d| d.code).collect();
+        assert_eq!(found, ["G4014", "G5002", "G7006"]);
+    }
 
     #[test]
     fn a_file_is_at_home_where_the_gateway_file_is() {

@@ -22,6 +22,15 @@ struct Passed {
     steps: Vec<Step>,
 }
 
+/// A block inside an item.
+#[derive(Clone, Copy)]
+struct Wall {
+    /// Up to its block.
+    head: Loc,
+    /// The whole statement.
+    stmt: Loc,
+}
+
 /// A route that waits until all policies of its block are known.
 struct Pending<'a> {
     stmt: &'a Stmt,
@@ -44,9 +53,16 @@ impl<'a> Checker<'a> {
         self.push(b, &passed, action, frame, item);
     }
 
-    /// Writes a block out. `wall` is the head of a block inside an item: what enters it and nothing in
+    /// Writes a block out. `wall` is there for a block inside an item: what enters it and nothing in
     /// it takes is refused there.
-    fn l4_block(&mut self, b: &mut Build, block: &'a ast::Block, mut passed: Passed, frame: &Frame, wall: Option<Loc>) {
+    fn l4_block(
+        &mut self,
+        b: &mut Build,
+        block: &'a ast::Block,
+        mut passed: Passed,
+        frame: &Frame,
+        wall: Option<Wall>,
+    ) {
         let mut inner = frame.clone();
         let mut pending = Vec::new();
         self.l4_statements(b, &block.stmts, &mut passed.steps, &mut inner, &mut pending, wall.is_none());
@@ -63,11 +79,11 @@ impl<'a> Checker<'a> {
             }
             covered |= self.l4_route(b, &passed, &route);
         }
-        if let Some(head) = wall
+        if let Some(wall) = wall
             && !covered
         {
-            b.entries.push(Entry { guard: passed.guard, steps: passed.steps, target: Target::Deny, loc: head });
-            b.info.push(L4Entry { stmt: head, miss: true });
+            b.entries.push(Entry { guard: passed.guard, steps: passed.steps, target: Target::Deny, loc: wall.head });
+            b.info.push(L4Entry { stmt: wall.stmt, miss: true });
         }
     }
 
@@ -233,7 +249,7 @@ impl<'a> Checker<'a> {
                     inner.id = b.frames;
                 }
                 let head = self.l4_trim(head_of(stmt, block.span));
-                self.l4_block(b, block, passed, &inner, Some(head));
+                self.l4_block(b, block, passed, &inner, Some(Wall { head, stmt }));
             }
         }
         covers

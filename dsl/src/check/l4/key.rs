@@ -112,7 +112,7 @@ fn known(kind: Kind, field: &Field) -> bool {
 }
 
 /// The fields that a condition reads.
-pub(in crate::check) fn fields(cond: &Cond, out: &mut Vec<Field>) {
+pub(crate) fn fields(cond: &Cond, out: &mut Vec<Field>) {
     match cond {
         Cond::Const(_) => {}
         Cond::Test(field, _) => out.push(field.clone()),

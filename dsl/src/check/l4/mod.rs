@@ -8,6 +8,8 @@ mod key;
 mod limit;
 mod settings;
 
+pub(crate) use key::fields;
+
 use super::route::Frame;
 use super::site::salt;
 use super::{Checker, Env, Outcome, SpanExt};
@@ -69,7 +71,7 @@ pub(crate) struct L4Info {
 /// What the lints want to know about an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct L4Entry {
-    /// The whole statement.
+    /// The whole statement; of a block with its block.
     pub(crate) stmt: Loc,
     /// Whether it stands for a block that nothing in it answers.
     pub(crate) miss: bool,
