@@ -4,6 +4,7 @@ use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
 use crate::l4::Routes;
 use crate::observe::log::LogSender;
+use crate::observe::metrics::{self, collect::Sources};
 use crate::runtime::listeners::Listeners;
 use crate::runtime::notice::Notice;
 use crate::runtime::sockets::Service;
@@ -108,8 +109,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
     let routes = Arc::new(Routes::new(workers));
     let (sender, notices) = notice::channel();
-    let pools = Pools::new(workers).telling(sender.clone());
-    let mut control = Control::new(sites, Serve::new(pools, Arc::clone(&routes)), store, console);
+    let pools = Arc::new(Pools::new(workers).telling(sender.clone()));
+    let mut control = Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -137,6 +138,15 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         log: log.clone(),
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
+    let sources = Sources {
+        routes,
+        pools,
+        workers: handle.gauges(),
+        log: log.clone(),
+        published: Arc::clone(publisher.published()),
+        sets: listeners.sets(),
+    };
+    metrics::start(sources).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);
     for trouble in &changes.failed {
         console.error(format!("{trouble}; it is tried again"));

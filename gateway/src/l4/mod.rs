@@ -20,7 +20,7 @@ pub mod udp;
 pub use counts::Counts;
 pub use limit::{Admitted, LimitTable, Limits};
 pub use record::{End, Record};
-pub use routes::Routes;
+pub use routes::{Live, Routes};
 pub use standing::{Standing, judge};
 pub use tcp::Carrying;
 

@@ -74,12 +74,29 @@ impl Routes {
         route
     }
 
-    /// The newest route of each name that is served, or has connections still.
+    /// What is served, or has connections still, in the order of the names.
     #[must_use]
-    pub fn live(&self) -> Vec<Arc<Route>> {
+    pub fn live(&self) -> Vec<Live> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.known.values().filter_map(|known| known.route.upgrade()).collect()
+        let live = |(name, known): (&Arc<str>, &Known)| {
+            Some(Live { name: Arc::clone(name), counts: known.counts.upgrade()?, route: known.route.upgrade() })
+        };
+        let mut live: Vec<Live> = table.known.iter().filter_map(live).collect();
+        drop(table);
+        live.sort_by(|a, b| a.name.cmp(&b.name));
+        live
     }
+}
+
+/// A name that is counted under.
+#[derive(Debug)]
+pub struct Live {
+    /// `tcp :5432`
+    pub name: Arc<str>,
+    /// What happened.
+    pub counts: Arc<Counts>,
+    /// Its newest route, unless only connections of older ones are left.
+    pub route: Option<Arc<Route>>,
 }
 
 impl Table {
@@ -128,3 +145,7 @@ fn meaning(rules: &Rules) -> Rules {
     }
     meaning
 }
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

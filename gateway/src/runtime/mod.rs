@@ -135,4 +135,31 @@ impl Handle {
     pub fn counters(&self) -> counters::Totals {
         counters::Totals::of(&self.counters)
     }
+
+    /// The same numbers, for who does not hold the workers.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges { counters: self.counters.clone(), connections: Arc::clone(&self.connections) }
+    }
+}
+
+/// What the workers count.
+#[derive(Clone, Debug)]
+pub struct Gauges {
+    counters: Vec<Arc<Counters>>,
+    connections: Arc<AtomicU64>,
+}
+
+impl Gauges {
+    /// Client connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// What the workers counted, added up.
+    #[must_use]
+    pub fn counters(&self) -> counters::Totals {
+        counters::Totals::of(&self.counters)
+    }
 }

@@ -15,13 +15,13 @@ use std::sync::Arc;
 /// Makes served sites and routes: programs and rules with their pools.
 #[derive(Debug)]
 pub struct Serve {
-    pools: Pools,
+    pools: Arc<Pools>,
     routes: Arc<Routes>,
 }
 
 impl Serve {
     /// With the tables that keep pools and routes the same across reloads.
-    pub fn new(pools: Pools, routes: Arc<Routes>) -> Self {
+    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>) -> Self {
         Self { pools, routes }
     }
 }

@@ -4,5 +4,6 @@
 mod commands;
 mod example;
 mod listeners;
+mod observe;
 mod running;
 mod support;

@@ -50,13 +50,18 @@ impl Dir {
 
     /// Starts `sluice run` on free ports, and waits until it serves.
     pub fn start(&self, args: &[&str]) -> Running {
-        self.write("sites/gateway.route", "gateway {\n    http 127.0.0.1:0\n    https 127.0.0.1:0\n}\n");
+        self.start_with("gateway {\n    http 127.0.0.1:0\n    https 127.0.0.1:0\n}\n", args)
+    }
+
+    /// Starts it by this `gateway.route`, which says `http 127.0.0.1:0`.
+    pub fn start_with(&self, gateway: &str, args: &[&str]) -> Running {
+        self.write("sites/gateway.route", gateway);
         let mut all = vec!["run"];
         if !args.contains(&"--workers") {
             all.extend(["--workers", "1"]);
         }
         all.extend(args);
-        let mut child = self.command(&all).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let console = Arc::new(Console::default());
         let heard = Arc::clone(&console);
         let stderr = BufReader::new(child.stderr.take().unwrap());
