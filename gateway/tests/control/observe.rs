@@ -134,7 +134,8 @@ fn counts_are_read_where_metrics_says_and_labels_are_no_clients() {
         talk(port, b"hello");
     }
     until("all have ended", || {
-        let ended = format!("sluice_l4_ended_total{{route=\"tcp 127.0.0.1:{port}\",reason=\"client-closed\",error=\"false\"}}");
+        let ended =
+            format!("sluice_l4_ended_total{{route=\"tcp 127.0.0.1:{port}\",reason=\"client-closed\",error=\"false\"}}");
         number(metrics, &ended) == Some(3)
     });
     let mut open = TcpStream::connect(("127.0.0.1", port)).unwrap();
