@@ -424,3 +424,7 @@ fn path_of(chunks: &[Box<[Slot]>], flow: u32) -> Path {
         Slot::Free(_) => unreachable!("the index holds flows that have not ended"),
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
