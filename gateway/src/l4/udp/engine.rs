@@ -10,11 +10,11 @@ use super::classify::{Classify, FlowId};
 use super::groups::Groups;
 use super::path::Path;
 use super::sockets::{Place, Sockets};
-use super::standing::{Standing, judge};
+
 use super::sys::{self, Events, Inbox, Outbox};
 use super::table::{CAPACITY, TICK_MS, Table};
 use super::vias::Vias;
-use crate::l4::{Admitted, Counts, End, Record, Route};
+use crate::l4::{Admitted, Counts, End, Record, Route, Standing, judge};
 use crate::runtime::closing::Closing;
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::{Current, Open, Worker};

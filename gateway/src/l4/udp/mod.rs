@@ -14,7 +14,6 @@ mod engine;
 mod groups;
 mod path;
 mod sockets;
-mod standing;
 mod sys;
 mod table;
 mod vias;
