@@ -35,6 +35,11 @@ impl Table {
     pub(super) fn build(pool: &PoolHandle, of: impl Fn(usize) -> bool) -> Self {
         // By all that the pool names: what is down must not change the size, which moves everybody.
         let size = if pool.endpoints().len() > SLOTS / 100 { MORE_SLOTS } else { SLOTS };
+        Self::sized(pool, size, of)
+    }
+
+    /// With so many slots, a prime number.
+    pub(super) fn sized(pool: &PoolHandle, size: usize, of: impl Fn(usize) -> bool) -> Self {
         let mut members: Vec<_> = (0..pool.endpoints().len())
             .filter(|index| of(*index))
             .map(|index| {

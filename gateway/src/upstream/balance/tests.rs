@@ -224,3 +224,29 @@ fn a_hash_does_not_depend_on_the_order_of_the_file() {
         }
     }
 }
+
+/// Recorded from nginx 1.22 (`hash $remote_addr consistent;` in `stream`, weights 1, 2, 1, 1): who got
+/// each client.
+#[test]
+fn the_ring_is_that_of_nginx() {
+    const RECORDED: &str = "113301211120110312131103113031133013223010201011203321233020011110312300202111331111001232\
+         211131030120121101100021011033003230132113311102001231211301010321313311311011301003321032\
+         1111033323123101320122100332030133001233113021012311231232133302031321";
+    let endpoint = |(host, port, weight): (&str, u16, u32)| ir::Endpoint {
+        host: host.into(),
+        port,
+        weight,
+        backup: false,
+        loc: Loc::default(),
+    };
+    let endpoints = [("127.0.0.1", 29_001, 1), ("127.0.0.1", 29_002, 2), ("127.0.0.1", 29_003, 1), ("::1", 29_004, 1)];
+    let mut pool = ir::Pool::new("p".into(), endpoints.into_iter().map(endpoint).collect(), Loc::default());
+    pool.balance = Balance::Hash(client_ip());
+    let pool = Pools::new(1).intern(&Arc::new(pool), Path::new(""));
+    let (mut turns, dice) = (Turns::default(), Dice::default());
+    for (n, recorded) in (0_u32..).zip(RECORDED.bytes()) {
+        let client = u32::from_be_bytes([127, (n * 7 % 250) as u8, (n * 31 % 250) as u8, (n % 250 + 1) as u8]);
+        let chosen = turns.choose(&pool, &facts(client), &dice, Tried::default(), 0);
+        assert_eq!(chosen, Some(usize::from(recorded - b'0')), "client {n}");
+    }
+}
