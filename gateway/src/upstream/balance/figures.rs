@@ -58,9 +58,9 @@ fn measure(pool: &PoolHandle, size: Size) -> Figures {
         others += other;
         own += its;
         worst = worst.max(other);
-        // Back again, everybody is where they were.
-        assert_eq!(owners(pool, size, None), whole);
     }
+    // Back again, everybody is where they were.
+    assert_eq!(owners(pool, size, None), whole);
     let tries = gone.len() as f64;
     Figures { peak, least, others: others / tries, worst, own: own / tries }
 }
