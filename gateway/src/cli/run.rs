@@ -145,6 +145,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         log: log.clone(),
         published: Arc::clone(publisher.published()),
         sets: listeners.sets(),
+        missing: listeners.missing(),
     };
     metrics::start(sources).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     greet(sites, data, &ca, &ports, workers, &control, &report, begin, console);

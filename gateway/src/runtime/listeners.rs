@@ -5,14 +5,17 @@
 //! The control plane binds and publishes the whole set; each worker compares it with what it serves
 //! ([`follow`](super::follow)). So a worker that is late catches up, and nothing queues.
 
-use super::sockets::{self, BindError, Bound, BoundListener, Service};
+use super::handed::Handed;
+pub use super::handed::{Live, Set, Sets, Socket, fixed};
+use super::sockets::{self, BindError, Service};
 use crate::l4::ListenKey;
 use dsl::tree::ir;
 use dsl::tree::l4::Transport;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -43,66 +46,13 @@ impl fmt::Display for Wanted {
 }
 
 /// What tells one wanted listener from another; where it is written and which port clients see does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Id {
     service: Service,
     ip: Option<IpAddr>,
     port: u16,
     /// Which of several that are written the same: free ports.
     nth: usize,
-}
-
-/// One address, as the workers see it.
-#[derive(Debug)]
-pub struct Socket {
-    /// Never used again.
-    pub id: u64,
-    /// What is served there.
-    pub service: Service,
-    /// Where.
-    pub address: SocketAddr,
-    slots: Vec<Mutex<Option<(Bound, Arc<Live>)>>>,
-}
-
-/// Held as long as a socket is served.
-#[derive(Debug)]
-pub struct Live(SyncSender<()>);
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        // Nobody waits for it, or somebody was told already.
-        let _ = self.0.try_send(());
-    }
-}
-
-impl Socket {
-    /// A worker's socket, if it did not take it yet.
-    #[must_use]
-    pub fn take(&self, worker: usize) -> Option<(Bound, Arc<Live>)> {
-        self.slots.get(worker)?.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn put(&self, worker: usize, socket: Bound, live: Arc<Live>) {
-        if let Some(slot) = self.slots.get(worker) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((socket, live));
-        }
-    }
-}
-
-/// The sockets, and whether each is wanted. One that is not, and is still here, may come back.
-pub type Set = Vec<(Arc<Socket>, bool)>;
-
-/// Where the current set is found.
-pub type Sets = watch::Receiver<Arc<Set>>;
-
-/// Sockets that stay as they are, for who starts workers without a control plane.
-#[must_use]
-pub fn fixed(bound: Vec<BoundListener>) -> Sets {
-    let open = bound.into_iter().zip(0..).map(|(one, id)| {
-        let (socket, _, _) = hand_out(one, id);
-        (socket, true)
-    });
-    watch::channel(Arc::new(open.collect())).1
 }
 
 /// What a change did.
@@ -133,6 +83,7 @@ pub struct Listeners {
     closing: Vec<Open>,
     /// Wanted, and not to be had: why.
     missing: Vec<(Id, Wanted, String)>,
+    missing_count: Arc<AtomicU64>,
     set: watch::Sender<Arc<Set>>,
     next: u64,
 }
@@ -142,12 +93,7 @@ struct Open {
     id: Id,
     wanted: Wanted,
     /// One for each address.
-    sockets: Vec<Arc<Socket>>,
-    /// The workers' UDP sockets once more, by address: flows that end leave a socket that may be
-    /// wanted again before the last of them has.
-    spare: Vec<Vec<UdpSocket>>,
-    live: Vec<Weak<Live>>,
-    gone: Vec<Receiver<()>>,
+    addresses: Vec<Handed>,
 }
 
 impl Listeners {
@@ -155,13 +101,27 @@ impl Listeners {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let (set, _) = watch::channel(Arc::default());
-        Self { workers, open: Vec::new(), closing: Vec::new(), missing: Vec::new(), set, next: 0 }
+        Self {
+            workers,
+            open: Vec::new(),
+            closing: Vec::new(),
+            missing: Vec::new(),
+            missing_count: Arc::default(),
+            set,
+            next: 0,
+        }
     }
 
     /// Where the workers find the sockets.
     #[must_use]
     pub fn sets(&self) -> Sets {
         self.set.subscribe()
+    }
+
+    /// How many listeners are wanted and cannot be had.
+    #[must_use]
+    pub fn missing(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.missing_count)
     }
 
     /// Opens what is wanted at the start. What a site file asks for is tried again later where it
@@ -189,17 +149,17 @@ impl Listeners {
     pub fn follow(&mut self, wanted: &[Wanted]) -> Changes {
         let mut changes = Changes::default();
         let wanted = identify(wanted);
-        let find = |id: Id| wanted.iter().find(|(other, _)| *other == id);
-        self.missing.retain(|(id, ..)| find(*id).is_some());
+        let by_id: HashMap<Id, &Wanted> = wanted.iter().copied().collect();
+        self.missing.retain(|(id, ..)| by_id.contains_key(id));
         for mut open in std::mem::take(&mut self.open) {
-            match find(open.id) {
-                Some((_, now)) => {
-                    open.wanted = (*now).clone();
+            match by_id.get(&open.id) {
+                Some(now) => {
+                    open.wanted = Wanted::clone(now);
                     self.open.push(open);
                 }
                 None => {
                     changes.closed.push(open.wanted.to_string());
-                    open.withdraw();
+                    open.addresses.iter().for_each(Handed::withdraw);
                     self.closing.push(open);
                 }
             }
@@ -208,11 +168,10 @@ impl Listeners {
             self.publish();
         }
         let deadline = Instant::now() + LET_GO;
-        for (id, wanted) in &wanted {
-            let known = self.open.iter().any(|open| open.id == *id);
-            if !known && !self.missing.iter().any(|(missing, ..)| missing == id) {
-                self.get(*id, wanted, deadline, &mut changes);
-            }
+        let known = self.open.iter().map(|open| open.id).chain(self.missing.iter().map(|(id, ..)| *id));
+        let known: HashSet<Id> = known.collect();
+        for (id, wanted) in wanted.iter().filter(|(id, _)| !known.contains(id)) {
+            self.get(*id, wanted, deadline, &mut changes);
         }
         self.publish();
         changes
@@ -247,7 +206,7 @@ impl Listeners {
 
     /// What is listened on: the service, what was asked for, and where.
     pub fn addresses(&self) -> impl Iterator<Item = (&Wanted, SocketAddr)> {
-        self.open.iter().flat_map(|open| open.sockets.iter().map(|socket| (&open.wanted, socket.address)))
+        self.open.iter().flat_map(|open| open.addresses.iter().map(|at| (&open.wanted, at.socket.address)))
     }
 
     /// The port that clients see for HTTPS.
@@ -259,9 +218,7 @@ impl Listeners {
 
     fn get(&mut self, id: Id, wanted: &Wanted, deadline: Instant, changes: &mut Changes) {
         // Its flows have not ended yet: it is the same socket that goes on.
-        if let Some(at) = self.closing.iter().position(|open| open.id == id && !open.spare.is_empty())
-            && !self.closing[at].ended()
-        {
+        if let Some(at) = self.closing.iter().position(|open| open.id == id && open.lingers() && !open.ended()) {
             let mut open = self.closing.swap_remove(at);
             open.restore();
             wanted.clone_into(&mut open.wanted);
@@ -296,27 +253,16 @@ impl Listeners {
 
     fn bind(&mut self, id: Id, wanted: &Wanted, probe: bool) -> Result<Open, BindError> {
         let workers = if wanted.service == Service::Metrics { 1 } else { self.workers };
-        let mut open = Open {
-            id,
-            wanted: wanted.clone(),
-            sockets: Vec::new(),
-            spare: Vec::new(),
-            live: Vec::new(),
-            gone: Vec::new(),
-        };
+        let mut addresses = Vec::new();
         for bound in sockets::open(wanted.service, &wanted.listener, workers, probe)? {
-            open.spare.extend(spare(&bound));
             self.next += 1;
-            let (socket, live, gone) = hand_out(bound, self.next);
-            open.sockets.push(socket);
-            open.live.push(live);
-            open.gone.push(gone);
+            addresses.push(Handed::new(self.next, bound));
         }
-        Ok(open)
+        Ok(Open { id, wanted: wanted.clone(), addresses })
     }
 
     fn add(&mut self, open: Open, changes: &mut Changes) {
-        let at: Vec<String> = open.sockets.iter().map(|socket| socket.address.to_string()).collect();
+        let at: Vec<String> = open.addresses.iter().map(|at| at.socket.address.to_string()).collect();
         changes.opened.push(format!("{} {}", open.wanted.service.word(), at.join(", ")));
         self.open.push(open);
     }
@@ -327,80 +273,53 @@ impl Listeners {
     }
 
     fn publish(&self) {
-        let now = self.open.iter().flat_map(|open| open.sockets.iter().map(|socket| (Arc::clone(socket), true)));
+        let sockets = |open: &Open, wanted: bool| -> Set {
+            open.addresses.iter().map(|at| (Arc::clone(&at.socket), wanted)).collect()
+        };
+        let now = self.open.iter().flat_map(|open| sockets(open, true));
         // Connections have a task each and need their listener no more; flows live beside it.
-        let late = self.closing.iter().filter(|open| !open.spare.is_empty());
-        let late = late.flat_map(|open| open.sockets.iter().map(|socket| (Arc::clone(socket), false)));
+        let late = self.closing.iter().filter(|open| open.lingers()).flat_map(|open| sockets(open, false));
         self.set.send_replace(Arc::new(now.chain(late).collect()));
+        self.missing_count.store(self.missing.len() as u64, Ordering::Relaxed);
     }
 }
 
 impl Open {
-    /// Takes back what no worker took.
-    fn withdraw(&self) {
-        for socket in &self.sockets {
-            for worker in 0..socket.slots.len() {
-                drop(socket.take(worker));
-            }
-        }
+    /// Whether its sockets stay while it closes.
+    fn lingers(&self) -> bool {
+        self.id.service.transport() == Transport::Udp
     }
 
     /// Lets workers go on that still have flows, and the others begin again.
     fn restore(&mut self) {
-        for ((socket, spare), live) in self.sockets.iter().zip(&self.spare).zip(&mut self.live) {
-            let Some(live) = live.upgrade() else { continue };
-            for (worker, spare) in spare.iter().enumerate() {
-                // Out of descriptors: the others go on, and get this worker's flows.
-                if let Ok(again) = spare.try_clone() {
-                    socket.put(worker, Bound::Udp(again), Arc::clone(&live));
-                }
-            }
-        }
+        self.addresses.iter_mut().for_each(Handed::restore);
     }
 
     fn ended(&self) -> bool {
-        self.live.iter().all(|live| live.strong_count() == 0)
+        self.addresses.iter().all(Handed::ended)
     }
 
     /// Waits for the workers to let it go.
     fn ends_by(&self, deadline: Instant) -> bool {
-        for gone in &self.gone {
+        for gone in self.addresses.iter().flat_map(|at| &at.gone) {
+            // It says nothing; it ends with the last who could.
             let _ = gone.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         self.ended()
     }
 }
 
-fn identify(wanted: &[Wanted]) -> Vec<(Id, &Wanted)> {
-    let mut all: Vec<(Id, &Wanted)> = Vec::with_capacity(wanted.len());
-    for one in wanted {
-        let mut id = Id { service: one.service, ip: one.listener.ip, port: one.listener.port, nth: 0 };
-        while all.iter().any(|(other, _)| *other == id) {
-            id.nth += 1;
-        }
-        all.push((id, one));
-    }
-    all
+fn identify<'w>(wanted: &'w [Wanted]) -> Vec<(Id, &'w Wanted)> {
+    let mut seen: HashMap<Id, usize> = HashMap::new();
+    let identify = |one: &'w Wanted| {
+        let id = Id { service: one.service, ip: one.listener.ip, port: one.listener.port, nth: 0 };
+        let nth = seen.entry(id).and_modify(|nth| *nth += 1).or_default();
+        (Id { nth: *nth, ..id }, one)
+    };
+    wanted.iter().map(identify).collect()
 }
 
 fn overlap(a: &Id, b: &Id) -> bool {
     let key = |id: &Id| ListenKey { transport: id.service.transport(), ip: id.ip, port: id.port };
     key(a).overlaps(&key(b))
-}
-
-fn spare(bound: &BoundListener) -> Option<Vec<UdpSocket>> {
-    let again = |socket: &Bound| match socket {
-        Bound::Udp(socket) => socket.try_clone().ok(),
-        Bound::Tcp(_) => None,
-    };
-    bound.sockets.iter().map(again).collect()
-}
-
-/// Puts sockets where the workers find them.
-fn hand_out(bound: BoundListener, id: u64) -> (Arc<Socket>, Weak<Live>, Receiver<()>) {
-    let (sender, gone) = sync_channel(1);
-    let live = Arc::new(Live(sender));
-    let slots = bound.sockets.into_iter().map(|socket| Mutex::new(Some((socket, Arc::clone(&live))))).collect();
-    let socket = Socket { id, service: bound.service, address: bound.address, slots };
-    (Arc::new(socket), Arc::downgrade(&live), gone)
 }

@@ -7,6 +7,7 @@ pub mod closing;
 pub mod counters;
 pub mod descriptors;
 pub mod follow;
+mod handed;
 pub mod listeners;
 pub mod notice;
 pub mod sockets;

@@ -121,10 +121,10 @@ impl Control {
         }
         let report = std::mem::take(&mut outcome.report);
         let before = Arc::clone(&self.listening.gateway);
-        self.listening.update(&outcome);
+        let follow = self.listening.update(&outcome);
         // Before the sockets: who connects finds the item.
         publisher.publish(outcome);
-        let changes = followers.listeners.follow(&self.listening.wanted());
+        let changes = if follow { followers.listeners.follow(&self.listening.wanted()) } else { Changes::default() };
         self.tell(&report, start.elapsed());
         self.tell_listeners(&changes);
         for warning in self.new_words() {

@@ -24,8 +24,8 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Takes in what a batch changed.
-    pub fn update<S, R>(&mut self, outcome: &Outcome<S, R>) {
+    /// Takes in what a batch changed; whether [`Listening::wanted`] may have.
+    pub fn update<S, R>(&mut self, outcome: &Outcome<S, R>) -> bool {
         if let Some(gateway) = &outcome.gateway {
             self.gateway = Arc::clone(gateway);
         }
@@ -35,12 +35,16 @@ impl Listening {
                 None => self.items.remove(key),
             };
         }
+        let passed = self.passthroughs.is_empty();
         for (pattern, stand) in &outcome.hosts {
             match stand {
                 Some(Stand::Passthrough(_)) => self.passthroughs.insert(pattern.to_string()),
+                // Nearly always nothing is passed through, and hosts may be many.
+                _ if self.passthroughs.is_empty() => false,
                 Some(Stand::Site(_) | Stand::Unavailable) | None => self.passthroughs.remove(&pattern.to_string()),
             };
         }
+        outcome.gateway.is_some() || !outcome.listening.is_empty() || passed != self.passthroughs.is_empty()
     }
 
     /// What is to be listened on.

@@ -108,6 +108,54 @@ fn a_narrower_address_takes_over_and_what_stays_is_not_bound_again() {
     assert_eq!(inode(other), before);
 }
 
+#[test]
+fn a_udp_listener_that_comes_back_before_its_flows_ended_goes_on() {
+    let dir = Dir::new();
+    let origin = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = origin.local_addr().unwrap().port();
+    let here = free();
+    // Tells each who asks, and from where.
+    std::thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while let Ok((n, from)) = origin.recv_from(&mut bytes) {
+            let _ = origin.send_to(format!("{} {from}", String::from_utf8_lossy(&bytes[..n])).as_bytes(), from);
+        }
+    });
+    let text = format!("pool x = 127.0.0.1:{port}\n\nudp :{here} {{\n    idle 10m\n    -> x\n}}\n");
+    let file = dir.write("sites/dns.route", &text);
+    let running = starts(&dir);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(("127.0.0.1", here)).unwrap();
+    client.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let ask = |what: &str| {
+        let mut bytes = [0; 64];
+        client.send(what.as_bytes()).unwrap();
+        let n = client.recv(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..n]).into_owned())
+    };
+    let first = ask("a").unwrap();
+    for n in 1..=3 {
+        std::fs::remove_file(&file).unwrap();
+        until("it closes", || running.text().matches("closed udp").count() == n);
+        // The flow goes on, and nobody else may begin one.
+        assert_eq!(ask("a"), Some(first.clone()));
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.send_to(b"b", ("127.0.0.1", here)).unwrap();
+        stranger.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+        assert!(stranger.recv(&mut [0; 64]).is_err());
+        dir.write("sites/dns.route", &text);
+        until("it is back", || running.text().matches("listening on udp").count() == n);
+        assert_eq!(ask("a"), Some(first.clone()), "the same flow");
+        // New flows begin again, on whichever worker.
+        for _ in 0..16 {
+            let another = UdpSocket::bind("127.0.0.1:0").unwrap();
+            another.send_to(b"c", ("127.0.0.1", here)).unwrap();
+            another.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+            assert!(another.recv(&mut [0; 64]).is_ok());
+        }
+    }
+}
+
 /// The sockets that a process listens with on a port, by their inodes.
 fn listening(process: u32, port: u16) -> Vec<String> {
     let mut inodes = Vec::new();

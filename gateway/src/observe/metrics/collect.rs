@@ -12,6 +12,7 @@ use crate::upstream::Pools;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the numbers are.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Sources {
     pub published: Published,
     /// The sockets that are listened on.
     pub sets: Sets,
+    /// How many listeners are wanted and cannot be had.
+    pub missing: Arc<AtomicU64>,
 }
 
 /// Writes all of it.
@@ -71,6 +74,8 @@ fn gateway(sources: &Sources, text: &mut Text) {
         let address = socket.address.to_string();
         listening.add(&[("service", socket.service.word()), ("address", &address)], 1);
     }
+    text.family("sluice_listeners_missing", Kind::Gauge, "Listeners that are wanted and cannot be had.")
+        .add(&[], sources.missing.load(Ordering::Relaxed));
     text.family("sluice_connections", Kind::Gauge, "Client connections that are open: HTTP, TCP and passed through.")
         .add(&[], sources.workers.connections());
     text.family("sluice_connections_limit", Kind::Gauge, "Client connections that may be open.")
