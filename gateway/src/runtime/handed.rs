@@ -15,8 +15,10 @@ pub struct Socket {
     pub service: Service,
     /// Where.
     pub address: SocketAddr,
-    slots: Vec<Mutex<Option<(Bound, Arc<Live>)>>>,
+    slots: Vec<Mutex<Slot>>,
 }
+
+type Slot = Option<(Bound, Arc<Live>)>;
 
 /// Held as long as a socket is served.
 #[derive(Debug)]

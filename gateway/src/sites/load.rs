@@ -62,13 +62,16 @@ impl<S, R> Clone for Stand<S, R> {
     }
 }
 
+/// An item, and the file that it stands in, to show.
+pub type Placed<R> = (Arc<R>, String);
+
 /// What a batch changes, to be published together.
 #[derive(Debug)]
 pub struct Outcome<S, R> {
     /// Hosts whose answer changes; `None` for nobody.
     pub hosts: Vec<(ir::HostPattern, Option<Stand<S, R>>)>,
     /// Listeners whose item changes, and the file that it stands in; `None` for nobody.
-    pub listening: Vec<(ListenKey, Option<(Arc<R>, String)>)>,
+    pub listening: Vec<(ListenKey, Option<Placed<R>>)>,
     /// The site that says `default`, where that changes.
     pub default: Option<Option<Arc<S>>>,
     /// What is in force of `gateway.route`, where that changes.

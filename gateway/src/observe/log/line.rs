@@ -64,7 +64,10 @@ fn time(out: &mut String, at: SystemTime) {
 /// written as escapes: a client's name must not end the line or deceive who reads it on a terminal.
 fn text(out: &mut String, text: &str) {
     out.push('"');
-    let end = if text.len() > LONGEST { text.floor_char_boundary(LONGEST) } else { text.len() };
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     for c in text[..end].chars() {
         match c {
             '"' => out.push_str("\\\""),
