@@ -7,8 +7,13 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod client;
+pub mod endpoint;
 pub mod h2raw;
+pub mod l4_storm;
+pub mod observed;
 pub mod origin;
+pub mod peer;
+pub mod pki;
 pub mod ports;
 pub mod sluice;
 pub mod storm;

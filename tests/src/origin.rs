@@ -326,6 +326,17 @@ impl Origin {
         seen.expect("the origin saw no complete request")
     }
 
+    /// The first request, once there is one.
+    ///
+    /// # Panics
+    ///
+    /// When there is none in time.
+    #[track_caller]
+    pub fn first(&self) -> Seen {
+        let seen = self.record.wait(PATIENCE, |r| r.requests.first().cloned());
+        seen.expect("the origin saw no request")
+    }
+
     /// How many connections were opened so far.
     pub fn connections(&self) -> usize {
         self.record.get().connections

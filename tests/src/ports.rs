@@ -3,10 +3,10 @@
 use socket2::{Domain, Socket, Type};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A port that is free now, below the range from which the kernel takes ports for clients.
+/// A port that is free now for TCP and UDP, below the range from which the kernel takes ports for clients.
 ///
 /// Somebody may take it before it is used; who starts a program on it tries again then.
 pub fn free() -> u16 {
@@ -15,7 +15,8 @@ pub fn free() -> u16 {
     loop {
         let drawn = hasher.hash_one((std::process::id(), DRAWN.fetch_add(1, Ordering::Relaxed)));
         let port = 12_000 + u16::try_from(drawn % 20_000).unwrap();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let local = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(local).is_ok() && UdpSocket::bind(local).is_ok() {
             return port;
         }
     }

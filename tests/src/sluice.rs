@@ -90,6 +90,7 @@ pub struct Setup {
     dir: TempDir,
     gateway: String,
     workers: usize,
+    descriptors: Option<u32>,
 }
 
 impl Setup {
@@ -109,6 +110,12 @@ impl Setup {
     /// How many workers; one, when nothing is said, so that counts of connections are exact.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// How many descriptors the process may have; as many as the tests themselves, when nothing is said.
+    pub fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
@@ -153,7 +160,7 @@ impl Sluice {
     pub fn setup() -> Setup {
         let dir = TempDir::new();
         std::fs::create_dir(dir.path().join("sites")).unwrap();
-        Setup { dir, gateway: String::new(), workers: 1 }
+        Setup { dir, gateway: String::new(), workers: 1, descriptors: None }
     }
 
     /// One with a single file `a.route` and otherwise as it comes.
@@ -186,7 +193,14 @@ impl Sluice {
     fn boot_here(&mut self) -> bool {
         let listeners = format!("    http {}\n    https {}\n", self.http, self.https);
         write(&self.sites().join("gateway.route"), format!("gateway {{\n{listeners}{}}}\n", self.setup.gateway));
-        let mut command = Command::new(program());
+        let mut command = match self.setup.descriptors {
+            None => Command::new(program()),
+            Some(most) => {
+                let mut shell = Command::new("bash");
+                shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program());
+                shell
+            }
+        };
         command.arg("run").arg(self.sites()).arg("--data").arg(self.data());
         command.arg("--workers").arg(self.setup.workers.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -262,7 +276,7 @@ impl Sluice {
     #[track_caller]
     pub fn says(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let found = self.console.wait(PATIENCE, |lines| lines.iter().find(|l| wanted(l)).cloned());
-        found.unwrap_or_else(|| panic!("the console never says {what}:\n{}", self.console_text()))
+        found.unwrap_or_else(|| panic!("the console never says {what}"))
     }
 
     /// The root certificate, where the console says it is.
@@ -360,7 +374,16 @@ impl Drop for Sluice {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("--- console of the gateway ---\n{}", self.console_text());
+            // A storm's log lines would hide the words: the last of them are enough.
+            let console = self.console();
+            let lines = console.iter().filter(|line| line.starts_with('{')).count();
+            let mut passed = 0;
+            let told = console.iter().filter(|line| {
+                passed += usize::from(line.starts_with('{'));
+                !line.starts_with('{') || passed + 20 > lines
+            });
+            let told: Vec<_> = told.map(String::as_str).collect();
+            eprintln!("--- console of the gateway ---\n{}", told.join("\n"));
         }
     }
 }

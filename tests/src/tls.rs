@@ -62,9 +62,14 @@ pub struct Secured {
 /// Shakes hands, or says why not.
 pub fn connect(addr: SocketAddr, root: &Path, offer: &Offer<'_>) -> std::io::Result<Secured> {
     let name = ServerName::try_from(offer.name.to_owned()).unwrap();
-    let mut session = ClientConnection::new(config(root, offer), name).unwrap();
-    let mut socket = TcpStream::connect(addr)?;
+    let session = ClientConnection::new(config(root, offer), name).unwrap();
+    let socket = TcpStream::connect(addr)?;
     socket.set_nodelay(true)?;
+    over(socket, session)
+}
+
+/// Shakes hands over a connection that is open already.
+pub fn over(mut socket: TcpStream, mut session: ClientConnection) -> std::io::Result<Secured> {
     socket.set_read_timeout(Some(crate::wait::PATIENCE))?;
     while session.is_handshaking() {
         session.complete_io(&mut socket)?;

@@ -249,6 +249,51 @@ impl Wire {
         self.buffer.drain(..count.min(self.buffer.len())).collect()
     }
 
+    /// Takes what comes before a byte, and the byte away; `None` when the connection ended first.
+    #[track_caller]
+    pub fn until(&mut self, end: u8) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.buffer.iter().position(|b| *b == end) {
+                let before = self.buffer.drain(..at).collect();
+                self.buffer.drain(..1);
+                return Some(before);
+            }
+            if !self.fill() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits for the end of the connection: in order, or the error with which it was cut.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    #[track_caller]
+    pub fn ends(&mut self) -> io::Result<()> {
+        let mut piece = [0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("the connection does not end")
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// The address that it was opened from.
+    pub fn local(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// Ends it with a reset: what was not sent is thrown away.
+    pub fn reset(self) {
+        let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
     /// Reads and forgets until the connection ends; how much it was.
     #[track_caller]
     pub fn drain(&mut self) -> usize {
