@@ -152,14 +152,11 @@ fn passthrough_that_leaves_the_file_drains_and_certificates_touch_nothing() {
     let _ = old.wire.ends();
     about(begin.elapsed() + Duration::from_millis(500), DRAIN);
 
-    // Certificates of sites come and go; the host that was gone comes back.
-    let cert = identity.cert.display();
-    let key = identity.key.display();
-    let site =
-        format!("site one.test {{\n    tls file \"{cert}\" key \"{key}\"\n    else -> respond 200 \"a site\"\n}}\n");
-    sluice.write("one.route", site);
+    // The host becomes a site, with a certificate of its own, and is passed through again.
+    sluice.write("one.route", says("one.test", "a site"));
     wait::until("the host is a site now", || {
-        let mut wire = connect("one.test").ok()?;
+        let secured = sluice.handshake(&Offer::h1("one.test")).ok()?;
+        let mut wire = secured.wire;
         wire.send("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n");
         wire.try_reply("GET").filter(|reply| reply.text() == "a site").map(|_| ())
     });

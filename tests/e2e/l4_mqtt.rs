@@ -47,7 +47,9 @@ impl Broker {
 #[track_caller]
 fn published_is_received(port: u16, root: Option<&Path>, topic: &str) {
     let client = |name: &str| {
-        let mut command = peer::command(name, "mosquitto-clients");
+        // Line by line, so that «Subscribed» comes when it happens.
+        let mut command = peer::command("stdbuf", "coreutils");
+        command.arg("-oL").arg(peer::program(name, "mosquitto-clients"));
         let host = if root.is_some() { "localhost" } else { "127.0.0.1" };
         command.args(["-h", host, "-p", &port.to_string(), "-t", topic, "-q", "1", "-V", "mqttv5"]);
         if let Some(root) = root {
@@ -56,7 +58,6 @@ fn published_is_received(port: u16, root: Option<&Path>, topic: &str) {
         command
     };
     let mut subscribe = client("mosquitto_sub");
-    // Line-buffered, so that «Subscribed» comes when it happens.
     let subscriber = Peer::start(subscribe.args(["-d", "-C", "3", "-W", "20", "-F", "got %t %l %p"]));
     subscriber.says("Subscribed");
     let long = "x".repeat(40_000);

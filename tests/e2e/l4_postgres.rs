@@ -136,7 +136,8 @@ fn psql_with_tls_through_tcp_and_passthrough() {
         let wanted =
             |record: &&serde_json::Value| record["route"] == route && record["bytes_out"].as_u64() > Some(2_000_000);
         let found = sluice.record(route, |record| wanted(&record));
-        assert_eq!(found["end"], "client-closed", "{found}");
+        // PostgreSQL may leave before it has read psql's last TLS record, which resets the connection.
+        assert!(found["end"] == "client-closed" || found["end"] == "upstream-reset", "{found}");
         assert_eq!(found["pool"], "pg", "{found}");
         assert_eq!(found["endpoint"], postgres.addr.to_string(), "{found}");
         found

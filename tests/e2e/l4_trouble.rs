@@ -45,6 +45,8 @@ fn origin_that_is_killed_in_the_middle_of_a_stream() {
     streaming.kill();
     // What was on its way may arrive; then the connection ends, and nothing hangs.
     client.wire.drain();
+    // The origin's side has ended; half of the connection was still the client's.
+    client.wire.finish();
     let record = sluice.record_of(client.wire.local());
     let end = record["end"].as_str().unwrap();
     assert!(matches!(end, "upstream-reset" | "upstream-closed" | "client-closed"), "{record}");

@@ -345,7 +345,7 @@ pub fn reaches_udp(source: Ipv4Addr, to: SocketAddr) -> (Flow, String) {
     let mut round = 0;
     let name = crate::wait::until(&format!("somebody answers through udp {to}"), || {
         round += 1;
-        flow.asks(&format!("hello {round}"), Duration::from_millis(200))
+        flow.asks(&format!("hello-{source} {round}"), Duration::from_millis(200))
     });
     (flow, name)
 }

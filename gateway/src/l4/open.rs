@@ -46,6 +46,8 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
         Ok(pool) => pool,
         Err(refusal) => return refuse(&tally, &tcp, refusal),
     };
+    // From here on: what the log says of a connection that no endpoint takes names its pool.
+    tally.goes_by(Arc::clone(&route), Arc::clone(&pool));
     alive(&tcp);
     let client = if route.rules.settings.tls {
         match handshake(&mut tally, tcp).await {
@@ -65,7 +67,6 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
         Err(refusal) => return refuse(&tally, client.socket(), refusal),
     };
     before.extend_from_slice(&first);
-    tally.goes_by(route, pool);
     tally.reached(endpoint);
     tally.add_in(first.len());
     Some(Carried::new(Registered::new(Rc::new(tally)), client, upstream, before))

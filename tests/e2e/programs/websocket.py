@@ -15,10 +15,12 @@ from websockets.asyncio.server import serve
 
 
 async def echo(socket):
-    async for message in socket:
-        await socket.send(message)
-    # The client said why it leaves.
-    print("closed", socket.close_code, socket.close_reason, flush=True)
+    try:
+        while True:
+            await socket.send(await socket.recv())
+    except websockets.ConnectionClosed:
+        # The client said why it leaves.
+        print("closed", socket.close_code, socket.close_reason, flush=True)
 
 
 async def run_server(port, cert, key):
