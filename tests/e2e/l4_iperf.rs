@@ -34,18 +34,19 @@ fn iperf3_both_ways() {
         let said: serde_json::Value = serde_json::from_str(&peer::succeed(&mut client)).unwrap();
         assert!(said.get("error").is_none(), "{said}");
         let received = said["end"]["sum_received"]["bytes"].as_u64().unwrap();
-        // iperf3 stops asking when so much is sent; the last of it may be on its way.
-        assert!(received > SIZE * 9 / 10, "{received}");
+        // iperf3 ends the test when so much is sent, and throws away what is still in buffers: there are
+        // twice as many of them as without a gateway.
+        assert!(received > SIZE / 2, "{received}");
         // Data connections, by the log: the bytes that iperf3 counted went through here.
         let counted = wait::until("the connections' lines are there", || {
             let field = if back { "bytes_out" } else { "bytes_in" };
             let bytes = |r: &serde_json::Value| r[field].as_u64().unwrap();
-            let bulk = sluice.records().iter().map(bytes).filter(|b| *b > SIZE / 10).collect::<Vec<_>>();
+            let bulk = sluice.records().iter().map(bytes).filter(|b| *b > SIZE / 8).collect::<Vec<_>>();
             (bulk.len() == 2).then(|| bulk.iter().sum::<u64>())
         });
         assert!(counted >= received, "{counted} by the log, {received} by iperf3");
     }
     let metrics = Metrics::of(SocketAddr::from((Ipv4Addr::LOCALHOST, metrics)));
     let all: u64 = sluice.records().iter().map(|r| r["bytes_in"].as_u64().unwrap()).sum();
-    assert!(all > SIZE * 9 / 10, "{:?}", metrics.names());
+    assert!(all > SIZE / 2, "{:?}", metrics.names());
 }
