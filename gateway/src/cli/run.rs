@@ -48,7 +48,8 @@ const SHOWN: usize = 12;
 /// directory.
 ///
 /// Ctrl-C or SIGTERM: nothing new is accepted, what is under way is finished (30 seconds at
-/// most), then it ends. A second one ends it at once.
+/// most), then it ends. A second one ends it at once. SIGHUP opens the connection log's file
+/// anew.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
