@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod gate;
+mod hello;
+mod quic;
 
 use std::path::{Path, PathBuf};
 

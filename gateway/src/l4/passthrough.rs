@@ -1,7 +1,7 @@
 //! TLS and QUIC connections that end at the upstream, told apart by the name in their hello.
 
-use super::Route;
-use super::tcp::Known;
+use super::quic::classifier::ByConnection;
+use super::{Route, udp};
 use crate::runtime::closing::Closing;
 use crate::runtime::worker::Worker;
 use crate::snapshot::{Host, Snapshot};
@@ -40,22 +40,18 @@ pub fn is_served(snapshot: &Snapshot, name: Option<&str>) -> bool {
     }
 }
 
-/// What is known of a connection after its hello. `None`: it offers more protocols than any client
-/// does, and conditions that read only some of them could be walked around.
+/// The protocols that a hello offers. `None`: more than any client does, and conditions that read only
+/// some of them could be walked around.
 #[must_use]
-pub fn known(client: SocketAddr, local: SocketAddr, sni: Option<Box<str>>, hello: &ClientHello<'_>) -> Option<Known> {
-    let alpn: Vec<Box<str>> = hello
-        .alpn()
-        .into_iter()
-        .flatten()
-        .take(PROTOCOLS + 1)
-        .map(|protocol| String::from_utf8_lossy(protocol).into())
-        .collect();
-    (alpn.len() <= PROTOCOLS).then_some(Known { client, local, sni, alpn })
+pub fn protocols(hello: &ClientHello<'_>) -> Option<Vec<Box<str>>> {
+    let offered = hello.alpn().into_iter().flatten().take(PROTOCOLS + 1);
+    let protocols: Vec<Box<str>> = offered.map(|protocol| String::from_utf8_lossy(protocol).into()).collect();
+    (protocols.len() <= PROTOCOLS).then_some(protocols)
 }
 
 /// Serves a worker's UDP socket beside an `https` listener. Once it is `closing`, no flow begins, and
 /// it returns when the last flow has ended; it may be told to go on before.
-pub async fn serve_quic(_worker: Rc<Worker>, _socket: UdpSocket, _address: SocketAddr, mut closing: Closing) {
-    closing.closed().await;
+pub async fn serve_quic(worker: Rc<Worker>, socket: UdpSocket, address: SocketAddr, closing: Closing) {
+    let counters = Arc::clone(&worker.counters);
+    udp::serve_by(worker, socket, address, ByConnection::new(address, counters), closing).await;
 }

@@ -5,7 +5,7 @@ use super::hello::{self, Failure, Hello};
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
 use crate::l4::passthrough;
-use crate::l4::tcp::{self as l4, Opening};
+use crate::l4::tcp::{Known, Opening, carry};
 use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
 use crate::tls::LocalAddress;
@@ -63,12 +63,13 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
     let name = passthrough::name(&accepted.client_hello());
     let snapshot = worker.snapshot();
     if let Some(route) = name.as_deref().and_then(|name| passthrough::route(&snapshot, name)) {
-        let Some(known) = passthrough::known(peer, local, name, &accepted.client_hello()) else {
+        let Some(alpn) = passthrough::protocols(&accepted.client_hello()) else {
             worker.counters.hello_failed(Failure::Malformed);
             return None;
         };
         drop(accepted);
-        return Some(Box::pin(l4::carry(worker, tcp, raw, known, opening, route)));
+        let known = Known { client: peer, local, sni: name, alpn };
+        return Some(Box::pin(carry(worker, tcp, raw, known, opening, route)));
     }
     if opening == Opening::Postgres {
         let _ = tcp.try_write(&UNRECOGNIZED_NAME);

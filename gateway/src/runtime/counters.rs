@@ -1,6 +1,7 @@
 //! What a worker counts. Each worker has its own, so that counting touches no shared line.
 
 use crate::http::gate::Reason;
+use crate::l4::quic::classifier::Lost;
 use crate::listen::hello::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ pub struct Counters {
     proxy_headers_refused: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
     hellos: [AtomicU64; Failure::ALL.len()],
+    quic: [AtomicU64; Lost::ALL.len()],
 }
 
 fn zeros<const N: usize>() -> [AtomicU64; N] {
@@ -25,6 +27,7 @@ impl Default for Counters {
             proxy_headers_refused: AtomicU64::new(0),
             refused: zeros(),
             hellos: zeros(),
+            quic: zeros(),
         }
     }
 }
@@ -51,6 +54,11 @@ impl Counters {
     pub fn hello_failed(&self, failure: Failure) {
         self.hellos[failure as usize].fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Datagrams, or hellos, that came to a QUIC port led to nothing.
+    pub fn quic_lost(&self, lost: Lost, times: u64) {
+        self.quic[lost as usize].fetch_add(times, Ordering::Relaxed);
+    }
 }
 
 /// The counts of all workers.
@@ -64,6 +72,8 @@ pub struct Totals {
     pub refused: Vec<(Reason, u64)>,
     /// Connections to TLS ports that came to nothing, by reason; reasons that never occurred are left out.
     pub hellos: Vec<(Failure, u64)>,
+    /// Datagrams to QUIC ports that led to nothing, by reason; reasons that never occurred are left out.
+    pub quic: Vec<(Lost, u64)>,
 }
 
 impl Totals {
@@ -71,21 +81,17 @@ impl Totals {
     #[must_use]
     pub fn of(counters: &[Arc<Counters>]) -> Self {
         let sum = |each: &dyn Fn(&Counters) -> u64| counters.iter().map(|c| each(c)).sum::<u64>();
-        let refused = Reason::ALL
-            .iter()
-            .map(|r| (*r, sum(&|c| c.refused[*r as usize].load(Ordering::Relaxed))))
-            .filter(|(_, n)| *n > 0)
-            .collect();
-        let hellos = Failure::ALL
-            .iter()
-            .map(|f| (*f, sum(&|c| c.hellos[*f as usize].load(Ordering::Relaxed))))
-            .filter(|(_, n)| *n > 0)
-            .collect();
         Self {
             requests: sum(&|c| c.requests.load(Ordering::Relaxed)),
             proxy_headers_refused: sum(&|c| c.proxy_headers_refused.load(Ordering::Relaxed)),
-            refused,
-            hellos,
+            refused: occurred(Reason::ALL, counters, |c, reason| &c.refused[reason as usize]),
+            hellos: occurred(Failure::ALL, counters, |c, failure| &c.hellos[failure as usize]),
+            quic: occurred(Lost::ALL, counters, |c, lost| &c.quic[lost as usize]),
         }
     }
+}
+
+fn occurred<T: Copy>(all: &[T], counters: &[Arc<Counters>], of: fn(&Counters, T) -> &AtomicU64) -> Vec<(T, u64)> {
+    let sum = |reason: &T| counters.iter().map(|c| of(c, *reason).load(Ordering::Relaxed)).sum();
+    all.iter().map(|reason| (*reason, sum(reason))).filter(|(_, n)| *n > 0).collect()
 }

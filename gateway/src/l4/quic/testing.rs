@@ -1,13 +1,59 @@
 //! A client whose first packets are put together by hand.
 
+use crate::l4::limit::LimitTable;
+use crate::l4::{Counts, Route};
+use crate::snapshot::{Host, Snapshot};
+use crate::upstream::{EndpointHandle, Pools};
+use dsl::syntax::span::Loc;
+use dsl::tree::l4::{Rules, Settings, Transport};
+use dsl::tree::{HostIndex, ir};
 use rustls::pki_types::ServerName;
 use rustls::quic::{ClientConnection, DirectionalKeys, Version};
 use rustls::{ClientConfig, RootCertStore, Side, SupportedCipherSuite};
+use std::path::Path;
 use std::sync::Arc;
+
+/// An endpoint of its own.
+pub fn endpoint(port: u16) -> Arc<EndpointHandle> {
+    let endpoint = ir::Endpoint { host: "127.0.0.1".into(), port, weight: 1, backup: false, loc: Loc::default() };
+    let pool = ir::Pool::new("p".into(), vec![endpoint], Loc::default());
+    let pool = Pools::new(1).intern(&Arc::new(pool), Path::new("/"));
+    Arc::clone(&pool.endpoints()[0])
+}
 
 /// The connection ID that clients of tests draw.
 pub fn drawn() -> &'static [u8] {
     b"8 bytes!"
+}
+
+/// What passes these hosts on.
+pub fn snapshot(hosts: &[&str]) -> Snapshot {
+    let mut index = HostIndex::default();
+    for host in hosts {
+        let (label, parent) = host.split_once('.').expect("two labels");
+        let head = ir::HostHead::Label(ir::Segment::Lit(label.into()));
+        let rules = Rules { entries: Vec::new(), pools: Vec::new(), settings: Settings::of(Transport::Tcp) };
+        let name = format!("passthrough {host}").into();
+        let route = Route {
+            limits: LimitTable::default().limits(&name, &rules),
+            name,
+            transport: Transport::Tcp,
+            listens: None,
+            rules,
+            pools: Vec::new(),
+            dir: "/".into(),
+            counts: Arc::new(Counts::new(1)),
+        };
+        index.insert(&ir::HostPattern { head, parent: parent.into() }, Host::Passthrough(Arc::new(route)));
+    }
+    Snapshot {
+        generation: 1,
+        hosts: index,
+        default: None,
+        listening: Arc::default(),
+        gateway: Arc::default(),
+        https_port: None,
+    }
 }
 
 /// A client before its first packet.
@@ -15,26 +61,41 @@ pub struct Client {
     /// Its hello: a handshake message.
     pub hello: Vec<u8>,
     version: Version,
+    drawn: &'static [u8],
     keys: DirectionalKeys,
 }
 
 impl Client {
     /// One that asks for a name.
     pub fn new(version: Version, name: &str) -> Self {
+        Self::drawing(version, name, drawn())
+    }
+
+    /// One that draws another connection ID, of 8 bytes.
+    pub fn drawing(version: Version, name: &str, drawn: &'static [u8]) -> Self {
+        Self::with(version, name, drawn, &[1, 4, 0x80, 0, 0x75, 0x30])
+    }
+
+    /// One with these transport parameters.
+    pub fn saying(version: Version, name: &str, parameters: &[u8]) -> Self {
+        Self::with(version, name, drawn(), parameters)
+    }
+
+    fn with(version: Version, name: &str, drawn: &'static [u8], parameters: &[u8]) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
         let mut config = builder.expect("1.3").with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         config.alpn_protocols = vec![b"h3".to_vec()];
         let name = ServerName::try_from(name.to_owned()).expect("a name");
-        let mut client = ClientConnection::new(Arc::new(config), version, name, vec![1, 2, 3]).expect("a client");
+        let mut client = ClientConnection::new(Arc::new(config), version, name, parameters.to_vec()).expect("a client");
         let mut hello = Vec::new();
         client.write_hs(&mut hello);
         let SupportedCipherSuite::Tls13(suite) = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256
         else {
             panic!("a suite of TLS 1.3")
         };
-        let keys = suite.quic_suite().expect("QUIC").keys(drawn(), Side::Client, version).local;
-        Self { hello, version, keys }
+        let keys = suite.quic_suite().expect("QUIC").keys(drawn, Side::Client, version).local;
+        Self { hello, version, drawn, keys }
     }
 
     /// A datagram with one packet: these pieces of the hello in frames, padded to this length.
@@ -61,7 +122,7 @@ impl Client {
         let mut packet = vec![kind];
         packet.extend(version.to_be_bytes());
         packet.push(8);
-        packet.extend(drawn());
+        packet.extend(self.drawn);
         packet.push(4);
         packet.extend(b"mine");
         // No token; two bytes of length, one of the number, sixteen of the tag.

@@ -1,6 +1,6 @@
 //! How a flow begins: what its item says, which endpoint it gets, a socket for it.
 
-use super::classify::{Classify, Hello, New};
+use super::classify::{Classify, Hello, New, Start};
 use super::engine::Engine;
 use super::groups::Groups;
 use super::path::Path;
@@ -27,6 +27,7 @@ pub(super) struct Chosen {
     via: u32,
     in_use: InUse,
     extra: Option<Box<Extra>>,
+    token: u64,
 }
 
 /// A flow that waits for the name of its endpoint.
@@ -48,6 +49,13 @@ impl Parked {
     fn has_room(&self, bytes: usize) -> bool {
         let all = || self.0.iter().flat_map(|w| &w.datagrams);
         all().count() < WAITING && all().map(|d| d.len()).sum::<usize>() + bytes <= WAITING_BYTES
+    }
+
+    /// Puts what was held before the datagram that waits since just now in front of it.
+    pub(super) fn put_before(&mut self, held: Vec<Box<[u8]>>) {
+        if let Some(waiting) = self.0.last_mut() {
+            waiting.datagrams.splice(0..0, held);
+        }
     }
 
     /// Adds to what waits on a path. `None` when nothing does.
@@ -86,7 +94,10 @@ pub(super) struct Before {
 impl<C: Classify> Engine<C> {
     /// Begins a flow. `datagram` is what it begins with, should it have to wait.
     pub(super) fn begin(&mut self, path: Path, new: New, before: Before, datagram: &[u8]) -> Begun {
-        if let Some(added) = self.parked.add(&path, datagram) {
+        // Where addresses do not tell flows apart they do not tell what belongs to one that waits.
+        if C::MOVES
+            && let Some(added) = self.parked.add(&path, datagram)
+        {
             return match added {
                 Ok(()) => Begun::Waits,
                 Err(end) => Begun::No(end, new.route),
@@ -123,7 +134,7 @@ impl<C: Classify> Engine<C> {
             return Err(End::Stopped);
         }
         self.make_room()?;
-        let New { route, hello, .. } = new;
+        let New { route, hello, to, token, .. } = new;
         let facts = self.facts(&path, hello.as_deref());
         let entry = route.rules.decide(&facts).ok_or(End::NoRoute)?;
         let admitted = match before.admitted {
@@ -142,10 +153,20 @@ impl<C: Classify> Engine<C> {
             Target::Deny => return Err(End::Denied),
         };
         let pool = route.pools.get(pool.0 as usize).ok_or(End::NoRoute)?;
+        let at = |pool: &PoolHandle, to| pool.endpoints().iter().position(|e| Arc::ptr_eq(e, to));
+        // Its own pool first: another one may have the endpoint too.
+        let home =
+            |to| at(pool, to).map(|i| (pool, i)).or_else(|| route.pools.iter().find_map(|p| Some((p, at(p, to)?))));
+        let mut pool = pool;
         let key = Groups::key(&route.rules.settings.flow, &facts);
-        let (index, member) = match key {
-            None => (self.worker.upstreams.choose(pool, &facts, before.tried, self.now), None),
-            Some(key) => {
+        let (index, member) = match (key, &to) {
+            (_, Some(to)) => {
+                let (home, index) = home(to).ok_or(End::NoEndpoint)?;
+                pool = home;
+                (Some(index), None)
+            }
+            (None, None) => (self.worker.upstreams.choose(pool, &facts, before.tried, self.now), None),
+            (Some(key), None) => {
                 let groups = self.groups(&route);
                 let there = groups.find(key).and_then(|endpoint| self.is_there(pool, &endpoint, before.tried));
                 let index = there.or_else(|| self.worker.upstreams.choose(pool, &facts, before.tried, self.now));
@@ -157,7 +178,7 @@ impl<C: Classify> Engine<C> {
         let via = self.vias.intern(&route, pool, index, self.now);
         let extra = Extra { hello, member, admitted };
         let extra = (!extra.is_empty()).then(|| Box::new(extra));
-        Ok(Chosen { path, via, in_use, extra })
+        Ok(Chosen { path, via, in_use, extra, token })
     }
 
     /// The place of an endpoint in a pool, if flows may go there.
@@ -215,13 +236,14 @@ impl<C: Classify> Engine<C> {
 
     /// Begins a flow whose endpoint's address is known.
     fn open(&mut self, chosen: Chosen) -> Result<u32, End> {
-        let Chosen { path, via, in_use, extra } = chosen;
+        let Chosen { path, via, in_use, extra, token } = chosen;
         let now = self.now;
         let it = self.vias.at_mut(via);
         let Some(address) = it.whereabouts(now).address else { return Err(End::NoEndpoint) };
         let settings = &it.route.rules.settings;
+        let idle_ms = extra.as_deref().map_or(settings.idle_ms, |extra| extra.idle_ms(settings));
         let until = settings.lifetime_ms.map_or(u64::MAX, |ms| now.saturating_add(ms));
-        let due = until.min(now.saturating_add(settings.idle_ms));
+        let due = until.min(now.saturating_add(idle_ms));
         let target = self.sockets.target(address, now);
         let rank = match self.sockets.take(target, now) {
             Ok(rank) => rank,
@@ -250,6 +272,8 @@ impl<C: Classify> Engine<C> {
         let via = self.vias.at(via);
         via.route.counts.shard(self.worker.number).begun.add(1);
         via.endpoint.counts().shard(self.worker.number).begun.add(1);
+        let id = self.id(flow);
+        self.classifier.began(id, Start { token, endpoint: &via.endpoint });
         Ok(flow)
     }
 

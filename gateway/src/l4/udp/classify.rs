@@ -2,6 +2,7 @@
 
 use crate::l4::{End, ListenKey, Route};
 use crate::snapshot::Snapshot;
+use crate::upstream::EndpointHandle;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,6 +26,15 @@ pub struct FlowId {
     pub(super) stamp: u32,
 }
 
+#[cfg(test)]
+impl FlowId {
+    /// One that no table has.
+    #[must_use]
+    pub fn numbered(index: u32) -> Self {
+        Self { index, stamp: 0 }
+    }
+}
+
 /// What a hello says, for the rules and the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
@@ -32,6 +42,9 @@ pub struct Hello {
     pub sni: Option<Box<str>>,
     /// The protocols that it offers.
     pub alpn: Vec<Box<str>>,
+    /// How long the client keeps a quiet connection, milliseconds: its flow may be quiet for as long as
+    /// its item says, but no longer.
+    pub idle_ms: Option<u64>,
 }
 
 /// A new flow.
@@ -43,6 +56,27 @@ pub struct New {
     pub hello: Option<Box<Hello>>,
     /// Datagrams that came before this one and were held, in order.
     pub before: Vec<Box<[u8]>>,
+    /// The endpoint that it has to go to: its connection lives there already.
+    pub to: Option<Arc<EndpointHandle>>,
+    /// What the classifier knows it by, for [`Start::token`].
+    pub token: u64,
+}
+
+impl New {
+    /// By a route, and nothing else.
+    #[must_use]
+    pub fn of(route: Arc<Route>) -> Self {
+        Self { route, hello: None, before: Vec::new(), to: None, token: 0 }
+    }
+}
+
+/// A flow that began.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The [`New::token`] that it was asked for with.
+    pub token: u64,
+    /// Where it goes.
+    pub endpoint: &'a Arc<EndpointHandle>,
 }
 
 /// What is to be done with a datagram.
@@ -63,12 +97,15 @@ pub trait Classify: 'static {
     /// Whether each datagram is to be looked at. Otherwise those of a run, and those whose addresses have
     /// a flow, are not.
     const EACH: bool;
+    /// Whether what a client says next may go to another endpoint when its own is down. Not where the
+    /// endpoint holds a connection that no other one knows of.
+    const MOVES: bool;
 
     /// Looks at a datagram from a client. `known`: the flow of its addresses.
     fn classify(&mut self, snapshot: &Snapshot, datagram: &Datagram<'_>, known: Option<FlowId>) -> Verdict;
 
-    /// A flow began with this datagram. Not told when none could: then it was dropped.
-    fn began(&mut self, _flow: FlowId, _datagram: &Datagram<'_>) {}
+    /// A flow began. Not told when none could: then its datagrams were dropped.
+    fn began(&mut self, _flow: FlowId, _start: Start<'_>) {}
 
     /// The upstream sent a datagram to a flow's client. Told only if [`Classify::EACH`].
     fn answered(&mut self, _flow: FlowId, _bytes: &[u8]) {}
@@ -94,13 +131,14 @@ pub struct ByAddresses {
 
 impl Classify for ByAddresses {
     const EACH: bool = false;
+    const MOVES: bool = true;
 
     fn classify(&mut self, snapshot: &Snapshot, _: &Datagram<'_>, known: Option<FlowId>) -> Verdict {
         if let Some(flow) = known {
             return Verdict::Flow(flow);
         }
         match snapshot.listening.get(&self.key) {
-            Some(route) => Verdict::New(New { route: Arc::clone(route), hello: None, before: Vec::new() }),
+            Some(route) => Verdict::New(New::of(Arc::clone(route))),
             // The item was removed; its listener closes.
             None => Verdict::Drop(End::NoRoute, None),
         }

@@ -124,12 +124,13 @@ impl<C: Classify> Engine<C> {
         let before = std::mem::take(&mut new.before);
         match self.begin(*path, new, Before::default(), datagram.bytes) {
             Begun::Flow(flow) => {
-                let id = self.id(flow);
-                self.classifier.began(id, datagram);
                 self.send_now(flow, &before);
                 Some(flow)
             }
-            Begun::Waits => None,
+            Begun::Waits => {
+                self.parked.put_before(before);
+                None
+            }
             Begun::No(end, route) => {
                 self.dropped(Some(&route), count + before.len() as u64, Some(end));
                 None
@@ -152,6 +153,10 @@ impl<C: Classify> Engine<C> {
             if !is_down && !refused {
                 return Some(flow);
             }
+            if !C::MOVES {
+                self.table.at_mut(flow).refused = false;
+                return Some(flow);
+            }
             let mut tried = Tried::default();
             tried.add(via.index);
             if self.another(flow, tried).is_none() {
@@ -166,13 +171,16 @@ impl<C: Classify> Engine<C> {
             let end = if is_down { End::Unhealthy } else { End::ConnectFailed };
             let admitted = self.end(flow, end, (!is_down).then_some("datagrams are refused"));
             Before { tried, admitted: Some(admitted) }
-        } else {
+        } else if C::MOVES {
             Before::default()
+        } else {
+            self.dropped(Some(&route), count, None);
+            return None;
         };
         // What is known of the flow holds for the one that goes on for it.
         let today = route.listens.and_then(|key| self.snapshot.listening.get(&key));
         let route = today.map_or(route, Arc::clone);
-        let new = New { route, hello, before: Vec::new() };
+        let new = New { hello, ..New::of(route) };
         match self.begin(path, new, before, datagram) {
             Begun::Flow(flow) => Some(flow),
             Begun::Waits => None,

@@ -19,6 +19,7 @@ use crate::runtime::closing::Closing;
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::{Current, Open, Worker};
 use crate::upstream::{EndpointHandle, health_epoch};
+use dsl::tree::l4::Transport;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io;
@@ -325,7 +326,7 @@ impl<C: Classify> Engine<C> {
             }
             Standing::Adopt(route, pool) => (route, pool),
             Standing::Drain => {
-                if is_up {
+                if is_up || !C::MOVES {
                     let drain = via.route.rules.settings.drain_ms;
                     self.keep(flow, Some(self.now.saturating_add(drain)));
                 }
@@ -364,7 +365,7 @@ impl<C: Classify> Engine<C> {
                 it.until = lifetime;
             }
         }
-        let due = it.until.min(it.seen.saturating_add(settings.idle_ms)).max(now);
+        let due = it.until.min(it.seen.saturating_add(it.idle_ms(settings))).max(now);
         self.table.look_at(flow, due);
     }
 
@@ -391,7 +392,7 @@ impl<C: Classify> Engine<C> {
         }
         while let Some(flow) = self.table.due(self.now) {
             let it = self.table.at(flow);
-            let idle = it.seen.saturating_add(self.vias.at(it.via).route.rules.settings.idle_ms);
+            let idle = it.seen.saturating_add(it.idle_ms(&self.vias.at(it.via).route.rules.settings));
             let (until, drains) = (it.until, it.drains);
             if until <= self.now {
                 self.end(flow, if drains { End::Drained } else { End::Lifetime }, None);
@@ -444,7 +445,8 @@ impl<C: Classify> Engine<C> {
             let lasted_ms = self.now.saturating_sub(it.began);
             self.worker.log.send(Record {
                 route: Arc::clone(&via.route.name),
-                transport: via.route.transport,
+                // A passthrough carries both.
+                transport: Transport::Udp,
                 client: it.path.client(),
                 local: self.reached(&it.path),
                 sni: it.extra.as_ref().and_then(|e| e.hello.as_ref()).and_then(|h| h.sni.clone()),

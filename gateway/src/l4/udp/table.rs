@@ -11,6 +11,7 @@ use super::groups::Member;
 use super::path::Path;
 use crate::l4::Admitted;
 use crate::upstream::InUse;
+use dsl::tree::l4::Settings;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 
@@ -86,7 +87,22 @@ pub struct Extra {
     pub admitted: Admitted,
 }
 
+impl Flow {
+    /// How long it may be quiet, milliseconds.
+    #[must_use]
+    pub fn idle_ms(&self, settings: &Settings) -> u64 {
+        self.extra.as_deref().map_or(settings.idle_ms, |extra| extra.idle_ms(settings))
+    }
+}
+
 impl Extra {
+    /// How long its flow may be quiet, milliseconds.
+    #[must_use]
+    pub fn idle_ms(&self, settings: &Settings) -> u64 {
+        let own = self.hello.as_deref().and_then(|hello| hello.idle_ms);
+        own.map_or(settings.idle_ms, |own| own.min(settings.idle_ms))
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
