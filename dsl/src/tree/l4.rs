@@ -7,8 +7,10 @@
 //! INVARIANT: whoever wants to know where a connection goes asks [`Rules::decide`]: the data plane,
 //! `lint`, `explain`.
 
+mod text;
+
 use super::eval;
-use super::ir::{Cond, Field, HostPattern, Listener, Pool, PoolIdx, Test};
+use super::ir::{Cond, Field, HostPattern, Listener, Part, Pool, PoolIdx, Test};
 use super::request::{Request, TlsFacts};
 use crate::syntax::span::Loc;
 use std::net::{IpAddr, SocketAddr};
@@ -212,7 +214,47 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Whether conditions, limits or shares read the name in the hello: where TLS ends here, it is known
+    /// after the handshake.
+    #[must_use]
+    pub fn reads_name(&self) -> bool {
+        let by = |key: &Key| key.0.contains(&KeyPart::Sni);
+        self.entries.iter().any(|entry| {
+            let steps = entry.steps.iter().any(|step| match step {
+                Step::Require { cond, .. } => reads_name(cond),
+                Step::Limit(limit) => by(&limit.key),
+            });
+            let share = matches!(&entry.target, Target::Split { by: Some(key), .. } if by(key));
+            steps || share || reads_name(&entry.guard)
+        })
+    }
+}
+
+fn reads_name(cond: &Cond) -> bool {
+    match cond {
+        Cond::Const(_) => false,
+        Cond::Test(field, _) => *field == Field::TlsSni,
+        Cond::Relate(left, _, right) => [left, right].iter().flat_map(|v| &v.parts).any(|part| match part {
+            Part::Hole { field, .. } => *field == Field::TlsSni,
+            Part::Text(_) => false,
+        }),
+        Cond::Not(inner) => reads_name(inner),
+        Cond::And(all) | Cond::Or(all) => all.iter().any(reads_name),
+    }
+}
+
 impl Facts<'_> {
+    /// The part of a condition that does not hold, as it would be written: the first of an `and`, the
+    /// whole of anything else. `None` where it holds.
+    #[must_use]
+    pub fn refusal(&self, cond: &Cond) -> Option<String> {
+        match cond {
+            Cond::And(all) => all.iter().find_map(|c| self.refusal(c)),
+            _ => (!self.hold(cond)).then(|| cond.to_string()),
+        }
+    }
+
     /// Whether a condition of an [`Entry`] or a [`Step`] holds.
     #[must_use]
     pub fn hold(&self, cond: &Cond) -> bool {

@@ -1,6 +1,6 @@
 //! Answers and pools in words, for people.
 
-use dsl::tree::ir::{Answer, Destination, Part, Pool, PoolIdx, Site, Value};
+use dsl::tree::ir::{Answer, Destination, Endpoint, Part, Pool, PoolIdx, Site, Value};
 
 /// An answer as it would be written, holes left open.
 pub(super) fn answer(answer: &Answer, site: &Site) -> String {
@@ -40,16 +40,17 @@ pub(super) fn destination(to: &Destination, site: &Site) -> String {
 
 /// A pool's endpoints.
 pub(super) fn endpoints(pool: &Pool) -> String {
-    let all: Vec<String> = pool
-        .endpoints
-        .iter()
-        .map(|e| {
-            let host = if e.host.contains(':') { format!("[{}]", e.host) } else { e.host.to_string() };
-            let weight = if e.weight == 1 { String::new() } else { format!(" weight {}", e.weight) };
-            format!("{host}:{}{weight}", e.port)
-        })
-        .collect();
-    all.join(", ")
+    let shown = |e: &Endpoint| {
+        let weight = if e.weight == 1 { String::new() } else { format!(" weight {}", e.weight) };
+        format!("{}{weight}{}", endpoint(e), if e.backup { " backup" } else { "" })
+    };
+    pool.endpoints.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// An endpoint's address.
+pub(super) fn endpoint(e: &Endpoint) -> String {
+    let host = if e.host.contains(':') { format!("[{}]", e.host) } else { e.host.to_string() };
+    format!("{host}:{}", e.port)
 }
 
 /// A template, holes in braces, without quotes around it.
@@ -64,7 +65,8 @@ pub(super) fn template(value: &Value) -> String {
     }
 }
 
-fn percent(basis_points: u32) -> String {
+/// `95`, `2.5`
+pub(super) fn percent(basis_points: u32) -> String {
     let (whole, rest) = (basis_points / 100, basis_points % 100);
     if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:02}").trim_end_matches('0').to_owned() }
 }

@@ -1,5 +1,7 @@
 //! `sluice explain`: where a request would go, and why.
 
+mod connection;
+
 use super::answer_text;
 use super::offline::{self, Loaded};
 use super::{Failed, print};
@@ -16,7 +18,7 @@ use dsl::tree::request::Plain;
 use dsl::tree::{Decision, HostIndex, Program, canonical};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,17 +40,25 @@ Exit codes:
 Examples:
   sluice explain 'GET https://shop.example.com/cart?id=7'
   sluice explain 'POST https://shop.example.com/api' -H 'content-type: text/plain' -H 'cookie: sid=1'
-  sluice explain https://shop.example.com/admin --client 10.0.0.7")]
+  sluice explain https://shop.example.com/admin --client 10.0.0.7
+  sluice explain 'tcp :5432' --client 10.0.0.7
+  sluice explain 'tls vault.example.com' --alpn h2")]
 pub struct Explain {
-    /// A method and a URL; the method may be left out
+    /// A method and a URL (the method may be left out), or `tcp :PORT`, `udp :PORT`, `tls HOST`
     #[arg(value_name = "REQUEST")]
     request: String,
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The client's address
-    #[arg(long, value_name = "IP", default_value = "203.0.113.1")]
-    client: IpAddr,
+    /// The client's address, and its port where that matters
+    #[arg(long, value_name = "IP[:PORT]", default_value = "203.0.113.1", value_parser = client)]
+    client: SocketAddr,
+    /// The name in the hello, for `tcp` that ends TLS
+    #[arg(long, value_name = "HOST")]
+    sni: Option<String>,
+    /// A protocol that the hello offers; may be given several times
+    #[arg(long, value_name = "PROTOCOL")]
+    alpn: Vec<String>,
     /// The directory of route files
     #[arg(long, value_name = "DIR", default_value = "sites")]
     sites: PathBuf,
@@ -56,11 +66,16 @@ pub struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let asked = Asked::parse(&self.request, &self.headers, self.client)?;
+        let connection = connection::Asked::parse(&self.request, self.client, self.sni.as_deref(), &self.alpn)?;
+        let request = match connection {
+            Some(_) => None,
+            None => Some(Asked::parse(&self.request, &self.headers, self.client)?),
+        };
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
             Story { out: String::new(), style: Style { colours: colours(&std::io::stdout()) }, loaded: &loaded };
-        story.tell(&asked);
+        connection.iter().for_each(|asked| story.connection(asked));
+        request.iter().for_each(|asked| story.tell(asked));
         print(&story.out);
         for (path, why, _) in loaded.outcome.report.refused() {
             let code = why.code;
@@ -82,11 +97,20 @@ struct Asked {
     path: String,
     query: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
-    client: IpAddr,
+    client: SocketAddr,
+}
+
+/// An address, with or without a port.
+fn client(text: &str) -> Result<SocketAddr, String> {
+    let ip = |text: &str| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip.to_canonical(), CLIENT_PORT));
+    match text.parse::<SocketAddr>() {
+        Ok(address) => Ok(SocketAddr::new(address.ip().to_canonical(), address.port())),
+        Err(_) => ip(text).map_err(|_| "an address is written as 10.0.0.7 or 10.0.0.7:50000".into()),
+    }
 }
 
 impl Asked {
-    fn parse(request: &str, headers: &[String], client: IpAddr) -> Result<Self, Failed> {
+    fn parse(request: &str, headers: &[String], client: SocketAddr) -> Result<Self, Failed> {
         let bad =
             |why: &str| Failed::new(format!("`{request}` is no request: {why}; write it as 'GET https://host/path'"));
         let (method, url) = match request.trim().split_once(char::is_whitespace) {
@@ -116,7 +140,7 @@ impl Asked {
             path: if path.is_empty() { "/".into() } else { path.to_owned() },
             query,
             headers: Vec::new(),
-            client: client.to_canonical(),
+            client,
         };
         for header in headers {
             let (name, value) = header
@@ -135,6 +159,9 @@ impl Asked {
         Ok(asked)
     }
 }
+
+/// A client's port where none is given.
+const CLIENT_PORT: u16 = 50_000;
 
 struct Story<'a> {
     out: String,
@@ -185,7 +212,7 @@ impl Story<'_> {
             path,
             query: asked.query.clone(),
             headers: asked.headers.clone(),
-            client: (asked.client, 50_000),
+            client: (asked.client.ip(), asked.client.port()),
             ..Plain::default()
         };
         self.decide(&site, &request)
@@ -211,6 +238,7 @@ impl Story<'_> {
             Some(Stand::Passthrough(item)) => {
                 let text = format!("{host}: `{}` hands its TLS connections on; nothing is decoded here", item.name());
                 self.say("host", &text, Some(item.loc()));
+                self.say("next", &format!("sluice explain 'tls {host}'"), None);
                 None
             }
             Some(Stand::Unavailable) => {

@@ -3,8 +3,11 @@
 use super::offline::{self, Loaded};
 use super::{FOUND, Failed, answer_text, print};
 use crate::console::{Style, colours};
+use crate::sites::item::Item;
 use clap::Args;
-use dsl::tree::ir::{Cond, Entry, Plan, Scope, ScopeIdx, Site, Target};
+use dsl::syntax::span::Loc;
+use dsl::tree::ir::{Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
+use dsl::tree::l4;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +17,8 @@ use std::process::ExitCode;
 /// One line a route: host, path, condition, where it leads and through which policies, and the
 /// line that says so. Routes stand in the order in which they are written; which of them takes a
 /// request is decided by the most specific path, and `sluice explain` shows it.
+///
+/// `tcp`, `udp` and `passthrough` items stand below the sites, one line an entry, top to bottom.
 ///
 /// `*` at the end of a path stands for the path before it and everything below.
 #[derive(Debug, Args)]
@@ -38,6 +43,9 @@ impl Routes {
         let mut table = Table::default();
         for (_, program) in loaded.loader.sites() {
             site(program.site(), &loaded, &mut table);
+        }
+        for (_, rules) in loaded.loader.items() {
+            item(&rules, &loaded, &mut table);
         }
         for (pattern, files) in loaded.loader.unavailable() {
             table.rows.push([
@@ -98,6 +106,41 @@ fn site(site: &Site, loaded: &Loaded, table: &mut Table) {
         host.push_str(" (default)");
     }
     scope(ScopeIdx(0), None, &Walk { site, host, loaded }, table);
+}
+
+/// The entries of a `tcp`, `udp` or `passthrough`.
+fn item(item: &Item, loaded: &Loaded, table: &mut Table) {
+    let name = match item {
+        Item::Listening(_) => item.name(),
+        Item::Passthrough(passed) => {
+            let hosts: Vec<String> = passed.hosts.iter().map(|(host, _)| host.to_string()).collect();
+            format!("passthrough {}", hosts.join(", "))
+        }
+    };
+    let rules = item.rules();
+    let pool = |index: &PoolIdx| rules.pools[index.0 as usize].name.to_string();
+    let mut row = |when: String, leads: String, loc: Loc| {
+        let line = loaded.outcome.report.texts.line(loc);
+        table.rows.push([name.clone(), String::new(), when, leads, line]);
+    };
+    for entry in &rules.entries {
+        let when = if entry.guard == Cond::Const(true) { String::new() } else { entry.guard.to_string() };
+        let target = match &entry.target {
+            l4::Target::Pool(index) => pool(index),
+            l4::Target::Split { shares, by, salt: _ } => {
+                let all: Vec<String> =
+                    shares.iter().map(|(n, index)| format!("{}% {}", answer_text::percent(*n), pool(index))).collect();
+                format!("{}{}", all.join(", "), by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())
+            }
+            l4::Target::Deny => "refused".into(),
+        };
+        let steps: Vec<String> = entry.steps.iter().map(ToString::to_string).collect();
+        let steps = if steps.is_empty() { String::new() } else { format!("  [{}]", steps.join("; ")) };
+        row(when, target + &steps, entry.loc);
+    }
+    if !rules.entries.iter().any(|entry| entry.guard == Cond::Const(true)) {
+        row(String::new(), "refused, no entry".into(), item.loc());
+    }
 }
 
 struct Walk<'a> {

@@ -42,12 +42,14 @@ type Refusal = (End, Option<String>);
 /// Opens a connection. `None` when it does not come about: the client's end is reset then.
 pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, opening: Opening) -> Option<Carried> {
     let route = tally.route();
-    let pool = match decide(&mut tally, &route) {
-        Ok(pool) => pool,
-        Err(refusal) => return refuse(&tally, &tcp, refusal),
-    };
-    // From here on: what the log says of a connection that no endpoint takes names its pool.
-    tally.goes_by(Arc::clone(&route), Arc::clone(&pool));
+    // Where the name decides it is heard first; else nobody's handshake is paid for before the limits.
+    let mut decided = None;
+    if !(route.rules.settings.tls && route.rules.reads_name()) {
+        match decide(&mut tally, &route) {
+            Ok(pool) => decided = Some(pool),
+            Err(refusal) => return refuse(&tally, &tcp, refusal),
+        }
+    }
     alive(&tcp);
     let client = if route.rules.settings.tls {
         match handshake(&mut tally, tcp).await {
@@ -60,6 +62,10 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
         }
     } else {
         Side::Plain(tcp)
+    };
+    let pool = match decided.map_or_else(|| decide(&mut tally, &route), Ok) {
+        Ok(pool) => pool,
+        Err(refusal) => return refuse(&tally, client.socket(), refusal),
     };
     let reached = reach(&tally, &pool, &client, opening).await;
     let Reached { upstream, mut before, endpoint } = match reached {
@@ -78,8 +84,8 @@ fn refuse(tally: &Tally, tcp: &TcpStream, (end, detail): Refusal) -> Option<Carr
     None
 }
 
-/// Where the rules lead it.
-fn decide(tally: &mut Tally, route: &Route) -> Result<Arc<PoolHandle>, Refusal> {
+/// Where the rules lead it. From there on the log says so, whatever comes of it.
+fn decide(tally: &mut Tally, route: &Arc<Route>) -> Result<Arc<PoolHandle>, Refusal> {
     let facts = tally.known.facts();
     let entry = route.rules.decide(&facts).ok_or((End::NoRoute, None))?;
     tally.admitted = route.limits.admit(entry, &facts).map_err(|end| (end, None))?;
@@ -94,7 +100,9 @@ fn decide(tally: &mut Tally, route: &Route) -> Result<Arc<PoolHandle>, Refusal> 
         }
         Target::Deny => return Err((End::Denied, None)),
     };
-    route.pools.get(index.0 as usize).map(Arc::clone).ok_or((End::NoRoute, None))
+    let pool = route.pools.get(index.0 as usize).map(Arc::clone).ok_or((End::NoRoute, None))?;
+    tally.goes_by(Arc::clone(route), Arc::clone(&pool));
+    Ok(pool)
 }
 
 /// Ends the client's TLS.
