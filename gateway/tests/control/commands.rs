@@ -134,6 +134,162 @@ shop.test  /*                              app                           sites/s
     );
 }
 
+const EDGE: &str = r#"pool pg    = 10.0.0.1:5432, 10.0.0.2:5432
+pool next  = 10.0.0.9:5432
+pool vault = 10.8.0.5:8443
+pool turn {
+    10.5.0.1:3478 weight 2
+    10.5.0.2:3478
+    10.5.0.3:3478 backup
+    balance maglev client.ip
+}
+
+tcp :5432 {
+    require client.ip in [10.0.0.0/8] else deny
+    when client.ip in [10.1.0.0/16] {
+        limit 50/s burst 100 per client.ip
+        when client.port < 1024 -> next
+        else -> deny
+    }
+    else -> 90% pg, 10% next by client.ip
+}
+
+udp 127.0.0.1:3478 {
+    idle 60s
+    limit 20 at-once per client.ip
+    -> turn
+}
+
+passthrough vault.bank.test, *.vault.test {
+    when tls.alpn has "h2" -> vault
+}
+
+site app.bank.test {
+    else -> pg
+}
+"#;
+
+fn edge() -> Dir {
+    let dir = Dir::new();
+    dir.write("sites/edge.route", EDGE);
+    dir
+}
+
+#[test]
+fn explain_tells_the_way_of_a_connection() {
+    prints(
+        &edge(),
+        &["explain", "tcp :5432", "--client", "10.1.2.3:80"],
+        r#"
+tcp :5432
+
+listener   tcp :5432  [sites/edge.route:11]
+client     from 10.1.2.3
+entries    when client.ip in [10.1.0.0/16] and client.port < 1024  · takes it  [sites/edge.route:15]
+policies   require client.ip in [10.0.0.0/8]  · holds  [sites/edge.route:12]
+           limit 50/s burst 100 per client.ip  · passes while it is not exceeded  [sites/edge.route:14]
+answer     pool next: 10.0.0.9:5432  [sites/edge.route:15]
+balance    round-robin  [sites/edge.route:2]
+"#,
+    );
+    prints(
+        &edge(),
+        &["explain", "tcp :5432"],
+        r#"
+tcp :5432
+
+listener   tcp :5432  [sites/edge.route:11]
+client     from 203.0.113.1
+entries    when client.ip in [10.1.0.0/16] and client.port < 1024  · no: client.ip in [10.1.0.0/16] does not hold  [sites/edge.route:15]
+           when client.ip in [10.1.0.0/16]  · no: client.ip in [10.1.0.0/16] does not hold  [sites/edge.route:16]
+           else  · takes it  [sites/edge.route:18]
+policies   require client.ip in [10.0.0.0/8]  · does not hold  [sites/edge.route:12]
+answer     refused: a `require` does not hold; the connection is reset  [sites/edge.route:12]
+"#,
+    );
+    prints(
+        &edge(),
+        &["explain", "udp :3478"],
+        r#"
+udp :3478
+
+listener   udp 127.0.0.1:3478  [sites/edge.route:21]
+client     from 203.0.113.1
+entries    else  · takes it  [sites/edge.route:24]
+policies   limit 20 at-once per client.ip  · passes while it is not exceeded  [sites/edge.route:23]
+answer     pool turn: 10.5.0.1:3478 weight 2, 10.5.0.2:3478, 10.5.0.3:3478 backup  [sites/edge.route:24]
+balance    maglev client.ip: 10.5.0.2:3478, while all are up  [sites/edge.route:4]
+"#,
+    );
+    prints(
+        &edge(),
+        &["explain", "tls a.Vault.test", "--alpn", "http/1.1", "--alpn", "h2"],
+        r#"
+tls a.vault.test
+
+host       a.vault.test: passed through  (matches *.vault.test)  [sites/edge.route:27]
+client     from 203.0.113.1, offering http/1.1, h2
+entries    when tls.alpn has "h2"  · takes it  [sites/edge.route:28]
+answer     pool vault: 10.8.0.5:8443  [sites/edge.route:28]
+balance    round-robin  [sites/edge.route:3]
+"#,
+    );
+    prints(
+        &edge(),
+        &["explain", "tls vault.bank.test"],
+        r#"
+tls vault.bank.test
+
+host       vault.bank.test: passed through  [sites/edge.route:27]
+client     from 203.0.113.1
+entries    when tls.alpn has "h2"  · no: tls.alpn has "h2" does not hold  [sites/edge.route:28]
+answer     refused: nothing here takes it; the connection is reset
+"#,
+    );
+    for (asked, said) in [
+        ("tls app.bank.test", "app.bank.test: a site, so TLS ends here  [sites/edge.route:31]"),
+        ("tls nobody.test", "neither a site nor a passthrough claims it: the handshake is refused"),
+        ("tcp :8443", "https :8443 of the gateway"),
+        ("tcp :1", "nothing listens there"),
+        ("GET https://vault.bank.test/", "sluice explain 'tls vault.bank.test'"),
+    ] {
+        let (code, out, _) = edge().run(&["explain", asked]);
+        assert_eq!(code, Some(0));
+        assert!(out.contains(said), "{asked}:\n{out}");
+    }
+    for asked in ["tcp x", "udp :99999", "tls bad_host!"] {
+        assert_eq!(edge().run(&["explain", asked]).0, Some(2), "{asked}");
+    }
+}
+
+#[test]
+fn routes_list_connections_too() {
+    let (code, out, _) = edge().run(&["routes"]);
+    assert_eq!(code, Some(0));
+    let rows: Vec<String> = out.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for row in [
+        "tcp :5432 client.ip in [10.1.0.0/16] refused [require client.ip in [10.0.0.0/8]; limit 50/s burst 100 per client.ip] sites/edge.route:16",
+        "tcp :5432 90% pg, 10% next by client.ip [require client.ip in [10.0.0.0/8]] sites/edge.route:18",
+        "udp 127.0.0.1:3478 turn [limit 20 at-once per client.ip] sites/edge.route:24",
+        "passthrough vault.bank.test, *.vault.test tls.alpn has \"h2\" vault sites/edge.route:28",
+        "passthrough vault.bank.test, *.vault.test refused, no entry sites/edge.route:27",
+    ] {
+        assert!(rows.contains(&row.to_owned()), "{row}\n{out}");
+    }
+}
+
+#[test]
+fn lint_sees_files_beside_each_other() {
+    let dir = Dir::new();
+    dir.write("sites/a.route", "pool p = 127.0.0.1:9002\n\ntcp :9001 -> p\n");
+    dir.write("sites/b.route", "pool p = 127.0.0.1:9001\n\ntcp :9002 -> p\n");
+    let (code, out, _) = dir.run(&["lint", "--format", "concise"]);
+    assert_eq!(code, Some(1));
+    for at in ["sites/a.route:1:10: error[G5002]: a loop", "sites/b.route:1:10: error[G5002]: a loop"] {
+        assert!(out.contains(at), "{out}");
+    }
+}
+
 #[test]
 fn lint_of_two_files_with_one_host_names_both() {
     let dir = Dir::new();
