@@ -6,6 +6,7 @@
 
 mod gate;
 mod hello;
+mod proxy;
 mod quic;
 
 use std::path::{Path, PathBuf};

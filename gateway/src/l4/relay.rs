@@ -21,8 +21,9 @@ const FULL_READS: u8 = 2;
 /// A spliced direction whose pieces are smaller than this so often in a row is copied.
 const SMALL: usize = 16 * 1024;
 const SMALL_READS: u8 = 8;
-/// Pieces that one direction may move before the worker's other connections have their turn.
-const ROUNDS: u32 = 16;
+/// Pieces that one direction may move before the worker's other connections have their turn: 8 MB
+/// through a pipe, which take about two milliseconds.
+const ROUNDS: u32 = 8;
 
 /// What the connections of a worker use in turn.
 #[derive(Debug)]

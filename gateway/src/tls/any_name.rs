@@ -80,7 +80,8 @@ impl AnyName {
             _ => Arc::clone(&self.0),
         };
         *said = Some(Said::of(&hello));
-        LocalAddress::scope(local, start.into_stream(config)).await
+        // The certificate is asked for as soon as the stream is made.
+        LocalAddress::scope(local, async { start.into_stream(config).await }).await
     }
 }
 
