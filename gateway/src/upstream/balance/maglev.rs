@@ -5,7 +5,6 @@
 //! The preferences of an endpoint come from its name, and names take their turns in alphabetical
 //! order: the table is the same on every node, after every restart, and however the file orders them.
 
-use super::Candidates;
 use super::key::xxh64;
 use crate::upstream::PoolHandle;
 
@@ -81,15 +80,11 @@ impl Table {
         Self(slots)
     }
 
-    /// The candidate to whom a hash belongs; where that one was tried or rests, the one in the next
-    /// slot that is left.
-    pub(super) fn at(&self, hash: u64, candidates: &Candidates<'_>) -> Option<usize> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let start = (hash % self.0.len() as u64) as usize;
-        let around = self.0[start..].iter().chain(&self.0[..start]);
-        around.map(|index| *index as usize).find(|index| candidates.has(*index))
+    /// Who has a hash, and then who has the slots after it: they are next where the first was tried or
+    /// rests.
+    pub(super) fn around(&self, hash: u64) -> impl Iterator<Item = usize> {
+        let start = (hash % self.0.len().max(1) as u64) as usize;
+        self.0[start..].iter().chain(&self.0[..start]).map(|index| *index as usize)
     }
 
     /// The slots, for those who measure.

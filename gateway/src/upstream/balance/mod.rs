@@ -13,6 +13,7 @@ mod round_robin;
 mod tables;
 
 pub use key::{client_group, hash_of};
+use tables::Spot;
 pub(super) use tables::Tables;
 
 use super::PoolHandle;
@@ -59,9 +60,14 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
+    /// The best kind, whether or not there is one of it.
+    fn best(pool: &'a PoolHandle, rests: &'a [u64], tried: Tried, now: u64) -> Self {
+        Self { pool, rests, tried, now, kind: 0 }
+    }
+
     /// `None` where there is nobody.
     fn of(pool: &'a PoolHandle, rests: &'a [u64], tried: Tried, now: u64) -> Option<Self> {
-        let mut all = Self { pool, rests, tried, now, kind: 0 };
+        let mut all = Self::best(pool, rests, tried, now);
         all.kind = (0..rests.len()).filter_map(|index| all.kind(index)).min()?;
         Some(all)
     }
@@ -114,13 +120,23 @@ impl Turns {
         if let Some(sole) = sole(pool, tried) {
             return sole;
         }
+        let spot = match &pool.pool().balance {
+            Balance::RoundRobin | Balance::Random | Balance::LeastConnections => None,
+            Balance::Hash(key) => Some(Spot::Ring(ring::position(key, facts))),
+            Balance::Maglev(key) => Some(Spot::Maglev(hash_of(key, facts))),
+        };
+        self.make_room(pool);
+        // Nobody is better than one that is no backup and does not rest: no need to look at the others.
+        let first = spot.and_then(|spot| pool.tables().first(spot));
+        if let Some(first) = first.filter(|first| Candidates::best(pool, &self.rests, tried, now).has(*first)) {
+            return Some(first);
+        }
         let (owed, candidates) = self.candidates(pool, tried, now)?;
-        let chosen = match &pool.pool().balance {
+        let chosen = match pool.pool().balance {
             Balance::RoundRobin => None,
             Balance::Random => random::draw(dice, &candidates),
             Balance::LeastConnections => least_connections::fewest(owed, &candidates),
-            Balance::Hash(key) => pool.tables().on_ring(ring::position(key, facts), &candidates),
-            Balance::Maglev(key) => pool.tables().in_maglev(hash_of(key, facts), &candidates),
+            Balance::Hash(_) | Balance::Maglev(_) => spot.and_then(|spot| pool.tables().at(spot, &candidates)),
         };
         // A table may be a moment older than the health it was built from.
         chosen.or_else(|| round_robin::next(owed, &candidates, |_| true))
@@ -133,15 +149,19 @@ impl Turns {
         }
     }
 
+    fn make_room(&mut self, pool: &PoolHandle) {
+        let count = pool.endpoints().len();
+        self.owed.resize(count, 0);
+        self.rests.resize(count, 0);
+    }
+
     fn candidates<'a>(
         &'a mut self,
         pool: &'a PoolHandle,
         tried: Tried,
         now: u64,
     ) -> Option<(&'a mut [i64], Candidates<'a>)> {
-        let count = pool.endpoints().len();
-        self.owed.resize(count, 0);
-        self.rests.resize(count, 0);
+        self.make_room(pool);
         Some((&mut self.owed, Candidates::of(pool, &self.rests, tried, now)?))
     }
 }

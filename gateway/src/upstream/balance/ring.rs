@@ -6,7 +6,7 @@
 //! `$ssl_preread_server_name`; several parts with `:` between them) and belongs to the first point at
 //! or after it. IPv6 clients go by their /64.
 
-use super::{Candidates, client_group};
+use super::client_group;
 use crate::upstream::PoolHandle;
 use dsl::tree::l4::{Facts, Key, KeyPart};
 use std::fmt::{self, Write};
@@ -48,11 +48,10 @@ impl Ring {
         Self(ring)
     }
 
-    /// The candidate to whom a position belongs: the first one met on the way around.
-    pub(super) fn at(&self, position: u32, candidates: &Candidates<'_>) -> Option<usize> {
+    /// Who is met on the way around from a position: the first one has it.
+    pub(super) fn around(&self, position: u32) -> impl Iterator<Item = usize> {
         let start = self.0.partition_point(|(point, _)| *point < position);
-        let around = self.0[start..].iter().chain(&self.0[..start]);
-        around.map(|(_, index)| *index as usize).find(|index| candidates.has(*index))
+        self.0[start..].iter().chain(&self.0[..start]).map(|(_, index)| *index as usize)
     }
 
     /// Who has each of so many positions, a power of two, evenly spread: for those who measure.

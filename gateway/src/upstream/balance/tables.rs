@@ -21,6 +21,15 @@ enum Built {
     Maglevs([Table; 2]),
 }
 
+/// Where a key lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    /// On the ring.
+    Ring(u32),
+    /// In the Maglev table.
+    Maglev(u64),
+}
+
 impl Tables {
     /// Builds them for who is up now. The control plane calls it: it takes milliseconds.
     pub(crate) fn rebuild(&self, pool: &PoolHandle) {
@@ -35,19 +44,26 @@ impl Tables {
         self.current.store(Some(Arc::new(built)));
     }
 
-    /// Who is at a position of the ring.
-    pub(super) fn on_ring(&self, position: u32, candidates: &Candidates<'_>) -> Option<usize> {
-        match self.current.load().as_deref()? {
-            Built::Rings(rings) => rings[usize::from(candidates.backups())].at(position, candidates),
-            Built::Maglevs(_) => None,
+    /// Who has a spot when everybody is well: one look, however large the pool is.
+    pub(super) fn first(&self, spot: Spot) -> Option<usize> {
+        match (self.current.load().as_deref()?, spot) {
+            (Built::Rings([ring, _]), Spot::Ring(position)) => ring.around(position).next(),
+            (Built::Maglevs([table, _]), Spot::Maglev(hash)) => table.around(hash).next(),
+            (Built::Rings(_), Spot::Maglev(_)) | (Built::Maglevs(_), Spot::Ring(_)) => None,
         }
     }
 
-    /// Who has a hash in the Maglev table.
-    pub(super) fn in_maglev(&self, hash: u64, candidates: &Candidates<'_>) -> Option<usize> {
-        match self.current.load().as_deref()? {
-            Built::Maglevs(tables) => tables[usize::from(candidates.backups())].at(hash, candidates),
-            Built::Rings(_) => None,
+    /// Which of the candidates has a spot.
+    pub(super) fn at(&self, spot: Spot, candidates: &Candidates<'_>) -> Option<usize> {
+        let which = usize::from(candidates.backups());
+        match (self.current.load().as_deref()?, spot) {
+            (Built::Rings(rings), Spot::Ring(position)) => {
+                rings[which].around(position).find(|index| candidates.has(*index))
+            }
+            (Built::Maglevs(tables), Spot::Maglev(hash)) => {
+                tables[which].around(hash).find(|index| candidates.has(*index))
+            }
+            (Built::Rings(_), Spot::Maglev(_)) | (Built::Maglevs(_), Spot::Ring(_)) => None,
         }
     }
 }

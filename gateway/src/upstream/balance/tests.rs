@@ -8,7 +8,8 @@ use dsl::tree::l4::{Key, KeyPart};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A pool of these endpoints: name, weight, whether it is a backup. It has a check, which nobody runs.
+/// A pool of these endpoints: name, weight, whether it is a backup. It has a check that is a century
+/// away.
 pub(super) fn pool(balance: Balance, endpoints: &[(&str, u32, bool)]) -> Arc<PoolHandle> {
     let endpoint = |(host, weight, backup): &(&str, u32, bool)| ir::Endpoint {
         host: (*host).into(),
@@ -19,8 +20,9 @@ pub(super) fn pool(balance: Balance, endpoints: &[(&str, u32, bool)]) -> Arc<Poo
     };
     let mut pool = ir::Pool::new("p".into(), endpoints.iter().map(endpoint).collect(), Loc::default());
     pool.balance = balance;
+    let century = 100 * 365 * 86_400_000;
     pool.check =
-        Some(ir::Check { probe: ir::Probe::Tcp, port: None, every_ms: 1_000, within_ms: 1_000, rise: 1, fall: 1 });
+        Some(ir::Check { probe: ir::Probe::Tcp, port: None, every_ms: century, within_ms: 1_000, rise: 1, fall: 1 });
     Pools::new(1).intern(&Arc::new(pool), Path::new(""))
 }
 

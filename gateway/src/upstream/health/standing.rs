@@ -60,6 +60,11 @@ impl Standing {
         pools.push(Arc::downgrade(pool));
     }
 
+    fn pools(&self) -> Vec<Arc<PoolHandle>> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// The check ends when nobody wants to know any more.
     pub(super) fn ends_with(&self, check: AbortHandle) {
         *self.check.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
@@ -68,8 +73,7 @@ impl Standing {
     /// It is up or down from now on: tables are built anew, then everybody is told.
     pub(in crate::upstream) fn change(&self, up: bool, reason: &str, checks: u32, notices: Option<&NoticeSender>) {
         self.up.store(up, Ordering::Relaxed);
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let pools: Vec<_> = pools.iter().filter_map(Weak::upgrade).collect();
+        let pools = self.pools();
         for pool in &pools {
             pool.tables().rebuild(pool);
         }
