@@ -31,7 +31,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long requests may take to finish once the gateway was told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
-/// Sites whose addresses are printed at the start.
+/// Sites and listeners whose addresses are printed at the start.
 const SHOWN: usize = 12;
 
 /// Serve a sites directory
@@ -293,7 +293,9 @@ fn greet(
         }
     }
     for (word, addresses) in by_word(&ports.others) {
-        out.push_str(&format!("  {:<6} {}\n", word, addresses.join(", ")));
+        let more = addresses.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        out.push_str(&format!("  {word:<6} {}{more}\n", addresses[..addresses.len().min(SHOWN)].join(", ")));
     }
     let passed = &control.listening().passthroughs;
     if !passed.is_empty() {

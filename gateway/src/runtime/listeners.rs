@@ -173,6 +173,9 @@ impl Listeners {
         for (id, wanted) in wanted.iter().filter(|(id, _)| !known.contains(id)) {
             self.get(*id, wanted, deadline, &mut changes);
         }
+        // The first `https` that is written is the one that redirects name.
+        let order: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        self.open.sort_by_key(|open| order.get(&open.id).copied());
         self.publish();
         changes
     }
@@ -253,8 +256,15 @@ impl Listeners {
 
     fn bind(&mut self, id: Id, wanted: &Wanted, probe: bool) -> Result<Open, BindError> {
         let workers = if wanted.service == Service::Metrics { 1 } else { self.workers };
+        let mut listener = wanted.listener.clone();
+        if id.service == Service::Quic && listener.port == 0 {
+            // The same port as the one that was free for `https`.
+            let https = |open: &&Open| open.id == Id { service: Service::Https, ..id };
+            let at = self.open.iter().find(https).and_then(|open| open.addresses.first());
+            listener.port = at.map_or(0, |at| at.socket.address.port());
+        }
         let mut addresses = Vec::new();
-        for bound in sockets::open(wanted.service, &wanted.listener, workers, probe)? {
+        for bound in sockets::open(wanted.service, &listener, workers, probe)? {
             self.next += 1;
             addresses.push(Handed::new(self.next, bound));
         }
@@ -322,4 +332,107 @@ fn identify<'w>(wanted: &'w [Wanted]) -> Vec<(Id, &'w Wanted)> {
 fn overlap(a: &Id, b: &Id) -> bool {
     let key = |id: &Id| ListenKey { transport: id.service.transport(), ip: id.ip, port: id.port };
     key(a).overlaps(&key(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::sockets::Bound;
+    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+
+    fn at(service: Service, port: u16) -> Wanted {
+        let listener =
+            ir::Listener { ip: Some(Ipv4Addr::LOCALHOST.into()), port, public: None, loc: Default::default() };
+        Wanted { service, listener, file: "sites/a.route".into() }
+    }
+
+    fn item(transport: Transport, port: u16) -> Wanted {
+        let key = ListenKey { transport, ip: Some(Ipv4Addr::LOCALHOST.into()), port };
+        at(Service::Item(key), port)
+    }
+
+    /// What the first worker finds: its sockets, and whether each is wanted.
+    fn found(sets: &Sets) -> Vec<(u16, bool, Option<(Bound, Arc<Live>)>)> {
+        sets.borrow().iter().map(|(socket, wanted)| (socket.address.port(), *wanted, socket.take(0))).collect()
+    }
+
+    fn free() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn what_stays_wanted_is_not_touched() {
+        let (a, b) = (free(), free());
+        let mut listeners = Listeners::new(1);
+        let sets = listeners.sets();
+        listeners.start(&[at(Service::Http, 0), item(Transport::Tcp, a)]).unwrap();
+        let held = found(&sets);
+        assert!(held.iter().all(|(.., socket)| socket.is_some()));
+        let mut moved = item(Transport::Tcp, a);
+        moved.file = "sites/b.route".into();
+        let changes = listeners.follow(&[at(Service::Http, 0), moved, item(Transport::Tcp, b)]);
+        assert_eq!((changes.opened.len(), changes.closed.len(), changes.failed.len()), (1, 0, 0));
+        let taken: Vec<_> = found(&sets).into_iter().map(|(port, wanted, new)| (port, wanted, new.is_some())).collect();
+        assert_eq!(taken, [(held[0].0, true, false), (a, true, false), (b, true, true)]);
+        assert!(listeners.again().is_none());
+    }
+
+    #[test]
+    fn a_port_waits_for_the_worker_that_has_it() {
+        let port = free();
+        let mut listeners = Listeners::new(1);
+        let sets = listeners.sets();
+        listeners.start(&[item(Transport::Tcp, port)]).unwrap();
+        let held = found(&sets);
+        let other = at(Service::Https, port);
+        let changes = listeners.follow(std::slice::from_ref(&other));
+        assert!(changes.failed[0].contains("has not let the port go"), "{changes:?}");
+        assert_eq!(listeners.missing().load(Ordering::Relaxed), 1);
+        assert!(listeners.look().is_empty(), "it is told once");
+        drop(held);
+        assert_eq!(listeners.look().opened, [format!("https 127.0.0.1:{port}")]);
+        assert_eq!((listeners.https_port(), listeners.missing().load(Ordering::Relaxed)), (Some(port), 0));
+    }
+
+    #[test]
+    fn a_udp_socket_whose_flows_end_may_be_wanted_again_and_what_came_meanwhile_is_too_old() {
+        let port = free();
+        let wanted = [item(Transport::Udp, port)];
+        let mut listeners = Listeners::new(2);
+        let sets = listeners.sets();
+        listeners.start(&wanted).unwrap();
+        let socket = Arc::clone(&sets.borrow()[0].0);
+        // One worker has flows still, the other ended at once.
+        let (busy, idle) = (socket.take(0).unwrap(), socket.take(1).unwrap());
+        listeners.follow(&[]);
+        assert_eq!(sets.borrow().iter().map(|(_, wanted)| *wanted).collect::<Vec<_>>(), [false]);
+        drop(idle);
+        assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..8 {
+            client.send_to(b"old", ("127.0.0.1", port)).unwrap();
+        }
+        let changes = listeners.follow(&wanted);
+        assert_eq!((changes.opened.len(), changes.failed.len()), (1, 0));
+        assert!(Arc::ptr_eq(&socket, &sets.borrow()[0].0) && sets.borrow()[0].1);
+        let (Bound::Udp(again), live) = socket.take(1).unwrap() else { panic!("UDP") };
+        assert_eq!(again.recv(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        // The last flow, and with it the port.
+        listeners.follow(&[]);
+        drop((busy, live, again, socket.take(0)));
+        listeners.look();
+        assert!(listeners.again().is_none() && sets.borrow().is_empty());
+        UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn redirects_name_the_first_https_that_is_written() {
+        let (a, b) = (free(), free());
+        let mut listeners = Listeners::new(1);
+        listeners.start(&[at(Service::Https, a)]).unwrap();
+        let mut public = at(Service::Https, b);
+        public.listener.public = Some(443);
+        listeners.follow(&[public, at(Service::Https, a)]);
+        assert_eq!(listeners.https_port(), Some(443));
+    }
 }

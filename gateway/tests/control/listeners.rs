@@ -179,6 +179,8 @@ fn quic_is_listened_for_while_a_host_is_passed_through() {
     let file = dir.write("sites/v.route", &item("passthrough vault.test"));
     let said = running.says("that it listens", |line| line.contains("listening on quic 127.0.0.1:"));
     let port: u16 = said.rsplit(':').next().unwrap().parse().unwrap();
+    let https = running.says("where https is", |line| line.trim_start().starts_with("https "));
+    assert!(https.ends_with(&format!("127.0.0.1:{port}")), "the same port: {https}");
     assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
     std::fs::remove_file(file).unwrap();
     running.says("that it closes", |line| line.contains("closed quic"));

@@ -166,3 +166,23 @@ fn counts_are_read_where_metrics_says_and_labels_are_no_clients() {
     assert_eq!(number(moved, &format!("sluice_l4_begun_total{route}")), Some(4));
     assert!(TcpStream::connect(("127.0.0.1", metrics)).is_err());
 }
+
+#[test]
+fn connections_that_are_handed_on_count_for_the_limit() {
+    let dir = Dir::new();
+    let (port, to) = (free(), echo());
+    dir.write("sites/db.route", &item(&format!("tcp 127.0.0.1:{port}"), to));
+    let running = dir.start_with(&gateway("limits {\n        connections 2\n    }"), &[]);
+    let open: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let waits = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    running.says("that there is no room", |line| line.contains("2 connections are open, which is the limit"));
+    drop(open);
+    // There is room now.
+    let mut waits = waits;
+    waits.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    waits.write_all(b"x").unwrap();
+    waits.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut heard = Vec::new();
+    waits.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"x");
+}

@@ -23,6 +23,9 @@ use target::Target;
 const QUEUE: usize = 16 * 1024;
 /// Bytes that are written together.
 const TOGETHER: usize = 64 * 1024;
+/// Between two writes. Whoever sends to a thread that waits must wake it, which costs a worker more than
+/// the line does: so lines wait for others.
+const GATHER: Duration = Duration::from_millis(10);
 /// Orders are looked at so often, in any case.
 const LOOK: Duration = Duration::from_secs(1);
 /// Losses are told no more often.
@@ -191,6 +194,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        self.open();
         loop {
             let message = self.messages.recv_timeout(LOOK);
             let mut ended = matches!(message, Err(RecvTimeoutError::Disconnected));
@@ -205,11 +209,15 @@ impl Writer {
                 // What came before an order goes where the log went then.
                 next = if look { None } else { self.messages.try_recv().ok() };
             }
+            let gather = !look && !self.lines.is_empty();
             self.flush();
             ended |= look && self.obey();
             self.tell();
             if ended {
                 return;
+            }
+            if gather {
+                std::thread::sleep(GATHER);
             }
         }
     }
@@ -232,17 +240,29 @@ impl Writer {
             }
             Err(e) => {
                 self.shared.dropped.fetch_add(self.waiting, Ordering::Relaxed);
-                if let Some(why) = e.map(|e| e.to_string()).filter(|why| self.trouble.as_ref() != Some(why)) {
-                    self.console.error(format!(
-                        "cannot write the connection log to {}: {why}; serving goes on, lines are dropped",
-                        self.target.name()
-                    ));
-                    self.trouble = Some(why);
+                if let Some(e) = e {
+                    self.tell_trouble(&e);
                 }
             }
         }
         self.lines.clear();
         self.waiting = 0;
+    }
+
+    fn open(&mut self) {
+        if let Err(e) = self.target.open() {
+            self.tell_trouble(&e);
+        }
+    }
+
+    fn tell_trouble(&mut self, e: &io::Error) {
+        let why = e.to_string();
+        if self.trouble.as_ref() != Some(&why) {
+            let name = self.target.name();
+            self.console
+                .error(format!("cannot write the connection log to {name}: {why}; serving goes on, lines are dropped"));
+            self.trouble = Some(why);
+        }
     }
 
     /// Does what it is told; whether that is to end.
@@ -251,9 +271,11 @@ impl Writer {
         if let Some(to) = orders.to {
             self.trouble = None;
             self.target = target(to);
+            self.open();
         }
         if orders.reopen {
             self.target.reopen();
+            self.open();
         }
         let Some(done) = orders.end else { return false };
         while let Ok(message) = self.messages.try_recv() {

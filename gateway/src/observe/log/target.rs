@@ -62,6 +62,16 @@ impl Target {
         }
     }
 
+    /// Opens a file that is not open, so that what is wrong with it is told before there is something to
+    /// write.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(&mut self) -> io::Result<()> {
+        let Self::File { path, file, failed, .. } = self else { return Ok(()) };
+        opened(path, file).map(|_| ()).inspect_err(|_| *failed = Some(Instant::now()))
+    }
+
     /// Its name, for messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -106,17 +116,21 @@ impl Target {
     }
 }
 
-fn to_file(path: &PathBuf, file: &mut Option<File>, torn: &mut bool, lines: &[u8]) -> io::Result<()> {
-    let file = match file {
-        Some(file) => file,
+fn opened<'f>(path: &PathBuf, file: &'f mut Option<File>) -> io::Result<&'f mut File> {
+    match file {
+        Some(file) => Ok(file),
         None => {
             // A pipe of that name that nobody reads must not hold up the writer.
             let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
             let mut options = OpenOptions::new();
             options.append(true).create(true).mode(0o640).custom_flags(nonblock);
-            file.insert(options.open(path)?)
+            Ok(file.insert(options.open(path)?))
         }
-    };
+    }
+}
+
+fn to_file(path: &PathBuf, file: &mut Option<File>, torn: &mut bool, lines: &[u8]) -> io::Result<()> {
+    let file = opened(path, file)?;
     whole(lines, torn, |piece| Ok(rustix::io::write(&*file, piece)?))
 }
 

@@ -129,6 +129,23 @@ fn a_full_disk_is_told_once_and_costs_lines_only() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_is_told_before_there_is_a_line() {
+    let sink = Sink::default();
+    let temp = TempDir::new("log-open");
+    let path = temp.path().join("none/connections.log");
+    let log = LogSender::start(To::File(path.clone()), &sink.console()).unwrap();
+    until("it is told", || sink.text().contains("cannot write the connection log"));
+    std::fs::create_dir(temp.path().join("none")).unwrap();
+    log.reopen();
+    until("a line", || {
+        log.send(record(1));
+        lines(&path) > 0
+    });
+    until("that it works is told", || sink.text().contains("can be written again"));
+    log.end();
+}
+
+#[test]
 fn a_pipe_that_nobody_reads_holds_up_nobody() {
     let sink = Sink::default();
     let temp = TempDir::new("log-pipe");
