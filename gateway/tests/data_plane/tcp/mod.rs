@@ -1,6 +1,7 @@
 //! TCP connections that are carried.
 
 mod bulk;
+mod by_name;
 mod ends;
 mod opening;
 mod proxy_in;
