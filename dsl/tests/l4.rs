@@ -574,3 +574,18 @@ fn a_certificate_of_a_site_may_cover_a_passthrough_host() {
     assert_eq!(both("v.example.com", "*.example.com"), [""; 0]);
     assert_eq!(found("site *.example.com {\n    tls off\n    else -> a\n}\npassthrough v.example.com -> b"), [""; 0]);
 }
+
+/// The examples of the language reference are programs about which nothing is said.
+#[test]
+fn the_reference_is_true() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/language.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let chapter = page.split("## Connections").nth(1).unwrap().split("## Settings").next().unwrap();
+    let blocks: Vec<&str> = chapter.split("```route\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let files = Files::one("sites/a.route", block);
+        let compiled = files.compile(0);
+        assert!(compiled.diagnostics.is_empty(), "{}", files.render(&compiled.diagnostics));
+    }
+}
