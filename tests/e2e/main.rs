@@ -12,6 +12,7 @@ mod files;
 mod forwarding;
 mod framing;
 mod l4_balance;
+mod l4_counts;
 mod l4_dns;
 mod l4_drain;
 mod l4_ends;

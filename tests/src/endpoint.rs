@@ -187,16 +187,46 @@ impl Client {
     }
 }
 
-/// A connection from an address of this machine.
+/// A connection that was reset in the moment that it came about.
+struct Reset;
+
+impl Read for Reset {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(ErrorKind::ConnectionReset.into())
+    }
+}
+
+impl Write for Reset {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(ErrorKind::ConnectionReset.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection from an address of this machine. One that is accepted and reset at once is one too: its
+/// first read tells.
+///
+/// # Errors
+///
+/// When nobody listens there.
 pub fn dial(source: Ipv4Addr, addr: SocketAddr) -> std::io::Result<Wire> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     if addr.is_ipv4() {
         socket.bind(&SocketAddr::from((source, 0)).into())?;
     }
-    socket.connect_timeout(&addr.into(), PATIENCE)?;
-    socket.set_tcp_nodelay(true)?;
+    let connected = socket.connect_timeout(&addr.into(), PATIENCE);
     let stream = TcpStream::from(socket);
-    Ok(Wire::over(Box::new(stream.try_clone()?), stream))
+    match connected {
+        Ok(()) => {
+            stream.set_nodelay(true)?;
+            Ok(Wire::over(Box::new(stream.try_clone()?), stream))
+        }
+        Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(Wire::over(Box::new(Reset), stream)),
+        Err(e) => Err(e),
+    }
 }
 
 /// Connects until an endpoint answers: for a listener that is about to open.

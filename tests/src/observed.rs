@@ -74,8 +74,14 @@ impl Metrics {
 
     /// The sum of a metric over all samples that have these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.samples(name, labels).into_iter().fold(0.0, |sum, (_, value)| sum + value)
+    }
+
+    /// The samples of a metric that have these labels.
+    pub fn samples(&self, name: &str, labels: &[(&str, &str)]) -> Vec<(&Labels, f64)> {
         let has = |found: &Labels| labels.iter().all(|(name, value)| found.get(*name).is_some_and(|v| v == value));
-        self.samples.iter().filter(|(n, l, _)| n == name && has(l)).fold(0.0, |sum, (_, _, value)| sum + value)
+        let wanted = self.samples.iter().filter(|(n, l, _)| n == name && has(l));
+        wanted.map(|(_, labels, value)| (labels, *value)).collect()
     }
 
     /// The names of all metrics.
