@@ -1,7 +1,7 @@
 """A QUIC server that says its name and echoes, and a client that checks it.
 
     quic.py serve NAME PORT CERT KEY
-    quic.py ask PORT SERVER-NAME ROOT      connects to 127.0.0.1:PORT, prints what it found
+    quic.py ask PORT SERVER-NAME ROOT SECONDS      connects to 127.0.0.1:PORT, prints what it found in time
 """
 
 import asyncio
@@ -45,11 +45,11 @@ async def run_server(name, port, cert, key):
     await asyncio.Future()
 
 
-async def ask(port, name, root):
+async def ask(port, name, root, seconds):
     configuration = QuicConfiguration(is_client=True, alpn_protocols=ALPN, server_name=name)
     configuration.load_verify_locations(root)
     configuration.verify_mode = ssl.CERT_REQUIRED
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(seconds):
         async with connect("127.0.0.1", port, configuration=configuration) as client:
             reader, writer = await client.create_stream()
             data = hashlib.shake_256(b"quic").digest(1 << 20)
@@ -70,4 +70,4 @@ async def ask(port, name, root):
 if sys.argv[1] == "serve":
     asyncio.run(run_server(sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))
 else:
-    asyncio.run(ask(int(sys.argv[2]), *sys.argv[3:]))
+    asyncio.run(ask(int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5])))
