@@ -10,8 +10,6 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-/// Slots that are offered to a socket.
-const OFFER: usize = 8;
 /// Errors that are fetched from a socket in one go.
 const ERRORS: usize = 16;
 
@@ -42,11 +40,12 @@ impl<C: Classify> Engine<C> {
 
     fn answer(&mut self, buffers: &mut Buffers, place: Place, used: &mut usize) {
         let Some(fd) = self.sockets.socket(place) else { return };
-        if *used + OFFER > SLOTS {
+        let offered = self.offer_each.now();
+        if *used + offered > SLOTS {
             self.send_down(buffers);
             *used = 0;
         }
-        let n = match buffers.inbox.receive(fd, *used, OFFER) {
+        let n = match buffers.inbox.receive(fd, *used, offered) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
             // An ICMP error, which is fetched with the others.
@@ -56,7 +55,8 @@ impl<C: Classify> Engine<C> {
                 return;
             }
         };
-        if n == OFFER {
+        self.offer_each.took(n);
+        if n == offered {
             self.more.push(place);
         }
         for slot in *used..*used + n {
@@ -68,9 +68,8 @@ impl<C: Classify> Engine<C> {
     fn passed_on(&mut self, buffers: &Buffers, place: Place, slot: usize) {
         let Some(received) = buffers.inbox.get(slot) else { return };
         // Whoever else sends to our port is not heard.
-        let Some(flow) = self.sockets.known(received.from).and_then(|target| self.sockets.flow(place, target)) else {
-            return;
-        };
+        let target = self.sockets.known(received.from);
+        let Some(flow) = target.and_then(|target| self.sockets.flow(place, target)) else { return };
         if !self.stands(flow) {
             return;
         }

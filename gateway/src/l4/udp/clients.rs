@@ -5,7 +5,7 @@ use super::begin::{Before, Begun};
 use super::classify::{Classify, Datagram, New, Verdict};
 use super::engine::{Engine, Then};
 use super::path::Path;
-use super::sys::{Inbox, Piece, SLOTS};
+use super::sys::{Inbox, Piece};
 use crate::l4::End;
 use crate::upstream::Tried;
 use std::io;
@@ -25,7 +25,8 @@ impl<C: Classify> Engine<C> {
     pub(super) fn clients(&mut self) -> Then {
         let buffers = Rc::clone(&self.buffers);
         let buffers = &mut *buffers.borrow_mut();
-        let n = match buffers.inbox.receive(self.fd, 0, SLOTS) {
+        let offered = self.offer.now();
+        let n = match buffers.inbox.receive(self.fd, 0, offered) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Then::Wait,
             // An error that a datagram to a client met: it is told once.
@@ -51,7 +52,8 @@ impl<C: Classify> Engine<C> {
             last = flow.map(|flow| (path, flow));
         }
         self.send_up(buffers);
-        if n == SLOTS { Then::More } else { Then::Wait }
+        self.offer.took(n);
+        if n == offered { Then::More } else { Then::Wait }
     }
 
     /// The datagrams of a run, one by one.

@@ -11,7 +11,7 @@ use super::groups::Groups;
 use super::path::Path;
 use super::sockets::{Place, Sockets};
 
-use super::sys::{self, Events, Inbox, Outbox};
+use super::sys::{self, Events, Inbox, Outbox, SLOTS};
 use super::table::{CAPACITY, TICK_MS, Table};
 use super::vias::Vias;
 use crate::l4::{Admitted, Counts, End, Record, Route, Standing, judge};
@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 /// What the kernel may hold of what goes to clients, in bytes.
 const BUFFER: usize = 4 * 1024 * 1024;
 /// Batches that are taken before others have their turn.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 /// Sockets of endpoints that are looked at in one go.
 const EVENTS: usize = 64;
 /// Flows whose standing is looked at in one tick after a reload or a change of health.
@@ -85,9 +85,42 @@ pub struct Engine<C: Classify> {
     pub(super) ops: Vec<super::clients::Op>,
     pub(super) order: Vec<(u64, u32)>,
     pub(super) events: Events,
+    /// Slots that the clients' socket is offered.
+    pub(super) offer: Offer,
+    /// Slots that each socket of endpoints is offered.
+    pub(super) offer_each: Offer,
     /// Sockets that may have more.
     pub(super) more: Vec<Place>,
     me: std::rc::Weak<RefCell<Self>>,
+}
+
+/// How many slots to offer: preparing each takes time, and so does another call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    now: usize,
+    least: usize,
+    most: usize,
+}
+
+impl Offer {
+    fn between(least: usize, most: usize) -> Self {
+        Self { now: least, least, most }
+    }
+
+    #[inline]
+    pub(super) fn now(self) -> usize {
+        self.now
+    }
+
+    /// So many were taken.
+    #[inline]
+    pub(super) fn took(&mut self, n: usize) {
+        if n == self.now {
+            self.now = (self.now * 2).min(self.most);
+        } else if n * 4 < self.now {
+            self.now = (self.now / 2).max(self.least);
+        }
+    }
 }
 
 /// Whether there may be more to do.
@@ -219,6 +252,8 @@ impl<C: Classify> Engine<C> {
                 ops: Vec::new(),
                 order: Vec::new(),
                 events: Events::new(EVENTS),
+                offer: Offer::between(8, SLOTS),
+                offer_each: Offer::between(2, SLOTS / 2),
                 more: Vec::new(),
                 me: me.clone(),
             })

@@ -91,6 +91,8 @@ pub struct Sockets {
     sides: [Side; 3],
     targets: Vec<Option<Target>>,
     known: HashMap<SocketAddr, u32>,
+    /// The one that was asked for last.
+    last: Option<(SocketAddr, u32)>,
 }
 
 /// What tells a socket from the others of a worker's listening socket.
@@ -120,7 +122,7 @@ impl Sockets {
     /// # Errors
     /// The system's.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: Epoll::new()?, sides: Default::default(), targets: Vec::new(), known: HashMap::new() })
+        Ok(Self { epoll: Epoll::new()?, sides: Default::default(), targets: Vec::new(), known: HashMap::new(), last: None })
     }
 
     /// What watches them.
@@ -213,8 +215,15 @@ impl Sockets {
     /// The target of an address, if it is one.
     #[inline]
     #[must_use]
-    pub fn known(&self, address: SocketAddr) -> Option<u32> {
-        self.known.get(&address).copied()
+    pub fn known(&mut self, address: SocketAddr) -> Option<u32> {
+        if let Some((last, target)) = self.last
+            && last == address
+        {
+            return Some(target);
+        }
+        let target = self.known.get(&address).copied()?;
+        self.last = Some((address, target));
+        Some(target)
     }
 
     /// The flow that a target has on a socket.
@@ -250,6 +259,7 @@ impl Sockets {
                 && it.unused_since + SPARE_MS <= now
             {
                 self.known.remove(&it.address);
+                self.last = None;
                 *slot = None;
             }
         }
