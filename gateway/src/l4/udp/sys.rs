@@ -273,6 +273,15 @@ impl Outbox {
         mut pieces: &[Piece],
         mut failed: impl FnMut(usize, &io::Error) -> Next,
     ) {
+        if let ([Message { to, from: None, segment: 0, .. }], [piece]) = (messages, pieces) {
+            // One datagram by a socket of its own is what most flows send at a time.
+            while let Err(e) = send_one(fd, *to, inbox.bytes(*piece)) {
+                if failed(0, &e) == Next::Skip {
+                    break;
+                }
+            }
+            return;
+        }
         let mut done = 0;
         while !messages.is_empty() {
             let now = messages.len().min(SLOTS);
