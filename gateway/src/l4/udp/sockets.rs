@@ -122,7 +122,13 @@ impl Sockets {
     /// # Errors
     /// The system's.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: Epoll::new()?, sides: Default::default(), targets: Vec::new(), known: HashMap::new(), last: None })
+        Ok(Self {
+            epoll: Epoll::new()?,
+            sides: Default::default(),
+            targets: Vec::new(),
+            known: HashMap::new(),
+            last: None,
+        })
     }
 
     /// What watches them.
