@@ -23,6 +23,7 @@ mod l4_mqtt;
 mod l4_postgres;
 mod l4_proxy;
 mod l4_quic;
+mod l4_quinn;
 mod l4_ssh;
 mod l4_storm;
 mod l4_trouble;

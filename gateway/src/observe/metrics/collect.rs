@@ -94,6 +94,14 @@ fn gateway(sources: &Sources, text: &mut Text) {
     for (failure, n) in &totals.hellos {
         hellos.add(&[("reason", failure.label())], n);
     }
+    let mut quic = text.family(
+        "sluice_quic_dropped_datagrams",
+        Kind::Counter,
+        "Datagrams to the UDP side of TLS ports that led to no connection, by reason.",
+    );
+    for (lost, n) in &totals.quic {
+        quic.add(&[("reason", lost.label())], n);
+    }
     text.family(
         "sluice_proxy_headers_refused",
         Kind::Counter,
