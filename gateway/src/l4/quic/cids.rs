@@ -1,8 +1,7 @@
 //! Where QUIC connections live, by the connection IDs that their servers chose.
 //!
 //! A client may come from another address, and the kernel then hands it to whichever worker it likes:
-//! so the workers share this. It is asked when a client is not known by its address, never for a
-//! datagram of one that is.
+//! so the workers share this. It is asked for datagrams whose ID the worker has not learned itself.
 //!
 //! What it knows are the IDs of long headers. Further ones are told inside the encryption
 //! (NEW_CONNECTION_ID, RFC 9000 section 19.15), and a client that moves on purpose takes one of those.

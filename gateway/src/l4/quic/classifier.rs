@@ -267,7 +267,9 @@ impl ByConnection {
         if datagram.bytes.len() < SHORTEST {
             return self.lost(Lost::Unknown);
         }
-        if let Some((id, home)) = self.of_short(rest) {
+        // What another worker knows comes before the address: a client that moved may have come here with
+        // one of its connections only.
+        if let Some((id, home)) = self.of_short(rest).or_else(|| cids::shared().of_short(self.listening, rest)) {
             return self.at_home(snapshot, datagram, Some(id), home);
         }
         // An ID that was told inside the encryption, of a client that is known by its address.
@@ -277,9 +279,6 @@ impl ByConnection {
         {
             let together = others.iter().all(|other| self.lives_at(*other, &flow.home.endpoint));
             return if together { Verdict::Flow(*first) } else { self.lost(Lost::Ambiguous) };
-        }
-        if let Some((id, home)) = cids::shared().of_short(self.listening, rest) {
-            return self.at_home(snapshot, datagram, Some(id), home);
         }
         match cids::shared().only(self.listening, datagram.client.ip()) {
             Some(home) => self.at_home(snapshot, datagram, None, home),

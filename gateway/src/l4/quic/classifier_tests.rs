@@ -168,6 +168,26 @@ fn a_client_that_moves_gets_a_flow_to_the_same_endpoint() {
 }
 
 #[test]
+fn of_two_connections_that_move_together_each_goes_home() {
+    let (mut here, mut elsewhere) = (Socket::new(9), Socket::new(9));
+    let (one, other) = (endpoint(1), endpoint(2));
+    let verdict = here.takes(client(1, 1000), &initial("a.test"));
+    let first = here.begins(verdict, &one);
+    here.it.answered(first, &answer(b"serverid"));
+    let also = Client::drawing(Version::V1, "b.test", b"another8");
+    let verdict = here.takes(client(1, 1000), &also.initial(0, &[(0, also.hello.len())], 4000));
+    let second = here.begins(verdict, &other);
+    here.it.answered(second, &answer(b"otherid8"));
+    // The worker that gets the new address knows neither; after the first packet it knows one.
+    let verdict = elsewhere.takes(client(2, 2000), &short(b"serverid"));
+    let moved = elsewhere.begins(verdict, &one);
+    let verdict = elsewhere.takes(client(2, 2000), &short(b"otherid8"));
+    let moved_too = elsewhere.begins(verdict, &other);
+    elsewhere.goes(client(2, 2000), &short(b"otherid8"), moved_too);
+    elsewhere.goes(client(2, 2000), &short(b"serverid"), moved);
+}
+
+#[test]
 fn a_client_that_moves_with_an_unknown_id_is_found_by_its_ip_address() {
     let mut socket = Socket::new(6);
     let (there, other) = (endpoint(1), endpoint(2));
