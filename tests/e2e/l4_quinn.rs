@@ -1,4 +1,4 @@
-//! QUIC through `passthrough`, with real endpoints on both sides: the gateway reads the name in the
+//! QUIC through `passthrough`, with quinn on both sides, which moves and is moved: the gateway reads the name in the
 //! first packets and never has a key.
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -154,11 +154,8 @@ impl Rig {
         let pki = Pki::new();
         let (a, b) = (Origin::start(&pki, "a.test"), Origin::start(&pki, "b.test"));
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
-        let route = format!(
-            "pool a = {}\npool b = {}\npassthrough a.test -> a\npassthrough b.test -> b\n",
-            a.addr(),
-            b.addr()
-        );
+        let route =
+            format!("pool a = {}\npool b = {}\npassthrough a.test -> a\npassthrough b.test -> b\n", a.addr(), b.addr());
         let setup = Sluice::setup().gateway(&format!("    metrics {metrics}")).workers(workers);
         let sluice = setup.file("q.route", route).file("www.route", says("www.test", "own")).start();
         Self { pki, a, b, sluice, metrics }
