@@ -294,6 +294,8 @@ fn every_word_that_does_not_fit_is_said() {
         ("tcp :1 {\n    when tls.sni is \"a.example.com\" -> a\n    else -> b\n}", "G7002"),
         ("tcp :1 {\n    tls auto\n    when tls.alpn is \"h2\" -> a\n    else -> b\n}", "G7002"),
         ("passthrough v.example.com {\n    when tls.version is 1.3 -> a\n    else -> b\n}", "G7002"),
+        ("passthrough 10.0.0.1 -> a", "G1026"),
+        ("passthrough [::1] -> a", "G1026"),
         ("tcp :1 -> redirect https://a.example.com/", "G1022"),
         ("tcp :1 -> respond 200", "G1022"),
         ("tcp :1 -> deny 403", "G1022"),

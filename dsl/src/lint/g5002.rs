@@ -27,6 +27,7 @@ use crate::diagnostic::Diagnostic;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Cond, Endpoint, Field, Listener, Pool};
 use crate::tree::l4::{Facts, Rules, Step, Target, Transport};
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// An item that connections can come to.
@@ -50,10 +51,14 @@ pub(super) fn run(all: &Together<'_>, out: &mut Vec<Diagnostic>) {
         .collect();
     let passed = all.passthroughs.iter().zip(&names);
     nodes.extend(passed.map(|(p, name)| Node { listener: None, sni: name.as_deref(), rules: &p.rules }));
+    let own = all.listening.iter().map(|l| l.listener.port);
+    let https = all.gateway.iter().flat_map(|g| &g.https).map(|l| l.port);
+    let ports: HashSet<u16> = own.chain(https).collect();
     let mut said: Vec<Loc> = Vec::new();
     for (start, node) in nodes.iter().enumerate() {
         for endpoint in endpoints(node.rules, &|_| true) {
-            if said.contains(&endpoint.loc) || !returns(all, &nodes, start, endpoint) {
+            // Nearly every endpoint is done with here.
+            if !ports.contains(&endpoint.port) || said.contains(&endpoint.loc) || !returns(all, &nodes, start, endpoint) {
                 continue;
             }
             said.push(endpoint.loc);

@@ -36,7 +36,7 @@ use super::l4::Together;
 use super::show;
 use crate::diagnostic::Diagnostic;
 use crate::region::Algebra;
-use crate::tree::ir::{HostHead, HostPattern, Tls};
+use crate::tree::ir::{HostHead, HostPattern, Segment, Tls};
 
 /// Looks for passthrough hosts inside the patterns of sites.
 pub(super) fn run(all: &Together<'_>, out: &mut Vec<Diagnostic>) {
@@ -44,8 +44,11 @@ pub(super) fn run(all: &Together<'_>, out: &mut Vec<Diagnostic>) {
     for (host, loc) in all.passthroughs.iter().flat_map(|p| &p.hosts) {
         let covers = |pattern: &HostPattern, algebra: &mut Algebra| {
             // A certificate has `*` for one label, so that it covers no name below `**` but those.
-            let one = matches!(pattern.head, HostHead::Label(_)) || label_below(host, pattern);
-            one && pattern.literal().is_none() && matches!(algebra.host_inside(host, pattern), Ok(true))
+            let near = host.parent == pattern.parent && !pattern.parent.is_empty();
+            let open = !matches!(pattern.head, HostHead::Label(Segment::Lit(_)));
+            near && open
+                && matches!(host.head, HostHead::Label(_))
+                && matches!(algebra.host_inside(host, pattern), Ok(true))
         };
         let site = all.sites.iter().filter(|site| site.settings.tls != Tls::Off).find_map(|site| {
             site.hosts.iter().find(|(pattern, _)| covers(pattern, &mut algebra))
@@ -61,9 +64,4 @@ pub(super) fn run(all: &Together<'_>, out: &mut Vec<Diagnostic>) {
             );
         }
     }
-}
-
-/// Whether a host is one label and the parent of the pattern.
-fn label_below(host: &HostPattern, pattern: &HostPattern) -> bool {
-    !pattern.parent.is_empty() && matches!(host.head, HostHead::Label(_)) && host.parent == pattern.parent
 }

@@ -139,6 +139,10 @@ impl<'a> Checker<'a> {
                 continue;
             };
             out.claims.push((made.pattern.clone(), at));
+            if made.pattern.literal().is_some_and(|host| is_address(&host)) {
+                let why = "a hello names no address (RFC 6066, section 3): nothing would be passed through";
+                self.report(lint::g1026::host(at, why));
+            }
             if let Some((_, first)) = hosts.iter().find(|(o, _)| *o == made.pattern) {
                 let first = *first;
                 self.report(lint::g2007::twice(at, &lint::show::host(&made.pattern), first));
@@ -199,6 +203,10 @@ fn ends_tls(body: &Body) -> bool {
         }
         _ => false,
     })
+}
+
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
 }
 
 /// A statement's head: from its start to where its block begins.
