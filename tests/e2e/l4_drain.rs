@@ -166,3 +166,32 @@ fn passthrough_that_leaves_the_file_drains_and_certificates_touch_nothing() {
     });
     assert!(kept.echoes("not touched"));
 }
+
+#[test]
+fn the_end_of_the_gateway_lets_connections_finish() {
+    let (a, u) = (Named::start("a"), NamedUdp::start("u"));
+    let port = ports::free();
+    let route = format!(
+        "pool a = {}\npool u = {}\ntcp 127.0.0.1:{port} -> a\nudp 127.0.0.1:{port} {{\n    idle 30s\n    limit 1000/s per client.ip\n    -> u\n}}\n",
+        a.addr(),
+        u.addr()
+    );
+    let mut sluice = Sluice::with(route);
+    let mut old = reaches(local(port));
+    let mut last = Client::connect(local(port)).unwrap();
+    let (flow, _) = reaches_udp(Ipv4Addr::LOCALHOST, local(port));
+    sluice.signal("TERM");
+    wait::until("it takes no new connections", || std::net::TcpStream::connect(local(port)).is_err().then_some(()));
+    assert!(old.echoes("still there"), "an old connection goes on");
+    old.wire.finish();
+    assert_eq!(old.wire.rest(), b"");
+    assert!(last.echoes("still there too"));
+    last.wire.finish();
+    assert_eq!(last.wire.rest(), b"");
+    // Nothing is left to wait for but a flow, which has no end of its own.
+    assert!(sluice.ends().success());
+    for client in [&old, &last] {
+        assert_eq!(sluice.record_of(client.wire.local())["end"], "client-closed");
+    }
+    assert_eq!(sluice.record_of(flow.local())["end"], "stopped");
+}

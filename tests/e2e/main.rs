@@ -11,6 +11,7 @@ mod documentation;
 mod files;
 mod forwarding;
 mod framing;
+mod l4_addresses;
 mod l4_balance;
 mod l4_counts;
 mod l4_dns;

@@ -51,7 +51,7 @@ impl Pki {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let (cert, key) = ["crt", "key"].map(|end| self.dir.path().join(format!("{}.{end}", names[0]))).into();
         let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let pair = KeyPair::generate().unwrap();
         let signed = params.signed_by(&pair, &self.issuer).unwrap();
         std::fs::write(&cert, signed.pem()).unwrap();
