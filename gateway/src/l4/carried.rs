@@ -51,20 +51,22 @@ impl Carried {
         let tools = &tally.worker.carrying.tools;
         let mut active = false;
         if !self.up.is_over() {
+            let last = self.down.is_over();
             let moved = &mut |n: usize| {
                 active = true;
                 tally.add_in(n);
             };
-            if let Poll::Ready(Err(e)) = self.up.poll(cx, &mut self.client, &mut self.upstream, tools, moved) {
+            if let Poll::Ready(Err(e)) = self.up.poll(cx, &mut self.client, &mut self.upstream, last, tools, moved) {
                 return Err((who(e.at == At::Source, &e.error), e));
             }
         }
         if !self.down.is_over() {
+            let last = self.up.is_over();
             let moved = &mut |n: usize| {
                 active = true;
                 tally.add_out(n);
             };
-            if let Poll::Ready(Err(e)) = self.down.poll(cx, &mut self.upstream, &mut self.client, tools, moved) {
+            if let Poll::Ready(Err(e)) = self.down.poll(cx, &mut self.upstream, &mut self.client, last, tools, moved) {
                 return Err((who(e.at == At::Destination, &e.error), e));
             }
         }

@@ -27,7 +27,7 @@ pub use tcp::Carrying;
 use crate::upstream::PoolHandle;
 use dsl::tree::ir;
 use dsl::tree::l4::{Rules, Transport};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -105,6 +105,10 @@ impl fmt::Display for ListenKey {
         }
     }
 }
+
+/// After a minute without a word the system asks whether the peer is still there, so that a peer that
+/// vanished is noticed, however long nobody says anything.
+pub const KEEPALIVE: TcpKeepalive = TcpKeepalive::new().with_time(Duration::from_secs(60));
 
 /// Makes the end of a connection a reset: its peer learns at once that nothing more comes, and nothing
 /// of what was sent or received and not taken is kept.

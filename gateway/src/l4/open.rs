@@ -15,11 +15,10 @@ use bytes::BytesMut;
 use dsl::tree::ir::ProxyProtocol;
 use dsl::tree::l4::Target;
 use rustls::{CipherSuite, ProtocolVersion};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,9 +29,6 @@ const TRIES: usize = 8;
 /// No connection waits longer for an endpoint, however many it tries: so many times the pool's
 /// `connect within`.
 const PATIENCE: u64 = 3;
-/// After so long without a word the system asks whether the peer is still there, and again that often.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 /// PostgreSQL's SSLRequest: its length, its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
@@ -50,7 +46,6 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
             Err(refusal) => return refuse(&tally, &tcp, refusal),
         }
     }
-    alive(&tcp);
     let client = if route.rules.settings.tls {
         match handshake(&mut tally, tcp).await {
             Ok(client) => client,
@@ -178,7 +173,8 @@ async fn one(
     opening: Opening,
 ) -> Result<(Side, Vec<u8>), Refusal> {
     let mut tcp = dial(&tally.worker, pool, index).await.map_err(|e| not_connected(&e))?;
-    alive(&tcp);
+    // Without it a connection to nowhere lasts until it is idle for too long.
+    let _ = SockRef::from(&tcp).set_tcp_keepalive(&super::KEEPALIVE);
     let mut before = match pool.pool().proxy_protocol {
         None => Vec::new(),
         Some(version) => header(tally, version, client),
@@ -273,10 +269,4 @@ fn not_connected(e: &ConnectError) -> Refusal {
 /// Whether the system is out of something: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS.
 fn is_ours(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
-}
-
-/// A peer that vanished is noticed, however long nobody says anything.
-fn alive(tcp: &TcpStream) {
-    // Without it a connection to nowhere lasts until it is idle for too long.
-    let _ = SockRef::from(tcp).set_tcp_keepalive(&KEEPALIVE);
 }

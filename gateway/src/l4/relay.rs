@@ -124,11 +124,13 @@ impl Half {
 
     /// Moves what can be moved, until there is nothing to do, or it was long enough. `moved` is told
     /// how much was read. Ready when both ends know that nothing more comes.
+    /// `last`: the other direction is over.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Side,
         to: &mut Side,
+        last: bool,
         tools: &Tools,
         moved: &mut impl FnMut(usize),
     ) -> Poll<Result<(), Broken>> {
@@ -137,7 +139,10 @@ impl Half {
             match self.stage {
                 Stage::Open => {}
                 Stage::Ended => {
-                    ready!(to.poll_end(cx)).or_else(gone).map_err(at_destination)?;
+                    // Both sockets are closed next, which says the same over plain TCP.
+                    if !(last && matches!(to, Side::Plain(_))) {
+                        ready!(to.poll_end(cx)).or_else(gone).map_err(at_destination)?;
+                    }
                     self.stage = Stage::Over;
                     return Poll::Ready(Ok(()));
                 }

@@ -5,7 +5,7 @@ use crate::support::pool;
 use dsl::tree::ir::{self, Cond};
 use dsl::tree::l4::Target;
 use sluice::l4::End;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 /// To these endpoints, with this `drain`.
 fn draining(endpoints: &[SocketAddr], drain_ms: u64) -> dsl::tree::l4::Rules {
@@ -105,4 +105,69 @@ fn an_unrelated_change_touches_nothing() {
     carrier.publish(rules);
     assert_eq!(rest(&mut client), b"");
     carrier.ends(End::Idle);
+}
+
+/// To one endpoint whose health is that of another port: who listens there says that it is up.
+fn checked(origin: SocketAddr, health: SocketAddr) -> dsl::tree::l4::Rules {
+    let mut rules = draining(&[origin], 0);
+    std::sync::Arc::make_mut(&mut rules.pools[0]).check = Some(ir::Check {
+        probe: ir::Probe::Tcp,
+        port: Some(health.port()),
+        every_ms: 100,
+        within_ms: 1_000,
+        rise: 1,
+        fall: 2,
+    });
+    rules
+}
+
+fn healthy() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+#[test]
+fn connections_to_an_endpoint_that_goes_down_are_cut_where_that_is_said() {
+    let (origin, health) = (echo(), healthy());
+    let mut rules = checked(origin, health.local_addr().unwrap());
+    rules.settings.cut_on_unhealthy = true;
+    rules.settings.drain_ms = 60_000;
+    let carrier = Carrier::new(rules);
+    let mut client = carrier.connect();
+    round_trip(&mut client, "up");
+    drop(health);
+    is_reset(&mut client);
+    carrier.ends(End::Unhealthy);
+    is_reset(&mut carrier.connect());
+    carrier.ends(End::NoEndpoint);
+}
+
+#[test]
+fn connections_to_an_endpoint_that_goes_down_are_drained() {
+    let (origin, health) = (echo(), healthy());
+    let carrier = Carrier::new(checked(origin, health.local_addr().unwrap()));
+    let mut client = carrier.connect();
+    round_trip(&mut client, "up");
+    drop(health);
+    assert_eq!(rest(&mut client), b"");
+    carrier.ends(End::Drained);
+}
+
+#[test]
+fn an_endpoint_that_is_up_again_in_time_keeps_its_connections() {
+    let (origin, health) = (echo(), healthy());
+    let at = health.local_addr().unwrap();
+    let mut rules = checked(origin, at);
+    rules.settings.drain_ms = 4_000;
+    let carrier = Carrier::new(rules);
+    let mut client = carrier.connect();
+    round_trip(&mut client, "up");
+    drop(health);
+    let route = carrier.route();
+    until("it is down", || !route.pools[0].is_up(0));
+    settle(&carrier);
+    let _health = TcpListener::bind(at).unwrap();
+    until("it is up", || route.pools[0].is_up(0));
+    let seen = std::time::Instant::now();
+    until("the drain would be over", || seen.elapsed() > std::time::Duration::from_millis(4_500));
+    round_trip(&mut client, "up again");
 }
