@@ -359,12 +359,19 @@ impl Flow {
         }
     }
 
-    /// Asks once: who answered, when that was in time and with the same text.
+    /// Asks once: who answered, when that was in time and with the same text. Late answers to earlier
+    /// questions are passed over.
     pub fn asks(&self, text: &str, patience: Duration) -> Option<String> {
         self.send(text);
-        let answer = String::from_utf8(self.receive(patience)?).unwrap();
-        let (name, echoed) = answer.split_once(':').unwrap();
-        (echoed == text).then(|| name.to_owned())
+        let end = std::time::Instant::now() + patience;
+        loop {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            let answer = String::from_utf8(self.receive(left)?).unwrap();
+            let (name, echoed) = answer.split_once(':').unwrap();
+            if echoed == text {
+                return Some(name.to_owned());
+            }
+        }
     }
 }
 
