@@ -168,6 +168,12 @@ impl Listeners {
             self.publish();
         }
         let deadline = Instant::now() + LET_GO;
+        if !changes.closed.is_empty() {
+            // It may be what somebody waits for.
+            let mut freed = self.look_until(deadline);
+            changes.opened.append(&mut freed.opened);
+            changes.failed.append(&mut freed.failed);
+        }
         let known = self.open.iter().map(|open| open.id).chain(self.missing.iter().map(|(id, ..)| *id));
         let known: HashSet<Id> = known.collect();
         for (id, wanted) in wanted.iter().filter(|(id, _)| !known.contains(id)) {
@@ -182,10 +188,13 @@ impl Listeners {
 
     /// Tries again what could not be had, and forgets what has ended.
     pub fn look(&mut self) -> Changes {
+        self.look_until(Instant::now())
+    }
+
+    fn look_until(&mut self, deadline: Instant) -> Changes {
         let mut changes = Changes::default();
         let before = self.closing.len();
         self.closing.retain(|open| !open.ended());
-        let deadline = Instant::now();
         for (id, wanted, why) in std::mem::take(&mut self.missing) {
             let mut tried = Changes::default();
             self.get(id, &wanted, deadline, &mut tried);
@@ -423,6 +432,22 @@ mod tests {
         listeners.look();
         assert!(listeners.again().is_none() && sets.borrow().is_empty());
         UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_a_port_gets_it_when_it_is_closed() {
+        let port = free();
+        let wanted = [item(Transport::Tcp, port), at(Service::Http, port)];
+        let mut listeners = Listeners::new(1);
+        let sets = listeners.sets();
+        listeners.start(&wanted[..1]).unwrap();
+        let held = found(&sets);
+        let changes = listeners.follow(&wanted);
+        let said =
+            format!("`http 127.0.0.1:{port}` of sites/a.route is taken by `tcp 127.0.0.1:{port}` of sites/a.route");
+        assert_eq!(changes.failed, [said]);
+        drop(held);
+        assert_eq!(listeners.follow(&wanted[1..]).opened, [format!("http 127.0.0.1:{port}")]);
     }
 
     #[test]
