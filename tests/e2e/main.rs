@@ -19,6 +19,7 @@ mod l4_drain;
 mod l4_ends;
 mod l4_examples;
 mod l4_health;
+mod l4_hello;
 mod l4_iperf;
 mod l4_mqtt;
 mod l4_postgres;
