@@ -4,7 +4,7 @@ use super::batch::Way;
 use super::classify::Classify;
 use super::engine::{Buffers, Engine, Then};
 use super::sockets::Place;
-use super::sys::{self, Piece, SLOTS, source};
+use super::sys::{self, Piece, SLOTS};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -21,10 +21,11 @@ impl<C: Classify> Engine<C> {
         self.look_around();
         let mut used = 0;
         // Sockets that had more than was taken are not told again.
-        let late = std::mem::take(&mut self.more);
-        for place in &late {
-            self.answer(buffers, *place, &mut used);
+        let mut late = std::mem::replace(&mut self.more, std::mem::take(&mut self.late));
+        for place in late.drain(..) {
+            self.answer(buffers, place, &mut used);
         }
+        self.late = late;
         let n = self.sockets.epoll().wait(&mut self.events);
         for i in 0..n {
             let ready = self.events.get(i);
@@ -88,7 +89,7 @@ impl<C: Classify> Engine<C> {
         let count = if piece.len > segment { piece.len.div_ceil(segment) } else { 1 };
         self.goes(flow, u64::from(count), u64::from(piece.len));
         let path = &self.table.at(flow).path;
-        let way = Way { whose: flow, to: path.client(), from: source(path) };
+        let way = Way { whose: flow, to: path.client(), from: path.source() };
         self.down.push(way, piece, segment);
     }
 

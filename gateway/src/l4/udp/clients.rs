@@ -79,14 +79,8 @@ impl<C: Classify> Engine<C> {
             Some(_) | None => self.classified(path, inbox, piece, segment, known, count)?,
         };
         let it = self.table.at(flow);
-        let flow = if it.era != self.era || it.refused {
-            match self.reconsidered(flow, inbox.bytes(piece), count) {
-                Some(flow) => flow,
-                None => return None,
-            }
-        } else {
-            flow
-        };
+        let flow =
+            if it.era != self.era || it.refused { self.reconsidered(flow, inbox.bytes(piece), count)? } else { flow };
         self.came(flow, count, u64::from(piece.len));
         self.ops.push(Op { piece, segment, flow });
         Some(flow)

@@ -35,7 +35,10 @@ pub struct Member {
 }
 
 /// Those of an item are found by its counts: both outlast changes of the item.
-static ALL: LazyLock<Mutex<HashMap<usize, (Weak<Counts>, Weak<Groups>)>>> = LazyLock::new(Mutex::default);
+static ALL: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+/// By the address of the counts, which tells them apart while they live.
+type Known = HashMap<usize, (Weak<Counts>, Weak<Groups>)>;
 
 impl Groups {
     /// Those of an item.

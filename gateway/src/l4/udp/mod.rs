@@ -12,6 +12,7 @@ pub mod classify;
 mod clients;
 mod engine;
 mod groups;
+mod life;
 mod path;
 mod sockets;
 mod sys;

@@ -56,11 +56,12 @@ impl Path {
         }
     }
 
-    /// The interface by which a link-local client is reached; 0 for any other.
+    /// From where an answer leaves: the address, and the interface by which a link-local client is
+    /// reached (0 for any other).
     #[inline]
     #[must_use]
-    pub fn scope(&self) -> u32 {
-        self.scope
+    pub fn source(&self) -> Option<(IpAddr, u32)> {
+        self.local().map(|ip| (ip, self.scope))
     }
 }
 
