@@ -1,5 +1,5 @@
 //! UDP flows, with real sockets on the loopback.
-#![allow(clippy::unwrap_used)] // a test says what is wrong by failing
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod flows;
 mod reload;

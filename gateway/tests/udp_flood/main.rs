@@ -1,6 +1,6 @@
 //! A flood of new flows from addresses that nobody answers for. Alone in its process: the sockets of
 //! flows are bounded over all workers.
-#![allow(clippy::unwrap_used)] // a test says what is wrong by failing
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "../udp/support.rs"]
 #[allow(dead_code)]
