@@ -331,3 +331,62 @@ fn bind(kind: Kind, local: &mut u8) -> io::Result<Counted> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    fn flow(sockets: &mut Sockets, target: u32, flow: u32, now: u64) -> u32 {
+        let rank = sockets.take(target, now).expect("a socket");
+        sockets.give(target, rank, flow);
+        rank
+    }
+
+    #[test]
+    fn targets_share_sockets_and_flows_of_one_do_not() {
+        let mut sockets = Sockets::new().expect("an epoll");
+        let (one, other) = (sockets.target(address(1), 0), sockets.target(address(2), 0));
+        assert_eq!(sockets.target(address(1), 0), one);
+        assert_eq!((flow(&mut sockets, one, 10, 0), flow(&mut sockets, one, 11, 0)), (0, 1));
+        assert_eq!((flow(&mut sockets, other, 20, 0), flow(&mut sockets, other, 21, 0)), (0, 1));
+        let (place, to) = sockets.way(other, 1);
+        assert_eq!(to, address(2));
+        assert_eq!(sockets.socket(place), sockets.socket(sockets.way(one, 1).0));
+        assert_eq!((sockets.flow(place, one), sockets.flow(place, other)), (Some(11), Some(21)));
+        // Another family's socket of the same rank has none of these flows.
+        let elsewhere = Place { kind: Kind::V6 as u32, rank: 1 };
+        assert_eq!(sockets.flow(elsewhere, one), None);
+        assert_eq!(sockets.known(address(3)), None);
+    }
+
+    #[test]
+    fn what_is_late_reaches_nobody_else() {
+        let mut sockets = Sockets::new().expect("an epoll");
+        let target = sockets.target(address(1), 0);
+        let rank = flow(&mut sockets, target, 10, 0);
+        let place = sockets.way(target, rank).0;
+        sockets.release(target, rank, 1_000);
+        assert_eq!(sockets.flow(place, target), None);
+        assert_eq!(flow(&mut sockets, target, 11, 1_000 + QUARANTINE_MS - 1), 1);
+        assert_eq!(flow(&mut sockets, target, 12, 1_000 + QUARANTINE_MS), rank);
+        assert_eq!(sockets.flow(place, target), Some(12));
+    }
+
+    #[test]
+    fn what_is_not_needed_is_let_go() {
+        let mut sockets = Sockets::new().expect("an epoll");
+        let target = sockets.target(address(1), 0);
+        let (first, second) = (flow(&mut sockets, target, 10, 0), flow(&mut sockets, target, 11, 0));
+        sockets.release(target, second, 0);
+        sockets.sweep(SPARE_MS);
+        assert!(sockets.socket(Place { kind: Kind::Loopback as u32, rank: second }).is_none());
+        assert!(sockets.socket(sockets.way(target, first).0).is_some(), "it has a flow");
+        sockets.release(target, first, SPARE_MS);
+        sockets.sweep(2 * SPARE_MS);
+        assert!(sockets.is_empty());
+    }
+}
