@@ -360,8 +360,10 @@ mod tests {
         at(Service::Item(key), port)
     }
 
+    type Found = (u16, bool, Option<(Bound, Arc<Live>)>);
+
     /// What the first worker finds: its sockets, and whether each is wanted.
-    fn found(sets: &Sets) -> Vec<(u16, bool, Option<(Bound, Arc<Live>)>)> {
+    fn found(sets: &Sets) -> Vec<Found> {
         sets.borrow().iter().map(|(socket, wanted)| (socket.address.port(), *wanted, socket.take(0))).collect()
     }
 
