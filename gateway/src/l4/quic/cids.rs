@@ -36,10 +36,15 @@ pub struct Home {
 #[derive(Debug)]
 pub struct Cids {
     hasher: RandomState,
-    ids: [Mutex<HashMap<(SocketAddr, Cid), Known>>; SHARDS],
-    ips: [Mutex<HashMap<(SocketAddr, IpAddr), Vec<Known>>>; SHARDS],
+    ids: [Mutex<Ids>; SHARDS],
+    ips: [Mutex<Ips>; SHARDS],
     lengths: [AtomicU32; LENGTHS],
 }
+
+/// By listener and ID.
+type Ids = HashMap<(SocketAddr, Cid), Known>;
+/// By listener and client: each endpoint once.
+type Ips = HashMap<(SocketAddr, IpAddr), Vec<Known>>;
 
 #[derive(Debug)]
 struct Known {
@@ -129,12 +134,12 @@ impl Cids {
         }
     }
 
-    fn ids(&self, listening: SocketAddr, id: &Cid) -> MutexGuard<'_, HashMap<(SocketAddr, Cid), Known>> {
+    fn ids(&self, listening: SocketAddr, id: &Cid) -> MutexGuard<'_, Ids> {
         let shard = self.hasher.hash_one((listening, id)) as usize % SHARDS;
         self.ids[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ips(&self, listening: SocketAddr, ip: IpAddr) -> MutexGuard<'_, HashMap<(SocketAddr, IpAddr), Vec<Known>>> {
+    fn ips(&self, listening: SocketAddr, ip: IpAddr) -> MutexGuard<'_, Ips> {
         let shard = self.hasher.hash_one((listening, ip)) as usize % SHARDS;
         self.ips[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
