@@ -47,7 +47,8 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
         }
     }
     let client = if route.rules.settings.tls {
-        match handshake(&mut tally, tcp).await {
+        // Large, as all of TLS is, and most connections have none: they need not be moved about with room for it.
+        match Box::pin(handshake(&mut tally, tcp)).await {
             Ok(client) => client,
             Err(refusal) => {
                 // The handshake has told the client why, and its socket is closed.
@@ -183,7 +184,7 @@ async fn one(
         before.extend_from_slice(&SSL_REQUEST);
         // No pool waits for longer than u64 milliseconds.
         let allowed = pool.connect_within().as_millis() as u64;
-        let answered = within(&tally.worker.ticks, allowed, postgres(&mut tcp, &before)).await;
+        let answered = Box::pin(within(&tally.worker.ticks, allowed, postgres(&mut tcp, &before))).await;
         answered
             .unwrap_or_else(|| Err((End::UpstreamTls, Some(format!("no answer to SSLRequest within {allowed} ms")))))?;
         before.clear();
@@ -195,7 +196,7 @@ async fn one(
         let broken = |e: io::Error| (End::ConnectFailed, Some(e.to_string()));
         tcp.write_all(&before).await.map_err(broken)?;
     }
-    let tls = connect_tls(&tally.worker, pool, index, tcp).await.map_err(|e| not_connected(&e))?;
+    let tls = Box::pin(connect_tls(&tally.worker, pool, index, tcp)).await.map_err(|e| not_connected(&e))?;
     Ok((Side::Tls(Box::new(tls.into())), Vec::new()))
 }
 
