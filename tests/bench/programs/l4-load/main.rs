@@ -2,12 +2,15 @@
 //! and strict: whatever arrives is counted and compared, and one byte too few ends the run.
 //!
 //! ```text
-//! l4-load origin TCP TLS UDP CERT KEY     serves on three ports of 127.0.0.1, until it is ended
+//! l4-load origin IP TCP TLS UDP CERT KEY  serves on three ports, until it is ended
 //! l4-load CASE PORT SECONDS CERT          loads a proxy; the last line is what was done, as JSON
+//! l4-load hold tcp PORT COUNT             connections that are kept; `tls` with CERT behind it; `udp`: flows
+//! l4-load flood PORT COUNT RATE           datagrams from ever new addresses; `answered` behind it
 //! ```
 
 mod bulk;
 mod datagrams;
+mod held;
 mod origin;
 mod shape;
 mod streams;
@@ -16,6 +19,7 @@ mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// What was done: things of the case's kind, and bytes of payload.
@@ -48,11 +52,23 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["origin", tcp, tls, udp, certificate, key] => {
-            ports([tcp, tls, udp]).and_then(|ports| origin::run(ports, certificate, key))
+        ["origin", ip, tcp, tls, udp, certificate, key] => {
+            let ip = ip.parse().map_err(because("address"));
+            ip.and_then(|ip| origin::run(ip, numbers([tcp, tls, udp])?, certificate, key))
         }
+        ["hold", "tcp", port, count] => {
+            numbers([port]).and_then(|[port]| held::connections(port, numbers([count])?[0], None))
+        }
+        ["hold", "tls", port, count, certificate] => {
+            numbers([port]).and_then(|[port]| held::connections(port, numbers([count])?[0], Some(certificate)))
+        }
+        ["hold", "udp", port, count] => numbers([port]).and_then(|[port]| held::flows(port, numbers([count])?[0])),
+        ["flood", port, count, rate, ref how @ ..] => numbers([port]).and_then(|[port]| {
+            let [count, rate] = numbers([count, rate])?;
+            held::flood(port, count, rate, how == ["answered"])
+        }),
         [case, port, seconds, certificate] => load(case, port, seconds, certificate),
-        _ => Err("usage: l4-load origin TCP TLS UDP CERT KEY | l4-load CASE PORT SECONDS CERT".into()),
+        _ => Err("usage: see the head of tests/bench/programs/l4-load/main.rs".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,16 +79,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn ports<const N: usize>(texts: [&str; N]) -> Outcome<[u16; N]> {
-    let mut ports = [0; N];
-    for (port, text) in ports.iter_mut().zip(texts) {
-        *port = text.parse().map_err(|_| format!("`{text}` is no port"))?;
+fn numbers<T: FromStr + Default + Copy, const N: usize>(texts: [&str; N]) -> Outcome<[T; N]> {
+    let mut numbers = [T::default(); N];
+    for (number, text) in numbers.iter_mut().zip(texts) {
+        *number = text.parse().map_err(|_| format!("`{text}` is not a number, or too large"))?;
     }
-    Ok(ports)
+    Ok(numbers)
 }
 
 fn load(case: &str, port: &str, seconds: &str, certificate: &str) -> Outcome<()> {
-    let [port] = ports([port])?;
+    let [port]: [u16; 1] = numbers([port])?;
     let seconds: f64 = seconds.parse().map_err(|_| format!("`{seconds}` are no seconds"))?;
     let begin = Instant::now();
     let task = Task { to: (Ipv4Addr::LOCALHOST, port).into(), until: begin + Duration::from_secs_f64(seconds) };

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// Serves on the ports for plain streams, TLS and datagrams.
-pub fn run([tcp, secure, udp]: [u16; 3], certificate: &str, key: &str) -> Outcome<()> {
-    let datagrams = Bound::open(SocketAddrV4::new(Ipv4Addr::LOCALHOST, udp)).map_err(because("UDP socket"))?;
+pub fn run(ip: Ipv4Addr, [tcp, secure, udp]: [u16; 3], certificate: &str, key: &str) -> Outcome<()> {
+    let datagrams = Bound::open(SocketAddrV4::new(ip, udp)).map_err(because("UDP socket"))?;
     std::thread::spawn(move || {
         let Err(message) = answer_datagrams(&datagrams);
         fail(&message);
@@ -21,8 +21,8 @@ pub fn run([tcp, secure, udp]: [u16; 3], certificate: &str, key: &str) -> Outcom
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(because("runtime"))?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        let plain = tokio::task::spawn_local(accept(listen(tcp)?, None));
-        let secure = tokio::task::spawn_local(accept(listen(secure)?, Some(acceptor)));
+        let plain = tokio::task::spawn_local(accept(listen(ip, tcp)?, None));
+        let secure = tokio::task::spawn_local(accept(listen(ip, secure)?, Some(acceptor)));
         println!("ready");
         std::io::stdout().flush().map_err(because("stdout"))?;
         tokio::select! {
@@ -32,10 +32,10 @@ pub fn run([tcp, secure, udp]: [u16; 3], certificate: &str, key: &str) -> Outcom
     }))
 }
 
-fn listen(port: u16) -> Outcome<TcpListener> {
+fn listen(ip: Ipv4Addr, port: u16) -> Outcome<TcpListener> {
     let socket = TcpSocket::new_v4().map_err(because("socket"))?;
     socket.set_reuseaddr(true).map_err(because("socket"))?;
-    socket.bind((Ipv4Addr::LOCALHOST, port).into()).map_err(because("bind"))?;
+    socket.bind((ip, port).into()).map_err(because("bind"))?;
     socket.listen(4096).map_err(because("listen"))
 }
 
@@ -87,6 +87,7 @@ async fn secure(tls: TlsAcceptor, stream: TcpStream) -> Outcome<()> {
     stream.read_exact(&mut first).await.map_err(because("first byte"))?;
     match first {
         [HELLO] => bye(stream).await,
+        [ECHO] => echo(stream).await,
         [RAW] => {
             stream.write_all(&[BULK]).await.map_err(because("answer"))?;
             stream.flush().await.map_err(because("answer"))?;
@@ -101,8 +102,9 @@ async fn bye(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Outcome<()> {
     stream.shutdown().await.map_err(because("close"))
 }
 
-async fn echo(mut stream: TcpStream) -> Outcome<()> {
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Outcome<()> {
     stream.write_all(&[ECHO]).await.map_err(because("echo"))?;
+    stream.flush().await.map_err(because("echo"))?;
     let mut buffer = [0; 4096];
     loop {
         let length = stream.read(&mut buffer).await.map_err(because("echo"))?;
@@ -110,6 +112,7 @@ async fn echo(mut stream: TcpStream) -> Outcome<()> {
             return Ok(());
         }
         stream.write_all(&buffer[..length]).await.map_err(because("echo"))?;
+        stream.flush().await.map_err(because("echo"))?;
     }
 }
 
@@ -141,6 +144,11 @@ fn answer_datagrams(socket: &Bound) -> Outcome<std::convert::Infallible> {
                         let number = std::mem::take(counted);
                         batch.answer(i, Some(Datagram { kind: Datagram::ANSWER, number, ..head }));
                     }
+                }
+                Datagram::WHO => {
+                    // Who was reached, and by which port of the gateway's.
+                    let number = u32::from(batch.local(i)) << 16 | u32::from(batch.peer(i).port());
+                    batch.answer(i, Some(Datagram { kind: Datagram::ANSWER, number, ..head }));
                 }
                 _ => {}
             }

@@ -82,7 +82,7 @@ impl Command {
 /// The head of a datagram; fixed bytes follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// [`Self::ECHOED`], [`Self::COUNTED`] or [`Self::ANSWER`].
+    /// What the origin does with it: one of the constants below.
     pub kind: u8,
     /// Whether it is the last of its burst.
     pub last: bool,
@@ -97,7 +97,11 @@ impl Datagram {
     pub const ECHOED: u8 = b'e';
     /// The last of a burst is answered.
     pub const COUNTED: u8 = b'n';
-    /// How many came since the last answer.
+    /// The answer says which endpoint it is and from which port it was reached.
+    pub const WHO: u8 = b'w';
+    /// Nothing comes back.
+    pub const IGNORED: u8 = b'x';
+    /// How many came since the last answer; or who answers.
     pub const ANSWER: u8 = b'a';
     /// The length of the head.
     pub const HEAD: usize = 8;
