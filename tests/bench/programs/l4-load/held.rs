@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
 /// Connections that are opened, and flows that are asked, at one time.
 const AT_ONCE: usize = 64;
@@ -30,17 +31,9 @@ pub fn connections(port: u16, count: usize, certificate: Option<&str>) -> Outcom
         let mut held: Vec<Box<dyn Stream>> = Vec::with_capacity(count);
         while held.len() < count {
             let first = held.len();
-            let some = (first..count.min(first + AT_ONCE)).map(|number| open(number, port));
-            for stream in futures(some).await? {
-                let mut stream: Box<dyn Stream> = match &connector {
-                    None => Box::new(stream),
-                    Some(connector) => {
-                        Box::new(connector.connect(tls::name(), stream).await.map_err(because("handshake"))?)
-                    }
-                };
-                echo(&mut stream).await?;
-                held.push(stream);
-            }
+            // Each at once says what it has to say: who waits for its hello does not wait for ever.
+            let some = (first..count.min(first + AT_ONCE)).map(|number| one(number, port, connector.clone()));
+            held.extend(futures(some).await?);
         }
         told("held")?;
         for line in std::io::stdin().lock().lines() {
@@ -56,9 +49,9 @@ pub fn connections(port: u16, count: usize, certificate: Option<&str>) -> Outcom
 }
 
 /// Waits for several at a time.
-async fn futures<F: Future<Output = Outcome<TcpStream>> + 'static>(
+async fn futures<F: Future<Output = Outcome<Box<dyn Stream>>> + 'static>(
     some: impl Iterator<Item = F>,
-) -> Outcome<Vec<TcpStream>> {
+) -> Outcome<Vec<Box<dyn Stream>>> {
     let local = tokio::task::LocalSet::new();
     let tasks: Vec<_> = some.map(|one| local.spawn_local(one)).collect();
     local
@@ -70,6 +63,16 @@ async fn futures<F: Future<Output = Outcome<TcpStream>> + 'static>(
             Ok(streams)
         })
         .await
+}
+
+async fn one(number: usize, port: u16, connector: Option<TlsConnector>) -> Outcome<Box<dyn Stream>> {
+    let stream = open(number, port).await?;
+    let mut stream: Box<dyn Stream> = match connector {
+        None => Box::new(stream),
+        Some(connector) => Box::new(connector.connect(tls::name(), stream).await.map_err(because("handshake"))?),
+    };
+    echo(&mut stream).await?;
+    Ok(stream)
 }
 
 async fn open(number: usize, port: u16) -> Outcome<TcpStream> {
