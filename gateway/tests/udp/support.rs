@@ -223,7 +223,6 @@ pub struct Server {
     pub address: SocketAddr,
     /// Who asked, in order.
     pub seen: Arc<Mutex<Vec<SocketAddr>>>,
-    pub socket: UdpSocket,
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -250,19 +249,19 @@ impl Server {
         let socket = roomy(UdpSocket::bind(at).unwrap());
         let address = socket.local_addr().unwrap();
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (own, record, stopped) = (socket.try_clone().unwrap(), Arc::clone(&seen), Arc::clone(&stop));
-        own.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let (record, stopped) = (Arc::clone(&seen), Arc::clone(&stop));
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let thread = thread::spawn(move || {
             let mut bytes = vec![0; 65_536];
             while !stopped.load(Ordering::Relaxed) {
-                let Ok((n, from)) = own.recv_from(&mut bytes) else { continue };
+                let Ok((n, from)) = socket.recv_from(&mut bytes) else { continue };
                 record.lock().unwrap().push(from);
                 if let Some(answer) = answer(&bytes[..n], from) {
-                    let _ = own.send_to(&answer, from);
+                    let _ = socket.send_to(&answer, from);
                 }
             }
         });
-        Self { address, seen, socket, stop, thread: Some(thread) }
+        Self { address, seen, stop, thread: Some(thread) }
     }
 
     /// Who asked, each once.
