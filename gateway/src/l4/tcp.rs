@@ -1,7 +1,7 @@
 //! TCP connections, handed on.
 //!
-//! A connection is opened (decided about, connected, told about: [`super::open`]) and then relayed
-//! ([`super::relay`]). What opening takes is large and soon over, and has memory of its own; what an
+//! A connection is opened (decided about, connected, told about: `open`) and then relayed
+//! (`relay`). What opening takes is large and soon over, and has memory of its own; what an
 //! idle connection keeps is small.
 
 use super::carried::Carried;

@@ -1,9 +1,9 @@
 //! UDP flows: datagrams handed on between clients and the endpoints of a pool.
 //!
 //! Each worker has a socket of its own for each listener, and the flows that the kernel gives to that
-//! socket ([`engine`]). Several datagrams are received and sent in one system call ([`sys`], [`batch`]);
-//! flows are found by their addresses ([`table`]) or by what a classifier says ([`classify`]); few
-//! sockets reach the endpoints of many flows ([`sockets`]).
+//! socket (`engine`). Several datagrams are received and sent in one system call (`sys`, `batch`);
+//! flows are found by their addresses (`table`) or by what a classifier says ([`classify`]); few
+//! sockets reach the endpoints of many flows (`sockets`).
 
 mod answers;
 mod batch;
