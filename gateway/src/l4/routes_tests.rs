@@ -88,7 +88,7 @@ fn counts_go_with_the_last_who_holds_them() {
 #[test]
 fn routes_that_are_gone_leave_nothing_behind() {
     let table = Table::new();
-    for port in 1..1000 {
+    for port in 10_000..11_000 {
         let _ = table.intern(1, &TEXT.replace("5432", &port.to_string()));
     }
     assert!(table.routes.table.lock().unwrap().known.len() <= FEW);
