@@ -111,8 +111,11 @@ fn client(text: &str) -> Result<SocketAddr, String> {
 
 impl Asked {
     fn parse(request: &str, headers: &[String], client: SocketAddr) -> Result<Self, Failed> {
-        let bad =
-            |why: &str| Failed::new(format!("`{request}` is no request: {why}; write it as 'GET https://host/path'"));
+        let bad = |why: &str| {
+            Failed::new(format!(
+                "`{request}` is no request: {why}; write it as 'GET https://host/path', 'tcp :PORT', 'udp :PORT' or 'tls HOST'"
+            ))
+        };
         let (method, url) = match request.trim().split_once(char::is_whitespace) {
             Some((method, url)) => (method, url.trim()),
             None => ("GET", request.trim()),

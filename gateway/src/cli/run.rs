@@ -289,13 +289,13 @@ fn greet(
     for (word, addresses) in [("http", &ports.http), ("https", &ports.https)] {
         if !addresses.is_empty() {
             let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            out.push_str(&format!("  {:<6} {}\n", word, all.join(", ")));
+            out.push_str(&format!("  {:<7} {}\n", word, all.join(", ")));
         }
     }
     for (word, addresses) in by_word(&ports.others) {
         let more = addresses.len().saturating_sub(SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        out.push_str(&format!("  {word:<6} {}{more}\n", addresses[..addresses.len().min(SHOWN)].join(", ")));
+        out.push_str(&format!("  {word:<7} {}{more}\n", addresses[..addresses.len().min(SHOWN)].join(", ")));
     }
     let passed = &control.listening().passthroughs;
     if !passed.is_empty() {
@@ -318,7 +318,7 @@ fn greet(
             "  certificates come from the internal CA, no public one is asked: curl --cacert {root} {try_it}\n"
         ));
     }
-    out.push_str(&format!("  data   {}\n", data.path().display()));
+    out.push_str(&format!("  data    {}\n", data.path().display()));
     out.push_str(&format!("  drop a .route file into {} and it serves; Ctrl-C ends", sites.display()));
     console.block(&out);
 }
