@@ -7,9 +7,9 @@
 //! but the client that asked for it.
 
 use super::InternalCa;
+use super::leaves::Leaves;
 use super::resolver::LocalAddress;
 use dsl::tree::canonical;
-use moka::sync::Cache;
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -17,15 +17,12 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Leaf certificates that are kept; whoever asks for more names has them made anew.
 const LEAVES: u64 = 1024;
-/// A leaf is made anew after so long, well before it ends.
-const LEAF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Ends TLS for `tcp` items.
 #[derive(Clone, Debug)]
@@ -41,8 +38,7 @@ pub struct Said {
 }
 
 struct Resolver {
-    ca: Arc<InternalCa>,
-    leaves: Cache<String, Arc<CertifiedKey>>,
+    leaves: Leaves,
 }
 
 impl AnyName {
@@ -51,8 +47,8 @@ impl AnyName {
     /// # Errors
     /// When the crypto provider does not do what is asked of it.
     pub fn new(ca: Arc<InternalCa>) -> Result<Self, rustls::Error> {
-        let leaves = Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build();
-        super::resolver::config_of(Arc::new(Resolver { ca, leaves })).map(|config| Self(Arc::new(config)))
+        let leaves = Leaves::new(ca, LEAVES);
+        super::resolver::config_of(Arc::new(Resolver { leaves })).map(|config| Self(Arc::new(config)))
     }
 
     /// Takes a handshake; what the hello said is told before it goes on, for it may fail.
@@ -106,23 +102,11 @@ impl fmt::Debug for Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| canonical::host(name.as_bytes()).ok());
-        if let Some(leaf) = named.and_then(|name| self.leaf(&[&name])) {
+        if let Some(leaf) = named.and_then(|name| self.leaves.of(&[&name])) {
             return Some(leaf);
         }
         let ip = LocalAddress::now()?.to_canonical();
         let address = ip.to_string();
-        if ip.is_loopback() { self.leaf(&[&address, "localhost"]) } else { self.leaf(&[&address]) }
-    }
-}
-
-impl Resolver {
-    fn leaf(&self, names: &[&str]) -> Option<Arc<CertifiedKey>> {
-        let key = names.join(" ");
-        if let Some(leaf) = self.leaves.get(&key) {
-            return Some(leaf);
-        }
-        let leaf = self.ca.issue(names)?;
-        self.leaves.insert(key, Arc::clone(&leaf));
-        Some(leaf)
+        if ip.is_loopback() { self.leaves.of(&[&address, "localhost"]) } else { self.leaves.of(&[&address]) }
     }
 }

@@ -2,6 +2,7 @@
 
 mod any_name;
 mod ca;
+mod leaves;
 mod resolver;
 
 pub use any_name::{AnyName, Said};

@@ -1,10 +1,10 @@
 //! Which certificate a handshake gets: the snapshot says who is served, the internal CA makes it.
 
 use super::InternalCa;
+use super::leaves::Leaves;
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;
 use dsl::tree::ir::{HostHead, Segment, Tls};
-use moka::sync::Cache;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -13,12 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Leaf certificates that are kept.
 const LEAVES: u64 = 10_000;
-/// A leaf is made anew after so long, well before it ends.
-const LEAF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 thread_local! {
     static LOCAL: Cell<Option<IpAddr>> = const { Cell::new(None) };
@@ -54,8 +51,7 @@ impl LocalAddress {
 /// Chooses certificates.
 pub struct Resolver {
     published: Published,
-    ca: Arc<InternalCa>,
-    leaves: Cache<String, Arc<CertifiedKey>>,
+    leaves: Leaves,
 }
 
 impl fmt::Debug for Resolver {
@@ -69,8 +65,7 @@ impl fmt::Debug for Resolver {
 /// # Errors
 /// When the crypto provider does not do what is asked of it.
 pub fn server_config(published: Published, ca: Arc<InternalCa>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let resolver =
-        Resolver { published, ca, leaves: Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_KEPT).build() };
+    let resolver = Resolver { published, leaves: Leaves::new(ca, LEAVES) };
     let mut config = config_of(Arc::new(resolver))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -97,7 +92,7 @@ impl ResolvesServerCert for Resolver {
         match hello.server_name() {
             Some(name) => {
                 let host = canonical::host(name.as_bytes()).ok()?;
-                serves(&snapshot, &host).then(|| self.leaf(&[&host]))?
+                serves(&snapshot, &host).then(|| self.leaves.of(&[&host]))?
             }
             None => self.without_name(&snapshot),
         }
@@ -116,23 +111,13 @@ impl Resolver {
         if let Some(host) = spelled.as_deref()
             && let Some(Host::Site(_) | Host::Unavailable) = snapshot.hosts.get(host)
         {
-            return serves(snapshot, host).then(|| self.leaf(&[&ip?.to_string()]))?;
+            return serves(snapshot, host).then(|| self.leaves.of(&[&ip?.to_string()]))?;
         }
         let default = snapshot.default.as_ref().filter(|s| has_tls(s))?;
         let mut names: Vec<String> = default.program.site().hosts.iter().filter_map(|(h, _)| literal(h)).collect();
         names.extend(ip.map(|ip| ip.to_string()));
         let names: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
-        self.leaf(&names)
-    }
-
-    fn leaf(&self, names: &[&str]) -> Option<Arc<CertifiedKey>> {
-        let key = names.join(" ");
-        if let Some(leaf) = self.leaves.get(&key) {
-            return Some(leaf);
-        }
-        let leaf = self.ca.issue(names)?;
-        self.leaves.insert(key, Arc::clone(&leaf));
-        Some(leaf)
+        self.leaves.of(&names)
     }
 }
 
