@@ -43,7 +43,7 @@ fn a_file_opens_its_port_and_its_deletion_closes_it() {
     std::fs::remove_file(file).unwrap();
     until("the port is closed", || !accepts(v4));
     running.says("what was closed", |line| line.contains(&format!("closed tcp :{port}")));
-    assert!(!accepts(v6));
+    until("the port is closed for the other family", || !accepts(v6));
 }
 
 #[test]
