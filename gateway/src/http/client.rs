@@ -40,10 +40,7 @@ impl Secured {
     /// Of a finished handshake.
     #[must_use]
     pub fn of(session: &ServerConnection) -> Self {
-        let sni = session.server_name().map(|name| {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name.to_ascii_lowercase().into_boxed_str()
-        });
+        let sni = session.server_name().map(crate::tls::server_name);
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
             // The server offers these two only.

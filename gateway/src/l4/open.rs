@@ -9,6 +9,7 @@ use super::tally::Tally;
 use super::tcp::Opening;
 use super::{End, Route};
 use crate::http::judge::{share, sticky};
+use crate::listen::hello::SSL_REQUEST;
 use crate::runtime::ticks::within;
 use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Tried, connect_tls, dial, hash_of};
 use bytes::BytesMut;
@@ -29,8 +30,6 @@ const TRIES: usize = 8;
 /// No connection waits longer for an endpoint, however many it tries: so many times the pool's
 /// `connect within`.
 const PATIENCE: u64 = 3;
-/// PostgreSQL's SSLRequest: its length, its code.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Why a connection does not come about.
 type Refusal = (End, Option<String>);

@@ -51,8 +51,7 @@ pub struct Config {
 pub struct Handle {
     threads: Vec<JoinHandle<()>>,
     order: watch::Sender<Order>,
-    counters: Vec<Arc<Counters>>,
-    connections: Arc<AtomicU64>,
+    gauges: Gauges,
     watchdog: Watchdog,
 }
 
@@ -99,7 +98,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
         beats.push(beat);
     }
     let watchdog = Watchdog::start(beats, config.notices)?;
-    Ok(Handle { threads, order, counters, connections, watchdog })
+    Ok(Handle { threads, order, gauges: Gauges { counters, connections }, watchdog })
 }
 
 impl Handle {
@@ -128,19 +127,19 @@ impl Handle {
     /// Client connections that are open now.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.connections.load(std::sync::atomic::Ordering::Relaxed)
+        self.gauges.connections()
     }
 
     /// What the workers counted, added up.
     #[must_use]
     pub fn counters(&self) -> counters::Totals {
-        counters::Totals::of(&self.counters)
+        self.gauges.counters()
     }
 
     /// The same numbers, for who does not hold the workers.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
-        Gauges { counters: self.counters.clone(), connections: Arc::clone(&self.connections) }
+        self.gauges.clone()
     }
 }
 

@@ -83,10 +83,7 @@ impl AnyName {
 
 impl Said {
     fn of(hello: &ClientHello<'_>) -> Self {
-        let sni = hello.server_name().map(|name| {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name.to_ascii_lowercase().into_boxed_str()
-        });
+        let sni = hello.server_name().map(super::server_name);
         let offered = hello.alpn().into_iter().flatten();
         let alpn = offered.filter_map(|alpn| std::str::from_utf8(alpn).ok()).map(Into::into).collect();
         Self { sni, alpn }
