@@ -3,7 +3,7 @@
 
 mod front;
 
-use dsl::tree::ir::{Balance, Check, Pool, Probe, ProxyProtocol};
+use dsl::tree::ir::{Balance, Check, HashKey, Pool, Probe, ProxyProtocol};
 use dsl::tree::l4::{Bound, Entry, Facts, Key, KeyPart, Rules, Settings, Step, Target, Transport};
 use front::{Files, codes, compile, sound};
 use std::net::SocketAddr;
@@ -177,14 +177,14 @@ fn pools_say_how_they_choose() {
     assert_eq!(pool("    balance round-robin").balance, Balance::RoundRobin);
     assert_eq!(pool("    balance random").balance, Balance::Random);
     assert_eq!(pool("    balance least-connections").balance, Balance::LeastConnections);
-    assert_eq!(pool("    balance hash client.ip").balance, Balance::Hash(key(&[ClientIp])));
-    assert_eq!(pool("    balance maglev connection").balance, Balance::Maglev(key(&[Connection])));
+    assert_eq!(pool("    balance hash client.ip").balance, Balance::Hash(HashKey::Connection(key(&[ClientIp]))));
+    assert_eq!(pool("    balance maglev connection").balance, Balance::Maglev(HashKey::Connection(key(&[Connection]))));
     assert_eq!(
         pool("    balance maglev [client.ip, client.port]").balance,
-        Balance::Maglev(key(&[ClientIp, ClientPort]))
+        Balance::Maglev(HashKey::Connection(key(&[ClientIp, ClientPort])))
     );
     let compiled = sound("pool p {\n    10.0.0.1:80\n    balance hash tls.sni\n}\npassthrough a.example.com -> p\n");
-    assert_eq!(compiled.passthroughs[0].rules.pools[0].balance, Balance::Hash(key(&[Sni])));
+    assert_eq!(compiled.passthroughs[0].rules.pools[0].balance, Balance::Hash(HashKey::Connection(key(&[Sni]))));
 }
 
 #[test]
@@ -196,7 +196,9 @@ fn pools_say_how_endpoints_are_checked() {
         check("tcp every 2s within 500ms rise 1 fall 5 port 8080"),
         Check { probe: Probe::Tcp, port: Some(8080), every_ms: 2000, within_ms: 500, rise: 1, fall: 5 }
     );
-    let http = |method: &str, path: &str, expect| of(Probe::Http { method: method.into(), path: path.into(), expect });
+    let http = |method: &str, path: &str, expect| {
+        of(Probe::Http { method: method.into(), path: path.into(), expect, body: None })
+    };
     assert_eq!(
         check("GET /healthz every 5s within 1s expect 200..299 rise 2 fall 3"),
         http("GET", "/healthz", (200, 299))

@@ -237,6 +237,7 @@ mod tests {
 
     fn pool(name: &str, ports: &[u16]) -> Arc<ir::Pool> {
         let endpoint = |port: &u16| ir::Endpoint {
+            kind: ir::EndpointKind::Tcp,
             host: "127.0.0.1".into(),
             port: *port,
             weight: 1,

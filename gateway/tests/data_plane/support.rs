@@ -379,6 +379,7 @@ pub fn plan(answer: Answer) -> Plan {
 /// A pool of these endpoints.
 pub fn pool(endpoints: &[SocketAddr]) -> ir::Pool {
     let endpoint = |a: &SocketAddr| ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
         host: a.ip().to_string().into(),
         port: a.port(),
         weight: 1,

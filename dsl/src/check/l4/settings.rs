@@ -7,7 +7,7 @@ use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, Expr, Ident, Word};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Balance, Pool};
+use crate::tree::ir::{Balance, HashKey, Pool};
 use crate::tree::l4::KeyPart;
 
 /// Settings, for did-you-mean.
@@ -180,7 +180,7 @@ impl<'a> Checker<'a> {
             let setting = said(self, "tls");
             self.report(lint::g1022::tls_in_tls(loc, setting));
         }
-        if let Balance::Hash(key) | Balance::Maglev(key) = &pool.balance
+        if let Balance::Hash(HashKey::Connection(key)) | Balance::Maglev(HashKey::Connection(key)) = &pool.balance
             && key.0.contains(&KeyPart::Sni)
             && matches!(kind, Kind::Tcp | Kind::Udp)
         {

@@ -6,7 +6,7 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::Word;
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Balance, Pool};
+use crate::tree::ir::{Balance, HashKey, Pool};
 
 /// The words after `balance`.
 const KNOWN: &[&str] = &["round-robin", "random", "least-connections", "hash KEY", "maglev KEY"];
@@ -26,7 +26,7 @@ impl<'a> Checker<'a> {
                     return self.report(lint::g1024::shape(at, &form, "a key, as in `client.ip`"));
                 };
                 let key = self.key_of(None, &Spanned::new(expr.clone(), *span), frame);
-                if let Some(key) = key {
+                if let Some(key) = key.map(HashKey::Connection) {
                     out.balance = if word == "hash" { Balance::Hash(key) } else { Balance::Maglev(key) };
                 }
             }

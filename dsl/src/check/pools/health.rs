@@ -149,7 +149,9 @@ impl<'a> Checker<'a> {
             return None;
         }
         let probe = match sort {
-            Sort::Http { method, path } => Probe::Http { method, path, expect: said.expect.unwrap_or((200, 299)) },
+            Sort::Http { method, path } => {
+                Probe::Http { method, path, expect: said.expect.unwrap_or((200, 299)), body: None }
+            }
             Sort::Tcp => Probe::Tcp,
             Sort::Udp => match said.send {
                 Some(send) => Probe::Udp { send, expect: said.answer.unwrap_or_default() },

@@ -196,7 +196,7 @@ impl<'a> Checker<'a> {
             let first = first.loc;
             self.report(lint::g5001::twice(at, &format!("{host}:{port}"), first));
         }
-        out.endpoints.push(ir::Endpoint { host, port, weight, backup: e.backup, loc: at });
+        out.endpoints.push(ir::Endpoint { kind: ir::EndpointKind::Tcp, host, port, weight, backup: e.backup, loc: at });
         true
     }
 

@@ -1,7 +1,7 @@
 //! Rules of connections in the words of the language, for `explain`, `routes` and log lines.
 
 use super::{Bound, Key, KeyPart, Limit, Step};
-use crate::tree::ir::Balance;
+use crate::tree::ir::{Balance, HashKey, HashPart};
 use std::fmt::{self, Display, Formatter};
 
 impl Display for KeyPart {
@@ -59,8 +59,33 @@ impl Display for Balance {
             Self::RoundRobin => f.write_str("round-robin"),
             Self::Random => f.write_str("random"),
             Self::LeastConnections => f.write_str("least-connections"),
+            Self::LeastRequests => f.write_str("least-requests"),
+            Self::PeakEwma => f.write_str("peak-ewma"),
             Self::Hash(key) => write!(f, "hash {key}"),
             Self::Maglev(key) => write!(f, "maglev {key}"),
         }
+    }
+}
+
+impl Display for HashKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(key) => key.fmt(f),
+            Self::Request(parts) => match parts.as_slice() {
+                [one] => one.fmt(f),
+                all => {
+                    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                    write!(f, "[{}]", all.join(", "))
+                }
+            },
+        }
+    }
+}
+
+impl Display for HashPart {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let fields: Vec<String> = self.fields.iter().map(ToString::to_string).collect();
+        f.write_str(&fields.join(" if missing "))?;
+        if self.otherwise.is_empty() { Ok(()) } else { write!(f, " if missing \"{}\"", self.otherwise) }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// away.
 pub(super) fn pool(balance: Balance, endpoints: &[(&str, u32, bool)]) -> Arc<PoolHandle> {
     let endpoint = |(host, weight, backup): &(&str, u32, bool)| ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
         host: (*host).into(),
         port: 5432,
         weight: *weight,
@@ -235,6 +236,7 @@ fn the_ring_is_that_of_nginx() {
          211131030120121101100021011033003230132113311102001231211301010321313311311011301003321032\
          1111033323123101320122100332030133001233113021012311231232133302031321";
     let endpoint = |(host, port, weight): (&str, u16, u32)| ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
         host: host.into(),
         port,
         weight,

@@ -26,7 +26,7 @@ fn quick(probe: ir::Probe) -> ir::Check {
 }
 
 fn endpoint(at: SocketAddr) -> ir::Endpoint {
-    ir::Endpoint { host: at.ip().to_string().into(), port: at.port(), weight: 1, backup: false, loc: Loc::default() }
+    ir::Endpoint { kind: ir::EndpointKind::Tcp, host: at.ip().to_string().into(), port: at.port(), weight: 1, backup: false, loc: Loc::default() }
 }
 
 fn pool(name: &str, at: &[SocketAddr], check: ir::Check) -> ir::Pool {
