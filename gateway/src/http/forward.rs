@@ -3,7 +3,7 @@
 use super::body::{Broken, RequestBody, Upload, describe};
 use crate::runtime::ticks::Timer;
 use crate::runtime::worker::Worker;
-use crate::upstream::{ConnectError, Lease, PoolHandle, Tried, connect};
+use crate::upstream::{ConnectError, Lease, Members, PoolHandle, Tried, connect};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::future::poll_fn;
@@ -64,6 +64,7 @@ impl Job {
 /// # Errors
 /// Why there is no answer.
 pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Failure> {
+    let members = worker.upstreams.members(&job.pool);
     let mut tried = Tried::default();
     let mut last = Failure::Unreachable;
     // An idle connection that turns out to be dead says nothing about its endpoint: the request
@@ -74,22 +75,22 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
         let fresh = again.is_some();
         let index = match again.take() {
             Some(index) => Some(index),
-            None => worker.upstreams.next(&job.pool, tried, now),
+            None => worker.upstreams.choose(&members, None, tried, now),
         };
         let Some(index) = index else {
             let nobody = tried == Tried::default();
             return Err(if nobody { Failure::NoEndpoint } else { last });
         };
-        let idle = if fresh { None } else { worker.upstreams.take(&job.pool.endpoints()[index]) };
+        let idle = if fresh { None } else { worker.upstreams.take(members.endpoint(index)) };
         let reused = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,
             // Rare beside requests, and large: it need not lie in each exchange's future.
-            None => match Box::pin(connect(worker, &job.pool, index)).await {
+            None => match Box::pin(connect(worker, &job.pool, members.endpoint(index))).await {
                 Ok(connection) => connection,
                 Err(e) => {
                     tried.add(index);
-                    rests(worker, job, index, &e.to_string());
+                    rests(worker, job, &members, index, &e.to_string());
                     last = match e {
                         ConnectError::Name(_) | ConnectError::Refused(_) | ConnectError::Tls(_) => Failure::Unreachable,
                         ConnectError::Timeout(_) => Failure::Timeout,
@@ -130,7 +131,7 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             again = Some(index);
             continue;
         }
-        rests(worker, job, index, &reason(&refused.into_error()));
+        rests(worker, job, &members, index, &reason(&refused.into_error()));
         if job.request.is_none() {
             return Err(Failure::Unreachable);
         }
@@ -139,10 +140,10 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
 }
 
 /// An endpoint failed: it is told, and asked last for a while.
-fn rests(worker: &Worker, job: &Job, index: usize, reason: &str) {
+fn rests(worker: &Worker, job: &Job, members: &Members, index: usize, reason: &str) {
     let now = worker.ticks.now_ms();
-    worker.upstreams.failed(&job.pool, index, now);
-    job.pool.endpoints()[index].failed(&job.pool, now, &worker.notices, reason);
+    worker.upstreams.failed(members, index, now);
+    members.endpoint(index).failed(&job.pool, now, &worker.notices, reason);
 }
 
 fn reason(error: &hyper::Error) -> String {

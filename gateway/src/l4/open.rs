@@ -133,16 +133,19 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
     let until = worker.ticks.now_ms().saturating_add(allowed.saturating_mul(PATIENCE));
     let mut tried = Tried::default();
     let mut last = (End::NoEndpoint, None);
+    let members = pool.members();
+    let spot = members.spot(&tally.known.facts());
     for _ in 0..TRIES {
         let now = worker.ticks.now_ms();
-        let Some(index) = worker.upstreams.choose(pool, &tally.known.facts(), tried, now) else { break };
+        let Some(index) = worker.upstreams.choose(&members, spot, tried, now) else { break };
         let left = until.saturating_sub(now);
         if left == 0 {
             break;
         }
-        let endpoint = EndpointHandle::begin(&pool.endpoints()[index]);
+        let endpoint = EndpointHandle::begin(members.endpoint(index));
         tally.tries(&endpoint);
-        let failed = match within(&worker.ticks, left, one(tally, pool, index, client, opening)).await {
+        let failed = match within(&worker.ticks, left, one(tally, pool, members.endpoint(index), client, opening)).await
+        {
             Some(Ok((upstream, before))) => {
                 endpoint.endpoint().answered(pool, worker.ticks.now_ms(), &worker.notices);
                 return Ok(Reached { upstream, before, endpoint });
@@ -155,7 +158,7 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
         // Where the gateway is out of something, the endpoint is not to blame.
         if failed.0 != End::System {
             let now = worker.ticks.now_ms();
-            worker.upstreams.failed(pool, index, now);
+            worker.upstreams.failed(&members, index, now);
             let words = failed.1.as_deref().unwrap_or_else(|| failed.0.label());
             endpoint.endpoint().failed(pool, now, &worker.notices, words);
         }
@@ -168,11 +171,11 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
 async fn one(
     tally: &Tally,
     pool: &Arc<PoolHandle>,
-    index: usize,
+    endpoint: &EndpointHandle,
     client: &Side,
     opening: Opening,
 ) -> Result<(Side, Vec<u8>), Refusal> {
-    let mut tcp = dial(&tally.worker, pool, index).await.map_err(|e| not_connected(&e))?;
+    let mut tcp = dial(&tally.worker, pool, endpoint).await.map_err(|e| not_connected(&e))?;
     // Without it a connection to nowhere lasts until it is idle for too long.
     let _ = SockRef::from(&tcp).set_tcp_keepalive(&super::KEEPALIVE);
     let mut before = match pool.pool().proxy_protocol {
@@ -195,7 +198,7 @@ async fn one(
         let broken = |e: io::Error| (End::ConnectFailed, Some(e.to_string()));
         tcp.write_all(&before).await.map_err(broken)?;
     }
-    let tls = Box::pin(connect_tls(&tally.worker, pool, index, tcp)).await.map_err(|e| not_connected(&e))?;
+    let tls = Box::pin(connect_tls(&tally.worker, pool, endpoint, tcp)).await.map_err(|e| not_connected(&e))?;
     Ok((Side::Tls(Box::new(tls.into())), Vec::new()))
 }
 

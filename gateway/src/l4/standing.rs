@@ -7,7 +7,7 @@ use super::Route;
 use super::tally::Tally;
 use crate::runtime::worker::Worker;
 use crate::snapshot::{Host, Snapshot};
-use crate::upstream::{EndpointHandle, PoolHandle, health_epoch};
+use crate::upstream::{EndpointHandle, Members, PoolHandle, health_epoch};
 use dsl::tree::l4::{Facts, Step, Target};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -46,8 +46,9 @@ pub fn judge(
 ) -> Standing {
     let Some(today) = current(route, facts, snapshot) else { return Standing::Drain };
     if Arc::ptr_eq(today, route) {
-        return match place(pool, endpoint) {
-            Some(index) => healthy(today, pool, index, Standing::Stay),
+        let members = pool.members();
+        return match members.find(endpoint) {
+            Some(index) => healthy(today, &members, index, Standing::Stay),
             None => Standing::Drain,
         };
     }
@@ -59,11 +60,12 @@ pub fn judge(
         now.tls == then.tls && now.proxy_protocol == then.proxy_protocol
     };
     for today_pool in leads_to(today, facts) {
-        if let Some(index) = place(today_pool, endpoint)
+        let members = today_pool.members();
+        if let Some(index) = members.find(endpoint)
             && alike(today_pool)
         {
             let adopt = Standing::Adopt(Arc::clone(today), Arc::clone(today_pool));
-            return healthy(today, today_pool, index, adopt);
+            return healthy(today, &members, index, adopt);
         }
     }
     Standing::Drain
@@ -99,13 +101,8 @@ fn leads_to<'a>(route: &'a Route, facts: &Facts<'_>) -> impl Iterator<Item = &'a
     indices.filter_map(|index| route.pools.get(index.0 as usize))
 }
 
-/// The place of an endpoint in a pool.
-fn place(pool: &PoolHandle, endpoint: &Arc<EndpointHandle>) -> Option<usize> {
-    pool.endpoints().iter().position(|e| Arc::ptr_eq(e, endpoint))
-}
-
-fn healthy(route: &Route, pool: &PoolHandle, index: usize, well: Standing) -> Standing {
-    if pool.is_up(index) {
+fn healthy(route: &Route, members: &Members, index: usize, well: Standing) -> Standing {
+    if members.is_up(index) {
         well
     } else if route.rules.settings.cut_on_unhealthy {
         Standing::Cut

@@ -53,12 +53,16 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// Connects to an endpoint for HTTP, by its place in its pool.
+/// Connects to an endpoint of a pool for HTTP.
 ///
 /// # Errors
 /// Why there is no connection, within the pool's time.
-pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<Connection, ConnectError> {
-    let tcp = dial(worker, pool, index).await?;
+pub async fn connect(
+    worker: &Worker,
+    pool: &PoolHandle,
+    endpoint: &Arc<EndpointHandle>,
+) -> Result<Connection, ConnectError> {
+    let tcp = dial(worker, pool, endpoint).await?;
     let (sender, connection): (Sender, _) = Builder::new()
         .max_buf_size(BUFFER)
         .handshake(TokioIo::new(tcp))
@@ -68,15 +72,15 @@ pub async fn connect(worker: &Worker, pool: &PoolHandle, index: usize) -> Result
         // What went wrong is told to whoever waits for an answer.
         let _ = connection.await;
     });
-    Ok(Connection::new(sender, Arc::clone(&pool.endpoints()[index])))
+    Ok(Connection::new(sender, Arc::clone(endpoint)))
 }
 
-/// Connects to an endpoint, by its place in its pool, without delays of Nagle's algorithm.
+/// Connects to an endpoint of a pool, without delays of Nagle's algorithm.
 ///
 /// # Errors
 /// Why there is no connection, within the pool's time.
-pub async fn dial(worker: &Worker, pool: &PoolHandle, index: usize) -> Result<TcpStream, ConnectError> {
-    let (ticks, endpoint) = (&worker.ticks, &pool.endpoints()[index]);
+pub async fn dial(worker: &Worker, pool: &PoolHandle, endpoint: &EndpointHandle) -> Result<TcpStream, ConnectError> {
+    let ticks = &worker.ticks;
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
     let tcp = within(ticks, allowed, reach(&worker.upstreams, ticks, endpoint, allowed))

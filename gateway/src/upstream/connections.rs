@@ -2,14 +2,14 @@
 
 use super::balance::{Dice, Turns};
 use super::names::Names;
-use super::{EndpointHandle, Place, PoolHandle, Tried};
+use super::{EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
 use crate::http::body::RequestBody;
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
-use dsl::tree::l4::Facts;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +30,30 @@ const SETTLE_MS: u64 = 10_000;
 /// What a worker knows of pools and endpoints.
 #[derive(Default)]
 pub struct Upstreams {
-    turns: RefCell<Vec<Kept<Turns>>>,
+    known: RefCell<Vec<Kept<Known>>>,
     idle: RefCell<Vec<Kept<Vec<Idle>>>>,
     names: Names,
     dice: Dice,
+}
+
+/// What a worker knows of a pool.
+#[derive(Default)]
+struct Known {
+    held: Option<Rc<Held>>,
+    turns: Turns,
+}
+
+/// The members of a pool, counted per worker: the shared count would be written by every worker for
+/// every request.
+#[derive(Debug)]
+pub struct Held(Arc<Members>);
+
+impl Deref for Held {
+    type Target = Members;
+
+    fn deref(&self) -> &Members {
+        &self.0
+    }
 }
 
 /// Something kept at a [`Place`].
@@ -62,23 +82,29 @@ pub struct Lease {
 }
 
 impl Upstreams {
-    /// The place in its pool of the endpoint whose turn it is, among those that are up and were not
-    /// tried. `None`: nobody is left.
+    /// Who belongs to a pool now: kept by the worker, so that asking for it writes nothing that other
+    /// workers read.
     #[must_use]
-    pub fn next(&self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
-        at(&mut self.turns.borrow_mut(), pool.place()).next(pool, tried, now)
+    pub fn members(&self, pool: &PoolHandle) -> Rc<Held> {
+        let mut known = self.known.borrow_mut();
+        let known = at(&mut known, pool.place());
+        match &known.held {
+            Some(held) if held.version() == pool.version() => Rc::clone(held),
+            _ => Rc::clone(known.held.insert(Rc::new(Held(pool.members())))),
+        }
     }
 
-    /// The place in its pool of the endpoint that a connection goes to by the pool's `balance`, among
+    /// The place of the endpoint that a connection or a request goes to by the pool's `balance`, among
     /// those that are up and were not tried; backups when nobody else is. `None`: nobody is left.
     #[must_use]
-    pub fn choose(&self, pool: &PoolHandle, facts: &Facts<'_>, tried: Tried, now: u64) -> Option<usize> {
-        at(&mut self.turns.borrow_mut(), pool.place()).choose(pool, facts, &self.dice, tried, now)
+    pub fn choose(&self, members: &Members, spot: Option<Spot>, tried: Tried, now: u64) -> Option<usize> {
+        let mut known = self.known.borrow_mut();
+        at(&mut known, members.place()).turns.choose(members, spot, &self.dice, tried, now)
     }
 
     /// An endpoint of a pool could not be reached: it rests.
-    pub fn failed(&self, pool: &PoolHandle, index: usize, now: u64) {
-        at(&mut self.turns.borrow_mut(), pool.place()).failed(index, now);
+    pub fn failed(&self, members: &Members, index: usize, now: u64) {
+        at(&mut self.known.borrow_mut(), members.place()).turns.failed(members, index, now);
     }
 
     /// An idle connection to an endpoint, the one used last.

@@ -4,16 +4,18 @@
 //! in vectors. A handle carries the index into them and a stamp that tells a reused index from
 //! the one before it.
 
-use super::balance::Tables;
 use super::endpoint::EndpointHandle;
-use super::health::{Health, Standing};
+use super::health::Health;
 use super::identity::{Place, Slot, Slots, Table};
+use super::members::{Member, Members};
 use super::tls::UpstreamTls;
 use crate::runtime::notice::NoticeSender;
+use arc_swap::ArcSwap;
 use dsl::tree::ir;
 use std::fmt;
 use std::hash::Hash;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,10 +23,9 @@ use std::time::Duration;
 pub struct PoolHandle {
     slot: Slot,
     pool: Arc<ir::Pool>,
-    endpoints: Vec<Arc<EndpointHandle>>,
-    /// What its check says of each endpoint; empty without one.
-    standings: Vec<Arc<Standing>>,
-    tables: Tables,
+    members: ArcSwap<Members>,
+    /// That of `members`: read for each request, which an `ArcSwap` would make dearer.
+    version: AtomicU64,
     tls: Option<Arc<UpstreamTls>>,
 }
 
@@ -89,19 +90,28 @@ impl Pools {
         let notices = self.notices.clone();
         let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(Arc::clone(&pool.name), tls, dir, notices)));
         let standings = self.health.standings(pool, dir, tls.as_ref(), self.notices.as_ref());
+        let mut standings = standings.into_iter();
+        let each = endpoints.into_iter().zip(&pool.endpoints).map(|(endpoint, said)| Member {
+            endpoint,
+            weight: said.weight,
+            backup: said.backup,
+            standing: standings.next(),
+        });
+        let slot = Slots::take(&self.pool_slots);
+        let members = Members::new(pool, slot.place, 0, each.collect());
         let handle = Arc::new(PoolHandle {
-            slot: Slots::take(&self.pool_slots),
+            slot,
             pool: Arc::clone(pool),
-            endpoints,
-            standings,
-            tables: Tables::default(),
+            members: ArcSwap::from_pointee(members),
+            version: AtomicU64::new(0),
             tls,
         });
-        for standing in &handle.standings {
+        let members = handle.members();
+        for standing in members.each().iter().filter_map(|member| member.standing.as_ref()) {
             standing.told_to(&handle);
         }
         // After that, so that no change is missed.
-        handle.tables.rebuild(&handle);
+        members.rebuild();
         pools.insert(key, &handle);
         handle
     }
@@ -153,10 +163,17 @@ impl PoolHandle {
         &self.pool
     }
 
-    /// Its endpoints, in the order of [`ir::Pool::endpoints`].
+    /// Who belongs to it now.
     #[must_use]
-    pub fn endpoints(&self) -> &[Arc<EndpointHandle>] {
-        &self.endpoints
+    pub fn members(&self) -> Arc<Members> {
+        self.members.load_full()
+    }
+
+    /// Counts the changes of who belongs to it: that of [`PoolHandle::members`].
+    #[inline]
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Where workers keep what they know of it.
@@ -165,34 +182,10 @@ impl PoolHandle {
         self.slot.place
     }
 
-    /// Whether an endpoint takes new connections, by its place in the pool: always, where the pool
-    /// has no check.
-    #[inline]
-    #[must_use]
-    pub fn is_up(&self, index: usize) -> bool {
-        self.standings.get(index).is_none_or(|standing| standing.is_up())
-    }
-
-    /// What is known of each endpoint.
-    #[cfg(test)]
-    pub(super) fn standings(&self) -> &[Arc<Standing>] {
-        &self.standings
-    }
-
-    /// Says whether an endpoint is up, as its check would.
-    #[cfg(test)]
-    pub(super) fn set_up(&self, index: usize, up: bool) {
-        self.standings[index].change(up, "", 1, None);
-    }
-
     /// Its TLS; `None` where connections to its endpoints are clear.
     #[must_use]
     pub fn tls(&self) -> Option<&Arc<UpstreamTls>> {
         self.tls.as_ref()
-    }
-
-    pub(super) fn tables(&self) -> &Tables {
-        &self.tables
     }
 
     /// How long a connection attempt may take.
@@ -255,7 +248,7 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &same));
         let changed = pools.intern(&pool("api", &[2, 3]), Path::new(""));
         assert!(!Arc::ptr_eq(&before, &changed));
-        assert!(Arc::ptr_eq(&before.endpoints()[1], &changed.endpoints()[0]));
+        assert!(Arc::ptr_eq(before.members().endpoint(1), changed.members().endpoint(0)));
     }
 
     #[test]
@@ -271,7 +264,8 @@ mod tests {
     fn trouble_is_told_once_and_its_end_too() {
         let pools = Pools::new(1);
         let pool = pools.intern(&pool("a", &[1]), Path::new(""));
-        let endpoint = &pool.endpoints()[0];
+        let members = pool.members();
+        let endpoint = members.endpoint(0);
         let (sender, receiver) = notice::channel();
         endpoint.failed(&pool, 10, &sender, "connection refused");
         endpoint.failed(&pool, 20, &sender, "connection refused");

@@ -53,7 +53,7 @@ fn endpoints_that_are_down_are_not_asked() {
     let (dead, origin) = (refusing(), Origin::answering(OK));
     let mut checked = pool(&[dead, origin.address]);
     checked.check = Some(Check {
-        probe: Probe::Http { method: "GET".into(), path: "/".into(), expect: (200, 299) },
+        probe: Probe::Http { method: "GET".into(), path: "/".into(), expect: (200, 299), body: None },
         port: None,
         every_ms: 20,
         within_ms: 2_000,

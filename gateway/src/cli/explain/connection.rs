@@ -227,7 +227,11 @@ impl Story<'_> {
     fn balance(&mut self, pool: &Arc<Pool>, facts: &Facts<'_>) {
         let by = &pool.balance;
         let mut line = match by {
-            Balance::RoundRobin | Balance::Random | Balance::LeastConnections => by.to_string(),
+            Balance::RoundRobin
+            | Balance::Random
+            | Balance::LeastConnections
+            | Balance::LeastRequests
+            | Balance::PeakEwma => by.to_string(),
             Balance::Hash(_) | Balance::Maglev(_) => match destination(pool, facts) {
                 Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
                 None => by.to_string(),
@@ -258,6 +262,7 @@ fn destination(pool: &Arc<Pool>, facts: &Facts<'_>) -> Option<String> {
     // Nothing is dialled: neither its checks nor its certificates matter.
     let plain = Pool { check: None, tls: None, ..Pool::clone(pool) };
     let handle = Pools::new(1).intern(&Arc::new(plain), Path::new(""));
-    let chosen = Upstreams::default().choose(&handle, facts, Tried::default(), 0)?;
+    let members = handle.members();
+    let chosen = Upstreams::default().choose(&members, members.spot(facts), Tried::default(), 0)?;
     pool.endpoints.get(chosen).map(answer_text::endpoint)
 }

@@ -15,10 +15,17 @@ use std::sync::Arc;
 
 /// An endpoint of its own.
 pub fn endpoint(port: u16) -> Arc<EndpointHandle> {
-    let endpoint = ir::Endpoint { kind: ir::EndpointKind::Tcp, host: "127.0.0.1".into(), port, weight: 1, backup: false, loc: Loc::default() };
+    let endpoint = ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
+        host: "127.0.0.1".into(),
+        port,
+        weight: 1,
+        backup: false,
+        loc: Loc::default(),
+    };
     let pool = ir::Pool::new("p".into(), vec![endpoint], Loc::default());
     let pool = Pools::new(1).intern(&Arc::new(pool), Path::new("/"));
-    Arc::clone(&pool.endpoints()[0])
+    Arc::clone(pool.members().endpoint(0))
 }
 
 /// The connection ID that clients of tests draw.

@@ -9,7 +9,7 @@ use super::table::{Begin, Extra};
 use crate::http::judge::{share, sticky};
 use crate::l4::{Admitted, End, Route};
 use crate::runtime::notice::Notice;
-use crate::upstream::{EndpointHandle, InUse, PoolHandle, Tried, hash_of};
+use crate::upstream::{EndpointHandle, InUse, Members, PoolHandle, Tried, hash_of};
 use dsl::tree::ir::PoolIdx;
 use dsl::tree::l4::{Facts, Step, Target};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ impl<C: Classify> Engine<C> {
         let via = self.vias.at(it.via);
         let hello = it.extra.as_ref().and_then(|e| e.hello.as_deref());
         let facts = self.facts(&it.path, hello);
-        let other = self.worker.upstreams.choose(&via.pool, &facts, tried, self.now)?;
+        let other = self.worker.upstreams.choose(&via.members, via.members.spot(&facts), tried, self.now)?;
         (other != via.index).then_some(other)
     }
 
@@ -153,38 +153,35 @@ impl<C: Classify> Engine<C> {
             Target::Deny => return Err(End::Denied),
         };
         let pool = route.pools.get(pool.0 as usize).ok_or(End::NoRoute)?;
-        let at = |pool: &PoolHandle, to| pool.endpoints().iter().position(|e| Arc::ptr_eq(e, to));
+        let at = |pool: &PoolHandle, to| pool.members().find(to);
         // Its own pool first: another one may have the endpoint too.
         let home =
             |to| at(pool, to).map(|i| (pool, i)).or_else(|| route.pools.iter().find_map(|p| Some((p, at(p, to)?))));
         let mut pool = pool;
+        let mut members = pool.members();
+        let spot = members.spot(&facts);
         let key = Groups::key(&route.rules.settings.flow, &facts);
         let (index, member) = match (key, &to) {
             (_, Some(to)) => {
                 let (home, index) = home(to).ok_or(End::NoEndpoint)?;
                 pool = home;
-                (Some(index), None)
+                members = home.members();
+                (Some(index).filter(|index| *index < members.len()), None)
             }
-            (None, None) => (self.worker.upstreams.choose(pool, &facts, before.tried, self.now), None),
+            (None, None) => (self.worker.upstreams.choose(&members, spot, before.tried, self.now), None),
             (Some(key), None) => {
                 let groups = self.groups(&route);
-                let there = groups.find(key).and_then(|endpoint| self.is_there(pool, &endpoint, before.tried));
-                let index = there.or_else(|| self.worker.upstreams.choose(pool, &facts, before.tried, self.now));
-                (index, index.map(|index| groups.join(key, &pool.endpoints()[index])))
+                let there = groups.find(key).and_then(|endpoint| is_there(&members, &endpoint, before.tried));
+                let index = there.or_else(|| self.worker.upstreams.choose(&members, spot, before.tried, self.now));
+                (index, index.map(|index| groups.join(key, members.endpoint(index))))
             }
         };
         let index = index.ok_or(End::NoEndpoint)?;
-        let in_use = EndpointHandle::begin(&pool.endpoints()[index]);
-        let via = self.vias.intern(&route, pool, index, self.now);
+        let in_use = EndpointHandle::begin(members.endpoint(index));
+        let via = self.vias.intern(&route, pool, &members, index, self.now);
         let extra = Extra { hello, member, admitted };
         let extra = (!extra.is_empty()).then(|| Box::new(extra));
         Ok(Chosen { path, via, in_use, extra, token })
-    }
-
-    /// The place of an endpoint in a pool, if flows may go there.
-    fn is_there(&self, pool: &PoolHandle, endpoint: &Arc<EndpointHandle>, tried: Tried) -> Option<usize> {
-        let index = pool.endpoints().iter().position(|e| Arc::ptr_eq(e, endpoint))?;
-        (pool.is_up(index) && !tried.has(index)).then_some(index)
     }
 
     fn share(
@@ -321,4 +318,10 @@ impl<C: Classify> Engine<C> {
         self.groups = Some((Arc::clone(&route.counts), Arc::clone(&groups)));
         groups
     }
+}
+
+/// The place of an endpoint among members, if flows may go there.
+fn is_there(members: &Members, endpoint: &Arc<EndpointHandle>, tried: Tried) -> Option<usize> {
+    let index = members.find(endpoint)?;
+    (members.is_up(index) && !tried.has(index)).then_some(index)
 }

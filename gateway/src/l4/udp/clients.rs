@@ -145,7 +145,7 @@ impl<C: Classify> Engine<C> {
         let before = if self.stands(flow) {
             let it = self.table.at(flow);
             let via = self.vias.at(it.via);
-            let (is_down, refused) = (!via.pool.is_up(via.index), it.refused);
+            let (is_down, refused) = (!via.members.is_up(via.index), it.refused);
             if !is_down && !refused {
                 return Some(flow);
             }

@@ -73,7 +73,7 @@ impl<C: Classify> Engine<C> {
             return true;
         }
         let via = self.vias.at(it.via);
-        let is_up = via.pool.is_up(via.index);
+        let is_up = via.members.is_up(via.index);
         let hello = it.extra.as_ref().and_then(|e| e.hello.as_deref());
         let facts = self.facts(&it.path, hello);
         let standing = judge(&via.route, &via.pool, &via.endpoint, &facts, &self.snapshot);
@@ -97,10 +97,10 @@ impl<C: Classify> Engine<C> {
             }
         };
         let endpoint = &self.vias.at(self.table.at(flow).via).endpoint;
-        let index = pool.endpoints().iter().position(|e| Arc::ptr_eq(e, endpoint));
-        let Some(index) = index else { return true };
+        let members = pool.members();
+        let Some(index) = members.find(endpoint) else { return true };
         let before = self.table.at(flow).via;
-        let via = self.vias.intern(&route, &pool, index, self.now);
+        let via = self.vias.intern(&route, &pool, &members, index, self.now);
         self.vias.join(via);
         self.vias.leave(before, self.now);
         self.table.at_mut(flow).via = via;

@@ -11,10 +11,17 @@ struct Rig {
 }
 
 fn rig(capacity: usize) -> Rig {
-    let endpoint = ir::Endpoint { kind: ir::EndpointKind::Tcp, host: "127.0.0.1".into(), port: 1, weight: 1, backup: false, loc: Loc::default() };
+    let endpoint = ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
+        host: "127.0.0.1".into(),
+        port: 1,
+        weight: 1,
+        backup: false,
+        loc: Loc::default(),
+    };
     let pool = Pools::new(1)
         .intern(&Arc::new(ir::Pool::new("p".into(), vec![endpoint], Loc::default())), std::path::Path::new("/"));
-    Rig { table: Table::new(capacity, 0), endpoint: Arc::clone(&pool.endpoints()[0]) }
+    Rig { table: Table::new(capacity, 0), endpoint: Arc::clone(pool.members().endpoint(0)) }
 }
 
 fn path(n: u32) -> Path {

@@ -3,7 +3,7 @@
 //! Flows are many and these are few: what flows have in common is here.
 
 use crate::l4::Route;
-use crate::upstream::{EndpointHandle, PoolHandle};
+use crate::upstream::{EndpointHandle, Members, PoolHandle};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -15,9 +15,11 @@ pub struct Via {
     pub route: Arc<Route>,
     /// The pool.
     pub pool: Arc<PoolHandle>,
+    /// Its members, when the endpoint was chosen.
+    pub members: Arc<Members>,
     /// The endpoint.
     pub endpoint: Arc<EndpointHandle>,
-    /// Its place in the pool.
+    /// Its place among the members.
     pub index: usize,
     /// How many flows go by it.
     pub flows: u32,
@@ -69,12 +71,19 @@ const ASK_AGAIN_MS: u64 = 5_000;
 
 impl Vias {
     /// The one of an endpoint.
-    pub fn intern(&mut self, route: &Arc<Route>, pool: &Arc<PoolHandle>, index: usize, now: u64) -> u32 {
-        let key = key(route, pool, index);
+    pub fn intern(
+        &mut self,
+        route: &Arc<Route>,
+        pool: &Arc<PoolHandle>,
+        members: &Arc<Members>,
+        index: usize,
+        now: u64,
+    ) -> u32 {
+        let endpoint = members.endpoint(index);
+        let key = key(route, pool, endpoint);
         if let Some(via) = self.known.get(&key) {
             return *via;
         }
-        let endpoint = &pool.endpoints()[index];
         let place = match endpoint.host().parse::<IpAddr>() {
             Ok(ip) => Place::Fixed(SocketAddr::new(ip, endpoint.port())),
             Err(_) => Place::Named(Named { addresses: Rc::new([]), until: 0, asking: None, turn: 0 }),
@@ -82,6 +91,7 @@ impl Vias {
         let via = Via {
             route: Arc::clone(route),
             pool: Arc::clone(pool),
+            members: Arc::clone(members),
             endpoint: Arc::clone(endpoint),
             index,
             flows: 0,
@@ -133,7 +143,7 @@ impl Vias {
                 && via.flows == 0
                 && via.unused_since + SPARE_MS <= now
             {
-                self.known.remove(&key(&via.route, &via.pool, via.index));
+                self.known.remove(&key(&via.route, &via.pool, &via.endpoint));
                 *slot = None;
             }
         }
@@ -186,6 +196,6 @@ impl Via {
     }
 }
 
-fn key(route: &Arc<Route>, pool: &Arc<PoolHandle>, index: usize) -> (usize, usize, usize) {
-    (Arc::as_ptr(route) as usize, Arc::as_ptr(pool) as usize, index)
+fn key(route: &Arc<Route>, pool: &Arc<PoolHandle>, endpoint: &Arc<EndpointHandle>) -> (usize, usize, usize) {
+    (Arc::as_ptr(route) as usize, Arc::as_ptr(pool) as usize, Arc::as_ptr(endpoint) as usize)
 }

@@ -154,19 +154,20 @@ fn carried(sources: &Sources, text: &mut Text) {
     let mut pools = BTreeMap::new();
     let mut endpoints = BTreeMap::new();
     for pool in live.iter().filter_map(|live| live.route.as_ref()).flat_map(|route| &route.pools) {
-        for endpoint in pool.endpoints() {
-            endpoints.insert(endpoint.name(), endpoint);
+        for member in pool.members().each() {
+            endpoints.insert(Arc::clone(member.endpoint.name()), Arc::clone(&member.endpoint));
         }
     }
-    let rows: Vec<_> = endpoints.iter().map(|(name, e)| (vec![("endpoint", &***name)], &**e.counts())).collect();
+    let rows: Vec<_> = endpoints.iter().map(|(name, e)| (vec![("endpoint", &**name)], &**e.counts())).collect();
     counts(&ENDPOINTS, &rows, text);
     // Those of sites too: a check is a check.
     let all = sources.pools.pools();
     for pool in &all {
-        for (index, endpoint) in pool.endpoints().iter().enumerate() {
+        let members = pool.members();
+        for (index, member) in members.each().iter().enumerate() {
             // Two files may have pools of one name that differ: the worse is told.
-            let up = pools.entry((&*pool.pool().name, &**endpoint.name())).or_insert(true);
-            *up &= pool.is_up(index);
+            let up = pools.entry((&*pool.pool().name, Arc::clone(member.endpoint.name()))).or_insert(true);
+            *up &= members.is_up(index);
         }
     }
     let mut up =

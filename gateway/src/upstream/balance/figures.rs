@@ -2,10 +2,10 @@
 //! are, and how many keys move that need not when an endpoint goes and comes back. The test asserts
 //! bounds; with `--nocapture` it prints the table of docs/l4.md.
 
-use super::PoolHandle;
 use super::maglev::{SLOTS, Table};
 use super::ring::Ring;
-use super::tests::{client_ip, pool};
+use super::tests::{by_client, pool};
+use crate::upstream::PoolHandle;
 use dsl::tree::ir::Balance;
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ type Size = Option<usize>;
 fn owners(pool: &PoolHandle, size: Size, without: Option<usize>) -> Vec<u32> {
     let of = |index: usize| Some(index) != without;
     match (&pool.pool().balance, size) {
-        (Balance::Hash(_), _) => Ring::build(pool, of).sampled(1 << 18),
-        (_, Some(size)) => Table::sized(pool, size, of).slots().to_vec(),
-        (_, None) => Table::build(pool, of).slots().to_vec(),
+        (Balance::Hash(_), _) => Ring::build(&pool.members(), of).sampled(1 << 18),
+        (_, Some(size)) => Table::sized(&pool.members(), size, of).slots().to_vec(),
+        (_, None) => Table::build(&pool.members(), of).slots().to_vec(),
     }
 }
 
@@ -35,7 +35,7 @@ struct Figures {
 }
 
 fn measure(pool: &PoolHandle, size: Size) -> Figures {
-    let count = pool.endpoints().len();
+    let count = pool.members().len();
     let whole = owners(pool, size, None);
     let keys = whole.len() as f64;
     let mut shares = vec![0_u32; count];
@@ -77,14 +77,14 @@ fn shares_and_moves() {
         "| `balance` | endpoints | slots or points | largest share | smallest | keys of the one that goes | others' keys that move: mean | worst |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    let maglev = || Balance::Maglev(client_ip());
+    let maglev = || Balance::Maglev(by_client());
     for (balance, count, size) in [
         (maglev(), 10, None),
         (maglev(), 100, None),
         (maglev(), 1_000, Some(SLOTS)),
         (maglev(), 1_000, None),
-        (Balance::Hash(client_ip()), 10, None),
-        (Balance::Hash(client_ip()), 100, None),
+        (Balance::Hash(by_client()), 10, None),
+        (Balance::Hash(by_client()), 100, None),
     ] {
         let pool = named(balance.clone(), count);
         let Figures { peak, least, others, worst, own } = measure(&pool, size);
@@ -113,7 +113,7 @@ fn weights_hold_in_the_table_and_their_changes_move_little() {
     let names: Vec<String> = (0..10).map(|i| format!("10.1.0.{i}")).collect();
     let with = |weights: [u32; 10]| {
         let endpoints: Vec<_> = names.iter().zip(weights).map(|(n, w)| (n.as_str(), w, false)).collect();
-        owners(&pool(Balance::Maglev(client_ip()), &endpoints), None, None)
+        owners(&pool(Balance::Maglev(by_client()), &endpoints), None, None)
     };
     let weights = [3, 1, 1, 1, 2, 1, 1, 3, 1, 1];
     let table = with(weights);

@@ -6,17 +6,16 @@ use super::{Candidates, round_robin};
 
 /// Who has the fewest; among equals, whose turn it is.
 pub(super) fn fewest(owed: &mut [i64], candidates: &Candidates<'_>) -> Option<usize> {
-    let endpoints = candidates.pool.endpoints();
+    let members = candidates.members.each();
     let mut best: Option<(usize, u64, u32)> = None;
     for (index, weight) in candidates.each() {
-        let open = endpoints[index].open();
+        let open = members[index].endpoint.open();
         if best.is_none_or(|(_, fewest, of)| less(open, weight, fewest, of)) {
             best = Some((index, open, weight));
         }
     }
     let (index, open, weight) = best?;
-    let pool = candidates.pool.pool();
-    let ties = |other: usize| !less(open, weight, endpoints[other].open(), pool.endpoints[other].weight);
+    let ties = |other: usize| !less(open, weight, members[other].endpoint.open(), members[other].weight);
     round_robin::next(owed, candidates, ties).or(Some(index))
 }
 

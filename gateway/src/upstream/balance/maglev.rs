@@ -6,7 +6,7 @@
 //! order: the table is the same on every node, after every restart, and however the file orders them.
 
 use super::key::xxh64;
-use crate::upstream::PoolHandle;
+use crate::upstream::Members;
 
 /// Slots of a table: prime, as the paper has it.
 pub(super) const SLOTS: usize = 65_537;
@@ -31,23 +31,23 @@ struct Member<'a> {
 
 impl Table {
     /// The table of the endpoints that `of` holds for.
-    pub(super) fn build(pool: &PoolHandle, of: impl Fn(usize) -> bool) -> Self {
+    pub(super) fn build(pool: &Members, of: impl Fn(usize) -> bool) -> Self {
         // By all that the pool names: what is down must not change the size, which moves everybody.
-        let size = if pool.endpoints().len() > SLOTS / 100 { MORE_SLOTS } else { SLOTS };
+        let size = if pool.len() > SLOTS / 100 { MORE_SLOTS } else { SLOTS };
         Self::sized(pool, size, of)
     }
 
     /// With so many slots, a prime number.
-    pub(super) fn sized(pool: &PoolHandle, size: usize, of: impl Fn(usize) -> bool) -> Self {
-        let mut members: Vec<_> = (0..pool.endpoints().len())
+    pub(super) fn sized(pool: &Members, size: usize, of: impl Fn(usize) -> bool) -> Self {
+        let mut members: Vec<_> = (0..pool.len())
             .filter(|index| of(*index))
             .map(|index| {
-                let name = &**pool.endpoints()[index].name();
+                let name = &**pool.endpoint(index).name();
                 let (offset, skip) = (xxh64(name.as_bytes(), 0), xxh64(name.as_bytes(), 1));
                 Member {
                     index: index as u32,
                     name,
-                    weight: u64::from(pool.pool().endpoints[index].weight),
+                    weight: u64::from(pool.each()[index].weight),
                     had: 0,
                     at: (offset % size as u64) as usize,
                     skip: (skip % (size as u64 - 1)) as usize + 1,

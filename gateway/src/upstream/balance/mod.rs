@@ -13,12 +13,11 @@ mod round_robin;
 mod tables;
 
 pub use key::{client_group, hash_of};
-use tables::Spot;
+pub use tables::Spot;
 pub(super) use tables::Tables;
 
-use super::PoolHandle;
+use super::Members;
 use dsl::tree::ir::Balance;
-use dsl::tree::l4::Facts;
 pub(super) use random::Dice;
 
 /// After a failure an endpoint is asked last for so long, so that not every request finds out.
@@ -27,6 +26,8 @@ const REST_MS: u64 = 1_000;
 /// What a worker knows of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
+    /// Of the members that the rest is about.
+    version: u64,
     /// How much each endpoint is owed, in the pool's order.
     owed: Vec<i64>,
     /// Until when each endpoint rests.
@@ -52,7 +53,7 @@ impl Tried {
 /// The endpoints among which a choice is made: up, not tried, and the best kind there is of these:
 /// first those that are neither backups nor rest, then backups, then those that rest.
 struct Candidates<'a> {
-    pool: &'a PoolHandle,
+    members: &'a Members,
     rests: &'a [u64],
     tried: Tried,
     now: u64,
@@ -61,22 +62,22 @@ struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// The best kind, whether or not there is one of it.
-    fn best(pool: &'a PoolHandle, rests: &'a [u64], tried: Tried, now: u64) -> Self {
-        Self { pool, rests, tried, now, kind: 0 }
+    fn best(members: &'a Members, rests: &'a [u64], tried: Tried, now: u64) -> Self {
+        Self { members, rests, tried, now, kind: 0 }
     }
 
     /// `None` where there is nobody.
-    fn of(pool: &'a PoolHandle, rests: &'a [u64], tried: Tried, now: u64) -> Option<Self> {
-        let mut all = Self::best(pool, rests, tried, now);
+    fn of(members: &'a Members, rests: &'a [u64], tried: Tried, now: u64) -> Option<Self> {
+        let mut all = Self::best(members, rests, tried, now);
         all.kind = (0..rests.len()).filter_map(|index| all.kind(index)).min()?;
         Some(all)
     }
 
     fn kind(&self, index: usize) -> Option<u8> {
-        if self.tried.has(index) || !self.pool.is_up(index) {
+        if self.tried.has(index) || !self.members.is_up(index) {
             return None;
         }
-        let backup = self.pool.pool().endpoints[index].backup;
+        let backup = self.members.each()[index].backup;
         // Who just refused a connection is not up, whatever its check has found out by now.
         let rests = self.rests[index] > self.now;
         Some(u8::from(backup) + 2 * u8::from(rests))
@@ -93,84 +94,73 @@ impl<'a> Candidates<'a> {
 
     /// Their places in the pool, and their weights.
     fn each(&self) -> impl Iterator<Item = (usize, u32)> {
-        let endpoints = self.pool.pool().endpoints.iter().enumerate();
-        endpoints.filter(|(index, _)| self.has(*index)).map(|(index, endpoint)| (index, endpoint.weight))
+        let members = self.members.each().iter().enumerate();
+        members.filter(|(index, _)| self.has(*index)).map(|(index, member)| (index, member.weight))
     }
 }
 
 impl Turns {
-    /// Whose turn it is, whatever the pool's `balance`.
-    pub(super) fn next(&mut self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
-        if let Some(sole) = sole(pool, tried) {
-            return sole;
-        }
-        let (owed, candidates) = self.candidates(pool, tried, now)?;
-        round_robin::next(owed, &candidates, |_| true)
-    }
-
-    /// Who gets a connection, by the pool's `balance`.
+    /// Who gets a connection or a request, by the pool's `balance`.
     pub(super) fn choose(
         &mut self,
-        pool: &PoolHandle,
-        facts: &Facts<'_>,
+        members: &Members,
+        spot: Option<Spot>,
         dice: &Dice,
         tried: Tried,
         now: u64,
     ) -> Option<usize> {
-        if let Some(sole) = sole(pool, tried) {
+        if let Some(sole) = sole(members, tried) {
             return sole;
         }
-        let spot = match &pool.pool().balance {
-            Balance::RoundRobin | Balance::Random | Balance::LeastConnections => None,
-            Balance::Hash(key) => Some(Spot::Ring(ring::position(key, facts))),
-            Balance::Maglev(key) => Some(Spot::Maglev(hash_of(key, facts))),
-        };
-        self.make_room(pool);
+        self.make_room(members);
         // Nobody is better than one that is no backup and does not rest: no need to look at the others.
-        let first = spot.and_then(|spot| pool.tables().first(spot));
-        if let Some(first) = first.filter(|first| Candidates::best(pool, &self.rests, tried, now).has(*first)) {
+        let first = spot.and_then(|spot| members.tables().first(spot));
+        if let Some(first) = first.filter(|first| Candidates::best(members, &self.rests, tried, now).has(*first)) {
             return Some(first);
         }
-        let (owed, candidates) = self.candidates(pool, tried, now)?;
-        let chosen = match pool.pool().balance {
-            Balance::RoundRobin => None,
+        let (owed, candidates) = self.candidates(members, tried, now)?;
+        let chosen = match members.pool().balance {
+            Balance::RoundRobin | Balance::LeastRequests | Balance::PeakEwma => None,
             Balance::Random => random::draw(dice, &candidates),
             Balance::LeastConnections => least_connections::fewest(owed, &candidates),
-            Balance::Hash(_) | Balance::Maglev(_) => spot.and_then(|spot| pool.tables().at(spot, &candidates)),
+            Balance::Hash(_) | Balance::Maglev(_) => spot.and_then(|spot| members.tables().at(spot, &candidates)),
         };
         // A table may be a moment older than the health it was built from.
         chosen.or_else(|| round_robin::next(owed, &candidates, |_| true))
     }
 
     /// An endpoint could not be reached.
-    pub(super) fn failed(&mut self, index: usize, now: u64) {
+    pub(super) fn failed(&mut self, members: &Members, index: usize, now: u64) {
+        self.make_room(members);
         if let Some(rest) = self.rests.get_mut(index) {
             *rest = now + REST_MS;
         }
     }
 
-    fn make_room(&mut self, pool: &PoolHandle) {
-        let count = pool.endpoints().len();
-        self.owed.resize(count, 0);
-        self.rests.resize(count, 0);
+    fn make_room(&mut self, members: &Members) {
+        if self.version != members.version() {
+            *self = Self { version: members.version(), ..Self::default() };
+        }
+        self.owed.resize(members.len(), 0);
+        self.rests.resize(members.len(), 0);
     }
 
     fn candidates<'a>(
         &'a mut self,
-        pool: &'a PoolHandle,
+        members: &'a Members,
         tried: Tried,
         now: u64,
     ) -> Option<(&'a mut [i64], Candidates<'a>)> {
-        self.make_room(pool);
-        Some((&mut self.owed, Candidates::of(pool, &self.rests, tried, now)?))
+        self.make_room(members);
+        Some((&mut self.owed, Candidates::of(members, &self.rests, tried, now)?))
     }
 }
 
 /// The answer of a pool with a single endpoint: nobody else is there to be asked first.
 #[inline]
-fn sole(pool: &PoolHandle, tried: Tried) -> Option<Option<usize>> {
-    let [_] = pool.endpoints() else { return None };
-    Some((!tried.has(0) && pool.is_up(0)).then_some(0))
+fn sole(members: &Members, tried: Tried) -> Option<Option<usize>> {
+    let [_] = members.each() else { return None };
+    Some((!tried.has(0) && members.is_up(0)).then_some(0))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! or after it. IPv6 clients go by their /64.
 
 use super::client_group;
-use crate::upstream::PoolHandle;
+use crate::upstream::Members;
 use dsl::tree::l4::{Facts, Key, KeyPart};
 use std::fmt::{self, Write};
 
@@ -22,8 +22,8 @@ pub(super) struct Ring(Vec<(u32, u32)>);
 
 impl Ring {
     /// The ring of the endpoints that `of` holds for.
-    pub(super) fn build(pool: &PoolHandle, of: impl Fn(usize) -> bool) -> Self {
-        let endpoints = &pool.pool().endpoints;
+    pub(super) fn build(pool: &Members, of: impl Fn(usize) -> bool) -> Self {
+        let endpoints = pool.each();
         let members = || endpoints.iter().enumerate().filter(|(index, _)| of(*index));
         let asked: u64 = members().map(|(_, e)| u64::from(e.weight) * POINTS).sum();
         let mut ring = Vec::with_capacity(asked.min(MOST) as usize);
@@ -32,9 +32,9 @@ impl Ring {
             if asked > MOST {
                 count = (u128::from(count) * u128::from(MOST) / u128::from(asked)).max(1) as u64;
             }
-            let name = pool.endpoints()[index].name();
+            let name = endpoint.endpoint.name();
             let host = name.rsplit_once(':').map_or(&**name, |(host, _)| host);
-            let base = Crc::new().of(host.as_bytes()).of(&[0]).of(endpoint.port.to_string().as_bytes());
+            let base = Crc::new().of(host.as_bytes()).of(&[0]).of(endpoint.endpoint.port().to_string().as_bytes());
             let mut point = 0_u32;
             for _ in 0..count {
                 point = base.of(&point.to_le_bytes()).value();
@@ -42,7 +42,7 @@ impl Ring {
             }
         }
         // Where two endpoints share a point the order of the file shall not decide.
-        let name = |index: u32| pool.endpoints()[index as usize].name();
+        let name = |index: u32| pool.endpoint(index as usize).name();
         ring.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(name(b.1))));
         ring.dedup_by_key(|point| point.0);
         Self(ring)

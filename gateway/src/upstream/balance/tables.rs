@@ -1,11 +1,13 @@
 //! The tables of a pool that balances by a hash: built off the request path, shared by all workers.
 
 use super::Candidates;
+use super::hash_of;
 use super::maglev::Table;
-use super::ring::Ring;
-use crate::upstream::PoolHandle;
+use super::ring::{Ring, position};
+use crate::upstream::Members;
 use arc_swap::ArcSwapOption;
-use dsl::tree::ir::Balance;
+use dsl::tree::ir::{Balance, HashKey};
+use dsl::tree::l4::Facts;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pool is looked up in; nothing where its `balance` needs none.
@@ -23,23 +25,39 @@ enum Built {
 
 /// Where a key lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Spot {
+pub enum Spot {
     /// On the ring.
     Ring(u32),
     /// In the Maglev table.
     Maglev(u64),
 }
 
+impl Spot {
+    /// Of a connection; `None` where the `balance` goes by no key, or by one that only requests have.
+    #[must_use]
+    pub fn of_connection(balance: &Balance, facts: &Facts<'_>) -> Option<Self> {
+        match balance {
+            Balance::Hash(HashKey::Connection(key)) => Some(Self::Ring(position(key, facts))),
+            Balance::Maglev(HashKey::Connection(key)) => Some(Self::Maglev(hash_of(key, facts))),
+            _ => None,
+        }
+    }
+}
+
 impl Tables {
     /// Builds them for who is up now. The control plane calls it: it takes milliseconds.
-    pub(crate) fn rebuild(&self, pool: &PoolHandle) {
+    pub(crate) fn rebuild(&self, members: &Members) {
         // Whoever comes second sees what the first one saw, and what changed since.
         let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |backup: bool| move |index: usize| pool.is_up(index) && pool.pool().endpoints[index].backup == backup;
-        let built = match pool.pool().balance {
-            Balance::RoundRobin | Balance::Random | Balance::LeastConnections => return,
-            Balance::Hash(_) => Built::Rings([false, true].map(|backup| Ring::build(pool, of(backup)))),
-            Balance::Maglev(_) => Built::Maglevs([false, true].map(|backup| Table::build(pool, of(backup)))),
+        let of = |backup: bool| move |index: usize| members.is_up(index) && members.each()[index].backup == backup;
+        let built = match members.pool().balance {
+            Balance::RoundRobin
+            | Balance::Random
+            | Balance::LeastConnections
+            | Balance::LeastRequests
+            | Balance::PeakEwma => return,
+            Balance::Hash(_) => Built::Rings([false, true].map(|backup| Ring::build(members, of(backup)))),
+            Balance::Maglev(_) => Built::Maglevs([false, true].map(|backup| Table::build(members, of(backup)))),
         };
         self.current.store(Some(Arc::new(built)));
     }

@@ -1,10 +1,11 @@
 //! Who is chosen, by every `balance`.
 
 use super::*;
-use crate::upstream::{EndpointHandle, Pools};
+use crate::upstream::{EndpointHandle, PoolHandle, Pools};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir;
-use dsl::tree::l4::{Key, KeyPart};
+use dsl::tree::ir::HashKey;
+use dsl::tree::l4::{Facts, Key, KeyPart};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,8 +34,30 @@ fn weights(balance: Balance, weights: &[u32]) -> Arc<PoolHandle> {
     pool(balance, &all)
 }
 
-pub(super) fn client_ip() -> Key {
-    Key(vec![KeyPart::ClientIp])
+pub(super) fn by_client() -> HashKey {
+    HashKey::Connection(Key(vec![KeyPart::ClientIp]))
+}
+
+/// A worker's turns, asked about a pool as it is now.
+trait Asked {
+    fn ask(&mut self, pool: &PoolHandle, facts: &Facts<'_>, dice: &Dice, tried: Tried, now: u64) -> Option<usize>;
+    fn turn(&mut self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize>;
+    fn rest(&mut self, pool: &PoolHandle, index: usize, now: u64);
+}
+
+impl Asked for Turns {
+    fn ask(&mut self, pool: &PoolHandle, facts: &Facts<'_>, dice: &Dice, tried: Tried, now: u64) -> Option<usize> {
+        let members = pool.members();
+        self.choose(&members, members.spot(facts), dice, tried, now)
+    }
+
+    fn turn(&mut self, pool: &PoolHandle, tried: Tried, now: u64) -> Option<usize> {
+        self.choose(&pool.members(), None, &Dice::default(), tried, now)
+    }
+
+    fn rest(&mut self, pool: &PoolHandle, index: usize, now: u64) {
+        self.failed(&pool.members(), index, now);
+    }
 }
 
 pub(super) fn facts(client: u32) -> Facts<'static> {
@@ -47,17 +70,17 @@ fn every_balance() -> [Balance; 5] {
         Balance::RoundRobin,
         Balance::Random,
         Balance::LeastConnections,
-        Balance::Hash(client_ip()),
-        Balance::Maglev(client_ip()),
+        Balance::Hash(by_client()),
+        Balance::Maglev(by_client()),
     ]
 }
 
 /// How often each endpoint is chosen.
 fn picks(pool: &PoolHandle, count: u32) -> Vec<u32> {
     let (mut turns, dice) = (Turns::default(), Dice::default());
-    let mut picks = vec![0; pool.endpoints().len()];
+    let mut picks = vec![0; pool.members().len()];
     for client in 0..count {
-        let chosen = turns.choose(pool, &facts(client.wrapping_mul(2_654_435_761)), &dice, Tried::default(), 0);
+        let chosen = turns.ask(pool, &facts(client.wrapping_mul(2_654_435_761)), &dice, Tried::default(), 0);
         picks[chosen.expect("all are up")] += 1;
     }
     picks
@@ -67,7 +90,7 @@ fn picks(pool: &PoolHandle, count: u32) -> Vec<u32> {
 fn turns_hold_weights_and_are_spread() {
     let pool = weights(Balance::RoundRobin, &[5, 1, 1]);
     let mut turns = Turns::default();
-    let order: Vec<_> = (0..7).filter_map(|_| turns.next(&pool, Tried::default(), 0)).collect();
+    let order: Vec<_> = (0..7).filter_map(|_| turns.turn(&pool, Tried::default(), 0)).collect();
     assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
 }
 
@@ -91,7 +114,7 @@ fn each_endpoint_is_tried_once() {
     for balance in every_balance() {
         let pool = weights(balance.clone(), &[1, 2, 3, 4, 5]);
         let (mut turns, dice, mut tried, mut seen) = (Turns::default(), Dice::default(), Tried::default(), Vec::new());
-        while let Some(index) = turns.choose(&pool, &facts(7), &dice, tried, 0) {
+        while let Some(index) = turns.ask(&pool, &facts(7), &dice, tried, 0) {
             tried.add(index);
             seen.push(index);
         }
@@ -106,9 +129,9 @@ fn trying_ends_in_a_pool_of_more_than_64() {
         let pool = weights(balance.clone(), &[1; 200]);
         let (mut turns, dice, mut tried) = (Turns::default(), Dice::default(), Tried::default());
         let mut tries = 0;
-        while let Some(index) = turns.choose(&pool, &facts(7), &dice, tried, 0) {
+        while let Some(index) = turns.ask(&pool, &facts(7), &dice, tried, 0) {
             tried.add(index);
-            turns.failed(index, 0);
+            turns.rest(&pool, index, 0);
             tries += 1;
             assert!(tries <= 64, "{balance:?}");
         }
@@ -120,9 +143,9 @@ fn a_failed_endpoint_rests_unless_it_is_the_last() {
     for balance in every_balance() {
         let pool = weights(balance.clone(), &[1, 1]);
         let (mut turns, dice) = (Turns::default(), Dice::default());
-        let choose = |turns: &mut Turns, client, tried, now| turns.choose(&pool, &facts(client), &dice, tried, now);
+        let choose = |turns: &mut Turns, client, tried, now| turns.ask(&pool, &facts(client), &dice, tried, now);
         let _ = choose(&mut turns, 1, Tried::default(), 0);
-        turns.failed(0, 0);
+        turns.rest(&pool, 0, 0);
         assert!((0..100).all(|c| choose(&mut turns, c, Tried::default(), 10) == Some(1)), "{balance:?}");
         let mut tried = Tried::default();
         tried.add(1);
@@ -138,24 +161,24 @@ fn backups_serve_when_nobody_else_does() {
         let mut turns = Turns::default();
         let dice = Dice::default();
         let mut seen = |tried, now| {
-            let mut seen: Vec<_> = (0..100).map(|c| turns.choose(&pool, &facts(c), &dice, tried, now)).collect();
+            let mut seen: Vec<_> = (0..100).map(|c| turns.ask(&pool, &facts(c), &dice, tried, now)).collect();
             seen.sort_unstable();
             seen.dedup();
             seen
         };
         let none = Tried::default();
         assert_eq!(seen(none, 0), [Some(0), Some(2)], "{balance:?}");
-        pool.set_up(0, false);
+        pool.members().set_up(0, false);
         assert_eq!(seen(none, 0), [Some(2)], "{balance:?}");
-        pool.set_up(2, false);
+        pool.members().set_up(2, false);
         assert_eq!(seen(none, 0), [Some(1), Some(3)], "{balance:?}");
-        pool.set_up(1, false);
-        pool.set_up(3, false);
+        pool.members().set_up(1, false);
+        pool.members().set_up(3, false);
         assert_eq!(seen(none, 0), [None], "{balance:?}");
-        pool.set_up(0, true);
+        pool.members().set_up(0, true);
         assert_eq!(seen(none, 0), [Some(0)], "{balance:?}");
         // Nobody checks them, and all others refused.
-        (0..4).for_each(|index| pool.set_up(index, true));
+        (0..4).for_each(|index| pool.members().set_up(index, true));
         let mut tried = none;
         tried.add(0);
         tried.add(2);
@@ -167,12 +190,12 @@ fn backups_serve_when_nobody_else_does() {
 fn a_backup_serves_while_the_others_rest() {
     let pool = pool(Balance::RoundRobin, &[("a", 1, false), ("b", 1, true)]);
     let mut turns = Turns::default();
-    assert_eq!(turns.next(&pool, Tried::default(), 0), Some(0));
-    turns.failed(0, 0);
-    assert_eq!(turns.next(&pool, Tried::default(), 10), Some(1));
-    turns.failed(1, 10);
-    assert_eq!(turns.next(&pool, Tried::default(), 20), Some(0), "both rest: the one that is no backup");
-    assert_eq!(turns.next(&pool, Tried::default(), REST_MS), Some(0));
+    assert_eq!(turns.turn(&pool, Tried::default(), 0), Some(0));
+    turns.rest(&pool, 0, 0);
+    assert_eq!(turns.turn(&pool, Tried::default(), 10), Some(1));
+    turns.rest(&pool, 1, 10);
+    assert_eq!(turns.turn(&pool, Tried::default(), 20), Some(0), "both rest: the one that is no backup");
+    assert_eq!(turns.turn(&pool, Tried::default(), REST_MS), Some(0));
 }
 
 #[test]
@@ -180,10 +203,10 @@ fn an_endpoint_alone_is_refused_while_it_is_down() {
     for balance in every_balance() {
         let pool = pool(balance, &[("a", 1, false)]);
         let (mut turns, dice) = (Turns::default(), Dice::default());
-        assert_eq!(turns.choose(&pool, &facts(1), &dice, Tried::default(), 0), Some(0));
-        pool.set_up(0, false);
-        assert_eq!(turns.choose(&pool, &facts(1), &dice, Tried::default(), 0), None);
-        assert_eq!(turns.next(&pool, Tried::default(), 0), None);
+        assert_eq!(turns.ask(&pool, &facts(1), &dice, Tried::default(), 0), Some(0));
+        pool.members().set_up(0, false);
+        assert_eq!(turns.ask(&pool, &facts(1), &dice, Tried::default(), 0), None);
+        assert_eq!(turns.turn(&pool, Tried::default(), 0), None);
     }
 }
 
@@ -195,17 +218,17 @@ fn the_fewest_connections_win_over_all_workers() {
     let dice = Dice::default();
     let mut held = Vec::new();
     for n in 0..400 {
-        let chosen = workers[n % 2].choose(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
-        held.push(EndpointHandle::begin(&pool.endpoints()[chosen]));
+        let chosen = workers[n % 2].ask(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
+        held.push(EndpointHandle::begin(pool.members().endpoint(chosen)));
     }
-    let open = || pool.endpoints().iter().map(|e| e.open()).collect::<Vec<_>>();
+    let open = || pool.members().each().iter().map(|member| member.endpoint.open()).collect::<Vec<_>>();
     assert_eq!(open(), [100, 100, 200]);
     // Whoever has many gets none until the others have as many.
-    held.retain(|in_use| !Arc::ptr_eq(in_use.endpoint(), &pool.endpoints()[1]));
+    held.retain(|in_use| !Arc::ptr_eq(in_use.endpoint(), pool.members().endpoint(1)));
     assert_eq!(open(), [100, 0, 200]);
     for _ in 0..100 {
-        let chosen = workers[0].choose(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
-        held.push(EndpointHandle::begin(&pool.endpoints()[chosen]));
+        let chosen = workers[0].ask(&pool, &facts(0), &dice, Tried::default(), 0).expect("all are up");
+        held.push(EndpointHandle::begin(pool.members().endpoint(chosen)));
     }
     assert_eq!(open(), [100, 100, 200]);
     drop(held);
@@ -214,14 +237,14 @@ fn the_fewest_connections_win_over_all_workers() {
 
 #[test]
 fn a_hash_does_not_depend_on_the_order_of_the_file() {
-    for balance in [Balance::Hash(client_ip()), Balance::Maglev(client_ip())] {
+    for balance in [Balance::Hash(by_client()), Balance::Maglev(by_client())] {
         let one = pool(balance.clone(), &[("a", 1, false), ("b", 2, false), ("c", 3, false)]);
         let other = pool(balance, &[("c", 3, false), ("a", 1, false), ("b", 2, false)]);
         let (mut turns, dice) = ([Turns::default(), Turns::default()], Dice::default());
         for client in 0..10_000 {
             let name = |turns: &mut Turns, pool: &PoolHandle| {
-                let index = turns.choose(pool, &facts(client), &dice, Tried::default(), 0).expect("all are up");
-                Arc::clone(pool.endpoints()[index].name())
+                let index = turns.ask(pool, &facts(client), &dice, Tried::default(), 0).expect("all are up");
+                Arc::clone(pool.members().endpoint(index).name())
             };
             assert_eq!(name(&mut turns[0], &one), name(&mut turns[1], &other));
         }
@@ -245,12 +268,12 @@ fn the_ring_is_that_of_nginx() {
     };
     let endpoints = [("127.0.0.1", 29_001, 1), ("127.0.0.1", 29_002, 2), ("127.0.0.1", 29_003, 1), ("::1", 29_004, 1)];
     let mut pool = ir::Pool::new("p".into(), endpoints.into_iter().map(endpoint).collect(), Loc::default());
-    pool.balance = Balance::Hash(client_ip());
+    pool.balance = Balance::Hash(by_client());
     let pool = Pools::new(1).intern(&Arc::new(pool), Path::new(""));
     let (mut turns, dice) = (Turns::default(), Dice::default());
     for (n, recorded) in (0_u32..).zip(RECORDED.bytes()) {
         let client = u32::from_be_bytes([127, (n * 7 % 250) as u8, (n * 31 % 250) as u8, (n % 250 + 1) as u8]);
-        let chosen = turns.choose(&pool, &facts(client), &dice, Tried::default(), 0);
+        let chosen = turns.ask(&pool, &facts(client), &dice, Tried::default(), 0);
         assert_eq!(chosen, Some(usize::from(recorded - b'0')), "client {n}");
     }
 }

@@ -75,7 +75,7 @@ impl Standing {
         self.up.store(up, Ordering::Relaxed);
         let pools = self.pools();
         for pool in &pools {
-            pool.tables().rebuild(pool);
+            pool.members().rebuild();
         }
         // After all that depends on it is in place.
         EPOCH.fetch_add(1, Ordering::AcqRel);

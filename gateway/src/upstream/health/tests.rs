@@ -26,7 +26,14 @@ fn quick(probe: ir::Probe) -> ir::Check {
 }
 
 fn endpoint(at: SocketAddr) -> ir::Endpoint {
-    ir::Endpoint { kind: ir::EndpointKind::Tcp, host: at.ip().to_string().into(), port: at.port(), weight: 1, backup: false, loc: Loc::default() }
+    ir::Endpoint {
+        kind: ir::EndpointKind::Tcp,
+        host: at.ip().to_string().into(),
+        port: at.port(),
+        weight: 1,
+        backup: false,
+        loc: Loc::default(),
+    }
 }
 
 fn pool(name: &str, at: &[SocketAddr], check: ir::Check) -> ir::Pool {
@@ -174,7 +181,7 @@ async fn answering(answer: &'static [u8]) -> (SocketAddr, tokio::sync::mpsc::Rec
 }
 
 fn get(expect: (u16, u16)) -> ir::Check {
-    check(ir::Probe::Http { method: "GET".into(), path: "/healthz?full".into(), expect })
+    check(ir::Probe::Http { method: "GET".into(), path: "/healthz?full".into(), expect, body: None })
 }
 
 /// A port that nobody listens on.
@@ -309,7 +316,10 @@ fn next(notices: &Receiver<Notice>) -> String {
 }
 
 fn up(pool: &PoolHandle) -> Vec<bool> {
-    (0..pool.endpoints().len()).map(|index| pool.is_up(index)).collect()
+    {
+        let members = pool.members();
+        (0..members.len()).map(|index| members.is_up(index)).collect()
+    }
 }
 
 fn chosen(pool: &PoolHandle) -> Vec<usize> {
@@ -320,7 +330,10 @@ fn chosen(pool: &PoolHandle) -> Vec<usize> {
         alpn: &[],
     };
     let upstreams = Upstreams::default();
-    let choose = |n| upstreams.choose(pool, &facts(n), Tried::default(), 0);
+    let choose = |n| {
+        let members = pool.members();
+        upstreams.choose(&members, members.spot(&facts(n)), Tried::default(), 0)
+    };
     let mut all: Vec<_> = (0..=255).filter_map(choose).collect();
     all.sort_unstable();
     all.dedup();
@@ -337,7 +350,7 @@ fn a_pool_follows_its_endpoints() {
     let (sender, notices) = notice::channel();
     let pools = Pools::new(1).telling(sender);
     let mut said = pool("pg", &at, quick(ir::Probe::Tcp));
-    said.balance = ir::Balance::Maglev(dsl::tree::l4::Key(vec![dsl::tree::l4::KeyPart::ClientIp]));
+    said.balance = ir::Balance::Maglev(ir::HashKey::Connection(dsl::tree::l4::Key(vec![dsl::tree::l4::KeyPart::ClientIp])));
     let handle = pools.intern(&Arc::new(said.clone()), Path::new(""));
     assert_eq!((up(&handle), chosen(&handle)), (vec![true, true], vec![0, 1]));
     let epoch = health_epoch();
@@ -367,7 +380,7 @@ fn the_checks_of_a_pool_that_is_gone_end() {
     let said = Arc::new(pool("p", &[listener.local_addr().unwrap()], quick(ir::Probe::Tcp)));
     let handle = pools.intern(&said, Path::new(""));
     listener.accept().unwrap();
-    let standing = Arc::downgrade(&handle.standings()[0]);
+    let standing = Arc::downgrade(handle.members().each()[0].standing.as_ref().expect("a check"));
     drop(handle);
     assert_eq!(standing.strong_count(), 0);
     // What was under way comes to its end; then nobody connects any more, which the runtime knows.

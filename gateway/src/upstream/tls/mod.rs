@@ -8,7 +8,7 @@ mod files;
 mod verify;
 mod words;
 
-use super::{ConnectError, PoolHandle};
+use super::{ConnectError, EndpointHandle, PoolHandle};
 use crate::runtime::notice::{Notice, NoticeSender};
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::Worker;
@@ -123,7 +123,7 @@ impl fmt::Debug for UpstreamTls {
     }
 }
 
-/// Encrypts a connection to an endpoint of a pool with `tls`, by its place in the pool. What must
+/// Encrypts a connection to an endpoint of a pool with `tls`. What must
 /// precede TLS, such as a PROXY header, has been sent.
 ///
 /// # Errors
@@ -132,11 +132,11 @@ impl fmt::Debug for UpstreamTls {
 pub async fn connect_tls(
     worker: &Worker,
     pool: &PoolHandle,
-    index: usize,
+    endpoint: &EndpointHandle,
     tcp: TcpStream,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let tls = pool.tls().ok_or_else(|| ConnectError::Tls("the pool says nothing of TLS".to_owned()))?;
-    let host = &pool.endpoints()[index].host();
+    let host = endpoint.host();
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
     let done = within(&worker.ticks, allowed, tls.handshake(host, tcp)).await;

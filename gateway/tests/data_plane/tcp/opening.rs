@@ -55,7 +55,7 @@ fn shares_are_kept() {
     for _ in 0..100 {
         round_trip(&mut carrier.connect(), "hello");
     }
-    let got = carrier.route().pools[1].endpoints()[0].counts().sum(|s| &s.begun);
+    let got = carrier.route().pools[1].members().endpoint(0).counts().sum(|s| &s.begun);
     assert!((1..35).contains(&got), "{got} of 100");
 }
 
@@ -69,7 +69,8 @@ fn the_next_endpoint_is_tried_and_the_first_rests() {
     let notice = carrier.notices.recv_timeout(crate::support::PATIENCE).unwrap().to_string();
     assert_eq!(notice, format!("origin {dead} of pool api: connection refused"));
     let route = carrier.route();
-    let of = |at: usize| route.pools[0].endpoints()[at].counts();
+    let members = route.pools[0].members();
+    let of = |at: usize| members.endpoint(at).counts();
     assert_eq!(of(0).ends(End::ConnectFailed), 1, "it rested after the first");
     assert_eq!(of(1).sum(|s| &s.begun), 6);
 }
@@ -142,5 +143,5 @@ fn a_limit_of_new_connections_holds() {
     }
     is_reset(&mut carrier.connect());
     carrier.ends(End::Limited);
-    assert_eq!(carrier.route().pools[0].endpoints()[0].counts().sum(|s| &s.begun), 3);
+    assert_eq!(carrier.route().pools[0].members().endpoint(0).counts().sum(|s| &s.begun), 3);
 }

@@ -163,10 +163,10 @@ fn an_endpoint_that_is_up_again_in_time_keeps_its_connections() {
     round_trip(&mut client, "up");
     drop(health);
     let route = carrier.route();
-    until("it is down", || !route.pools[0].is_up(0));
+    until("it is down", || !route.pools[0].members().is_up(0));
     settle(&carrier);
     let _health = TcpListener::bind(at).unwrap();
-    until("it is up", || route.pools[0].is_up(0));
+    until("it is up", || route.pools[0].members().is_up(0));
     let seen = std::time::Instant::now();
     until("the drain would be over", || seen.elapsed() > std::time::Duration::from_millis(4_500));
     round_trip(&mut client, "up again");

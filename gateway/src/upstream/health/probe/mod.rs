@@ -103,10 +103,12 @@ impl Target {
 pub(super) async fn probe(target: &Target) -> Result<(), String> {
     match &target.check.probe {
         Probe::Tcp => target.connect().await.map(drop),
-        Probe::Http { method, path, expect } => {
+        Probe::Http { method, path, expect, body: _ } => {
             let stream = target.connect().await?;
             http::ask(stream, method, path, &target.authority, *expect).await
         }
+        // The checker refuses it as yet.
+        Probe::Grpc { .. } => Err("gRPC is not spoken".to_owned()),
         Probe::Udp { send, expect } => udp::ask(target, send, expect).await,
     }
 }
