@@ -350,7 +350,8 @@ fn a_pool_follows_its_endpoints() {
     let (sender, notices) = notice::channel();
     let pools = Pools::new(1).telling(sender);
     let mut said = pool("pg", &at, quick(ir::Probe::Tcp));
-    said.balance = ir::Balance::Maglev(ir::HashKey::Connection(dsl::tree::l4::Key(vec![dsl::tree::l4::KeyPart::ClientIp])));
+    said.balance =
+        ir::Balance::Maglev(ir::HashKey::Connection(dsl::tree::l4::Key(vec![dsl::tree::l4::KeyPart::ClientIp])));
     let handle = pools.intern(&Arc::new(said.clone()), Path::new(""));
     assert_eq!((up(&handle), chosen(&handle)), (vec![true, true], vec![0, 1]));
     let epoch = health_epoch();

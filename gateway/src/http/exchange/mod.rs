@@ -1,0 +1,243 @@
+//! One request, whatever the protocol: canonical form, decision, answer.
+
+mod ask;
+mod head;
+mod host;
+mod own;
+
+use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
+use super::client::Client;
+use super::gate::{Limits, Link, Reason};
+use super::h2::Stream;
+use super::headers::{self, Edit};
+use super::judge::{Judged, Prepared, judge};
+use crate::answer;
+use crate::runtime::worker::Current;
+use ask::{Ask, Caught, job, outgoing};
+use dsl::tree::canonical;
+use head::{Head, host_of, raw_path, respelled};
+use http::{Method, Request, Response, Version};
+use hyper::body::{Body, Incoming};
+use own::{Own, read};
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+/// Between two pieces of a client's body.
+const UPLOAD_IDLE_MS: u64 = 30_000;
+
+/// Serves a request of an HTTP/1 connection.
+///
+/// What can be done at once is done before there is a future: futures are moved and kept for as long
+/// as a connection lives, so that they hold no more than what waiting needs.
+pub fn http1(
+    client: &Rc<Client>,
+    link: &Rc<Link>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+    let refused = link.begin();
+    // Held from here on: the connection is busy until the answer is through or given up.
+    let finish = Finish::Http1(Rc::clone(link));
+    link.ends_by_closing(request.version() == Version::HTTP_10);
+    let unread = !request.body().is_end_stream();
+    let head = request.method() == Method::HEAD;
+    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut step = match refused {
+        Some(reason) => Step::Done(exchange.refuse(reason)),
+        None => exchange.begin(request, Some(link)),
+    };
+    async move {
+        let mut response = exchange.finish(&mut step).await;
+        let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
+        // What the client still sends will not be read.
+        if exchange.refused || (unread && !touched) {
+            answer::close(&mut response);
+        }
+        let response = if head { answer::without_body(response) } else { response };
+        Ok(response.map(|content| AnswerBody::new(content, finish)))
+    }
+}
+
+/// Serves a request of an HTTP/2 connection.
+pub fn http2(
+    client: &Rc<Client>,
+    stream: Stream,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+    let finish = Finish::Http2(stream);
+    let head = request.method() == Method::HEAD;
+    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut step = exchange.begin(request, None);
+    async move {
+        let response = exchange.finish(&mut step).await;
+        let response = if head { answer::without_body(response) } else { response };
+        Ok(response.map(|content| AnswerBody::new(content, finish)))
+    }
+}
+
+/// A request being answered.
+struct Exchange {
+    client: Rc<Client>,
+    /// The client's body, once it was handed on.
+    upload: Option<Rc<Upload>>,
+    refused: bool,
+}
+
+/// How far a request came without waiting.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies in the future of every exchange: boxing would allocate for each"
+)]
+enum Step {
+    /// To its answer.
+    Done(Response<Content>),
+    /// Files are to be read.
+    Own(Box<Own>),
+    /// An origin is to be asked.
+    Ask(Ask),
+    /// Finished.
+    Gone,
+}
+
+impl Exchange {
+    /// Decides, renders, and makes of the request what goes to an origin.
+    fn begin(&mut self, request: Request<Incoming>, link: Option<&Rc<Link>>) -> Step {
+        self.client.worker.counters.request();
+        let snapshot = self.client.worker.snapshot();
+        let (parts, incoming) = request.into_parts();
+        match self.route(&snapshot, parts, incoming, link) {
+            Ok(step) => step,
+            Err(reason) => Step::Done(self.refuse(reason)),
+        }
+    }
+
+    fn route(
+        &mut self,
+        snapshot: &Rc<Current>,
+        parts: http::request::Parts,
+        incoming: Incoming,
+        link: Option<&Rc<Link>>,
+    ) -> Result<Step, Reason> {
+        let client = Rc::clone(&self.client);
+        if parts.version == Version::HTTP_2 {
+            // What the gate sees to on HTTP/1.
+            let line =
+                Limits::with_head(usize::try_from(snapshot.gateway.limits.header_bytes).unwrap_or(usize::MAX)).line;
+            if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > line) {
+                return Err(Reason::LineTooLong);
+            }
+        }
+        let mut head = Head::of(parts, &client, snapshot)?;
+        let host = host_of(&head)?;
+        let served = match self.site(snapshot, &host, &head)? {
+            Ok(served) => served,
+            Err(response) => return Ok(Step::Done(response)),
+        };
+        let settings = &served.program.site().settings;
+        let path = canonical::path_for(raw_path(&head.uri), settings).map_err(|_| Reason::Path)?;
+        let judged = judge(served, &head.received(&client, &host, &path), &client.worker);
+        let Judged { plan, prepared, edits, answer_edits } = judged;
+        let (index, plan) = plan.ok_or(Reason::Repeated)?;
+        if let Some(link) = link {
+            link.patient_for(plan.settings.idle_ms);
+        }
+        let Prepared::Proxy { pool, target, host: new_host } = prepared else {
+            drop(path);
+            drop(host);
+            let step = self.own(prepared, served, head.method, head.headers)?;
+            return Ok(step.edited(answer_edits));
+        };
+        let caught = (!plan.catches.is_empty()).then(|| {
+            Box::new(Caught {
+                snapshot: Rc::clone(snapshot),
+                plan: index,
+                head: head.copy(),
+                host: host.to_string(),
+                path: path.to_string(),
+            })
+        });
+        let target = match (target, &path) {
+            (Some(target), _) => Some(target),
+            (None, Cow::Borrowed(_)) => None,
+            (None, Cow::Owned(path)) => Some(respelled(path, head.uri.query()).ok_or(Reason::Path)?),
+        };
+        drop(path);
+        drop(host);
+        outgoing(&client, &mut head, target, new_host)?;
+        headers::apply(edits, &mut head.headers);
+        let limit = plan.settings.body_limit.unwrap_or(u64::MAX);
+        if incoming.size_hint().lower() > limit {
+            return Err(Reason::BodyTooLarge);
+        }
+        let upload_idle = plan.settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
+        let ticks = &client.worker.ticks;
+        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
+        self.upload.clone_from(&upload);
+        let job = job(pool, &plan.settings, head, body, upload);
+        Ok(Step::Ask(Ask { job, answer_edits, caught }))
+    }
+
+    /// Waits for what there is to wait for.
+    async fn finish(&mut self, step: &mut Step) -> Response<Content> {
+        match step {
+            Step::Done(_) | Step::Gone => {}
+            Step::Own(own) => {
+                let response = Box::pin(read(&self.client, own)).await;
+                return edited(response, std::mem::take(&mut own.answer_edits));
+            }
+            Step::Ask(ask) => {
+                let result = self.ask(&mut ask.job).await;
+                let response = match ask.caught.take() {
+                    Some(caught) => Box::pin(self.catch(result, caught)).await,
+                    None => result.unwrap_or_else(|failure| self.failed(failure)),
+                };
+                return edited(response, std::mem::take(&mut ask.answer_edits));
+            }
+        }
+        match std::mem::replace(step, Step::Gone) {
+            Step::Done(response) => response,
+            // Taken care of above.
+            Step::Own(_) | Step::Ask(_) | Step::Gone => answer::deny(500),
+        }
+    }
+
+    fn refuse(&mut self, reason: Reason) -> Response<Content> {
+        self.client.worker.counters.refused(reason);
+        self.refused = true;
+        answer::refusal(reason)
+    }
+}
+
+impl Step {
+    /// The same, its answer to be edited.
+    fn edited(self, edits: Vec<Edit>) -> Self {
+        match self {
+            Self::Done(response) => Self::Done(edited(response, edits)),
+            Self::Own(own) => Self::Own(Box::new(Own { answer_edits: edits, ..*own })),
+            Self::Ask(ask) => Self::Ask(Ask { answer_edits: edits, ..ask }),
+            Self::Gone => Self::Gone,
+        }
+    }
+}
+
+fn edited(mut response: Response<Content>, edits: Vec<Edit>) -> Response<Content> {
+    headers::apply(edits, response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F>(_: impl Fn(&A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_takes_little_memory() {
+        let http1 = size(|c: &Rc<Client>, l: Rc<Link>, r| http1(c, &l, r));
+        assert!(http1 <= 2048, "{http1}");
+        let http2 = size(|c: &Rc<Client>, s: Stream, r| http2(c, s, r));
+        assert!(http2 <= 2048, "{http2}");
+    }
+}
