@@ -3,7 +3,7 @@
 use super::gate::{Link, Reason};
 use crate::answer::files::FileBody;
 use crate::runtime::ticks::{Ticks, Timer};
-use crate::upstream::Lease;
+use crate::upstream::{self, Lease};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -138,7 +138,7 @@ impl Body for AnswerBody {
 
 /// What an origin sends, with the connection that it comes by.
 pub struct OriginBody {
-    incoming: Incoming,
+    incoming: upstream::Incoming,
     /// Given back when the body ended well, closed when it did not.
     lease: Option<Lease>,
     idle_ms: u64,
@@ -148,7 +148,7 @@ pub struct OriginBody {
 impl OriginBody {
     /// The body of an origin's answer.
     #[must_use]
-    pub fn new(incoming: Incoming, lease: Lease, idle_ms: u64) -> Self {
+    pub fn new(incoming: upstream::Incoming, lease: Lease, idle_ms: u64) -> Self {
         let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None };
         if body.incoming.is_end_stream() {
             body.ended();
@@ -182,7 +182,7 @@ impl OriginBody {
             }
             Poll::Ready(Some(Err(e))) => {
                 if let Some(lease) = self.lease.take() {
-                    lease.died(&format!("broke off in the middle of an answer ({})", describe(&e)));
+                    lease.died(&format!("broke off in the middle of an answer ({})", describe(&*e)));
                 }
                 Poll::Ready(Some(Err(Broken::Origin)))
             }

@@ -1,11 +1,10 @@
 //! One request to a pool: connect, send, wait for the head of the answer.
 
-use super::body::{Broken, RequestBody, Upload, describe};
+use super::body::{Broken, RequestBody, Upload};
 use crate::runtime::ticks::Timer;
 use crate::runtime::worker::Worker;
-use crate::upstream::{ConnectError, Lease, Members, PoolHandle, Tried, connect};
+use crate::upstream::{ConnectError, Incoming, Lease, Members, PoolHandle, Tried, connect};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -103,18 +102,18 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
         let mut lease = Lease::new(connection, Arc::clone(&job.pool), Rc::clone(worker));
         let answered = {
             let mut sending = pin!(match job.request.take() {
-                Some(request) => lease.sender().try_send_request(request),
+                Some(request) => lease.send(request),
                 None => return Err(Failure::Unreachable),
             });
             let timer = Timer::after(&worker.ticks, job.timeout_ms);
             poll_fn(|cx| answer(sending.as_mut(), &timer, job, cx)).await
         };
-        let mut refused = match answered {
+        let unanswered = match answered {
             Some(Ok(response)) => {
                 lease.answered();
                 return Ok((response, lease));
             }
-            Some(Err(refused)) => refused,
+            Some(Err(unanswered)) => unanswered,
             None => {
                 lease.died(&format!("no answer within {} ms", job.timeout_ms));
                 return Err(Failure::Timeout);
@@ -124,14 +123,13 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             return Err(Failure::Client(broken));
         }
         // Nothing of it was sent, or it does no harm to send it twice.
-        let unsent = refused.take_message();
         let replayed = if reused { job.replay.take().map(Replay::request) } else { None };
-        job.request = unsent.or(replayed);
+        job.request = unanswered.unsent.or(replayed);
         if reused && job.request.is_some() {
             again = Some(index);
             continue;
         }
-        rests(worker, job, &members, index, &reason(&refused.into_error()));
+        rests(worker, job, &members, index, &unanswered.reason);
         if job.request.is_none() {
             return Err(Failure::Unreachable);
         }
@@ -144,14 +142,6 @@ fn rests(worker: &Worker, job: &Job, members: &Members, index: usize, reason: &s
     let now = worker.ticks.now_ms();
     worker.upstreams.failed(members, index, now);
     members.endpoint(index).failed(&job.pool, now, &worker.notices, reason);
-}
-
-fn reason(error: &hyper::Error) -> String {
-    if error.is_incomplete_message() {
-        "closed the connection without an answer".to_owned()
-    } else {
-        format!("broke off before it answered ({})", describe(error))
-    }
 }
 
 /// Waits for the head of an answer. `None` when it did not come in time.

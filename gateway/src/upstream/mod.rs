@@ -9,6 +9,7 @@ mod identity;
 mod members;
 mod names;
 mod pools;
+mod sending;
 mod tls;
 
 pub use balance::{Spot, Tried, client_group, hash_of};
@@ -20,4 +21,5 @@ pub use identity::Place;
 pub(crate) use identity::Table;
 pub use members::{Member, Members};
 pub use pools::{PoolHandle, Pools};
+pub use sending::{Cause, Incoming, Unanswered};
 pub use tls::{UpstreamTls, connect_tls};

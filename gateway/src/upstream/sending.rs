@@ -1,0 +1,84 @@
+//! A request on a connection, whatever is spoken on it.
+
+use super::Lease;
+use crate::http::body::{RequestBody, describe};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// What an origin sends after the head of its answer.
+#[derive(Debug)]
+pub enum Incoming {
+    /// By HTTP/1.
+    Http1(hyper::body::Incoming),
+}
+
+/// Why a request got no answer on a connection.
+pub struct Unanswered {
+    /// The request, where nothing of it was sent.
+    pub unsent: Option<Request<RequestBody>>,
+    /// What happened.
+    pub cause: Cause,
+    /// In words, for people: `closed the connection without an answer`.
+    pub reason: String,
+}
+
+/// What happened to a request without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The connection broke before the head of an answer.
+    Reset,
+    /// The origin says that it did not act on the request: a refused stream, or one beyond GOAWAY.
+    Refused,
+    /// What came is no answer.
+    Garbage,
+}
+
+impl Lease {
+    /// Sends a request, and waits for the head of its answer. Deadlines are the caller's.
+    ///
+    /// # Errors
+    /// Why there is no answer; the request itself where nothing of it was sent.
+    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+        match self.sender().try_send_request(request).await {
+            Ok(response) => Ok(response.map(Incoming::Http1)),
+            Err(mut refused) => {
+                let unsent = refused.take_message();
+                let error = refused.into_error();
+                let (cause, reason) = if error.is_incomplete_message() {
+                    (Cause::Reset, "closed the connection without an answer".to_owned())
+                } else if error.is_parse() {
+                    (Cause::Garbage, format!("sent no HTTP answer ({})", describe(&error)))
+                } else {
+                    (Cause::Reset, format!("broke off before it answered ({})", describe(&error)))
+                };
+                Err(Unanswered { unsent, cause, reason })
+            }
+        }
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+        }
+    }
+}
