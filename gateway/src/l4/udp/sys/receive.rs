@@ -92,7 +92,13 @@ unsafe fn received(head: &libc::mmsghdr, name: &Name) -> Option<Received> {
             match ((*control).cmsg_level, (*control).cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    to = Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())));
+                    // What arrived before anybody asked for addresses has no local one, only that of
+                    // its header: the same, unless it was sent to many.
+                    let local = match info.ipi_spec_dst.s_addr {
+                        0 => info.ipi_addr.s_addr,
+                        local => local,
+                    };
+                    to = Some(IpAddr::V4(Ipv4Addr::from(local.to_ne_bytes())));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
@@ -109,4 +115,28 @@ unsafe fn received(head: &libc::mmsghdr, name: &Name) -> Option<Received> {
     }
     let from = address(name, head.msg_hdr.msg_namelen)?;
     Some(Received { from, to, len: head.msg_len, segment: segment.max(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tell_addresses;
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn what_arrived_before_the_socket_was_asked_has_its_address_too() {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"early", ("127.0.0.1", port)).unwrap();
+        // It is there: what goes through the loopback is delivered at once.
+        tell_addresses(socket.as_raw_fd(), false).unwrap();
+        client.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.receive(socket.as_raw_fd(), 0, 2).unwrap(), 2);
+        for slot in 0..2 {
+            assert_eq!(inbox.get(slot).unwrap().to, Some(IpAddr::from([127, 0, 0, 1])), "{slot}");
+        }
+    }
 }
