@@ -24,7 +24,7 @@ pub use routes::{Live, Routes};
 pub use standing::{Standing, judge};
 pub use tcp::Carrying;
 
-use crate::upstream::PoolHandle;
+use crate::upstream::{PoolHandle, Reached};
 use dsl::tree::ir;
 use dsl::tree::l4::{Rules, Transport};
 use socket2::{SockRef, TcpKeepalive};
@@ -112,7 +112,15 @@ pub const KEEPALIVE: TcpKeepalive = TcpKeepalive::new().with_time(Duration::from
 
 /// Makes the end of a connection a reset: its peer learns at once that nothing more comes, and nothing
 /// of what was sent or received and not taken is kept.
-pub fn reset(tcp: &TcpStream) {
+pub fn reset(socket: &Reached) {
+    // A Unix socket knows no reset.
+    if let Some(tcp) = socket.tcp() {
+        reset_tcp(tcp);
+    }
+}
+
+/// [`reset`] of a client's connection.
+pub fn reset_tcp(tcp: &TcpStream) {
     // Without it the end is an ordinary one, which is right too, only slower.
     let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }

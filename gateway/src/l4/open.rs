@@ -11,7 +11,7 @@ use super::{End, Route};
 use crate::http::judge::{share, sticky};
 use crate::listen::hello::SSL_REQUEST;
 use crate::runtime::ticks::within;
-use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Tried, connect_tls, dial, hash_of};
+use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Reached, Tried, connect_tls, dial, hash_of};
 use bytes::BytesMut;
 use dsl::tree::ir::ProxyProtocol;
 use dsl::tree::l4::Target;
@@ -36,18 +36,19 @@ type Refusal = (End, Option<String>);
 
 /// Opens a connection. `None` when it does not come about: the client's end is reset then.
 pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, opening: Opening) -> Option<Carried> {
+    let socket = Reached::Tcp(tcp);
     let route = tally.route();
     // Where the name decides it is heard first; else nobody's handshake is paid for before the limits.
     let mut decided = None;
     if !(route.rules.settings.tls && route.rules.reads_name()) {
         match decide(&mut tally, &route) {
             Ok(pool) => decided = Some(pool),
-            Err(refusal) => return refuse(&tally, &tcp, refusal),
+            Err(refusal) => return refuse(&tally, &socket, refusal),
         }
     }
     let client = if route.rules.settings.tls {
         // Large, as all of TLS is, and most connections have none: they need not be moved about with room for it.
-        match Box::pin(handshake(&mut tally, tcp)).await {
+        match Box::pin(handshake(&mut tally, socket)).await {
             Ok(client) => client,
             Err(refusal) => {
                 // The handshake has told the client why, and its socket is closed.
@@ -56,14 +57,14 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
             }
         }
     } else {
-        Side::Plain(tcp)
+        Side::Plain(socket)
     };
     let pool = match decided.map_or_else(|| decide(&mut tally, &route), Ok) {
         Ok(pool) => pool,
         Err(refusal) => return refuse(&tally, client.socket(), refusal),
     };
     let reached = reach(&tally, &pool, &client, opening).await;
-    let Reached { upstream, mut before, endpoint } = match reached {
+    let Opened { upstream, mut before, endpoint } = match reached {
         Ok(reached) => reached,
         Err(refusal) => return refuse(&tally, client.socket(), refusal),
     };
@@ -73,9 +74,9 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
     Some(Carried::new(Registered::new(Rc::new(tally)), client, upstream, before))
 }
 
-fn refuse(tally: &Tally, tcp: &TcpStream, (end, detail): Refusal) -> Option<Carried> {
+fn refuse(tally: &Tally, socket: &Reached, (end, detail): Refusal) -> Option<Carried> {
     tally.ends(end, detail);
-    super::reset(tcp);
+    super::reset(socket);
     None
 }
 
@@ -101,10 +102,10 @@ fn decide(tally: &mut Tally, route: &Arc<Route>) -> Result<Arc<PoolHandle>, Refu
 }
 
 /// Ends the client's TLS.
-async fn handshake(tally: &mut Tally, tcp: TcpStream) -> Result<Side, Refusal> {
+async fn handshake(tally: &mut Tally, socket: Reached) -> Result<Side, Refusal> {
     let worker = Rc::clone(&tally.worker);
     let mut said = None;
-    let accept = worker.carrying.any_name.accept(tcp, tally.known.local.ip(), &mut said);
+    let accept = worker.carrying.any_name.accept(socket, tally.known.local.ip(), &mut said);
     let done = within(&worker.ticks, HANDSHAKE_MS, accept).await;
     if let Some(said) = said {
         tally.known.sni = said.sni;
@@ -118,7 +119,7 @@ async fn handshake(tally: &mut Tally, tcp: TcpStream) -> Result<Side, Refusal> {
 }
 
 /// An endpoint, reached and told what it must know.
-struct Reached {
+struct Opened {
     upstream: Side,
     /// What it is to be sent before the client's bytes.
     before: Vec<u8>,
@@ -126,7 +127,7 @@ struct Reached {
 }
 
 /// Connects to an endpoint; to another one when that fails, for the client's bytes are still here.
-async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Opening) -> Result<Reached, Refusal> {
+async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Opening) -> Result<Opened, Refusal> {
     let worker = &tally.worker;
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
@@ -148,7 +149,7 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
         {
             Some(Ok((upstream, before))) => {
                 endpoint.endpoint().answered(pool, worker.ticks.now_ms(), &worker.notices);
-                return Ok(Reached { upstream, before, endpoint });
+                return Ok(Opened { upstream, before, endpoint });
             }
             Some(Err(failed)) => failed,
             None => (End::ConnectTimeout, Some(format!("no connection within {left} ms"))),
@@ -175,9 +176,11 @@ async fn one(
     client: &Side,
     opening: Opening,
 ) -> Result<(Side, Vec<u8>), Refusal> {
-    let mut tcp = dial(&tally.worker, pool, endpoint).await.map_err(|e| not_connected(&e))?;
-    // Without it a connection to nowhere lasts until it is idle for too long.
-    let _ = SockRef::from(&tcp).set_tcp_keepalive(&super::KEEPALIVE);
+    let mut socket = dial(&tally.worker, pool, endpoint).await.map_err(|e| not_connected(&e))?;
+    if let Some(tcp) = socket.tcp() {
+        // Without it a connection to nowhere lasts until it is idle for too long.
+        let _ = SockRef::from(tcp).set_tcp_keepalive(&super::KEEPALIVE);
+    }
     let mut before = match pool.pool().proxy_protocol {
         None => Vec::new(),
         Some(version) => header(tally, version, client),
@@ -186,27 +189,27 @@ async fn one(
         before.extend_from_slice(&SSL_REQUEST);
         // No pool waits for longer than u64 milliseconds.
         let allowed = pool.connect_within().as_millis() as u64;
-        let answered = Box::pin(within(&tally.worker.ticks, allowed, postgres(&mut tcp, &before))).await;
+        let answered = Box::pin(within(&tally.worker.ticks, allowed, postgres(&mut socket, &before))).await;
         answered
             .unwrap_or_else(|| Err((End::UpstreamTls, Some(format!("no answer to SSLRequest within {allowed} ms")))))?;
         before.clear();
     }
     if pool.tls().is_none() {
-        return Ok((Side::Plain(tcp), before));
+        return Ok((Side::Plain(socket), before));
     }
     if !before.is_empty() {
         let broken = |e: io::Error| (End::ConnectFailed, Some(e.to_string()));
-        tcp.write_all(&before).await.map_err(broken)?;
+        socket.write_all(&before).await.map_err(broken)?;
     }
-    let tls = Box::pin(connect_tls(&tally.worker, pool, endpoint, tcp)).await.map_err(|e| not_connected(&e))?;
+    let tls = Box::pin(connect_tls(&tally.worker, pool, endpoint, socket)).await.map_err(|e| not_connected(&e))?;
     Ok((Side::Tls(Box::new(tls.into())), Vec::new()))
 }
 
 /// Asks a PostgreSQL server for TLS, as the client has asked here.
-async fn postgres(tcp: &mut TcpStream, before: &[u8]) -> Result<(), Refusal> {
+async fn postgres(socket: &mut Reached, before: &[u8]) -> Result<(), Refusal> {
     let broken = |e: io::Error| (End::UpstreamTls, Some(format!("broken before it answered to SSLRequest ({e})")));
-    tcp.write_all(before).await.map_err(broken)?;
-    match tcp.read_u8().await.map_err(broken)? {
+    socket.write_all(before).await.map_err(broken)?;
+    match socket.read_u8().await.map_err(broken)? {
         b'S' => Ok(()),
         b'N' => Err((End::UpstreamTls, Some("it answered to SSLRequest that it has no TLS".to_owned()))),
         other => {

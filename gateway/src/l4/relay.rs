@@ -10,6 +10,7 @@
 
 use super::pipes::{Pipe, Pipes};
 use super::side::Side;
+use crate::upstream::Reached;
 use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -220,11 +221,8 @@ impl Half {
             self.streak = if n == SCRATCH { self.streak + 1 } else { 0 };
             if self.streak == FULL_READS {
                 self.streak = 0;
-                if let (Side::Plain(_), Side::Plain(_)) = (from, &*to) {
-                    self.way = Way::Splice;
-                } else {
-                    self.way = Way::CopyOnly;
-                }
+                let spliced = |side: &Side| matches!(side, Side::Plain(Reached::Tcp(_)));
+                self.way = if spliced(from) && spliced(to) { Way::Splice } else { Way::CopyOnly };
             }
         }
         let mut rest = &scratch[..n];
@@ -244,7 +242,7 @@ impl Half {
 
     /// One piece through a pipe.
     fn poll_splice(&mut self, cx: &mut Context<'_>, from: &Side, tools: &Tools) -> Poll<Result<Option<usize>, Broken>> {
-        let from = from.socket();
+        let Some(from) = from.socket().tcp() else { return self.copies(Way::CopyOnly) };
         loop {
             if from.poll_read_ready(cx).is_pending() {
                 self.release(tools);
@@ -293,7 +291,10 @@ impl Half {
 
 /// Sends some of what is in a pipe.
 fn poll_empty(cx: &mut Context<'_>, pipe: &mut Pipe, to: &Side) -> Poll<Result<(), Broken>> {
-    let to = to.socket();
+    // Only what is to go to a TCP socket is put into a pipe.
+    let Some(to) = to.socket().tcp() else {
+        return Poll::Ready(Err(at_destination(io::ErrorKind::InvalidInput.into())));
+    };
     loop {
         ready!(to.poll_write_ready(cx)).map_err(at_destination)?;
         match pipe.empty(to).and_then(some) {

@@ -111,7 +111,7 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
             if let Some((route, known)) = item_of(&worker, service, peer, local) {
                 l4::tcp::refused(worker, known, route, End::ProxyHeader, refused.to_string());
             }
-            l4::reset(&tcp);
+            l4::reset_tcp(&tcp);
             return;
         }
     };
@@ -130,7 +130,7 @@ fn item(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, local: SocketAddr,
         Some((route, known)) => Some(Box::pin(l4::tcp::serve(worker, tcp, known, route))),
         // The item is gone, and the socket is about to be.
         None => {
-            l4::reset(&tcp);
+            l4::reset_tcp(&tcp);
             None
         }
     }

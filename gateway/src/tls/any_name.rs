@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -59,13 +59,11 @@ impl AnyName {
     ///
     /// # Errors
     /// The handshake's.
-    pub async fn accept(
-        &self,
-        tcp: TcpStream,
-        local: IpAddr,
-        said: &mut Option<Said>,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    pub async fn accept<T>(&self, stream: T, local: IpAddr, said: &mut Option<Said>) -> io::Result<TlsStream<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let config = match hello.alpn().into_iter().flatten().collect::<Vec<_>>()[..] {
             [only] => {

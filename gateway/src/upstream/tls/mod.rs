@@ -8,7 +8,7 @@ mod files;
 mod verify;
 mod words;
 
-use super::{ConnectError, EndpointHandle, PoolHandle};
+use super::{ConnectError, EndpointHandle, PoolHandle, Reached};
 use crate::runtime::notice::{Notice, NoticeSender};
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::Worker;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -68,12 +68,15 @@ impl UpstreamTls {
     ///
     /// # Errors
     /// Why the endpoint is not trusted, or what broke, in words.
-    pub async fn handshake(self: &Arc<Self>, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    pub async fn handshake<T>(self: &Arc<Self>, host: &str, stream: T) -> Result<TlsStream<T>, String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let config = self.config().await?;
         let name = self.settings.name.as_deref().unwrap_or(host);
         let name =
             ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot be a certificate's name"))?;
-        TlsConnector::from(config).connect(name, tcp).await.map_err(|e| words::of(&e))
+        TlsConnector::from(config).connect(name, stream).await.map_err(|e| words::of(&e))
     }
 
     /// The configuration in force; whoever finds that it is time looks at the files first.
@@ -133,13 +136,13 @@ pub async fn connect_tls(
     worker: &Worker,
     pool: &PoolHandle,
     endpoint: &EndpointHandle,
-    tcp: TcpStream,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+    reached: Reached,
+) -> Result<TlsStream<Reached>, ConnectError> {
     let tls = pool.tls().ok_or_else(|| ConnectError::Tls("the pool says nothing of TLS".to_owned()))?;
     let host = endpoint.host();
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
-    let done = within(&worker.ticks, allowed, tls.handshake(host, tcp)).await;
+    let done = within(&worker.ticks, allowed, tls.handshake(host, reached)).await;
     done.ok_or(ConnectError::Timeout(allowed))?.map_err(ConnectError::Tls)
 }
 
