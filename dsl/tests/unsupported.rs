@@ -60,7 +60,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("h3", "gateway", "https :9443 h3 on"),
     ("acme", "gateway", "acme {\n    contact \"a@example.com\"\n}"),
     ("store", "gateway", "store \"redis://x\""),
-    ("secrets from", "gateway", "secrets from \"vault\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),
     ("log in a site", "site", "log off"),
     ("export", "gateway", "export [web]"),

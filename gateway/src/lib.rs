@@ -9,6 +9,7 @@ pub mod l4;
 pub mod listen;
 pub mod observe;
 pub mod runtime;
+pub mod secrets;
 pub mod sites;
 pub mod snapshot;
 pub mod tls;

@@ -6,13 +6,14 @@ use crate::resolve::nearest;
 use crate::syntax::ast::{self, Expr, Ident, ListenAddr, StmtKind, Word};
 use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Gateway, IpNet, Listener, LogTo};
+use std::sync::Arc;
 
 /// Settings that this version honours.
-const SETTINGS: &[&str] = &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "edition"];
+const SETTINGS: &[&str] =
+    &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "secrets", "edition"];
 
 /// Settings that come later: head, and the form that is refused.
-const LATER: &[(&str, &str)] =
-    &[("acme", "acme"), ("store", "store"), ("secrets", "secrets from"), ("admin", "admin"), ("export", "export")];
+const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin"), ("export", "export")];
 
 /// The edition of the language that this version reads.
 const EDITION: i64 = 2026;
@@ -80,6 +81,7 @@ impl<'a> Checker<'a> {
                 }
                 "log" => made.log = self.log_to(words, &env, at),
                 "metrics" => made.metrics = self.listener(head, words, at, false),
+                "secrets" => made.secrets = self.secrets_from(words, &env, at),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
                 _ => match words.as_slice() {
                     [Spanned { node: Word::Value(Expr::Number(n)), .. }] if n.parse() == Ok(EDITION) => {}
@@ -158,6 +160,32 @@ impl<'a> Checker<'a> {
                     LogTo::default()
                 }
             },
+        }
+    }
+
+    /// `secrets from "DIR"`
+    fn secrets_from(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Option<Arc<str>> {
+        match words {
+            [
+                Spanned { node: Word::Value(Expr::Name(from)), .. },
+                Spanned { node: Word::Value(Expr::Text(t)), span },
+            ] if Self::name_text(from) == "from" => {
+                let dir = self.constant(&Spanned::new(t.clone(), *span), super::ty::Ty::Text, env)?;
+                if dir.is_empty() || dir.bytes().any(|c| c.is_ascii_control()) {
+                    let why = "`secrets from` takes the name of a directory, with a file for each secret";
+                    self.report(lint::g1024::range(self.loc(0, *span), why));
+                    return None;
+                }
+                Some(dir)
+            }
+            _ => {
+                self.report(lint::g1024::shape(
+                    at,
+                    "secrets",
+                    "`from` and a directory, as in `secrets from \"secrets\"`",
+                ));
+                None
+            }
         }
     }
 

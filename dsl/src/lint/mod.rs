@@ -64,6 +64,7 @@ findings! {
     "G3008" g3008 "client chooses the redirect",
     "G3009" g3009 "client chooses the upstream",
     "G3015" g3015 "secret leaves",
+    "G3025" g3025 "secret is not at hand",
     "G3101" g3101 "client text in a page",
     "G4014" g4014 "udp item where QUIC would arrive",
     "G5001" g5001 "endpoint listed twice",
@@ -85,6 +86,7 @@ pub use l4::{Together, together};
 /// Findings about files, made by whoever can look at them: this crate cannot.
 pub mod files {
     pub use super::g0004::{empty, unreadable};
+    pub use super::g3025::no_secret;
     pub use super::g8007::outside;
     pub use super::g8008::missing;
 }

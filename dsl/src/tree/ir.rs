@@ -531,6 +531,11 @@ impl Pool {
             loc,
         }
     }
+
+    /// The secrets that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.sticky.iter().filter_map(|sticky| sticky.secret.as_ref())
+    }
 }
 
 /// `protocol …`
@@ -853,6 +858,8 @@ pub struct Gateway {
     pub metrics: Option<Listener>,
     /// `limits { … }`
     pub limits: Limits,
+    /// `secrets from "DIR"`: a file for each secret; relative to the sites directory.
+    pub secrets: Option<Arc<str>>,
 }
 
 /// `log …`
@@ -910,6 +917,7 @@ impl Default for Gateway {
             log: LogTo::default(),
             metrics: None,
             limits: Limits::default(),
+            secrets: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `sluice lint`: says what is wrong, before it serves.
 
-use super::{FAILED, FOUND, Failed, offline, print};
+use super::offline::{self, Loaded};
+use super::{FAILED, FOUND, Failed, print};
 use crate::console::colours;
+use crate::secrets::Secrets;
 use clap::{Args, ValueEnum};
 use dsl::diagnostic::{Diagnostic, Severity, Sources, render};
 use dsl::syntax::span::FileId;
@@ -87,6 +89,19 @@ impl Lint {
     }
 }
 
+/// Secrets that `sluice run` would not find here: hints, for it may run elsewhere.
+fn secrets(loaded: &Loaded) -> Vec<Diagnostic> {
+    let named = loaded.outcome.gateway.as_ref().and_then(|gateway| gateway.secrets.as_ref());
+    let secrets = Secrets::of_environment();
+    secrets.read_from(named.map(|dir| loaded.loader.places().root.join(&**dir)));
+    let (sites, items) = (loaded.loader.sites(), loaded.loader.items());
+    let of_sites = sites.iter().flat_map(|(_, program)| &program.site().pools);
+    let pools = of_sites.chain(items.iter().flat_map(|(_, item)| &item.rules().pools));
+    let (_, mut findings) = crate::sites::secrets::missing(pools, &secrets);
+    findings.iter_mut().for_each(|finding| finding.severity = Severity::Info);
+    findings
+}
+
 fn explain(code: &str) -> Result<ExitCode, Failed> {
     let wanted = code.to_ascii_uppercase();
     match dsl::lint::rules().iter().find(|rule| rule.code == wanted) {
@@ -127,7 +142,8 @@ impl Linted {
             let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
         }
         self.files += if only.is_some() { 1 } else { loaded.loader.len() };
-        let together = loaded.together();
+        let mut together = loaded.together();
+        together.extend(secrets(&loaded));
         let report = loaded.outcome.report;
         let only = only.map(|path| loaded.loader.places().show(path));
         let mut numbers = BTreeMap::new();

@@ -9,6 +9,7 @@ use crate::runtime::listeners::Listeners;
 use crate::runtime::notice::Notice;
 use crate::runtime::sockets::Service;
 use crate::runtime::{self, Handle, notice};
+use crate::secrets::Secrets;
 use crate::sites::control::{Control, Followers, tell_errors};
 use crate::sites::data_dir::{self, DataDir};
 use crate::sites::publish::{Publisher, Serve};
@@ -110,7 +111,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
     let routes = Arc::new(Routes::new(workers));
     let (sender, notices) = notice::channel();
-    let pools = Arc::new(Pools::new(workers).telling(sender.clone()));
+    let secrets = Arc::new(Secrets::of_environment());
+    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets));
     let mut control = Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);

@@ -135,6 +135,12 @@ impl Compiled {
     pub fn sound(&self) -> bool {
         self.findings.iter().all(|d| d.severity != Severity::Error)
     }
+
+    /// Drops what may not serve.
+    pub fn refuse(&mut self) {
+        self.programs.clear();
+        self.items.clear();
+    }
 }
 
 /// Where files are, for messages and for what they name.
@@ -218,8 +224,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         paths::check_pools(&item.rules().pools, &dir, &mut compiled.findings);
     }
     if !compiled.sound() {
-        compiled.programs.clear();
-        compiled.items.clear();
+        compiled.refuse();
     }
     compiled
 }

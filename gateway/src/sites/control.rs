@@ -12,12 +12,16 @@ use crate::console::Console;
 use crate::observe::log::{LogSender, To};
 use crate::runtime::descriptors;
 use crate::runtime::listeners::{Changes, Listeners};
+use crate::secrets::Secrets;
 use dsl::diagnostic::{Severity, render};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Secrets are looked at again after so long.
+const LOOK_AT_SECRETS: Duration = Duration::from_secs(2);
 
 /// Findings that are printed in full at once; the rest is counted.
 const FINDINGS: usize = 20;
@@ -33,6 +37,7 @@ pub struct Control {
     listening: Listening,
     /// What was said of it and still holds.
     said: Vec<String>,
+    secrets: Arc<Secrets>,
 }
 
 /// What follows a reload beside the snapshot.
@@ -48,10 +53,12 @@ impl Control {
     /// Prepares to load `sites`.
     pub fn new(sites: &Path, install: Serve, store: Store, console: &Console) -> Self {
         let places = Places::new(sites);
+        let secrets = Arc::clone(install.secrets());
         Self {
             watcher: Watcher::new(&places.root, console),
             listening: Listening { gateway_file: places.show(Path::new(GATEWAY)), ..Listening::default() },
-            loader: Loader::new(places, install, Some(store)),
+            loader: Loader::new(places, install, Some(store)).with_secrets(Arc::clone(&secrets)),
+            secrets,
             console: console.clone(),
             unreadable: BTreeMap::new(),
             said: Vec::new(),
@@ -95,12 +102,18 @@ impl Control {
     /// Reloads what changes, until stopped.
     pub fn run(mut self, publisher: &Publisher, mut followers: Followers) {
         let mut look_at = None;
+        let mut secrets_at = Instant::now() + LOOK_AT_SECRETS;
         loop {
             // Kept from batch to batch: one after another must not put it off for ever.
             look_at = followers.listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
-            let Some(batch) = self.watcher.wait(look_at) else { return };
+            let until = self.secrets.has_directory().then_some(secrets_at).into_iter().chain(look_at).min();
+            let Some(batch) = self.watcher.wait(until) else { return };
             if batch != Batch::default() {
                 self.reload(&batch, publisher, &mut followers);
+            }
+            if secrets_at <= Instant::now() {
+                self.look_at_secrets(publisher, &mut followers);
+                secrets_at = Instant::now() + LOOK_AT_SECRETS;
             }
             if look_at.is_some_and(|at| at <= Instant::now()) {
                 look_at = None;
@@ -116,6 +129,30 @@ impl Control {
         let (touched, warnings) = self.touched(batch);
         let mut outcome = self.loader.apply(&touched);
         outcome.report.warnings.extend(warnings);
+        self.take(outcome, start, publisher, followers);
+    }
+
+    /// Reads secrets that changed; files that waited for one are loaded.
+    fn look_at_secrets(&mut self, publisher: &Publisher, followers: &mut Followers) {
+        let start = Instant::now();
+        let looked = self.secrets.look();
+        for words in &looked.words {
+            self.console.warn(words);
+        }
+        if !looked.new.is_empty() {
+            self.console.note(format!("secrets read: {}", looked.new.join(", ")));
+            let outcome = self.loader.secrets_came();
+            self.take(outcome, start, publisher, followers);
+        }
+    }
+
+    fn take(
+        &mut self,
+        mut outcome: OutcomeOf<Serve>,
+        start: Instant,
+        publisher: &Publisher,
+        followers: &mut Followers,
+    ) {
         if outcome.report.is_empty() {
             return;
         }

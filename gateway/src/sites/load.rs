@@ -9,9 +9,11 @@ use super::digest::Digest;
 use super::ids::Ids;
 use super::item::{Item, own_ports};
 use super::report::{Event, Refused, Report, line_of};
+use super::secrets;
 use super::store::{Change, Store, Version};
 use super::tree::{self, Stamp};
 use crate::l4::ListenKey;
+use crate::secrets::Secrets;
 use dsl::diagnostic::Diagnostic;
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::tree::{Program, ir};
@@ -88,6 +90,12 @@ pub struct Loader<I: Install> {
     places: Places,
     install: I,
     store: Option<Store>,
+    /// What files may name; `None` where that is not looked at.
+    secrets: Option<Arc<Secrets>>,
+    /// Files that were refused for secrets.
+    waiting: BTreeSet<FileId>,
+    /// Whether secrets are read from where `gateway.route` says.
+    directed: bool,
     ids: Ids,
     units: HashMap<FileId, Unit<I>>,
     /// Who asked for a file, found or not.
@@ -111,6 +119,8 @@ struct Unit<I: Install> {
     asked: Vec<PathBuf>,
     /// Its keys in `unavailable`.
     shut: Vec<Key>,
+    /// Secrets that it was refused for.
+    waits_for: Vec<Arc<str>>,
 }
 
 struct Good<I: Install> {
@@ -185,6 +195,9 @@ impl<I: Install> Loader<I> {
             places,
             install,
             store,
+            secrets: None,
+            waiting: BTreeSet::new(),
+            directed: false,
             ids: Ids::default(),
             units: HashMap::new(),
             importers: HashMap::new(),
@@ -194,6 +207,12 @@ impl<I: Install> Loader<I> {
         };
         loader.hold_default_ports();
         loader
+    }
+
+    /// Files whose secrets are not at hand are refused from now on.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
+        Self { secrets: Some(secrets), ..self }
     }
 
     /// Where its files are.
@@ -307,6 +326,29 @@ impl<I: Install> Loader<I> {
             self.gone(path, &mut batch);
         }
         self.read(&touched.present, &mut batch);
+        self.work(batch)
+    }
+
+    /// Takes in the files that were refused for secrets that are there now.
+    pub fn secrets_came(&mut self) -> OutcomeOf<I> {
+        let mut batch = Batch::new();
+        self.queue_for_secrets(&mut batch);
+        self.work(batch)
+    }
+
+    fn queue_for_secrets(&mut self, batch: &mut Batch) {
+        let Some(secrets) = &self.secrets else { return };
+        let has = |name: &Arc<str>| secrets.get(name).is_some();
+        let came = |file: &FileId| self.units.get(file).is_some_and(|unit| unit.waits_for.iter().all(has));
+        let ready: Vec<FileId> = self.waiting.iter().filter(|file| came(file)).copied().collect();
+        for file in ready {
+            if !batch.settled.contains(&file) {
+                self.queue(file, Why::Waiting, batch);
+            }
+        }
+    }
+
+    fn work(&mut self, mut batch: Batch) -> OutcomeOf<I> {
         loop {
             self.compile_all(&mut batch);
             self.settle(&mut batch);
@@ -337,7 +379,9 @@ impl<I: Install> Loader<I> {
         self.open(file, &unit.shut, batch);
         self.forget_asked(file, &unit.asked);
         self.ids.remove(file);
+        self.waiting.remove(&file);
         if *path == *Path::new(GATEWAY) {
+            self.directed = false;
             self.hold_default_ports();
         }
         let was_module = self.modules.remove(&file).is_some();
@@ -417,6 +461,7 @@ impl<I: Install> Loader<I> {
             refused: None,
             asked: Vec::new(),
             shut: Vec::new(),
+            waits_for: Vec::new(),
         })
     }
 
@@ -576,8 +621,9 @@ impl<I: Install> Loader<I> {
 
     /// Decides which compiled files serve, and lets them.
     fn settle(&mut self, batch: &mut Batch) {
-        let done = std::mem::take(&mut batch.done);
+        let mut done = std::mem::take(&mut batch.done);
         batch.settled.extend(done.keys().copied());
+        self.find_secrets(&mut done, batch);
         let mut candidates = Vec::new();
         for (file, done) in &done {
             batch.freed.extend(self.claims.refused_for(*file).iter().cloned());
@@ -614,6 +660,47 @@ impl<I: Install> Loader<I> {
                 self.refuse(file, &done.compiled.claims, why, batch);
             }
         }
+    }
+
+    /// Reads secrets from where `gateway.route` says, and refuses the files whose secrets are not there.
+    fn find_secrets(&mut self, done: &mut BTreeMap<FileId, Done>, batch: &mut Batch) {
+        let Some(secrets) = self.secrets.clone() else { return };
+        let file = self.ids.get(Path::new(GATEWAY));
+        if !self.directed || file.is_some_and(|file| done.contains_key(&file)) {
+            self.direct(&secrets, file, done, batch);
+        }
+        let missing = |done: &Done| secrets::missing(secrets::pools(&done.compiled), &secrets);
+        if done.values().any(|done| !missing(done).0.is_empty()) {
+            // One that was written a moment ago is there.
+            batch.report.warnings.extend(secrets.look().words);
+        }
+        for (file, done) in done.iter_mut() {
+            let (names, findings) = missing(done);
+            if findings.is_empty() {
+                self.waiting.remove(file);
+            } else {
+                done.compiled.findings.extend(findings);
+                done.compiled.refuse();
+                self.waiting.insert(*file);
+            }
+            if let Some(unit) = self.units.get_mut(file) {
+                unit.waits_for = names;
+            }
+        }
+        self.queue_for_secrets(batch);
+    }
+
+    /// Reads secrets from where `gateway.route` says.
+    fn direct(&mut self, secrets: &Secrets, file: Option<FileId>, done: &BTreeMap<FileId, Done>, batch: &mut Batch) {
+        let new = file.and_then(|file| done.get(&file)).filter(|done| done.compiled.sound());
+        let dir = match (new, file.and_then(|file| self.units.get(&file))) {
+            (Some(done), _) => done.compiled.gateway.as_ref().and_then(|gateway| gateway.secrets.clone()),
+            (None, Some(unit)) => unit.good.as_ref().and_then(|good| good.gateway.as_ref()?.secrets.clone()),
+            (None, None) => None,
+        };
+        let dir = dir.map(|dir| self.places.root.join(&*dir));
+        batch.report.warnings.extend(secrets.read_from(dir).words);
+        self.directed = true;
     }
 
     /// Findings in modules are shown with the modules' texts.

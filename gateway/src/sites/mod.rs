@@ -16,6 +16,7 @@ pub mod log;
 pub mod paths;
 pub mod publish;
 pub mod report;
+pub mod secrets;
 pub mod store;
 #[cfg(test)]
 pub mod testing;

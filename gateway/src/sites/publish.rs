@@ -3,6 +3,7 @@
 use super::item::Item;
 use super::load::{Install, Outcome, Stand};
 use crate::l4::{Route, Routes};
+use crate::secrets::Secrets;
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use crate::upstream::Pools;
 use arc_swap::ArcSwap;
@@ -23,6 +24,11 @@ impl Serve {
     /// With the tables that keep pools and routes the same across reloads.
     pub fn new(pools: Arc<Pools>, routes: Arc<Routes>) -> Self {
         Self { pools, routes }
+    }
+
+    /// The secrets that pools name.
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        self.pools.secrets()
     }
 }
 

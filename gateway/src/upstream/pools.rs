@@ -10,6 +10,7 @@ use super::identity::{Place, Slot, Slots, Table};
 use super::members::{Member, Members};
 use super::tls::UpstreamTls;
 use crate::runtime::notice::NoticeSender;
+use crate::secrets::Secrets;
 use arc_swap::ArcSwap;
 use dsl::tree::ir;
 use std::fmt;
@@ -33,6 +34,7 @@ pub struct PoolHandle {
 pub struct Pools {
     workers: usize,
     notices: Option<NoticeSender>,
+    secrets: Arc<Secrets>,
     health: Health,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
@@ -62,6 +64,7 @@ impl Pools {
         Self {
             workers,
             notices: None,
+            secrets: Arc::default(),
             health: Health::new(),
             pools: Mutex::default(),
             endpoints: Mutex::default(),
@@ -74,6 +77,18 @@ impl Pools {
     #[must_use]
     pub fn telling(self, notices: NoticeSender) -> Self {
         Self { notices: Some(notices), ..self }
+    }
+
+    /// Takes the secrets that pools name from there.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The secrets that pools name.
+    #[must_use]
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     /// The handle for a pool of a route file in `dir`, against which the files that it names are

@@ -1,0 +1,42 @@
+//! ## What
+//!
+//! A secret that a file names is not at hand.
+//!
+//! ## Why
+//!
+//! Secrets come from the directory that `secrets from` in `gateway.route` names, a file for each, or from
+//! `$CREDENTIALS_DIRECTORY`. Without its secret, what the file protects would stand open or not work at
+//! all, so the gateway does not load it until the secret is there. `sluice lint` says it as a hint: where
+//! files are checked, secrets are often not.
+//!
+//! ## Wrong
+//!
+//! ```route
+//! pool web {
+//!     10.0.0.1:80
+//!     sticky cookie "route" key secret.stikcy
+//! }
+//! site a.example.com {
+//!     else -> web
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! pool web {
+//!     10.0.0.1:80
+//!     sticky cookie "route" key secret.sticky
+//! }
+//! site a.example.com {
+//!     else -> web
+//! }
+//! ```
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::span::Loc;
+
+/// The secret, and why there is none.
+pub fn no_secret(loc: Loc, name: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("G3025", loc, format!("secret `{name}` cannot be had")).note(why)
+}
