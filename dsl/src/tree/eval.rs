@@ -216,6 +216,22 @@ impl Scratch {
     }
 }
 
+/// Hands the bytes of a field on, one after the other: of the whole value, where it is there.
+/// Returns whether it is.
+///
+/// # Errors
+/// It arrived several times with different values.
+pub fn bytes_of(field: &Field, req: &impl Request, each: &mut dyn FnMut(u8)) -> Result<bool, Conflict> {
+    match fields::read(field, req) {
+        Read::Missing => Ok(false),
+        Read::Conflict => Err(Conflict(field.clone())),
+        Read::One(text) => {
+            text.with(|bytes| bytes.for_each(each));
+            Ok(true)
+        }
+    }
+}
+
 /// Appends the text of a template: a header value, a body, a key, a host.
 ///
 /// # Errors

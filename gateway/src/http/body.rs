@@ -3,7 +3,7 @@
 use super::gate::{Link, Reason};
 use crate::answer::files::FileBody;
 use crate::runtime::ticks::{Ticks, Timer};
-use crate::upstream::{self, Lease};
+use crate::upstream::{self, Lease, Outcome};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -182,7 +182,7 @@ impl OriginBody {
             }
             Poll::Ready(Some(Err(e))) => {
                 if let Some(lease) = self.lease.take() {
-                    lease.died(&format!("broke off in the middle of an answer ({})", describe(&*e)));
+                    lease.died(Outcome::Reset, &format!("broke off in the middle of an answer ({})", describe(&*e)));
                 }
                 Poll::Ready(Some(Err(Broken::Origin)))
             }
@@ -198,7 +198,7 @@ impl OriginBody {
                 }
                 ready!(timer.poll(cx));
                 if let Some(lease) = self.lease.take() {
-                    lease.died("fell silent in the middle of an answer");
+                    lease.died(Outcome::Late, "fell silent in the middle of an answer");
                 }
                 Poll::Ready(Some(Err(Broken::OriginSilent)))
             }

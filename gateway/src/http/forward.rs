@@ -3,7 +3,7 @@
 use super::body::{Broken, RequestBody, Upload};
 use crate::runtime::ticks::Timer;
 use crate::runtime::worker::Worker;
-use crate::upstream::{ConnectError, Incoming, Lease, Members, PoolHandle, Tried, connect};
+use crate::upstream::{ConnectError, Incoming, Lease, Members, Outcome, PoolHandle, Spot, Tried, UnderWay, connect};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -34,6 +34,8 @@ pub struct Job {
     pub request: Option<Request<RequestBody>>,
     /// To whom.
     pub pool: Arc<PoolHandle>,
+    /// Where it lies in the pool's table, if the pool has one.
+    pub spot: Option<Spot>,
     /// Until the head of the answer, from when the request has been passed on.
     pub timeout_ms: u64,
     /// Between two pieces of the answer.
@@ -50,11 +52,12 @@ impl Job {
     pub fn new(
         request: Request<RequestBody>,
         pool: Arc<PoolHandle>,
+        spot: Option<Spot>,
         timeout_ms: u64,
         idle_ms: u64,
         upload: Option<Rc<Upload>>,
     ) -> Self {
-        Self { request: Some(request), pool, timeout_ms, idle_ms, upload, replay: None }
+        Self { request: Some(request), pool, spot, timeout_ms, idle_ms, upload, replay: None }
     }
 }
 
@@ -74,12 +77,13 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
         let fresh = again.is_some();
         let index = match again.take() {
             Some(index) => Some(index),
-            None => worker.upstreams.choose(&members, None, tried, now),
+            None => worker.upstreams.choose(&members, job.spot, tried, now),
         };
         let Some(index) = index else {
             let nobody = tried == Tried::default();
             return Err(if nobody { Failure::NoEndpoint } else { last });
         };
+        let under_way = UnderWay::begin(&members, index);
         let idle = if fresh { None } else { worker.upstreams.take(members.endpoint(index)) };
         let reused = idle.is_some();
         let connection = match idle {
@@ -89,6 +93,7 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
                 Ok(connection) => connection,
                 Err(e) => {
                     tried.add(index);
+                    under_way.note(Outcome::Unreachable, now);
                     rests(worker, job, &members, index, &e.to_string());
                     last = match e {
                         ConnectError::Name(_) | ConnectError::Refused(_) | ConnectError::Tls(_) => Failure::Unreachable,
@@ -99,7 +104,7 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             },
         };
         job.replay = if reused { job.request.as_ref().and_then(Replay::of) } else { None };
-        let mut lease = Lease::new(connection, Arc::clone(&job.pool), Rc::clone(worker));
+        let mut lease = Lease::new(connection, under_way, Arc::clone(&job.pool), Rc::clone(worker));
         let answered = {
             let mut sending = pin!(match job.request.take() {
                 Some(request) => lease.send(request),
@@ -110,12 +115,12 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
         };
         let unanswered = match answered {
             Some(Ok(response)) => {
-                lease.answered();
+                lease.answered(response.status());
                 return Ok((response, lease));
             }
             Some(Err(unanswered)) => unanswered,
             None => {
-                lease.died(&format!("no answer within {} ms", job.timeout_ms));
+                lease.died(Outcome::Late, &format!("no answer within {} ms", job.timeout_ms));
                 return Err(Failure::Timeout);
             }
         };
@@ -129,6 +134,7 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             again = Some(index);
             continue;
         }
+        lease.failed(unanswered.cause.into());
         rests(worker, job, &members, index, &unanswered.reason);
         if job.request.is_none() {
             return Err(Failure::Unreachable);

@@ -11,10 +11,10 @@ use crate::http::body::Content;
 use crate::http::gate::Reason;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
-use crate::upstream::PoolHandle;
+use crate::upstream::{PoolHandle, Spot};
 use dsl::syntax::ast::Side;
 use dsl::tree::Decision;
-use dsl::tree::eval::{self, Unrenderable};
+use dsl::tree::eval::{self, Conflict, Unrenderable};
 use dsl::tree::ir::{Answer, Destination, Plan, PlanIdx, Step, Value};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -54,6 +54,8 @@ pub enum Prepared<'s> {
     Proxy {
         /// Whose.
         pool: &'s Arc<PoolHandle>,
+        /// Where the request lies in the pool's table, if the pool has one.
+        spot: Option<Spot>,
         /// The path and query that are sent; as received without it.
         target: Option<PathAndQuery>,
         /// The Host that is sent; as received without it.
@@ -242,7 +244,10 @@ fn attempt<'s>(
                     share(shares, point)
                 }
             };
-            Prepared::Proxy { pool: &served.pools[index.0 as usize], target, host }
+            let pool = &served.pools[index.0 as usize];
+            let spot = Spot::of_request(&pool.pool().balance, request, request.client.local)
+                .map_err(|Conflict(field)| Unrenderable::Conflict(field))?;
+            Prepared::Proxy { pool, spot, target, host }
         }
     })
 }

@@ -2,10 +2,11 @@
 
 use super::balance::{Dice, Turns};
 use super::names::Names;
-use super::{EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
+use super::{EndpointHandle, Members, Outcome, Place, PoolHandle, Spot, Tried, UnderWay};
 use crate::http::body::RequestBody;
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
+use http::StatusCode;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -77,6 +78,7 @@ pub struct Connection {
 /// A connection that a request has, until its answer is through.
 pub struct Lease {
     connection: Connection,
+    under_way: UnderWay,
     pool: Arc<PoolHandle>,
     worker: Rc<Worker>,
 }
@@ -169,10 +171,10 @@ impl Connection {
 }
 
 impl Lease {
-    /// For a request of this worker.
+    /// For a request of this worker, which counts as under way until the answer is through or given up.
     #[must_use]
-    pub fn new(connection: Connection, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
-        Self { connection, pool, worker }
+    pub fn new(connection: Connection, under_way: UnderWay, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
+        Self { connection, under_way, pool, worker }
     }
 
     /// The connection.
@@ -186,15 +188,22 @@ impl Lease {
         &self.worker.ticks
     }
 
-    /// The answer's head arrived.
-    pub fn answered(&self) {
+    /// The answer's head arrived, with this status.
+    pub fn answered(&self, status: StatusCode) {
         let now = self.worker.ticks.now_ms();
+        self.under_way.note(Outcome::Answered(status.as_u16()), now);
         self.connection.endpoint.answered(&self.pool, now, &self.worker.notices);
     }
 
-    /// The origin failed; the connection is closed.
-    pub fn died(self, reason: &str) {
+    /// The origin failed in this way; who tells it is somebody else.
+    pub fn failed(self, outcome: Outcome) {
+        self.under_way.note(outcome, self.worker.ticks.now_ms());
+    }
+
+    /// The origin failed in this way, which is told; the connection is closed.
+    pub fn died(self, outcome: Outcome, reason: &str) {
         let now = self.worker.ticks.now_ms();
+        self.under_way.note(outcome, now);
         self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
     }
 

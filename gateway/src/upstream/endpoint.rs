@@ -1,6 +1,7 @@
 //! An endpoint: what all workers know of it together.
 
 use super::PoolHandle;
+use super::balance::Average;
 use super::identity::{Place, Slot};
 use crate::l4::Counts;
 use crate::runtime::notice::{Notice, NoticeSender};
@@ -19,9 +20,11 @@ pub struct EndpointHandle {
     port: u16,
     /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
     failed_at: AtomicU64,
-    /// Connections and flows that are open, over all workers.
+    /// Connections, flows and requests under way, over all workers.
     open: AtomicU64,
     counts: Arc<Counts>,
+    /// Of the times until answers, where a pool balances by them.
+    average: Average,
 }
 
 /// A connection or flow that an endpoint has, counted for as long as this is held.
@@ -37,6 +40,7 @@ impl EndpointHandle {
             failed_at: AtomicU64::new(0),
             open: AtomicU64::new(0),
             counts: Arc::new(Counts::new(workers)),
+            average: Average::default(),
         }
     }
 
@@ -69,11 +73,28 @@ impl EndpointHandle {
     /// so that two who choose at once see each other.
     #[must_use]
     pub fn begin(endpoint: &Arc<Self>) -> InUse {
-        endpoint.open.fetch_add(1, Ordering::Relaxed);
+        endpoint.enter();
         InUse(Arc::clone(endpoint))
     }
 
-    /// Connections and flows that are open, over all workers.
+    /// Counts one more.
+    #[inline]
+    pub(super) fn enter(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one less.
+    #[inline]
+    pub(super) fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How long answers take, where a pool balances by that.
+    pub(super) fn average(&self) -> &Average {
+        &self.average
+    }
+
+    /// Connections, flows and requests under way, over all workers.
     #[inline]
     #[must_use]
     pub fn open(&self) -> u64 {
@@ -141,7 +162,7 @@ impl InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.leave();
     }
 }
 

@@ -13,6 +13,7 @@ mod pools;
 mod reached;
 mod sending;
 mod tls;
+mod under_way;
 
 pub use balance::{Spot, Tried, client_group, hash_of};
 pub use connect::{ConnectError, connect};
@@ -27,3 +28,4 @@ pub use pools::{PoolHandle, Pools};
 pub use reached::Reached;
 pub use sending::{Cause, Incoming, Unanswered};
 pub use tls::{UpstreamTls, connect_tls};
+pub use under_way::{Outcome, UnderWay};

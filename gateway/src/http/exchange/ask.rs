@@ -12,7 +12,7 @@ use crate::http::gate::Reason;
 use crate::http::headers::{self, Edit};
 use crate::http::judge::{Prepared, prepare};
 use crate::runtime::worker::Current;
-use crate::upstream::PoolHandle;
+use crate::upstream::{Outcome, PoolHandle, Spot};
 use dsl::tree::ir::{PlanIdx, Settings};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Uri};
@@ -46,13 +46,13 @@ impl Exchange {
     pub(super) async fn ask(&self, job: &mut Job) -> Result<Response<Content>, Failure> {
         let (response, lease) = forward(&self.client.worker, job).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            lease.died("switched protocols without being asked to");
+            lease.died(Outcome::Garbage, "switched protocols without being asked to");
             return Err(Failure::Unreachable);
         }
         let (mut parts, incoming) = response.into_parts();
         if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
             // RFC 9112 section 6.1: response splitting. hyper would take the one and pass on the other.
-            lease.died("framed an answer in two ways (Content-Length and Transfer-Encoding)");
+            lease.died(Outcome::Garbage, "framed an answer in two ways (Content-Length and Transfer-Encoding)");
             return Err(Failure::Unreachable);
         }
         headers::remove_answer_hops(&mut parts.headers);
@@ -99,7 +99,7 @@ impl Exchange {
             let received = head.received(&self.client, &host, &path);
             prepare(&catch.answer, served, &received, &self.client.worker)
         };
-        let Prepared::Proxy { pool, target, host } = prepared else {
+        let Prepared::Proxy { pool, spot, target, host } = prepared else {
             return Some(self.own(prepared, served, head.method, head.headers));
         };
         // LANGUAGE rule 19: another pool needs the request once more, which only one without a body is.
@@ -111,7 +111,7 @@ impl Exchange {
         if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
             return Some(Err(reason));
         }
-        let job = job(pool, &plan.settings, head, RequestBody::Empty, None);
+        let job = job(pool, spot, &plan.settings, head, RequestBody::Empty, None);
         Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
     }
 
@@ -133,6 +133,7 @@ impl Exchange {
 /// A request for a pool, by the settings of its plan and of the pool.
 pub(super) fn job(
     pool: &Arc<PoolHandle>,
+    spot: Option<Spot>,
     settings: &Settings,
     head: Head,
     body: RequestBody,
@@ -144,7 +145,7 @@ pub(super) fn job(
     *request.method_mut() = head.method;
     *request.uri_mut() = head.uri;
     *request.headers_mut() = head.headers;
-    Job::new(request, Arc::clone(pool), timeout, idle, upload)
+    Job::new(request, Arc::clone(pool), spot, timeout, idle, upload)
 }
 
 /// Makes of a request what goes to the origin.

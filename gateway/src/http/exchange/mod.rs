@@ -141,7 +141,7 @@ impl Exchange {
         if let Some(link) = link {
             link.patient_for(plan.settings.idle_ms);
         }
-        let Prepared::Proxy { pool, target, host: new_host } = prepared else {
+        let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
             drop(path);
             drop(host);
             let step = self.own(prepared, served, head.method, head.headers)?;
@@ -173,7 +173,7 @@ impl Exchange {
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
         self.upload.clone_from(&upload);
-        let job = job(pool, &plan.settings, head, body, upload);
+        let job = job(pool, spot, &plan.settings, head, body, upload);
         Ok(Step::Ask(Ask { job, answer_edits, caught }))
     }
 

@@ -12,11 +12,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 #[must_use]
 pub fn hash_of(key: &Key, facts: &Facts<'_>) -> u64 {
     key.0.iter().fold(0, |hash, part| match part {
-        KeyPart::ClientIp => {
-            let (bytes, len) = address(client_group(facts.client.ip()));
-            part_of(hash, b'i', &bytes[..len])
-        }
-        KeyPart::ClientPort => part_of(hash, b'p', &facts.client.port().to_be_bytes()),
+        KeyPart::ClientIp => client_ip(hash, facts.client.ip()),
+        KeyPart::ClientPort => client_port(hash, facts.client.port()),
         KeyPart::Connection => {
             let hash = part_of(hash, b'c', &socket(facts.client));
             part_of(hash, b'l', &socket(facts.local))
@@ -33,6 +30,17 @@ pub fn client_group(ip: IpAddr) -> IpAddr {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
     }
+}
+
+/// A client's address, after so much of a key.
+pub(super) fn client_ip(hash: u64, ip: IpAddr) -> u64 {
+    let (bytes, len) = address(client_group(ip));
+    part_of(hash, b'i', &bytes[..len])
+}
+
+/// A client's port, after so much of a key.
+pub(super) fn client_port(hash: u64, port: u16) -> u64 {
+    part_of(hash, b'p', &port.to_be_bytes())
 }
 
 fn part_of(seed: u64, tag: u8, bytes: &[u8]) -> u64 {

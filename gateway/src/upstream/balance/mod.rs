@@ -6,13 +6,17 @@
 
 mod key;
 mod least_connections;
+mod least_requests;
 mod maglev;
+mod peak_ewma;
 mod random;
+mod request_key;
 mod ring;
 mod round_robin;
 mod tables;
 
 pub use key::{client_group, hash_of};
+pub(super) use peak_ewma::Average;
 pub use tables::Spot;
 pub(super) use tables::Tables;
 
@@ -93,9 +97,14 @@ impl<'a> Candidates<'a> {
     }
 
     /// Their places in the pool, and their weights.
-    fn each(&self) -> impl Iterator<Item = (usize, u32)> {
+    fn each(&self) -> impl Iterator<Item = (usize, u64)> {
         let members = self.members.each().iter().enumerate();
-        members.filter(|(index, _)| self.has(*index)).map(|(index, member)| (index, member.weight))
+        members.map(|(index, _)| index).filter(|index| self.has(*index)).map(|index| (index, self.weight(index)))
+    }
+
+    /// The weight of one.
+    fn weight(&self, index: usize) -> u64 {
+        self.members.each()[index].weight.into()
     }
 }
 
@@ -120,7 +129,9 @@ impl Turns {
         }
         let (owed, candidates) = self.candidates(members, tried, now)?;
         let chosen = match members.pool().balance {
-            Balance::RoundRobin | Balance::LeastRequests | Balance::PeakEwma => None,
+            Balance::RoundRobin => None,
+            Balance::LeastRequests => least_requests::fewer(dice, &candidates),
+            Balance::PeakEwma => peak_ewma::sooner(dice, &candidates),
             Balance::Random => random::draw(dice, &candidates),
             Balance::LeastConnections => least_connections::fewest(owed, &candidates),
             Balance::Hash(_) | Balance::Maglev(_) => spot.and_then(|spot| members.tables().at(spot, &candidates)),

@@ -16,8 +16,8 @@ impl Default for Dice {
 }
 
 impl Dice {
-    /// A number below `end`, which is not 0.
-    fn below(&self, end: u64) -> u64 {
+    /// A number below `end`; `None` where there is none.
+    fn below(&self, end: u64) -> Option<u64> {
         // xorshift64*: spread evenly, which is all that shares need.
         let mut state = self.0.get();
         state ^= state >> 12;
@@ -25,21 +25,34 @@ impl Dice {
         state ^= state >> 27;
         self.0.set(state);
         let bits = state.wrapping_mul(0x2545_f491_4f6c_dd1d);
-        ((u128::from(bits) * u128::from(end)) >> 64) as u64
+        (end > 0).then_some(((u128::from(bits) * u128::from(end)) >> 64) as u64)
     }
 }
 
 /// Draws one of the candidates.
 pub(super) fn draw(dice: &Dice, candidates: &Candidates<'_>) -> Option<usize> {
-    let total: u64 = candidates.each().map(|(_, weight)| u64::from(weight)).sum();
-    if total == 0 {
-        return None;
-    }
-    let mut left = dice.below(total);
-    for (index, weight) in candidates.each() {
-        match left.checked_sub(u64::from(weight)) {
+    let total = candidates.each().map(|(_, weight)| weight).sum();
+    at(candidates.each(), dice.below(total)?).map(|(index, _)| index)
+}
+
+/// A candidate's place and weight.
+type Drawn = (usize, u64);
+
+/// Draws two different candidates by weight; one, where there is no other.
+pub(super) fn two(dice: &Dice, candidates: &Candidates<'_>) -> Option<(Drawn, Option<Drawn>)> {
+    let total: u64 = candidates.each().map(|(_, weight)| weight).sum();
+    let first = at(candidates.each(), dice.below(total)?)?;
+    let others = || candidates.each().filter(|(index, _)| *index != first.0);
+    let second = dice.below(total - first.1).and_then(|left| at(others(), left));
+    Some((first, second))
+}
+
+/// Whose share a point falls into.
+fn at(shares: impl Iterator<Item = Drawn>, mut left: u64) -> Option<Drawn> {
+    for (index, weight) in shares {
+        match left.checked_sub(weight) {
             Some(rest) => left = rest,
-            None => return Some(index),
+            None => return Some((index, weight)),
         }
     }
     // One of them went down between the two looks.

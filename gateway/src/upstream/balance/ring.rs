@@ -89,19 +89,19 @@ pub(super) fn position(key: &Key, facts: &Facts<'_>) -> u32 {
 
 /// CRC-32 of IEEE 802.3, on its way.
 #[derive(Clone, Copy, Debug)]
-struct Crc(u32);
+pub(super) struct Crc(u32);
 
 impl Crc {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(u32::MAX)
     }
 
-    fn of(self, bytes: &[u8]) -> Self {
+    pub(super) fn of(self, bytes: &[u8]) -> Self {
         let step = |crc: u32, byte: &u8| (crc >> 8) ^ CRC[usize::from(crc as u8 ^ *byte)];
         Self(bytes.iter().fold(self.0, step))
     }
 
-    const fn value(self) -> u32 {
+    pub(super) const fn value(self) -> u32 {
         !self.0
     }
 }

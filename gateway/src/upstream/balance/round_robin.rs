@@ -8,7 +8,8 @@ pub(super) fn next(owed: &mut [i64], candidates: &Candidates<'_>, of: impl Fn(us
     let mut best: Option<usize> = None;
     let mut total = 0;
     for (index, weight) in candidates.each().filter(|(index, _)| of(*index)) {
-        let weight = i64::from(weight);
+        // At most a hundred times a weight of 32 bits.
+        let weight = weight as i64;
         total += weight;
         owed[index] += weight;
         if best.is_none_or(|b| owed[index] > owed[b]) {

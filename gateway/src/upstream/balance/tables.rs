@@ -3,11 +3,15 @@
 use super::Candidates;
 use super::hash_of;
 use super::maglev::Table;
+use super::request_key::{hash_of_request, position_of_request};
 use super::ring::{Ring, position};
 use crate::upstream::Members;
 use arc_swap::ArcSwapOption;
+use dsl::tree::eval::Conflict;
 use dsl::tree::ir::{Balance, HashKey};
 use dsl::tree::l4::Facts;
+use dsl::tree::request::Request;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pool is looked up in; nothing where its `balance` needs none.
@@ -41,6 +45,22 @@ impl Spot {
             Balance::Maglev(HashKey::Connection(key)) => Some(Self::Maglev(hash_of(key, facts))),
             _ => None,
         }
+    }
+
+    /// Of a request that reached the gateway at an address; `None` where the `balance` goes by no key.
+    ///
+    /// # Errors
+    /// A header, cookie or query field of the key arrived several times with different values.
+    pub fn of_request(balance: &Balance, request: &impl Request, local: SocketAddr) -> Result<Option<Self>, Conflict> {
+        Ok(Some(match balance {
+            Balance::Hash(HashKey::Request(parts)) => Self::Ring(position_of_request(parts, request)?),
+            Balance::Maglev(HashKey::Request(parts)) => Self::Maglev(hash_of_request(parts, request)?),
+            balance => {
+                let client = (request.client_ip(), request.client_port()).into();
+                let sni = request.tls().and_then(|tls| tls.sni);
+                return Ok(Self::of_connection(balance, &Facts { client, local, sni, alpn: &[] }));
+            }
+        }))
     }
 }
 

@@ -65,11 +65,13 @@ pub(super) fn facts(client: u32) -> Facts<'static> {
     Facts { client: (ip, 40_000).into(), local: ([192, 0, 2, 1], 5432).into(), sni: None, alpn: &[] }
 }
 
-fn every_balance() -> [Balance; 5] {
+fn every_balance() -> [Balance; 7] {
     [
         Balance::RoundRobin,
         Balance::Random,
         Balance::LeastConnections,
+        Balance::LeastRequests,
+        Balance::PeakEwma,
         Balance::Hash(by_client()),
         Balance::Maglev(by_client()),
     ]

@@ -1,0 +1,112 @@
+//! A request at an endpoint: counted for as long as it is there, and what becomes of it.
+
+use super::{Cause, Held};
+use dsl::tree::ir::Balance;
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What became of a request, or of a connection attempt, at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The head of an answer came, with this status; a connection was all that was wanted: 200.
+    Answered(u16),
+    /// No connection came about, or no TLS session on it.
+    Unreachable,
+    /// The connection broke, before the answer or in the middle of it.
+    Reset,
+    /// The endpoint did not act on it and said so, as it does before it ends: no failure.
+    Refused,
+    /// What came is no answer.
+    Garbage,
+    /// No answer in time, or its rest.
+    Late,
+}
+
+/// A request that an endpoint has, counted over all workers until this is dropped: begin right after the
+/// endpoint was chosen, before it is dialled, so that two who choose at once see each other.
+///
+/// It holds the members, not the endpoint: a count of the worker's own, which no other worker writes.
+pub struct UnderWay {
+    members: Rc<Held>,
+    index: usize,
+    /// Where the time until the answer counts, and is not known yet.
+    since: Cell<Option<Instant>>,
+}
+
+impl UnderWay {
+    /// A request for an endpoint of a pool.
+    #[must_use]
+    pub fn begin(members: &Rc<Held>, index: usize) -> Self {
+        members.endpoint(index).enter();
+        let timed = matches!(members.pool().balance, Balance::PeakEwma);
+        Self { members: Rc::clone(members), index, since: Cell::new(timed.then(Instant::now)) }
+    }
+
+    /// Notes what became of it: what `balance` and `eject` go by. A failure in the middle of an answer is
+    /// noted after the answer.
+    #[inline]
+    pub fn note(&self, outcome: Outcome, now_ms: u64) {
+        if let Some(since) = self.since.take() {
+            self.took(since, outcome, now_ms);
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn members(&self) -> &Rc<Held> {
+        &self.members
+    }
+
+    /// At which place of these.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    fn took(&self, since: Instant, outcome: Outcome, now_ms: u64) {
+        let average = self.members.endpoint(self.index).average();
+        // 2^64 microseconds are longer than any request takes.
+        let took = since.elapsed().as_micros() as u64;
+        // Who fails quickly is not quick: a failure makes an average greater or leaves it.
+        let quick = !matches!(outcome, Outcome::Answered(_)) || outcome.failed();
+        let least = if quick { average.now(now_ms) as u64 } else { 1 };
+        average.add(took.max(least), now_ms);
+    }
+}
+
+impl Outcome {
+    /// Whether it speaks against the endpoint: a status does that says that the server is to blame, and
+    /// not what was asked of it (500, 502, 503, 504).
+    #[must_use]
+    pub fn failed(self) -> bool {
+        match self {
+            Self::Answered(status) => matches!(status, 500 | 502 | 503 | 504),
+            Self::Refused => false,
+            Self::Unreachable | Self::Reset | Self::Garbage | Self::Late => true,
+        }
+    }
+}
+
+impl From<Cause> for Outcome {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Reset => Self::Reset,
+            Cause::Refused => Self::Refused,
+            Cause::Garbage => Self::Garbage,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.members.endpoint(self.index).leave();
+    }
+}
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UnderWay").field(self.members.endpoint(self.index).name()).finish()
+    }
+}
