@@ -1,5 +1,6 @@
 //! Whoever is at the other end of a connection, and what was agreed with it.
 
+use crate::l4::proxy_header;
 use crate::runtime::worker::Worker;
 use http::HeaderValue;
 use rustls::ServerConnection;
@@ -34,6 +35,8 @@ pub struct Secured {
     pub version: &'static str,
     /// The protocol agreed on.
     pub alpn: Option<&'static str>,
+    /// What PROXY headers say of it.
+    pub told: Option<proxy_header::Secured>,
 }
 
 impl Secured {
@@ -51,7 +54,7 @@ impl Secured {
             Some(_) => Some("http/1.1"),
             None => None,
         };
-        Self { sni, version, alpn }
+        Self { sni, version, alpn, told: proxy_header::Secured::of(session) }
     }
 
     /// Whether HTTP/2 was agreed on.

@@ -1,6 +1,7 @@
 //! One request to a pool: connect, send, wait for the head of the answer.
 
 use super::body::{Broken, RequestBody, Upload};
+use super::client::Client;
 use crate::runtime::ticks::Timer;
 use crate::runtime::worker::Worker;
 use crate::upstream::{ConnectError, Incoming, Lease, Members, Outcome, PoolHandle, Spot, Tried, UnderWay, connect};
@@ -65,7 +66,8 @@ impl Job {
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Failure> {
+pub async fn forward(client: &Rc<Client>, job: &mut Job) -> Result<Answered, Failure> {
+    let worker = &client.worker;
     let members = worker.upstreams.members(&job.pool);
     let mut tried = Tried::default();
     let mut last = Failure::Unreachable;
@@ -84,12 +86,12 @@ pub async fn forward(worker: &Rc<Worker>, job: &mut Job) -> Result<Answered, Fai
             return Err(if nobody { Failure::NoEndpoint } else { last });
         };
         let under_way = UnderWay::begin(&members, index);
-        let idle = if fresh { None } else { worker.upstreams.take(members.endpoint(index)) };
+        let idle = if fresh { None } else { worker.upstreams.take(&job.pool, members.endpoint(index)) };
         let reused = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,
             // Rare beside requests, and large: it need not lie in each exchange's future.
-            None => match Box::pin(connect(worker, &job.pool, members.endpoint(index))).await {
+            None => match Box::pin(connect(client, &job.pool, members.endpoint(index))).await {
                 Ok(connection) => connection,
                 Err(e) => {
                     tried.add(index);

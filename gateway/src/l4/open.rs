@@ -15,7 +15,6 @@ use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Reached, 
 use bytes::BytesMut;
 use dsl::tree::ir::ProxyProtocol;
 use dsl::tree::l4::Target;
-use rustls::{CipherSuite, ProtocolVersion};
 use socket2::SockRef;
 use std::io;
 use std::rc::Rc;
@@ -239,27 +238,7 @@ fn header(tally: &Tally, version: ProxyProtocol, client: &Side) -> Vec<u8> {
 /// What was agreed on with the client, where its TLS ends here.
 fn secured(client: &Side) -> Option<Secured> {
     let Side::Tls(tls) = client else { return None };
-    let session = tls.get_ref().1;
-    let version = match session.protocol_version()? {
-        ProtocolVersion::TLSv1_3 => "TLSv1.3",
-        // The server offers these two only.
-        _ => "TLSv1.2",
-    };
-    Some(Secured { version, cipher: cipher(session.negotiated_cipher_suite()?.suite()) })
-}
-
-/// OpenSSL's names of what rustls agrees on.
-fn cipher(suite: CipherSuite) -> &'static str {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
-        // The certificates are ECDSA: nothing else is agreed on.
-        _ => "unknown",
-    }
+    Secured::of(tls.get_ref().1)
 }
 
 fn not_connected(e: &ConnectError) -> Refusal {

@@ -78,7 +78,7 @@ impl Carrying {
     }
 
     /// A name for a connection that no other one has.
-    pub(super) fn unique_id(&self) -> [u8; 16] {
+    pub(crate) fn unique_id(&self) -> [u8; 16] {
         let number = self.connections.get().wrapping_add(1);
         self.connections.set(number);
         let mut id = [0; 16];

@@ -1,38 +1,33 @@
 //! A worker's connections to origins: taken, leased to a request, given back.
 
 use super::balance::{Dice, Turns};
+use super::lease::Connection;
 use super::names::Names;
-use super::{EndpointHandle, Members, Outcome, Place, PoolHandle, Spot, Tried, UnderWay};
+use super::transport::Transport;
+use super::{EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
 use crate::http::body::RequestBody;
-use crate::runtime::ticks::{Ticks, within};
-use crate::runtime::worker::Worker;
-use http::StatusCode;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// hyper's end of a connection.
-pub(super) type Sender = SendRequest<RequestBody>;
+pub(super) type Http1 = SendRequest<RequestBody>;
 
 /// An idle connection is kept for so long; origins commonly close theirs after 60 s or more.
 const IDLE_MS: u64 = 50_000;
-/// Idle connections kept per endpoint and worker.
+/// Idle connections kept per endpoint, transport and worker.
 const IDLE_CONNECTIONS: usize = 256;
 /// How often idle connections are looked through.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long a connection may take to be ready again after an answer whose request is still being
-/// sent.
-const SETTLE_MS: u64 = 10_000;
 
 /// What a worker knows of pools and endpoints.
 #[derive(Default)]
 pub struct Upstreams {
     known: RefCell<Vec<Kept<Known>>>,
-    idle: RefCell<Vec<Kept<Vec<Idle>>>>,
+    lanes: RefCell<Vec<Kept<Vec<Lane>>>>,
     names: Names,
     dice: Dice,
 }
@@ -63,24 +58,16 @@ struct Kept<T> {
     value: T,
 }
 
+/// The connections to an endpoint that stand for each other.
+struct Lane {
+    transport: Arc<Transport>,
+    idle: Vec<Idle>,
+}
+
 struct Idle {
-    sender: Sender,
+    sender: Http1,
+    generation: u64,
     since: u64,
-}
-
-/// A connection to an endpoint.
-pub struct Connection {
-    /// Where requests are put in.
-    pub sender: Sender,
-    endpoint: Arc<EndpointHandle>,
-}
-
-/// A connection that a request has, until its answer is through.
-pub struct Lease {
-    connection: Connection,
-    under_way: UnderWay,
-    pool: Arc<PoolHandle>,
-    worker: Rc<Worker>,
 }
 
 impl Upstreams {
@@ -109,45 +96,88 @@ impl Upstreams {
         at(&mut self.known.borrow_mut(), members.place()).turns.failed(members, index, now);
     }
 
-    /// An idle connection to an endpoint, the one used last.
+    /// A connection to an endpoint that served requests before and takes another one, spoken to as the
+    /// pool says; of idle ones that which was used last.
     #[must_use]
-    pub fn take(&self, endpoint: &Arc<EndpointHandle>) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        let stack = at(&mut idle, endpoint.place());
-        while let Some(Idle { sender, .. }) = stack.pop() {
-            if sender.is_ready() && !sender.is_closed() {
-                return Some(Connection::new(sender, Arc::clone(endpoint)));
+    pub fn take(&self, pool: &PoolHandle, endpoint: &Arc<EndpointHandle>) -> Option<Connection> {
+        let transport = pool.transport();
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = at(&mut lanes, endpoint.place()).iter_mut().find(|lane| lane.transport.id() == transport.id())?;
+        let now = transport.generation();
+        while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
+            if sender.is_ready() && !sender.is_closed() && generation == now {
+                return Some(Connection::http1(sender, Arc::clone(endpoint), generation));
             }
         }
         None
     }
 
-    fn put(&self, connection: Connection, now: u64) {
-        let mut idle = self.idle.borrow_mut();
-        let stack = at(&mut idle, connection.endpoint.place());
-        if stack.len() < IDLE_CONNECTIONS {
-            stack.push(Idle { sender: connection.sender, since: now });
+    /// Keeps a connection that is idle again.
+    pub(super) fn put(&self, pool: &PoolHandle, endpoint: &EndpointHandle, sender: Http1, generation: u64, now: u64) {
+        let transport = pool.transport();
+        // Its PROXY header told of one client, and its request may have come from another one.
+        if transport.proxy().is_some() || generation != transport.generation() {
+            return;
+        }
+        let mut lanes = self.lanes.borrow_mut();
+        let idle = &mut lane_of(&mut lanes, endpoint.place(), transport).idle;
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(Idle { sender, generation, since: now });
         }
     }
 
-    /// Closes connections that were idle for too long, for as long as the worker lives.
+    /// Closes connections that were idle for too long, and looks whether the files of those that are
+    /// kept changed, for as long as the worker lives.
     pub async fn keep(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            for transport in self.encrypted() {
+                if let Some(tls) = transport.tls() {
+                    tls.refresh().await;
+                }
+            }
             let now = crate::runtime::ticks::process_ms();
             let mut over = Vec::new();
-            for kept in self.idle.borrow_mut().iter_mut() {
-                let stale = |i: &mut Idle| i.sender.is_closed() || i.since + IDLE_MS <= now;
-                over.extend(kept.value.extract_if(.., stale));
+            for kept in self.lanes.borrow_mut().iter_mut() {
+                for lane in &mut kept.value {
+                    let current = lane.transport.generation();
+                    let stale = |idle: &mut Idle| {
+                        idle.sender.is_closed() || idle.since + IDLE_MS <= now || idle.generation != current
+                    };
+                    over.extend(lane.idle.extract_if(.., stale));
+                }
+                kept.value.retain(|lane| !lane.idle.is_empty());
             }
             // Dropped while nothing is borrowed: closing wakes tasks.
             drop(over);
         }
     }
 
+    /// The transports with `tls` by which there are connections, each once.
+    fn encrypted(&self) -> Vec<Arc<Transport>> {
+        let mut found: Vec<Arc<Transport>> = Vec::new();
+        for lane in self.lanes.borrow().iter().flat_map(|kept| &kept.value) {
+            if lane.transport.tls().is_some() && !found.iter().any(|known| known.id() == lane.transport.id()) {
+                found.push(Arc::clone(&lane.transport));
+            }
+        }
+        found
+    }
+
     pub(crate) fn names(&self) -> &Names {
         &self.names
     }
+}
+
+fn lane_of<'k>(lanes: &'k mut Vec<Kept<Vec<Lane>>>, place: Place, transport: &Arc<Transport>) -> &'k mut Lane {
+    let lanes = at(lanes, place);
+    // An endpoint is spoken to in one way as a rule, and in few in any case.
+    let found = lanes.iter().position(|lane| lane.transport.id() == transport.id());
+    let index = found.unwrap_or_else(|| {
+        lanes.push(Lane { transport: Arc::clone(transport), idle: Vec::new() });
+        lanes.len() - 1
+    });
+    &mut lanes[index]
 }
 
 /// What is kept at a place, fresh when its owner is another one than before.
@@ -162,72 +192,4 @@ fn at<T: Default>(kept: &mut Vec<Kept<T>>, place: Place) -> &mut T {
         kept.value = T::default();
     }
     &mut kept.value
-}
-
-impl Connection {
-    pub(super) fn new(sender: Sender, endpoint: Arc<EndpointHandle>) -> Self {
-        Self { sender, endpoint }
-    }
-}
-
-impl Lease {
-    /// For a request of this worker, which counts as under way until the answer is through or given up.
-    #[must_use]
-    pub fn new(connection: Connection, under_way: UnderWay, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
-        Self { connection, under_way, pool, worker }
-    }
-
-    /// The connection.
-    pub fn sender(&mut self) -> &mut SendRequest<RequestBody> {
-        &mut self.connection.sender
-    }
-
-    /// The worker's deadlines.
-    #[must_use]
-    pub fn ticks(&self) -> &Rc<Ticks> {
-        &self.worker.ticks
-    }
-
-    /// The answer's head arrived, with this status.
-    pub fn answered(&self, status: StatusCode) {
-        let now = self.worker.ticks.now_ms();
-        self.under_way.note(Outcome::Answered(status.as_u16()), now);
-        self.connection.endpoint.answered(&self.pool, now, &self.worker.notices);
-    }
-
-    /// The origin failed in this way; who tells it is somebody else.
-    pub fn failed(self, outcome: Outcome) {
-        self.under_way.note(outcome, self.worker.ticks.now_ms());
-    }
-
-    /// The origin failed in this way, which is told; the connection is closed.
-    pub fn died(self, outcome: Outcome, reason: &str) {
-        let now = self.worker.ticks.now_ms();
-        self.under_way.note(outcome, now);
-        self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
-    }
-
-    /// The answer is through: the connection serves the next request.
-    pub fn give_back(self) {
-        let Self { connection, worker, .. } = self;
-        if connection.sender.is_ready() {
-            worker.upstreams.put(connection, worker.ticks.now_ms());
-            return;
-        }
-        if connection.sender.is_closed() {
-            return;
-        }
-        settle(connection, worker);
-    }
-}
-
-/// hyper has not seen the end of the exchange yet: the request is still being sent, or its task has
-/// not had its turn.
-fn settle(mut connection: Connection, worker: Rc<Worker>) {
-    tokio::task::spawn_local(async move {
-        let ready = poll_fn(|cx| connection.sender.poll_ready(cx));
-        if let Some(Ok(())) = within(&worker.ticks, SETTLE_MS, ready).await {
-            worker.upstreams.put(connection, worker.ticks.now_ms());
-        }
-    });
 }

@@ -9,6 +9,7 @@ use super::health::Health;
 use super::identity::{Place, Slot, Slots, Table};
 use super::members::{Member, Members};
 use super::tls::UpstreamTls;
+use super::transport::{self, Transport};
 use crate::runtime::notice::NoticeSender;
 use crate::secrets::Secrets;
 use arc_swap::ArcSwap;
@@ -27,7 +28,7 @@ pub struct PoolHandle {
     members: ArcSwap<Members>,
     /// That of `members`: read for each request, which an `ArcSwap` would make dearer.
     version: AtomicU64,
-    tls: Option<Arc<UpstreamTls>>,
+    transport: Arc<Transport>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
@@ -38,6 +39,7 @@ pub struct Pools {
     health: Health,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
+    transports: Mutex<Table<transport::Key, Transport>>,
     pool_slots: Arc<Slots>,
     endpoint_slots: Arc<Slots>,
 }
@@ -52,6 +54,7 @@ struct PoolKey {
     balance: ir::Balance,
     check: Option<ir::Check>,
     proxy_protocol: Option<ir::ProxyProtocol>,
+    protocol: ir::Protocol,
     tls: Option<ir::PoolTls>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
@@ -68,6 +71,7 @@ impl Pools {
             health: Health::new(),
             pools: Mutex::default(),
             endpoints: Mutex::default(),
+            transports: Mutex::default(),
             pool_slots: Arc::default(),
             endpoint_slots: Arc::default(),
         }
@@ -102,9 +106,8 @@ impl Pools {
             return handle;
         }
         let endpoints = self.endpoints_of(pool);
-        let notices = self.notices.clone();
-        let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(Arc::clone(&pool.name), tls, dir, notices)));
-        let standings = self.health.standings(pool, dir, tls.as_ref(), self.notices.as_ref());
+        let transport = self.transport_of(pool, dir);
+        let standings = self.health.standings(pool, dir, transport.tls(), self.notices.as_ref());
         let mut standings = standings.into_iter();
         let each = endpoints.into_iter().zip(&pool.endpoints).map(|(endpoint, said)| Member {
             endpoint,
@@ -119,7 +122,7 @@ impl Pools {
             pool: Arc::clone(pool),
             members: ArcSwap::from_pointee(members),
             version: AtomicU64::new(0),
-            tls,
+            transport,
         });
         let members = handle.members();
         for standing in members.each().iter().filter_map(|member| member.standing.as_ref()) {
@@ -147,6 +150,18 @@ impl Pools {
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<EndpointHandle>> {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).live()
+    }
+
+    fn transport_of(&self, pool: &ir::Pool, dir: &Path) -> Arc<Transport> {
+        let key = transport::Key::of(pool, dir);
+        let mut known = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key).unwrap_or_else(|| {
+            let (name, notices) = (Arc::clone(&pool.name), self.notices.clone());
+            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, notices)));
+            let transport = Arc::new(Transport::new(&key, tls));
+            known.insert(key, &transport);
+            transport
+        })
     }
 
     fn endpoints_of(&self, pool: &ir::Pool) -> Vec<Arc<EndpointHandle>> {
@@ -200,7 +215,13 @@ impl PoolHandle {
     /// Its TLS; `None` where connections to its endpoints are clear.
     #[must_use]
     pub fn tls(&self) -> Option<&Arc<UpstreamTls>> {
-        self.tls.as_ref()
+        self.transport.tls()
+    }
+
+    /// How its endpoints are spoken to.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<Transport> {
+        &self.transport
     }
 
     /// How long a connection attempt may take.
@@ -230,6 +251,7 @@ impl PoolKey {
             balance: pool.balance.clone(),
             check: pool.check.clone(),
             proxy_protocol: pool.proxy_protocol,
+            protocol: pool.protocol,
             tls: pool.tls.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
         }

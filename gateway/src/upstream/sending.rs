@@ -1,6 +1,8 @@
 //! A request on a connection, whatever is spoken on it.
 
 use super::Lease;
+use super::lease::Sender;
+use super::tls;
 use crate::http::body::{RequestBody, describe};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -42,21 +44,31 @@ impl Lease {
     /// # Errors
     /// Why there is no answer; the request itself where nothing of it was sent.
     pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
-        match self.sender().try_send_request(request).await {
-            Ok(response) => Ok(response.map(Incoming::Http1)),
-            Err(mut refused) => {
-                let unsent = refused.take_message();
-                let error = refused.into_error();
-                let (cause, reason) = if error.is_incomplete_message() {
-                    (Cause::Reset, "closed the connection without an answer".to_owned())
-                } else if error.is_parse() {
-                    (Cause::Garbage, format!("sent no HTTP answer ({})", describe(&error)))
-                } else {
-                    (Cause::Reset, format!("broke off before it answered ({})", describe(&error)))
-                };
-                Err(Unanswered { unsent, cause, reason })
-            }
+        match self.sender() {
+            Sender::Http1(sender) => match sender.try_send_request(request).await {
+                Ok(response) => Ok(response.map(Incoming::Http1)),
+                Err(mut refused) => {
+                    let unsent = refused.take_message();
+                    Err(Unanswered { unsent, ..Unanswered::http1(&refused.into_error()) })
+                }
+            },
         }
+    }
+}
+
+impl Unanswered {
+    fn http1(error: &hyper::Error) -> Self {
+        let (cause, reason) = if let Some(words) = tls::words_in(error) {
+            // What an endpoint thinks of a client certificate it says when the handshake is over (TLS 1.3).
+            (Cause::Reset, format!("TLS: {words}"))
+        } else if error.is_incomplete_message() {
+            (Cause::Reset, "closed the connection without an answer".to_owned())
+        } else if error.is_parse() {
+            (Cause::Garbage, format!("sent no HTTP answer ({})", describe(error)))
+        } else {
+            (Cause::Reset, format!("broke off before it answered ({})", describe(error)))
+        };
+        Self { unsent: None, cause, reason }
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Caught {
 impl Exchange {
     /// Asks a pool.
     pub(super) async fn ask(&self, job: &mut Job) -> Result<Response<Content>, Failure> {
-        let (response, lease) = forward(&self.client.worker, job).await?;
+        let (response, lease) = forward(&self.client, job).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             lease.died(Outcome::Garbage, "switched protocols without being asked to");
             return Err(Failure::Unreachable);

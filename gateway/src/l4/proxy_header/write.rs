@@ -1,6 +1,7 @@
 //! What is told to an upstream about the connection that it gets.
 
 use super::{SIGNATURE, crc32c};
+use rustls::{CipherSuite, CommonState, ProtocolVersion};
 use std::net::{IpAddr, SocketAddr};
 
 /// What an upstream is told.
@@ -27,6 +28,33 @@ pub struct Secured {
     pub version: &'static str,
     /// `TLS_AES_128_GCM_SHA256`
     pub cipher: &'static str,
+}
+
+impl Secured {
+    /// Of a finished handshake.
+    #[must_use]
+    pub fn of(session: &CommonState) -> Option<Self> {
+        let version = match session.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            // The server offers these two only.
+            _ => "TLSv1.2",
+        };
+        Some(Self { version, cipher: cipher(session.negotiated_cipher_suite()?.suite()) })
+    }
+}
+
+/// OpenSSL's names of what rustls agrees on.
+fn cipher(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        // The certificates are ECDSA: nothing else is agreed on.
+        _ => "unknown",
+    }
 }
 
 const ALPN: u8 = 0x01;

@@ -8,7 +8,7 @@ mod files;
 mod verify;
 mod words;
 
-use super::{ConnectError, EndpointHandle, PoolHandle, Reached};
+use super::{ConnectError, EndpointHandle, PoolHandle, Reached, Speaks};
 use crate::runtime::notice::{Notice, NoticeSender};
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::Worker;
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Files are looked at again by the first connection after so long.
+/// Files are looked at again by the first connection after so long, and by each worker's keeper.
 const LOOK_MS: u64 = 2_000;
 
 /// A pool's TLS: settings, and the configuration made of them and of the files as they are.
@@ -34,6 +34,8 @@ pub struct UpstreamTls {
     settings: PoolTls,
     files: Files,
     current: ArcSwap<Current>,
+    /// That of `current`: read for each request, which an `ArcSwap` would make dearer.
+    generation: AtomicU64,
     /// When the files are looked at again, by [`process_ms`].
     look_at_ms: AtomicU64,
     notices: Option<NoticeSender>,
@@ -43,7 +45,40 @@ struct Current {
     /// Of the files that were read last, whether or not anything could be made of them.
     stamps: Stamps,
     /// The last one that could be made; why there is none.
-    config: Result<Arc<ClientConfig>, String>,
+    config: Result<Configs, String>,
+    /// Counts those that could be made.
+    generation: u64,
+}
+
+/// One configuration by what is offered (ALPN). They share their sessions and whom they trust.
+#[derive(Clone)]
+struct Configs {
+    /// Nothing: what is spoken is not for us to know.
+    plain: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    agreed: Arc<ClientConfig>,
+}
+
+impl Configs {
+    fn of(plain: Arc<ClientConfig>) -> Self {
+        let offering = |speaks: Speaks| {
+            let mut config = ClientConfig::clone(&plain);
+            config.alpn_protocols = speaks.offers().iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        let (http1, http2, agreed) = (offering(Speaks::Http1), offering(Speaks::Http2), offering(Speaks::Agreed));
+        Self { plain, http1, http2, agreed }
+    }
+
+    fn offering(&self, speaks: Option<Speaks>) -> &Arc<ClientConfig> {
+        match speaks {
+            None => &self.plain,
+            Some(Speaks::Http1) => &self.http1,
+            Some(Speaks::Http2) => &self.http2,
+            Some(Speaks::Agreed) => &self.agreed,
+        }
+    }
 }
 
 impl UpstreamTls {
@@ -51,12 +86,14 @@ impl UpstreamTls {
     #[must_use]
     pub fn new(pool: Arc<str>, settings: PoolTls, dir: &Path, notices: Option<NoticeSender>) -> Self {
         let files = Files::of(&settings, dir);
-        let none = Current { stamps: Stamps::default(), config: Err("its files were not read yet".to_owned()) };
+        let config = Err("its files were not read yet".to_owned());
+        let none = Current { stamps: Stamps::default(), config, generation: 0 };
         let tls = Self {
             pool,
             settings,
             files,
             current: ArcSwap::from_pointee(none),
+            generation: AtomicU64::new(0),
             look_at_ms: AtomicU64::new(process_ms() + LOOK_MS),
             notices,
         };
@@ -65,6 +102,7 @@ impl UpstreamTls {
     }
 
     /// Encrypts a connection to an endpoint that is called `host` where the settings give no name.
+    /// Nothing is said of what is spoken inside.
     ///
     /// # Errors
     /// Why the endpoint is not trusted, or what broke, in words.
@@ -72,15 +110,63 @@ impl UpstreamTls {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = self.config().await?;
+        self.agree(None, host, stream).await.map(|(stream, _)| stream)
+    }
+
+    /// Encrypts a connection for HTTP, and agrees on its version. Returns by which files the endpoint was
+    /// verified, too ([`UpstreamTls::generation`]).
+    ///
+    /// # Errors
+    /// Why the endpoint is not trusted, what broke, or that it does not speak what it must, in words.
+    pub async fn handshake_http<T>(
+        self: &Arc<Self>,
+        speaks: Speaks,
+        host: &str,
+        stream: T,
+    ) -> Result<(TlsStream<T>, u64), String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (stream, generation) = self.agree(Some(speaks), host, stream).await?;
+        // Who knows nothing of ALPN chooses nothing, and speaks HTTP/1.
+        if speaks == Speaks::Http2 && !is_http2(&stream) {
+            return Err("it did not agree to HTTP/2 (ALPN `h2`); write `protocol h1` if it speaks HTTP/1".to_owned());
+        }
+        Ok((stream, generation))
+    }
+
+    async fn agree<T>(
+        self: &Arc<Self>,
+        speaks: Option<Speaks>,
+        host: &str,
+        stream: T,
+    ) -> Result<(TlsStream<T>, u64), String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.refresh().await;
+        let (config, generation) = {
+            let current = self.current.load();
+            let configs = current.config.as_ref().map_err(Clone::clone)?;
+            (Arc::clone(configs.offering(speaks)), current.generation)
+        };
         let name = self.settings.name.as_deref().unwrap_or(host);
         let name =
             ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot be a certificate's name"))?;
-        TlsConnector::from(config).connect(name, stream).await.map_err(|e| words::of(&e))
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|e| words::of(&e))?;
+        Ok((stream, generation))
     }
 
-    /// The configuration in force; whoever finds that it is time looks at the files first.
-    async fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, String> {
+    /// Counts the configurations that were made of the files. Connections of an earlier one were verified
+    /// by files that are gone, and serve no new request.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Whoever finds that it is time looks at the files.
+    pub(super) async fn refresh(self: &Arc<Self>) {
         let now = process_ms();
         let due = self.look_at_ms.load(Ordering::Relaxed);
         let next = now + LOOK_MS;
@@ -92,7 +178,6 @@ impl UpstreamTls {
             // Where it does not come back the last one serves.
             let _ = tokio::task::spawn_blocking(move || tls.look()).await;
         }
-        self.current.load().config.clone()
     }
 
     /// Reads the files again when they changed.
@@ -105,8 +190,12 @@ impl UpstreamTls {
 
     /// `stamps`: from before reading, so that what is written meanwhile is read again.
     fn read(&self, stamps: Stamps) {
+        let mut generation = self.generation();
         let config = match self.files.read(&self.settings) {
-            Ok(config) => Ok(config),
+            Ok(config) => {
+                generation += 1;
+                Ok(Configs::of(config))
+            }
             Err(trouble) => {
                 let reason = trouble.to_string();
                 if let Some(notices) = &self.notices {
@@ -116,7 +205,8 @@ impl UpstreamTls {
                 self.current.load().config.clone().map_err(|_| reason)
             }
         };
-        self.current.store(Arc::new(Current { stamps, config }));
+        self.current.store(Arc::new(Current { stamps, config, generation }));
+        self.generation.store(generation, Ordering::Relaxed);
     }
 }
 
@@ -124,6 +214,16 @@ impl fmt::Debug for UpstreamTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamTls").field("pool", &self.pool).finish_non_exhaustive()
     }
+}
+
+/// What TLS has to do with an error, in words.
+pub(super) fn words_in(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    words::within(error)
+}
+
+/// Whether HTTP/2 was agreed on.
+pub(super) fn is_http2<T>(stream: &TlsStream<T>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 
 /// Encrypts a connection to an endpoint of a pool with `tls`. What must

@@ -15,6 +15,24 @@ pub(super) fn of(error: &io::Error) -> String {
     }
 }
 
+/// In words, where TLS is what lies below an error.
+pub(super) fn within(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<Error>() {
+            return Some(of_tls(tls));
+        }
+        // An io::Error's source is that of what it wraps.
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+        {
+            return Some(of_tls(tls));
+        }
+        next = error.source();
+    }
+    None
+}
+
 fn of_tls(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => of_certificate(error),
@@ -33,6 +51,12 @@ fn of_tls(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::ProtocolVersion)
         | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "it speaks no version of TLS that is allowed here".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "it speaks none of the versions of HTTP that this pool's `protocol` allows (ALPN)".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "it ended the handshake: no cipher in common, or it wants a client certificate (`client`)".to_owned()
         }
         Error::AlertReceived(alert) => format!("it ended the handshake ({alert:?})"),
         other => format!("the handshake failed ({other})"),

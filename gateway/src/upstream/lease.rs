@@ -1,0 +1,99 @@
+//! A connection that a request has, until its answer is through.
+
+use super::connections::Http1;
+use super::{EndpointHandle, Outcome, PoolHandle, UnderWay};
+use crate::runtime::ticks::{Ticks, within};
+use crate::runtime::worker::Worker;
+use http::StatusCode;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How long a connection may take to be ready again after an answer whose request is still being
+/// sent.
+const SETTLE_MS: u64 = 10_000;
+
+/// A connection to an endpoint.
+pub struct Connection {
+    pub(super) sender: Sender,
+    endpoint: Arc<EndpointHandle>,
+    /// By which files its endpoint was verified.
+    generation: u64,
+}
+
+/// Where requests are put in.
+pub(super) enum Sender {
+    Http1(Http1),
+}
+
+/// A connection that a request has, until its answer is through.
+pub struct Lease {
+    connection: Connection,
+    under_way: UnderWay,
+    pool: Arc<PoolHandle>,
+    worker: Rc<Worker>,
+}
+
+impl Connection {
+    pub(super) fn http1(sender: Http1, endpoint: Arc<EndpointHandle>, generation: u64) -> Self {
+        Self { sender: Sender::Http1(sender), endpoint, generation }
+    }
+}
+
+impl Lease {
+    /// For a request of this worker, which counts as under way until the answer is through or given up.
+    #[must_use]
+    pub fn new(connection: Connection, under_way: UnderWay, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
+        Self { connection, under_way, pool, worker }
+    }
+
+    pub(super) fn sender(&mut self) -> &mut Sender {
+        &mut self.connection.sender
+    }
+
+    /// The worker's deadlines.
+    #[must_use]
+    pub fn ticks(&self) -> &Rc<Ticks> {
+        &self.worker.ticks
+    }
+
+    /// The answer's head arrived, with this status.
+    pub fn answered(&self, status: StatusCode) {
+        let now = self.worker.ticks.now_ms();
+        self.under_way.note(Outcome::Answered(status.as_u16()), now);
+        self.connection.endpoint.answered(&self.pool, now, &self.worker.notices);
+    }
+
+    /// The origin failed in this way; who tells it is somebody else.
+    pub fn failed(self, outcome: Outcome) {
+        self.under_way.note(outcome, self.worker.ticks.now_ms());
+    }
+
+    /// The origin failed in this way, which is told; the connection is closed.
+    pub fn died(self, outcome: Outcome, reason: &str) {
+        let now = self.worker.ticks.now_ms();
+        self.under_way.note(outcome, now);
+        self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
+    }
+
+    /// The answer is through: the connection serves the next request.
+    pub fn give_back(self) {
+        let Self { connection: Connection { sender, endpoint, generation }, pool, worker, .. } = self;
+        match sender {
+            Sender::Http1(sender) if sender.is_ready() => {
+                worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());
+            }
+            Sender::Http1(sender) if sender.is_closed() => {}
+            Sender::Http1(mut sender) => {
+                // hyper has not seen the end of the exchange yet: the request is still being sent, or
+                // its task has not had its turn.
+                tokio::task::spawn_local(async move {
+                    let ready = poll_fn(|cx| sender.poll_ready(cx));
+                    if let Some(Ok(())) = within(&worker.ticks, SETTLE_MS, ready).await {
+                        worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());
+                    }
+                });
+            }
+        }
+    }
+}
