@@ -33,11 +33,14 @@ async fn reach(
     endpoint: &EndpointHandle,
     allowed: u64,
 ) -> Result<TcpStream, ConnectError> {
-    let addresses = upstreams
-        .names()
-        .look_up(endpoint.host(), endpoint.port(), ticks.now_ms())
-        .await
-        .map_err(ConnectError::Name)?;
+    let addresses: Rc<[SocketAddr]> = match endpoint.addresses() {
+        [] => upstreams
+            .names()
+            .look_up(endpoint.host(), endpoint.port(), ticks.now_ms())
+            .await
+            .map_err(ConnectError::Name)?,
+        known => known.into(),
+    };
     let share = (allowed / addresses.len() as u64).max(LEAST_MS);
     let mut last = ConnectError::Timeout(allowed);
     for address in addresses.iter() {

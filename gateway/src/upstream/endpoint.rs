@@ -3,9 +3,11 @@
 use super::PoolHandle;
 use super::balance::Average;
 use super::identity::{Place, Slot};
+use super::whereabouts::{Whereabouts, Who};
 use crate::l4::Counts;
 use crate::runtime::notice::{Notice, NoticeSender};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,8 +18,7 @@ pub(super) const CALM_MS: u64 = 3_000;
 pub struct EndpointHandle {
     slot: Slot,
     name: Arc<str>,
-    host: Arc<str>,
-    port: u16,
+    who: Who,
     /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
     failed_at: AtomicU64,
     /// Connections, flows and requests under way, over all workers.
@@ -31,12 +32,11 @@ pub struct EndpointHandle {
 pub struct InUse(Arc<EndpointHandle>);
 
 impl EndpointHandle {
-    pub(super) fn new(slot: Slot, host: Arc<str>, port: u16, workers: usize) -> Self {
+    pub(super) fn new(slot: Slot, who: Who, workers: usize) -> Self {
         Self {
             slot,
-            name: name_of(&host, port).into(),
-            host,
-            port,
+            name: who.name().into(),
+            who,
             failed_at: AtomicU64::new(0),
             open: AtomicU64::new(0),
             counts: Arc::new(Counts::new(workers)),
@@ -44,22 +44,43 @@ impl EndpointHandle {
         }
     }
 
-    /// `host:port`
+    /// What people call it: `10.0.0.7:8080`, `api.internal:8080 (10.0.0.7)`, `unix:/run/api.sock`.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The address or DNS name.
+    /// What its certificate must be for, where the pool names nobody else: the address or DNS name that
+    /// is written, without the labels of a service.
     #[must_use]
     pub fn host(&self) -> &Arc<str> {
-        &self.host
+        &self.who.host
     }
 
-    /// The port.
+    /// The port; 0 for a Unix socket.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.who.port
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn whereabouts(&self) -> &Whereabouts {
+        &self.who.at
+    }
+
+    /// Its address; an IPv6 and an IPv4 one where its host has both. None for a Unix socket.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        match &self.who.at {
+            Whereabouts::Ip(addresses) => addresses,
+            Whereabouts::Unix(_) => &[],
+        }
+    }
+
+    /// What tables know it by: host and port.
+    pub(super) fn spot(&self) -> (String, String) {
+        self.who.spot()
     }
 
     /// Where workers keep what they know of it.

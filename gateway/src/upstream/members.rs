@@ -5,6 +5,7 @@ use super::balance::{Spot, Tables};
 use super::endpoint::EndpointHandle;
 use super::health::Standing;
 use super::identity::Place;
+use super::registry::Belongs;
 use dsl::tree::ir;
 use dsl::tree::l4::Facts;
 use std::fmt;
@@ -82,6 +83,15 @@ impl Members {
     #[must_use]
     pub fn find(&self, endpoint: &Arc<EndpointHandle>) -> Option<usize> {
         self.each.iter().position(|member| Arc::ptr_eq(&member.endpoint, endpoint))
+    }
+
+    /// Whether they are these, in this order.
+    pub(super) fn are(&self, each: &[Belongs]) -> bool {
+        let same = |(member, belongs): (&Member, &Belongs)| {
+            let (weight, backup) = (member.weight == belongs.weight, member.backup == belongs.backup);
+            Arc::ptr_eq(&member.endpoint, &belongs.endpoint) && weight && backup
+        };
+        self.len() == each.len() && self.each.iter().zip(each).all(same)
     }
 
     /// Whether an endpoint takes new connections: always, where the pool has no check.

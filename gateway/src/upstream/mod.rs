@@ -12,10 +12,12 @@ mod members;
 mod names;
 mod pools;
 mod reached;
+mod registry;
 mod sending;
 mod tls;
 mod transport;
 mod under_way;
+mod whereabouts;
 
 pub use balance::{Spot, Tried, client_group, hash_of};
 pub use connect::{ConnectError, connect};
@@ -33,3 +35,4 @@ pub use sending::{Cause, Incoming, Unanswered};
 pub use tls::{UpstreamTls, connect_tls};
 pub use transport::{Speaks, Transport};
 pub use under_way::{Outcome, UnderWay};
+pub use whereabouts::Whereabouts;

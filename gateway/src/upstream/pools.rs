@@ -5,11 +5,13 @@
 //! the one before it.
 
 use super::endpoint::EndpointHandle;
-use super::health::Health;
+use super::health;
 use super::identity::{Place, Slot, Slots, Table};
-use super::members::{Member, Members};
+use super::members::Members;
+use super::registry::{Belongs, Registry};
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
+use super::whereabouts::Who;
 use crate::runtime::notice::NoticeSender;
 use crate::secrets::Secrets;
 use arc_swap::ArcSwap;
@@ -28,26 +30,28 @@ pub struct PoolHandle {
     members: ArcSwap<Members>,
     /// That of `members`: read for each request, which an `ArcSwap` would make dearer.
     version: AtomicU64,
+    /// Held while who belongs to it is changed.
+    changing: Mutex<()>,
+    /// The directory of its route file.
+    dir: Arc<Path>,
+    registry: Arc<Registry>,
     transport: Arc<Transport>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
 pub struct Pools {
-    workers: usize,
     notices: Option<NoticeSender>,
     secrets: Arc<Secrets>,
-    health: Health,
+    registry: Arc<Registry>,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
-    endpoints: Mutex<Table<(Arc<str>, u16), EndpointHandle>>,
     transports: Mutex<Table<transport::Key, Transport>>,
-    pool_slots: Arc<Slots>,
-    endpoint_slots: Arc<Slots>,
+    slots: Arc<Slots>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct PoolKey {
     name: Arc<str>,
-    endpoints: Vec<(Arc<str>, u16, u32, bool)>,
+    endpoints: Vec<(ir::EndpointKind, Arc<str>, u16, u32, bool)>,
     connect_within_ms: Option<u64>,
     timeout_ms: Option<u64>,
     idle_ms: Option<u64>,
@@ -58,6 +62,7 @@ struct PoolKey {
     tls: Option<ir::PoolTls>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
+    resolve_ms: Option<u64>,
 }
 
 impl Pools {
@@ -65,21 +70,21 @@ impl Pools {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
-            workers,
             notices: None,
             secrets: Arc::default(),
-            health: Health::new(),
+            registry: Arc::new(Registry::new(workers)),
             pools: Mutex::default(),
-            endpoints: Mutex::default(),
             transports: Mutex::default(),
-            pool_slots: Arc::default(),
-            endpoint_slots: Arc::default(),
+            slots: Arc::default(),
         }
     }
 
     /// Tells the operator what happens to its pools.
     #[must_use]
-    pub fn telling(self, notices: NoticeSender) -> Self {
+    pub fn telling(mut self, notices: NoticeSender) -> Self {
+        if let Some(registry) = Arc::get_mut(&mut self.registry) {
+            registry.notices = Some(notices.clone());
+        }
         Self { notices: Some(notices), ..self }
     }
 
@@ -105,31 +110,20 @@ impl Pools {
         if let Some(handle) = pools.get(&key) {
             return handle;
         }
-        let endpoints = self.endpoints_of(pool);
         let transport = self.transport_of(pool, dir);
-        let standings = self.health.standings(pool, dir, transport.tls(), self.notices.as_ref());
-        let mut standings = standings.into_iter();
-        let each = endpoints.into_iter().zip(&pool.endpoints).map(|(endpoint, said)| Member {
-            endpoint,
-            weight: said.weight,
-            backup: said.backup,
-            standing: standings.next(),
-        });
-        let slot = Slots::take(&self.pool_slots);
-        let members = Members::new(pool, slot.place, 0, each.collect());
+        let slot = Slots::take(&self.slots);
+        let nobody = Members::new(pool, slot.place, 0, Vec::new());
         let handle = Arc::new(PoolHandle {
             slot,
             pool: Arc::clone(pool),
-            members: ArcSwap::from_pointee(members),
+            members: ArcSwap::from_pointee(nobody),
             version: AtomicU64::new(0),
+            changing: Mutex::default(),
+            dir: dir.into(),
+            registry: Arc::clone(&self.registry),
             transport,
         });
-        let members = handle.members();
-        for standing in members.each().iter().filter_map(|member| member.standing.as_ref()) {
-            standing.told_to(&handle);
-        }
-        // After that, so that no change is missed.
-        members.rebuild();
+        handle.renew();
         pools.insert(key, &handle);
         handle
     }
@@ -143,13 +137,13 @@ impl Pools {
     /// Endpoints that are checked now.
     #[cfg(test)]
     pub(super) fn checks(&self) -> usize {
-        self.health.checks()
+        self.registry.health.checks()
     }
 
     /// Every endpoint that a pool in use names, in no order.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<EndpointHandle>> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).live()
+        self.registry.endpoints()
     }
 
     fn transport_of(&self, pool: &ir::Pool, dir: &Path) -> Arc<Transport> {
@@ -162,21 +156,6 @@ impl Pools {
             known.insert(key, &transport);
             transport
         })
-    }
-
-    fn endpoints_of(&self, pool: &ir::Pool) -> Vec<Arc<EndpointHandle>> {
-        let mut known = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut intern = |e: &ir::Endpoint| {
-            let key = (Arc::clone(&e.host), e.port);
-            if let Some(handle) = known.get(&key) {
-                return handle;
-            }
-            let slot = Slots::take(&self.endpoint_slots);
-            let handle = Arc::new(EndpointHandle::new(slot, Arc::clone(&e.host), e.port, self.workers));
-            known.insert(key, &handle);
-            handle
-        };
-        pool.endpoints.iter().map(&mut intern).collect()
     }
 }
 
@@ -191,6 +170,51 @@ impl PoolHandle {
     #[must_use]
     pub fn pool(&self) -> &ir::Pool {
         &self.pool
+    }
+
+    /// The pool, for those who keep it.
+    pub(super) fn shared_pool(&self) -> &Arc<ir::Pool> {
+        &self.pool
+    }
+
+    /// The directory of its route file: files that it names are in it.
+    pub(super) fn dir(&self) -> &Arc<Path> {
+        &self.dir
+    }
+
+    /// Makes members of who belongs to it by now, where somebody came or left.
+    fn renew(self: &Arc<Self>) {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.members();
+        let each = self.belong();
+        if before.are(&each) {
+            return;
+        }
+        let members = self.registry.members(self, &before, each);
+        // So that whoever asks finds tables,
+        members.rebuild();
+        let version = members.version();
+        let members = Arc::new(members);
+        self.members.store(Arc::clone(&members));
+        self.version.store(version, Ordering::Release);
+        // and once more, for what changed before everybody knew whom to tell.
+        members.rebuild();
+        if !before.is_empty() {
+            // Connections to those that left are looked at.
+            health::changed();
+        }
+    }
+
+    /// Who belongs to it, in the order of the file.
+    fn belong(&self) -> Vec<Belongs> {
+        let who =
+            |said: &ir::Endpoint| Who::written(said).unwrap_or_else(|| Who::found(&said.host, said.port, None, &[]));
+        let of = |said: &ir::Endpoint| Belongs {
+            endpoint: self.registry.endpoint(who(said)),
+            weight: said.weight,
+            backup: said.backup,
+        };
+        self.pool.endpoints.iter().map(of).collect()
     }
 
     /// Who belongs to it now.
@@ -244,7 +268,11 @@ impl PoolKey {
     fn of(pool: &ir::Pool, dir: &Path) -> Self {
         Self {
             name: Arc::clone(&pool.name),
-            endpoints: pool.endpoints.iter().map(|e| (Arc::clone(&e.host), e.port, e.weight, e.backup)).collect(),
+            endpoints: pool
+                .endpoints
+                .iter()
+                .map(|e| (e.kind, Arc::clone(&e.host), e.port, e.weight, e.backup))
+                .collect(),
             connect_within_ms: pool.connect_within_ms,
             timeout_ms: pool.timeout_ms,
             idle_ms: pool.idle_ms,
@@ -254,6 +282,7 @@ impl PoolKey {
             protocol: pool.protocol,
             tls: pool.tls.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
+            resolve_ms: pool.resolve_ms,
         }
     }
 }

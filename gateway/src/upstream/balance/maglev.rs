@@ -2,7 +2,7 @@
 //! exactly, and most slots keep their endpoint when another one comes or goes. Eisenbud et al., "Maglev:
 //! A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4.
 //!
-//! The preferences of an endpoint come from its name, and names take their turns in alphabetical
+//! The preferences of an endpoint come from its address and port, and addresses take their turns in alphabetical
 //! order: the table is the same on every node, after every restart, and however the file orders them.
 
 use super::key::xxh64;
@@ -19,9 +19,9 @@ const FREE: u32 = u32::MAX;
 pub(super) struct Table(Box<[u32]>);
 
 /// An endpoint that takes its turns.
-struct Member<'a> {
+struct Member {
     index: u32,
-    name: &'a str,
+    name: String,
     weight: u64,
     /// How much it has had, in units of the greatest weight.
     had: u64,
@@ -42,7 +42,8 @@ impl Table {
         let mut members: Vec<_> = (0..pool.len())
             .filter(|index| of(*index))
             .map(|index| {
-                let name = &**pool.endpoint(index).name();
+                let (host, port) = pool.endpoint(index).spot();
+                let name = format!("{host}:{port}");
                 let (offset, skip) = (xxh64(name.as_bytes(), 0), xxh64(name.as_bytes(), 1));
                 Member {
                     index: index as u32,
@@ -54,7 +55,7 @@ impl Table {
                 }
             })
             .collect();
-        members.sort_unstable_by_key(|member| member.name);
+        members.sort_by(|a, b| a.name.cmp(&b.name));
         let Some(greatest) = members.iter().map(|m| m.weight).max() else { return Self::default() };
         let mut slots = vec![FREE; size].into_boxed_slice();
         let mut left = size;

@@ -32,9 +32,8 @@ impl Ring {
             if asked > MOST {
                 count = (u128::from(count) * u128::from(MOST) / u128::from(asked)).max(1) as u64;
             }
-            let name = endpoint.endpoint.name();
-            let host = name.rsplit_once(':').map_or(&**name, |(host, _)| host);
-            let base = Crc::new().of(host.as_bytes()).of(&[0]).of(endpoint.endpoint.port().to_string().as_bytes());
+            let (host, port) = endpoint.endpoint.spot();
+            let base = Crc::new().of(host.as_bytes()).of(&[0]).of(port.as_bytes());
             let mut point = 0_u32;
             for _ in 0..count {
                 point = base.of(&point.to_le_bytes()).value();

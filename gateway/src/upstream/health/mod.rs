@@ -13,10 +13,11 @@ mod probe;
 mod run;
 mod standing;
 
+pub(super) use standing::changed;
 pub use standing::{Standing, health_epoch};
 
-use super::identity::Table;
-use super::tls::UpstreamTls;
+use super::identity::{Place, Table};
+use super::{EndpointHandle, PoolHandle};
 use crate::runtime::notice::{Notice, NoticeSender};
 use dsl::tree::ir;
 use probe::Target;
@@ -40,8 +41,7 @@ pub(super) struct Health {
 /// What makes two checks the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Identity {
-    host: Arc<str>,
-    port: u16,
+    endpoint: Place,
     check: ir::Check,
     proxy_protocol: Option<ir::ProxyProtocol>,
     tls: Option<(ir::PoolTls, Arc<Path>)>,
@@ -52,34 +52,30 @@ impl Health {
         Self { runtime: Mutex::default(), permits: Arc::new(Semaphore::new(AT_ONCE)), standings: Mutex::default() }
     }
 
-    /// What is known of each endpoint of a pool, and will be: checks begin here. None without `check`.
-    pub(super) fn standings(
+    /// What is known of an endpoint of a pool, and will be: checks begin here. `None` without `check`.
+    pub(super) fn standing(
         &self,
-        pool: &ir::Pool,
-        dir: &Path,
-        tls: Option<&Arc<UpstreamTls>>,
+        pool: &PoolHandle,
+        endpoint: &Arc<EndpointHandle>,
         notices: Option<&NoticeSender>,
-    ) -> Vec<Arc<Standing>> {
-        let Some(check) = &pool.check else { return Vec::new() };
-        let mut known = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut of = |endpoint: &ir::Endpoint| {
-            let target = Target::of(pool, endpoint, check, tls);
-            let identity = Identity {
-                host: Arc::clone(&endpoint.host),
-                port: endpoint.port,
-                check: check.clone(),
-                proxy_protocol: target.proxy_protocol,
-                tls: target.tls.is_some().then(|| pool.tls.clone().map(|tls| (tls, Arc::from(dir)))).flatten(),
-            };
-            if let Some(standing) = known.get(&identity) {
-                return standing;
-            }
-            let standing = Arc::new(Standing::new(endpoint));
-            known.insert(identity, &standing);
-            self.start(target, &standing, notices);
-            standing
+    ) -> Option<Arc<Standing>> {
+        let check = pool.pool().check.as_ref()?;
+        let target = Target::of(pool, endpoint, check);
+        let tls = target.tls.as_ref().and(pool.pool().tls.clone());
+        let identity = Identity {
+            endpoint: endpoint.place(),
+            check: check.clone(),
+            proxy_protocol: target.proxy_protocol,
+            tls: tls.map(|tls| (tls, Arc::clone(pool.dir()))),
         };
-        pool.endpoints.iter().map(&mut of).collect()
+        let mut known = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(standing) = known.get(&identity) {
+            return Some(standing);
+        }
+        let standing = Arc::new(Standing::new(endpoint));
+        known.insert(identity, &standing);
+        self.start(target, &standing, notices);
+        Some(standing)
     }
 
     fn start(&self, target: Target, standing: &Arc<Standing>, notices: Option<&NoticeSender>) {

@@ -1,9 +1,7 @@
 //! What is known of an endpoint's health: written by its check, read by workers.
 
-use super::super::PoolHandle;
-use super::super::endpoint::name_of;
+use super::super::{EndpointHandle, PoolHandle};
 use crate::runtime::notice::{Notice, NoticeSender};
-use dsl::tree::ir;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,13 +10,18 @@ use tokio::task::AbortHandle;
 /// Counts the changes of health, of all endpoints together.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
-/// A number that changes whenever an endpoint comes up or goes down. Who must do something about
-/// connections to endpoints that are down compares it with the number it saw last, and looks through
+/// A number that changes whenever an endpoint comes up or goes down, or comes to a pool or leaves it. Who must do something about
+/// connections to such endpoints compares it with the number it saw last, and looks through
 /// its connections only when it changed.
 #[inline]
 #[must_use]
 pub fn health_epoch() -> u64 {
     EPOCH.load(Ordering::Acquire)
+}
+
+/// Something changed that connections are to be looked at for: health, or who belongs to a pool.
+pub(in crate::upstream) fn changed() {
+    EPOCH.fetch_add(1, Ordering::AcqRel);
 }
 
 /// Whether an endpoint is up, by one check of it.
@@ -32,9 +35,9 @@ pub struct Standing {
 
 impl Standing {
     /// Up until its check says otherwise.
-    pub(super) fn new(endpoint: &ir::Endpoint) -> Self {
+    pub(super) fn new(endpoint: &EndpointHandle) -> Self {
         Self {
-            endpoint: name_of(&endpoint.host, endpoint.port).into(),
+            endpoint: Arc::clone(endpoint.name()),
             up: AtomicBool::new(true),
             pools: Mutex::default(),
             check: Mutex::default(),
@@ -48,7 +51,7 @@ impl Standing {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// `host:port`
+    /// What people call the endpoint.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.endpoint)
     }
@@ -56,7 +59,8 @@ impl Standing {
     /// Another pool wants to know.
     pub(in crate::upstream) fn told_to(&self, pool: &Arc<PoolHandle>) {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.retain(|pool| pool.strong_count() > 0);
+        // It may have left the pool and come back.
+        pools.retain(|other| other.strong_count() > 0 && !Weak::ptr_eq(other, &Arc::downgrade(pool)));
         pools.push(Arc::downgrade(pool));
     }
 
@@ -78,7 +82,7 @@ impl Standing {
             pool.members().rebuild();
         }
         // After all that depends on it is in place.
-        EPOCH.fetch_add(1, Ordering::AcqRel);
+        changed();
         let Some(notices) = notices else { return };
         let mut names: Vec<&str> = pools.iter().map(|pool| &*pool.pool().name).collect();
         names.sort_unstable();

@@ -158,9 +158,11 @@ async fn where_too_many_are_under_way_a_check_is_left_out() {
 // === probes
 
 async fn probed(pool: &ir::Pool) -> Result<(), String> {
-    let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new("p".into(), tls, Path::new(""), None)));
     let check = pool.check.as_ref().expect("it has one");
-    let target = Target::of(pool, &pool.endpoints[0], check, tls.as_ref());
+    // Nobody else checks it meanwhile.
+    let unchecked = ir::Pool { check: None, ..pool.clone() };
+    let handle = Pools::new(1).intern(&Arc::new(unchecked), Path::new(""));
+    let target = Target::of(&handle, handle.members().endpoint(0), check);
     tokio::time::timeout(PATIENCE, probe(&target)).await.expect("in time")
 }
 

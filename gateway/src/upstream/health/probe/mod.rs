@@ -3,10 +3,10 @@
 mod http;
 mod udp;
 
-use crate::upstream::ConnectError;
 use crate::upstream::endpoint::name_of;
 use crate::upstream::tls::UpstreamTls;
-use dsl::tree::ir::{Check, Endpoint, Pool, Probe, ProxyProtocol};
+use crate::upstream::{ConnectError, EndpointHandle, PoolHandle};
+use dsl::tree::ir::{Check, Probe, ProxyProtocol};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ const LEAST: Duration = Duration::from_millis(250);
 
 /// Who is checked, and how.
 pub(super) struct Target {
-    /// The endpoint's host.
-    host: Arc<str>,
+    endpoint: Arc<EndpointHandle>,
     /// The endpoint's port, or the check's own.
     port: u16,
     /// What HTTP calls it.
@@ -39,25 +38,32 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Target {
-    pub(super) fn of(pool: &Pool, endpoint: &Endpoint, check: &Check, tls: Option<&Arc<UpstreamTls>>) -> Self {
-        let port = check.port.unwrap_or(endpoint.port);
-        let alike = port == endpoint.port && !matches!(check.probe, Probe::Udp { .. });
-        let tls = tls.filter(|_| alike);
-        let name = tls.and(pool.tls.as_ref()).and_then(|tls| tls.name.as_ref());
+    pub(super) fn of(pool: &PoolHandle, endpoint: &Arc<EndpointHandle>, check: &Check) -> Self {
+        // A Unix socket has no other port.
+        let own = check.port.filter(|_| endpoint.port() != 0);
+        let port = own.unwrap_or(endpoint.port());
+        let alike = port == endpoint.port() && !matches!(check.probe, Probe::Udp { .. });
+        let tls = pool.tls().filter(|_| alike);
+        let name = tls.and(pool.pool().tls.as_ref()).and_then(|tls| tls.name.as_ref());
+        let host = name.unwrap_or(endpoint.host());
         Self {
-            host: Arc::clone(&endpoint.host),
+            endpoint: Arc::clone(endpoint),
             port,
-            authority: name_of(name.unwrap_or(&endpoint.host), port),
+            authority: if port == 0 { host.to_string() } else { name_of(host, port) },
             check: check.clone(),
-            proxy_protocol: pool.proxy_protocol.filter(|_| alike),
+            proxy_protocol: pool.pool().proxy_protocol.filter(|_| alike),
             tls: tls.cloned(),
         }
     }
 
     /// Its addresses, never none, and the time that each of them gets.
     async fn addresses(&self) -> Result<(Vec<SocketAddr>, Duration), String> {
-        let found: io::Result<Vec<_>> = tokio::net::lookup_host((&*self.host, self.port)).await.map(Iterator::collect);
-        let found = found.map_err(|e| ConnectError::Name(e).to_string())?;
+        let mut found: Vec<SocketAddr> = self.endpoint.addresses().to_vec();
+        found.iter_mut().for_each(|address| address.set_port(self.port));
+        if found.is_empty() {
+            let asked = tokio::net::lookup_host((&**self.endpoint.host(), self.port)).await;
+            found = asked.map_err(|e| ConnectError::Name(e).to_string())?.collect();
+        }
         if found.is_empty() {
             return Err("its name has no address".to_owned());
         }
@@ -91,7 +97,7 @@ impl Target {
         tcp.write_all(header).await.map_err(|e| broke(&e))?;
         match &self.tls {
             None => Ok(Box::new(tcp)),
-            Some(tls) => Ok(Box::new(tls.handshake(&self.host, tcp).await.map_err(|e| format!("TLS: {e}"))?)),
+            Some(tls) => Ok(Box::new(tls.handshake(self.endpoint.host(), tcp).await.map_err(|e| format!("TLS: {e}"))?)),
         }
     }
 }
