@@ -148,7 +148,6 @@ fn lint_of_forms_that_come_later() {
     for (name, form) in [
         ("limit", "    limit 10/s per client.ip\n"),
         ("cache", "    cache 5m\n"),
-        ("mirror", "    mirror 1% app\n"),
         ("compress", "    compress [gzip]\n"),
     ] {
         let file = format!("pool app = 127.0.0.1:1\n\nsite a.test {{\n{form}    else -> app\n}}\n");

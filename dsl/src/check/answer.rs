@@ -90,7 +90,7 @@ impl<'a> Checker<'a> {
                     None => Some(None),
                     Some(t) => self.template(t, Ty::Host, Place::Host, env, known).map(Some),
                 };
-                let pool = pool.and_then(|p| self.pool_index(b, p, to_loc));
+                let pool = pool.and_then(|p| self.pool_index(b, p));
                 Some(Answer::Proxy { to: Destination::Pool(pool?), at: at?, host: host? })
             }
         }
@@ -245,8 +245,7 @@ impl<'a> Checker<'a> {
         }
         let mut out = Vec::new();
         for share in shares {
-            let at = self.at(env, share.pool.span);
-            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p, at));
+            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p));
             match pool {
                 Some(pool) => out.push((share.basis_points.node, pool)),
                 None => sound = false,
@@ -279,9 +278,8 @@ impl<'a> Checker<'a> {
     }
 
     /// The number of a pool in the site at hand.
-    fn pool_index(&mut self, b: &mut SiteBuild, (module, item): (usize, usize), loc: Loc) -> Option<PoolIdx> {
+    pub(super) fn pool_index(&mut self, b: &mut SiteBuild, (module, item): (usize, usize)) -> Option<PoolIdx> {
         let pool = self.pool(module, item)?;
-        self.pool_of_site(&pool, (module, item), loc);
         Some(b.pool(module, item, pool))
     }
 }

@@ -43,7 +43,7 @@ impl<'a> Checker<'a> {
                 }
             },
             Expr::Range(a, b) => Val::Range(*a, *b),
-            Expr::Percent(_) => Val::Percent,
+            Expr::Percent(points) => Val::Percent(*points),
             Expr::Duration(ms) => Val::Duration(*ms),
             Expr::Size(bytes) => Val::Size(*bytes),
             Expr::Rate { count, seconds, bytes } => Val::Rate { count: *count, seconds: *seconds, bytes: *bytes },

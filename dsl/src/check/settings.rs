@@ -1,5 +1,6 @@
 //! Settings of sites and blocks, and the words that settings are made of.
 
+use super::pools::{LONGEST_BODY, word_name};
 use super::route::{Chain, Frame, ScopeAcc};
 use super::site::SiteBuild;
 use super::ty::Ty;
@@ -9,12 +10,30 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{self, Expr, Ident, Word};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{Paths, Tls};
+use crate::tree::ir::{Mirror, Paths, Tls};
 
 /// Words that may begin a statement of a site, a block or a policy.
 const STATEMENTS: &[&str] = &[
-    "let", "use", "require", "limit", "set", "add", "remove", "catch", "start", "end", "when", "else", "tls",
-    "timeout", "idle", "body",
+    "let",
+    "use",
+    "require",
+    "limit",
+    "set",
+    "add",
+    "remove",
+    "catch",
+    "start",
+    "end",
+    "when",
+    "else",
+    "tls",
+    "timeout",
+    "idle",
+    "body",
+    "retry",
+    "hedge",
+    "mirror",
+    "websocket",
 ];
 
 /// The longest duration that a setting takes, milliseconds.
@@ -23,16 +42,19 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 /// Settings that only a site takes.
 const OF_SITE: &[&str] = &["http", "default", "paths"];
 
+/// Settings that follow the route.
+const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirror", "websocket"];
+
+/// The longest body of a request that is copied where nothing is written, bytes.
+const MIRRORED_BODY: u64 = 64 << 10;
+
 /// Settings that come later: head, and the form that is refused.
 const LATER: &[(&str, &str)] = &[
     ("header", "header limit"),
     ("compress", "compress"),
     ("cache", "cache"),
-    ("mirror", "mirror"),
-    ("websocket", "websocket"),
     ("client", "client cert"),
     ("log", "log in a site"),
-    ("retry", "retry"),
     ("queue", "queue"),
 ];
 
@@ -57,7 +79,7 @@ impl<'a> Checker<'a> {
             return;
         }
         let site_only = OF_SITE.contains(&name);
-        if !site_only && !["timeout", "idle", "body"].contains(&name) {
+        if !site_only && !OF_ROUTES.contains(&name) {
             let known = STATEMENTS.iter().chain(OF_SITE).copied().chain(LATER.iter().map(|(h, _)| *h));
             let near = nearest(name, known);
             self.report(lint::g1001::statement(head_loc, name, near));
@@ -93,6 +115,29 @@ impl<'a> Checker<'a> {
                     chain.settings.body_limit = Some(bytes);
                 }
             }
+            "retry" => {
+                if let Some(retry) = self.retry(words, env, loc) {
+                    chain.settings.retry = Some(retry);
+                }
+            }
+            "hedge" => {
+                if let Some(hedge) = self.hedge(words, env, loc) {
+                    chain.settings.hedge = Some(hedge);
+                }
+            }
+            "mirror" => {
+                if let Some(mirror) = self.mirror(b, words, env, loc) {
+                    chain.settings.mirror = Some(mirror);
+                }
+            }
+            "websocket" => match Self::word_names(words).as_slice() {
+                [w] if w == "on" && words.len() == 1 => chain.settings.websocket = Some(true),
+                [w] if w == "off" && words.len() == 1 => chain.settings.websocket = Some(false),
+                other => {
+                    let near = other.first().and_then(|w| nearest(w, ["on", "off"]));
+                    self.report(lint::g1024::one_of(loc, "websocket", &["off", "on"], near));
+                }
+            },
             "http" => match Self::word_names(words).as_slice() {
                 [w] if w == "allowed" => b.settings.http_allowed = true,
                 other => {
@@ -117,6 +162,49 @@ impl<'a> Checker<'a> {
                 }
             },
         }
+    }
+
+    /// `mirror 1% shadow body 64KB`
+    fn mirror(&mut self, b: &mut SiteBuild, words: &[Spanned<Word>], env: &Env, loc: Loc) -> Option<Mirror> {
+        let shape = "a share and a pool, as in `mirror 1% shadow`; behind it `body 64KB`";
+        let [Spanned { node: Word::Value(share), span }, Spanned { node: Word::Value(to), span: to_span }, rest @ ..] =
+            words
+        else {
+            self.report(lint::g1024::shape(loc, "mirror", shape));
+            return None;
+        };
+        let at = self.at(env, *span);
+        let share = match self.eval(&Spanned::new(share.clone(), *span), env, None) {
+            Val::Percent(points) if points > 0 => points,
+            Val::Opaque(..) => return None,
+            _ => {
+                self.report(lint::g1024::range(at, "`mirror` takes a share of more than 0% and at most 100%"));
+                return None;
+            }
+        };
+        let val = self.eval(&Spanned::new(to.clone(), *to_span), env, Some(&Ty::Pool));
+        let to_loc = self.at(env, *to_span);
+        let pool = match val {
+            Val::Pool(module, item) => self.pool_index(b, (module, item))?,
+            Val::Opaque(..) => return None,
+            other => {
+                let found = other.ty().0.noun();
+                self.report(lint::g1005::wrong(to_loc, "`mirror` takes", &Ty::Pool.noun(), &found));
+                return None;
+            }
+        };
+        let body_bytes = match rest.split_first() {
+            None => MIRRORED_BODY,
+            Some((word, [value])) if word_name(&word.node).as_deref() == Some("body") => {
+                let at = self.at(env, word.span);
+                self.size_behind("body", at, std::slice::from_ref(value), env, LONGEST_BODY)?
+            }
+            Some((word, _)) => {
+                self.report(lint::g1024::shape(self.at(env, word.span), "mirror", shape));
+                return None;
+            }
+        };
+        Some(Mirror { share, pool, body_bytes })
     }
 
     /// A setting stands once in a block.

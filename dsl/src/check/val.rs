@@ -33,8 +33,8 @@ pub(crate) enum Val {
         /// Whether it counts bytes.
         bytes: bool,
     },
-    /// `5%`; only forms that come later take one as a value.
-    Percent,
+    /// `5%`, in hundredths of a percent.
+    Percent(u32),
     /// An address.
     Ip(IpAddr),
     /// A network.
@@ -95,7 +95,7 @@ impl Val {
             Self::Duration(_) => (Ty::Duration, false),
             Self::Size(_) => (Ty::Size, false),
             Self::Rate { .. } => (Ty::Rate, false),
-            Self::Percent => (Ty::Percent, false),
+            Self::Percent(_) => (Ty::Percent, false),
             Self::Ip(_) => (Ty::Ip, false),
             Self::Cidr(_) => (Ty::Cidr, false),
             Self::Method(_) => (Ty::Method, false),
@@ -133,7 +133,7 @@ impl Val {
             Self::Duration(_)
             | Self::Size(_)
             | Self::Rate { .. }
-            | Self::Percent
+            | Self::Percent(_)
             | Self::Cidr(_)
             | Self::Range(..)
             | Self::List(_)

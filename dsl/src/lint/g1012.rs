@@ -73,3 +73,11 @@ pub(crate) fn compound_key(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1012", loc, "a key of several parts cannot fall back on another key")
         .help("answer instead", "if missing deny 400", None)
 }
+
+/// A part of a pool's key; `whole` is the key.
+pub(crate) fn pool_key(loc: Loc, whole: Loc, name: &str, written: &str) -> Diagnostic {
+    Diagnostic::error("G1012", loc, "this key can be missing")
+        .at(format!("a request without `{name}` would have no key"))
+        .help("say what stands in for it", format!("{written} if missing client.ip"), insert(whole, " if missing client.ip"))
+        .help("or", format!("{written} if missing \"none\""), None)
+}

@@ -172,3 +172,55 @@ pub(crate) fn tls_in_tls(loc: Loc, setting: Loc) -> Diagnostic {
         .label(setting, "the pool speaks TLS")
         .help("make a pool for `passthrough` without `tls` and `https://`", "", None)
 }
+
+/// What only requests can have, in a pool of connections; `instead` says what is there for it.
+pub(crate) fn pool_of_requests(loc: Loc, word: &str, item: &str, instead: &str, setting: Loc) -> Diagnostic {
+    let d = Diagnostic::error("G1022", loc, format!("a pool of `{item}` cannot have this `{word}`: it is of requests, and these are not read"))
+        .label(setting, "the pool says so here");
+    if instead.is_empty() { d } else { d.note(instead) }
+}
+
+/// `weight` of SRV records.
+pub(crate) fn weight_of_srv(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "SRV records say the weights of their targets: `weight` has no meaning here")
+}
+
+/// `check … port N` where an endpoint is a socket of the file system.
+pub(crate) fn port_of_socket(loc: Loc, socket: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a check of another port cannot reach a Unix socket: it has no port")
+        .label(socket, "this endpoint is one")
+        .help("leave `port` out, or make two pools", "", None)
+}
+
+/// `protocol h2` without TLS.
+pub(crate) fn h2_in_clear(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "`h2` is agreed on in a TLS handshake, and this pool speaks in clear")
+        .help("for HTTP/2 in clear write", "protocol h2c", None)
+        .help("or let the endpoints speak TLS", "https://HOST:PORT", None)
+}
+
+/// `protocol h2c` with TLS.
+pub(crate) fn h2c_with_tls(loc: Loc, tls: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "`h2c` is HTTP/2 in clear, and this pool speaks TLS")
+        .label(tls, "the pool says so here")
+        .help("for HTTP/2 over TLS write", "protocol h2", None)
+}
+
+/// `proxy-protocol` on connections that many clients share.
+pub(crate) fn told_of_many(loc: Loc, protocol: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "`proxy-protocol` tells one client of a connection, and HTTP/2 carries those of many on one")
+        .label(protocol, "the pool speaks HTTP/2")
+        .help("leave it out: the origin reads `X-Forwarded-For` and `Forwarded`, or write", "protocol h1", None)
+}
+
+/// `limit RATE` in a pool.
+pub(crate) fn limit_of_clients(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a `limit` in a pool bounds what is under way: `1000 connections, 500 requests, 200 queued within 1s`")
+        .note("a rate for each client stands in a site, a block or an item of connections")
+}
+
+/// An answer in a pool's key.
+pub(crate) fn pool_answers(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a pool cannot answer: `if missing` takes another value here")
+        .help("write", "if missing client.ip", None)
+}

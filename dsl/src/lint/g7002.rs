@@ -81,3 +81,10 @@ pub(crate) fn no_name(loc: Loc, kind: Kind, setting: Loc) -> Diagnostic {
     Diagnostic::error("G7002", loc, format!("this pool is balanced by `tls.sni`, and {}", why(&Field::TlsSni, kind)))
         .label(setting, "the pool says so here")
 }
+
+/// A pool balanced by what only a request has.
+pub(crate) fn no_key(loc: Loc, field: &Field, kind: Kind, setting: Loc) -> Diagnostic {
+    Diagnostic::error("G7002", loc, format!("this pool is balanced by `{field}`: {}", why(field, kind)))
+        .label(setting, "the pool says so here")
+        .note(known(kind))
+}

@@ -750,11 +750,20 @@ pub struct PoolTls {
     pub trust: Option<Arc<str>>,
     /// `pin sha256 …`: digests of the public keys that are accepted.
     pub pins: Vec<[u8; 32]>,
-    /// `client … key …`: certificate and key that this gateway shows, relative to the route file's
-    /// directory.
-    pub client: Option<(Arc<str>, Arc<str>)>,
+    /// `client … key …`: the certificate that this gateway shows, a file relative to the route file's
+    /// directory, and its key.
+    pub client: Option<(Arc<str>, KeyFrom)>,
     /// `min 1.3`
     pub min_13: bool,
+}
+
+/// Where a private key is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeyFrom {
+    /// `key "pki/gw.key"`: a file, relative to the route file's directory.
+    File(Arc<str>),
+    /// `key secret.gw-key`: the secret's name, without `secret.`.
+    Secret(Arc<str>),
 }
 
 /// One endpoint.

@@ -1,6 +1,6 @@
 //! Answers and pools in words, for people.
 
-use dsl::tree::ir::{Answer, Destination, Endpoint, Part, Pool, PoolIdx, Site, Value};
+use dsl::tree::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, Site, Value};
 
 /// An answer as it would be written, holes left open.
 pub(super) fn answer(answer: &Answer, site: &Site) -> String {
@@ -49,8 +49,12 @@ pub(super) fn endpoints(pool: &Pool) -> String {
 
 /// An endpoint's address.
 pub(super) fn endpoint(e: &Endpoint) -> String {
-    let host = if e.host.contains(':') { format!("[{}]", e.host) } else { e.host.to_string() };
-    format!("{host}:{}", e.port)
+    match e.kind {
+        EndpointKind::Tcp if e.host.contains(':') => format!("[{}]:{}", e.host, e.port),
+        EndpointKind::Tcp => format!("{}:{}", e.host, e.port),
+        EndpointKind::Unix => format!("unix:{}", e.host),
+        EndpointKind::Srv => format!("srv {}", e.host),
+    }
 }
 
 /// A template, holes in braces, without quotes around it.

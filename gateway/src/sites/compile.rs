@@ -219,6 +219,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     let dir = places.dir(&source.path);
     for program in &compiled.programs {
         paths::check(program.site(), &dir, &mut compiled.findings);
+        paths::check_pools(&program.site().pools, &dir, &mut compiled.findings);
     }
     for item in &compiled.items {
         paths::check_pools(&item.rules().pools, &dir, &mut compiled.findings);

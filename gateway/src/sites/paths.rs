@@ -3,7 +3,7 @@
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Missing, Part, Pool, Site, Step, Value};
+use dsl::tree::ir::{Answer, KeyFrom, Missing, Part, Pool, Site, Step, Value};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -35,7 +35,13 @@ pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
 pub fn check_pools(pools: &[Arc<Pool>], dir: &Path, findings: &mut Vec<Diagnostic>) {
     for pool in pools {
         let Some(tls) = &pool.tls else { continue };
-        let client = tls.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        let client = tls.client.iter().flat_map(|(certificate, key)| {
+            let key = match key {
+                KeyFrom::File(named) => Some(named),
+                KeyFrom::Secret(_) => None,
+            };
+            std::iter::once(certificate).chain(key)
+        });
         for named in tls.trust.iter().chain(client) {
             let at = dir.join(&**named);
             let finding = if !inside(dir, &at) {

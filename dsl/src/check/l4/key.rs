@@ -37,11 +37,11 @@ impl<'a> Checker<'a> {
             self.report(lint::g1024::shape(loc, "a key of connections", "no `if missing`: it is always there"));
             return None;
         }
-        self.key_of(Some(kind), &operand.value, frame)
+        self.key_of(kind, &operand.value, frame)
     }
 
-    /// A key of connections, from its expression. In a pool nobody knows of what kind they are.
-    pub(in crate::check) fn key_of(&mut self, kind: Option<Kind>, e: &Spanned<Expr>, frame: &Frame) -> Option<Key> {
+    /// A key of connections, from its expression.
+    pub(super) fn key_of(&mut self, kind: Kind, e: &Spanned<Expr>, frame: &Frame) -> Option<Key> {
         let mut parts = Vec::new();
         let mut sound = true;
         let items: Vec<&Spanned<Expr>> = match &e.node {
@@ -69,21 +69,18 @@ impl<'a> Checker<'a> {
         (sound && !out.is_empty()).then_some(Key(out))
     }
 
-    fn key_parts(&mut self, kind: Option<Kind>, val: &Val, frame: &Frame, loc: Loc, out: &mut Vec<KeyPart>) -> bool {
+    fn key_parts(&mut self, kind: Kind, val: &Val, frame: &Frame, loc: Loc, out: &mut Vec<KeyPart>) -> bool {
         match val {
             Val::List(items) => items.iter().all(|(item, _)| self.key_parts(kind, item, frame, loc, out)),
             Val::Field { field, .. } => {
                 let part = match field {
                     Field::ClientIp => KeyPart::ClientIp,
                     Field::ClientPort => KeyPart::ClientPort,
-                    Field::TlsSni if kind.is_none_or(|kind| known(kind, field)) => KeyPart::Sni,
+                    Field::TlsSni if known(kind, field) => KeyPart::Sni,
                     _ => {
-                        match (kind, &frame.used) {
-                            (Some(kind), Some((name, at))) => {
-                                self.report(lint::g7002::in_policy(*at, name, field, kind, loc));
-                            }
-                            (Some(kind), None) => self.report(lint::g7002::unread(loc, field, kind)),
-                            (None, _) => self.unsupported("balance by a request", loc),
+                        match &frame.used {
+                            Some((name, at)) => self.report(lint::g7002::in_policy(*at, name, field, kind, loc)),
+                            None => self.report(lint::g7002::unread(loc, field, kind)),
                         }
                         return false;
                     }

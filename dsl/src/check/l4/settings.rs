@@ -1,13 +1,12 @@
-//! Settings of items, and what their pools may say.
+//! Settings of items.
 
 use super::{Build, Kind};
 use crate::check::Checker;
 use crate::check::route::Frame;
 use crate::lint;
-use crate::resolve::{ModIdx, nearest};
+use crate::resolve::nearest;
 use crate::syntax::ast::{self, Expr, Ident, Word};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Balance, HashKey, Pool};
 use crate::tree::l4::KeyPart;
 
 /// Settings, for did-you-mean.
@@ -30,6 +29,7 @@ const HTTP: &[(&str, &str)] = &[
     ("websocket", "WebSocket passes as any other bytes"),
     ("client", "ask for client certificates where TLS ends"),
     ("retry", "another endpoint is tried by itself until the first byte is sent"),
+    ("hedge", ""),
     ("queue", ""),
 ];
 
@@ -108,7 +108,7 @@ impl<'a> Checker<'a> {
         if !matches!(&per.node, Word::Value(Expr::Name(n)) if Self::name_text(n) == "per") {
             return self.report(lint::g1024::shape(loc, "flow", shape));
         }
-        let Some(key) = self.key_of(Some(b.kind), &Spanned::new(expr.clone(), *span), frame) else { return };
+        let Some(key) = self.key_of(b.kind, &Spanned::new(expr.clone(), *span), frame) else { return };
         if !key.0.iter().any(|part| matches!(part, KeyPart::ClientIp | KeyPart::Connection)) {
             let at = self.at(&frame.env, *span);
             return self.report(lint::g1024::range(
@@ -162,30 +162,5 @@ impl<'a> Checker<'a> {
                 false
             }
         };
-    }
-
-    /// What a pool says of its connections must have a meaning for those that come to it.
-    pub(super) fn pool_fits(&mut self, kind: Kind, pool: &Pool, at: (ModIdx, usize), loc: Loc) {
-        let said = |checker: &Self, word: &str| checker.pool_setting_loc(at, word).unwrap_or(pool.loc);
-        if kind == Kind::Udp && pool.tls.is_some() {
-            let setting = said(self, "tls");
-            self.report(lint::g1022::pool_of_udp(loc, "tls", "datagrams are handed on as they are", setting));
-        }
-        if kind == Kind::Udp && pool.proxy_protocol.is_some() {
-            let setting = said(self, "proxy-protocol");
-            let why = "its header begins a stream, and datagrams have none";
-            self.report(lint::g1022::pool_of_udp(loc, "proxy-protocol", why, setting));
-        }
-        if kind == Kind::Passthrough && pool.tls.is_some() {
-            let setting = said(self, "tls");
-            self.report(lint::g1022::tls_in_tls(loc, setting));
-        }
-        if let Balance::Hash(HashKey::Connection(key)) | Balance::Maglev(HashKey::Connection(key)) = &pool.balance
-            && key.0.contains(&KeyPart::Sni)
-            && matches!(kind, Kind::Tcp | Kind::Udp)
-        {
-            let setting = said(self, "balance");
-            self.report(lint::g7002::no_name(loc, kind, setting));
-        }
     }
 }

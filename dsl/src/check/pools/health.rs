@@ -1,5 +1,6 @@
 //! `check …`: how it is found out whether an endpoint is well.
 
+use super::words::name;
 use crate::check::ty::Ty;
 use crate::check::val::Val;
 use crate::check::{Checker, Env};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 const LEAST_EVERY_MS: u64 = 100;
 /// The longest datagram that a check sends or expects, bytes: it passes any path in one piece.
 const DATAGRAM: usize = 1200;
+/// The longest text that an answer's body must hold, bytes.
+const LONGEST_BODY: usize = 1024;
 /// The most checks in a row that an endpoint is judged by.
 const IN_A_ROW: i64 = 100;
 
@@ -21,9 +24,13 @@ const IN_A_ROW: i64 = 100;
 #[derive(Clone, Debug, PartialEq)]
 enum Sort {
     Http { method: Arc<str>, path: Arc<str> },
+    Grpc,
     Tcp,
     Udp,
 }
+
+/// What may stand behind `check`.
+const SORTS: &[&str] = &["tcp", "GET /healthz", "grpc", "udp send \"ping\""];
 
 /// What a check says beside that.
 #[derive(Default)]
@@ -34,6 +41,8 @@ struct Said {
     fall: Option<u32>,
     port: Option<u16>,
     expect: Option<(u16, u16)>,
+    body: Option<Arc<str>>,
+    service: Option<Arc<str>>,
     send: Option<Arc<[u8]>>,
     answer: Option<Arc<[u8]>>,
 }
@@ -44,7 +53,7 @@ impl<'a> Checker<'a> {
         let (first, mut rest) = match words.split_first() {
             Some(parts) => parts,
             None => {
-                self.report(lint::g1024::one_of(at, "check", &["tcp", "GET /healthz", "udp send \"ping\""], None));
+                self.report(lint::g1024::one_of(at, "check", SORTS, None));
                 return None;
             }
         };
@@ -61,13 +70,10 @@ impl<'a> Checker<'a> {
             word => match name(word).as_deref() {
                 Some("tcp") => Sort::Tcp,
                 Some("udp") => Sort::Udp,
-                Some("grpc") => {
-                    self.unsupported("check grpc", at);
-                    return None;
-                }
+                Some("grpc") => Sort::Grpc,
                 other => {
                     let near = other.and_then(|o| nearest(o, ["tcp", "udp", "grpc"]));
-                    self.report(lint::g1024::one_of(at, "check", &["tcp", "GET /healthz", "udp send \"ping\""], near));
+                    self.report(lint::g1024::one_of(at, "check", SORTS, near));
                     return None;
                 }
             },
@@ -103,12 +109,35 @@ impl<'a> Checker<'a> {
     ) -> Option<&'w [Spanned<Word>]> {
         let mut taken = 1;
         match (word, sort) {
-            ("every", _) => said.every = Some(self.check_duration(word, loc, after, env)?),
-            ("within", _) => said.within = Some(self.check_duration(word, loc, after, env)?),
-            ("rise", _) => said.rise = u32::try_from(self.check_number(word, loc, after, env, IN_A_ROW)?).ok(),
-            ("fall", _) => said.fall = u32::try_from(self.check_number(word, loc, after, env, IN_A_ROW)?).ok(),
-            ("port", _) => said.port = u16::try_from(self.check_number(word, loc, after, env, 65_535)?).ok(),
+            ("every", _) => said.every = Some(self.duration_behind(word, loc, after, env)?),
+            ("within", _) => said.within = Some(self.duration_behind(word, loc, after, env)?),
+            ("rise", _) => said.rise = u32::try_from(self.number_behind(word, loc, after, env, IN_A_ROW)?).ok(),
+            ("fall", _) => said.fall = u32::try_from(self.number_behind(word, loc, after, env, IN_A_ROW)?).ok(),
+            ("port", _) => said.port = u16::try_from(self.number_behind(word, loc, after, env, 65_535)?).ok(),
             ("expect", Sort::Http { .. }) => said.expect = Some(self.check_statuses(loc, after, env)?),
+            ("body", Sort::Http { method, .. }) => {
+                let text = self.check_text(word, loc, after, env)?;
+                if &**method == "HEAD" || text.is_empty() || text.len() > LONGEST_BODY {
+                    let rule = format!(
+                        "`body` takes a text of 1 to {LONGEST_BODY} bytes, and `GET`: `HEAD` is answered without one"
+                    );
+                    self.report(lint::g1024::range(loc, &rule));
+                    return None;
+                }
+                said.body = Some(text);
+            }
+            ("service", Sort::Grpc) => {
+                let text = self.check_text(word, loc, after, env)?;
+                let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if text.len() > 255 || !text.split('.').all(part) {
+                    self.report(lint::g1024::range(
+                        loc,
+                        "`service` takes a service's full name, as in `service \"shop.v1.Cart\"`",
+                    ));
+                    return None;
+                }
+                said.service = Some(text);
+            }
             ("send", Sort::Udp) => {
                 let (bytes, words) = self.check_bytes(word, loc, after, env)?;
                 if bytes.is_empty() {
@@ -150,8 +179,9 @@ impl<'a> Checker<'a> {
         }
         let probe = match sort {
             Sort::Http { method, path } => {
-                Probe::Http { method, path, expect: said.expect.unwrap_or((200, 299)), body: None }
+                Probe::Http { method, path, expect: said.expect.unwrap_or((200, 299)), body: said.body }
             }
+            Sort::Grpc => Probe::Grpc { service: said.service.unwrap_or_default() },
             Sort::Tcp => Probe::Tcp,
             Sort::Udp => match said.send {
                 Some(send) => Probe::Udp { send, expect: said.answer.unwrap_or_default() },
@@ -166,38 +196,18 @@ impl<'a> Checker<'a> {
         Some(Check { probe, port: said.port, every_ms, within_ms, rise, fall })
     }
 
-    /// The value behind a word.
-    fn check_value(&mut self, word: &str, loc: Loc, after: &[Spanned<Word>], env: &Env) -> Option<(Val, Loc)> {
-        match after.first() {
-            Some(Spanned { node: Word::Value(expr), span }) => {
-                Some((self.eval(&Spanned::new(expr.clone(), *span), env, None), self.at(env, *span)))
-            }
-            _ => {
-                self.report(lint::g1024::shape(loc, word, "a value behind it"));
-                None
-            }
-        }
-    }
-
-    fn check_duration(&mut self, word: &str, loc: Loc, after: &[Spanned<Word>], env: &Env) -> Option<u64> {
-        let (val, at) = self.check_value(word, loc, after, env)?;
-        self.deadline(word, val, at)
-    }
-
-    fn check_number(&mut self, word: &str, loc: Loc, after: &[Spanned<Word>], env: &Env, max: i64) -> Option<i64> {
-        match self.check_value(word, loc, after, env)? {
-            (Val::Int(n), _) if (1..=max).contains(&n) => Some(n),
-            (Val::Opaque(..), _) => None,
-            (_, at) => {
-                self.report(lint::g1024::range(at, &format!("`{word}` takes a number from 1 to {max}")));
-                None
-            }
-        }
+    /// A text without holes.
+    fn check_text(&mut self, word: &str, loc: Loc, after: &[Spanned<Word>], env: &Env) -> Option<Arc<str>> {
+        let Some(Spanned { node: Word::Value(Expr::Text(t)), span }) = after.first() else {
+            self.report(lint::g1024::shape(loc, word, "a text in quotes"));
+            return None;
+        };
+        self.constant(&Spanned::new(t.clone(), *span), Ty::Text, env)
     }
 
     fn check_statuses(&mut self, loc: Loc, after: &[Spanned<Word>], env: &Env) -> Option<(u16, u16)> {
         let rule = "`expect` takes a status or a range of them, as in `expect 200..299`";
-        let (first, last, at) = match self.check_value("expect", loc, after, env)? {
+        let (first, last, at) = match self.value_behind("expect", loc, after, env)? {
             (Val::Int(n), at) => (n, n, at),
             (Val::Range(a, z), at) => (a, z, at),
             (Val::Opaque(..), _) => return None,
@@ -240,19 +250,12 @@ impl<'a> Checker<'a> {
 
 fn shape(loc: Loc, sort: &Sort) -> crate::diagnostic::Diagnostic {
     let form = match sort {
-        Sort::Http { .. } => "`every D`, `within D`, `expect 200..299`, `rise N`, `fall N`, `port N`",
+        Sort::Http { .. } => "`every D`, `within D`, `expect 200..299`, `body \"…\"`, `rise N`, `fall N`, `port N`",
+        Sort::Grpc => "`service \"…\"`, `every D`, `within D`, `rise N`, `fall N`, `port N`",
         Sort::Tcp => "`every D`, `within D`, `rise N`, `fall N`, `port N`",
         Sort::Udp => "`send \"…\"`, `expect \"…\"`, `every D`, `within D`, `rise N`, `fall N`, `port N`",
     };
     lint::g1024::shape(loc, "check", form)
-}
-
-/// A word that is a bare name.
-fn name(word: &Word) -> Option<String> {
-    match word {
-        Word::Value(Expr::Name(name)) => Some(Checker::name_text(name)),
-        _ => None,
-    }
 }
 
 /// Pairs of hex digits; spaces may stand between them.

@@ -1,5 +1,6 @@
 //! `tls { … }` in a pool: how its endpoints are verified.
 
+use super::sticky::secret;
 use crate::check::ty::Ty;
 use crate::check::val::Val;
 use crate::check::{Checker, Env};
@@ -7,7 +8,7 @@ use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, Expr, HostLabel, SegmentPart, StmtKind, Word};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::PoolTls;
+use crate::tree::ir::{KeyFrom, PoolTls};
 use std::sync::Arc;
 
 /// What it says.
@@ -101,7 +102,11 @@ impl<'a> Checker<'a> {
                         return None;
                     }
                 };
-                out.client = Some((cert, self.file_name("key", loc, key, env)?));
+                let key = match key.and_then(|word| secret(&word.node)) {
+                    Some(name) => KeyFrom::Secret(name),
+                    None => KeyFrom::File(self.file_name("key", loc, key, env)?),
+                };
+                out.client = Some((cert, key));
                 Some(3)
             }
             "pin" => self.pins(loc, words, env, out),
@@ -160,7 +165,6 @@ impl<'a> Checker<'a> {
                 }
                 Some(file)
             }
-            // `key secret.gw-key` is said to come later, and nothing else.
             Some(Spanned { node: Word::Value(expr @ Expr::Name(_)), span }) => {
                 let val = self.eval(&Spanned::new(expr.clone(), *span), env, None);
                 if !matches!(val, Val::Opaque(..)) {

@@ -1,7 +1,7 @@
 //! The files that `tls { … }` names, and what is made of them.
 
 use super::verify::{Verifier, roots_of_system};
-use dsl::tree::ir::PoolTls;
+use dsl::tree::ir::{KeyFrom, PoolTls};
 use rustls::client::{ClientConfig, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,7 +18,14 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Where the files are.
 pub(super) struct Files {
     trust: Option<PathBuf>,
-    client: Option<(PathBuf, PathBuf)>,
+    client: Option<(PathBuf, Key)>,
+}
+
+/// Where the key of the client certificate is.
+enum Key {
+    File(PathBuf),
+    /// A secret, by its name.
+    Secret(Arc<str>),
 }
 
 /// What tells a file that changed from the one before it.
@@ -41,9 +48,13 @@ impl Files {
     /// Those that the settings name, in a route file's directory.
     pub(super) fn of(settings: &PoolTls, dir: &Path) -> Self {
         let at = |name: &Arc<str>| dir.join(&**name);
+        let key = |from: &KeyFrom| match from {
+            KeyFrom::File(name) => Key::File(at(name)),
+            KeyFrom::Secret(name) => Key::Secret(Arc::clone(name)),
+        };
         Self {
             trust: settings.trust.as_ref().map(at),
-            client: settings.client.as_ref().map(|(certificate, key)| (at(certificate), at(key))),
+            client: settings.client.as_ref().map(|(certificate, from)| (at(certificate), key(from))),
         }
     }
 
@@ -53,7 +64,13 @@ impl Files {
 
     /// As they are now.
     pub(super) fn stamps(&self) -> Stamps {
-        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        let client = self.client.iter().flat_map(|(certificate, key)| {
+            let key = match key {
+                Key::File(path) => Some(path),
+                Key::Secret(_) => None,
+            };
+            std::iter::once(certificate).chain(key)
+        });
         let stamp = |path: &PathBuf| {
             let meta = fs::metadata(path).ok()?;
             // A change of the inode's own time is seen where the content's was put back.
@@ -98,11 +115,32 @@ impl Files {
         let config = match &self.client {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => builder
-                .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-                .map_err(|e| other(&format!("{} with {}", certificate.display(), key.display()), e))?,
+                .with_client_auth_cert(certificates(certificate)?, key.read()?)
+                .map_err(|e| other(&format!("{} with {key}", certificate.display()), e))?,
         };
         // Sessions are kept in memory and resumed, which is rustls's default.
         Ok(Arc::new(config))
+    }
+}
+
+impl Key {
+    fn read(&self) -> Result<PrivateKeyDer<'static>, Trouble> {
+        match self {
+            Self::File(path) => private_key(path),
+            Self::Secret(_) => {
+                let reason = "this gateway has no secrets: its gateway.route does not say where they are".to_owned();
+                Err(Trouble { what: self.to_string(), reason })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Secret(name) => write!(f, "secret.{name}"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::runtime::notice;
+use dsl::tree::ir::KeyFrom;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
@@ -270,7 +271,7 @@ async fn a_client_certificate_is_shown() {
         .with_single_cert(leaf.chain.clone(), leaf.key_der())
         .unwrap();
     let at = serve(config).await;
-    let with = PoolTls { client: Some(("gw.pem".into(), "gw.key".into())), ..named("ledger.internal") };
+    let with = PoolTls { client: Some(("gw.pem".into(), KeyFrom::File("gw.key".into()))), ..named("ledger.internal") };
     assert!(shake(&dir.tls(with), "", at).await.is_ok());
     assert_eq!(
         refusal(shake(&dir.tls(named("ledger.internal")), "", at).await),
