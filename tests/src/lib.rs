@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod endpoint;
+pub mod faults;
 pub mod h2raw;
 pub mod l4_storm;
 pub mod observed;
