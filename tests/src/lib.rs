@@ -9,6 +9,7 @@
 pub mod client;
 pub mod endpoint;
 pub mod faults;
+pub mod h2_origin;
 pub mod h2raw;
 pub mod l4_storm;
 pub mod observed;

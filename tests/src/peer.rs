@@ -2,7 +2,7 @@
 //! the test with the name of the Debian package.
 
 use crate::wait::{self, PATIENCE, Watched};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -95,8 +95,19 @@ impl Peer {
     /// Starts it in a group of its own.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts one that is told things on its standard input, with [`Peer::tell`].
+    #[track_caller]
+    pub fn start_to_tell(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    #[track_caller]
+    fn spawn(command: &mut Command) -> Self {
         let told = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{told}: {e}"));
         let console = Arc::<Watched<Vec<String>>>::default();
         listen_to(child.stdout.take().unwrap(), console.clone());
@@ -119,6 +130,17 @@ impl Peer {
         });
         assert!(open == Some(true), "{} does not listen on {addr}:\n{}", self.told, self.console_text());
         self
+    }
+
+    /// Sends it a line.
+    ///
+    /// # Panics
+    ///
+    /// When it does not listen.
+    #[track_caller]
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("it was started to be told things");
+        writeln!(input, "{line}").unwrap_or_else(|e| panic!("{}: {e}", self.told));
     }
 
     /// Waits until it prints a line; returns it.
