@@ -142,7 +142,8 @@ async fn answer(
         s.now += 1;
         s.most = s.most.max(s.now);
     });
-    let grpc = request.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    let grpc =
+        request.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
     let body = request.into_body().collect().await;
     seen.change(|s| s.now -= 1);
     let body = body?.to_bytes();

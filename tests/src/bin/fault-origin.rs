@@ -12,7 +12,9 @@ fn main() -> ExitCode {
     };
     let Some((name, Ok(port), Ok(control), Ok(mode))) = parsed else {
         eprintln!("usage: fault-origin NAME PORT CONTROL [MODE]");
-        eprintln!("  MODE: well slow-MS half-503 all-503 garbage half-answer half-head silent black-hole closes-idle pieces-MS");
+        eprintln!(
+            "  MODE: well slow-MS half-503 all-503 garbage half-answer half-head silent black-hole closes-idle pieces-MS"
+        );
         eprintln!("  PUT http://127.0.0.1:CONTROL/MODE switches, GET tells what it has seen");
         return ExitCode::from(2);
     };

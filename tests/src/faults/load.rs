@@ -97,10 +97,12 @@ pub struct Load {
 impl Load {
     /// Begins to ask a host for `/` with GET.
     pub fn start(addr: SocketAddr, host: &str, shape: Shape) -> Self {
-        let mut load = Self { begin: Instant::now(), tally: Arc::default(), stopped: Arc::default(), clients: Vec::new() };
+        let mut load =
+            Self { begin: Instant::now(), tally: Arc::default(), stopped: Arc::default(), clients: Vec::new() };
         let request: Arc<str> = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into();
         for _ in 0..shape.clients {
-            let (begin, tally, stopped, request) = (load.begin, load.tally.clone(), load.stopped.clone(), request.clone());
+            let (begin, tally, stopped, request) =
+                (load.begin, load.tally.clone(), load.stopped.clone(), request.clone());
             load.clients.push(std::thread::spawn(move || {
                 let mut stream = None;
                 while !stopped.load(SeqCst) {
@@ -166,12 +168,7 @@ impl Load {
 }
 
 /// Asks once: the name at the beginning of the body, or what went wrong in a word or two.
-fn ask(
-    stream: &mut Option<TcpStream>,
-    addr: SocketAddr,
-    request: &str,
-    patience: Duration,
-) -> Result<String, String> {
+fn ask(stream: &mut Option<TcpStream>, addr: SocketAddr, request: &str, patience: Duration) -> Result<String, String> {
     if stream.is_none() {
         let fresh = TcpStream::connect_timeout(&addr, patience).map_err(|e| told("connect", &e))?;
         fresh.set_nodelay(true).map_err(|e| told("connect", &e))?;
@@ -196,7 +193,8 @@ fn ask(
             && let Some(at) = buffer.windows(4).position(|w| w == b"\r\n\r\n")
         {
             let text = String::from_utf8_lossy(&buffer[..at]).to_ascii_lowercase();
-            let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            let length =
+                text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
             whole = at + 4 + length.ok_or("no length")?;
             head = Some((text, at + 4));
         }

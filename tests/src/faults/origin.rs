@@ -273,7 +273,8 @@ fn answer_all(mut stream: TcpStream, name: &str, mode: &Mutex<Mode>, state: &Sta
 
 /// An answer: the origin's name, then dots.
 fn answer(status: &str, name: &str) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\nx-origin: {name}\r\ncontent-length: {BODY}\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\nx-origin: {name}\r\ncontent-length: {BODY}\r\n\r\n");
     format!("{head}{name:.<BODY$}").into_bytes()
 }
 

@@ -139,7 +139,8 @@ impl fmt::Display for Report {
 pub fn play(fault: Fault, size: Size) -> Report {
     let mut origins = ["a", "b", "c"].map(FaultOrigin::start);
     let endpoints: String = origins.iter().map(|origin| format!("    {}\n", origin.addr)).collect();
-    let route = format!("pool app {{\n{endpoints}{POOL}}}\n\nsite faults.test {{\n    http allowed\n    else -> app\n}}\n");
+    let route =
+        format!("pool app {{\n{endpoints}{POOL}}}\n\nsite faults.test {{\n    http allowed\n    else -> app\n}}\n");
     let sluice = Sluice::setup().workers(size.workers).file("faults.route", route).start();
     let load = Load::start(sluice.http, "faults.test", size.load);
     for origin in &origins {
