@@ -15,13 +15,16 @@ mod hash;
 mod hosts;
 mod interpret;
 pub mod ir;
+pub mod judge;
 pub mod l4;
 pub(crate) mod order;
 pub mod pattern;
 mod program;
 pub mod regex;
 pub mod request;
+pub mod tell;
 mod text;
+pub mod words;
 
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};

@@ -2,20 +2,18 @@
 
 mod connection;
 
-use super::answer_text;
 use super::offline::{self, Loaded};
 use super::{Failed, print};
 use crate::console::{Style, colours};
-use crate::http::judge;
 use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
-use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
-use dsl::tree::eval::{self, Unrenderable};
-use dsl::tree::ir::{Answer, Cond, Destination, HostPattern, Plan, Step, Tls, Value};
+use dsl::tree::ir::{HostPattern, Tls};
+use dsl::tree::judge::{Admission, admit};
 use dsl::tree::request::Plain;
-use dsl::tree::{Decision, HostIndex, Program, canonical};
+use dsl::tree::tell::tell;
+use dsl::tree::{HostIndex, Program, canonical};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -187,15 +185,17 @@ impl Story<'_> {
         let hosts = self.loaded.hosts();
         let Some(site) = self.site(&host, &hosts) else { return };
         let settings = &site.site().settings;
-        if asked.https {
-            let sni = canonical::host(asked.authority.as_bytes()).map(std::borrow::Cow::into_owned).unwrap_or_default();
-            if settings.tls == Tls::Off {
-                return self.refused("tls", 421, "this site says `tls off`: it is served on the clear ports only");
-            }
-            if sni != host && tls_of(&hosts, &self.loaded.outcome.default, &sni) != Some(settings.tls) {
-                let why = format!("the connection was made for `{sni}`, whose TLS settings are others");
-                return self.refused("tls", 421, &why);
-            }
+        let sni = canonical::host(asked.authority.as_bytes()).map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let named = (sni != host).then(|| tls_of(&hosts, &self.loaded.outcome.default, &sni));
+        let admission = admit(settings, asked.https, named);
+        if admission == Admission::Misdirected {
+            let why = match settings.tls {
+                Tls::Off => "this site says `tls off`: it is served on the clear ports only".to_owned(),
+                Tls::Auto | Tls::Internal => {
+                    format!("the connection was made for `{sni}`, whose TLS settings are others")
+                }
+            };
+            return self.refused("tls", 421, &why);
         }
         let path = match canonical::path_for(asked.path.as_bytes(), settings) {
             Ok(path) => path.into_owned(),
@@ -203,7 +203,7 @@ impl Story<'_> {
         };
         let from = if path == asked.path { String::new() } else { format!("  (spelt {} by the client)", asked.path) };
         self.say("path", &format!("{path}{from}"), None);
-        if !asked.https && settings.tls != Tls::Off && !settings.http_allowed {
+        if admission == Admission::ToHttps {
             let loc = site.site().loc;
             self.say("answer", "308 to the same address with https: this site does not say `http allowed`", Some(loc));
             return;
@@ -265,189 +265,11 @@ impl Story<'_> {
     }
 
     fn decide(&mut self, site: &Program, request: &Plain) {
-        let plan = match site.decide(request) {
-            Decision::Plan(plan) => &site.site().plans[plan.0 as usize],
-            Decision::Conflict(field) => {
-                let why = format!("`{field}`, which a condition names, arrived several times with different values");
-                return self.refused("routes", 400, &why);
-            }
-        };
-        let mut label = "routes";
-        for candidate in site.candidates(request) {
-            let indent = "  ".repeat(candidate.depth);
-            let when = candidate.condition.map(|c| format!(" when {c}")).unwrap_or_default();
-            let what = match (&candidate.refused, candidate.block) {
-                (Some(refusal), _) => format!("no: {} does not hold", refusal.part),
-                (None, true) => "enters this block".into(),
-                (None, false) => "takes it".into(),
-            };
-            let line = format!("{indent}{}{when}  {} {what}", candidate.pattern, self.style.dim("·"));
-            self.say(label, &line, Some(candidate.loc));
-            label = "";
-        }
-        if matches!(plan.answer, Answer::NotFound) {
-            self.say(label, "nothing more specific holds here", Some(plan.loc));
-        }
-        self.plan(site, plan, request)
-    }
-
-    fn plan(&mut self, site: &Program, plan: &Plan, request: &Plain) {
-        let mut label = "policies";
-        for (name, loc) in &plan.policies {
-            self.say(label, &format!("use {name}"), Some(*loc));
-            label = "";
-        }
-        for step in &plan.steps {
-            let line = match step {
-                Step::Require { cond, otherwise, loc } => match eval::cond(cond, request) {
-                    Ok(true) => (format!("require {cond}  {} holds", self.style.dim("·")), *loc),
-                    Ok(false) => {
-                        self.say(label, &format!("require {cond}  {} does not hold", self.style.dim("·")), Some(*loc));
-                        return self.answer(site, plan, otherwise, *loc, request);
-                    }
-                    Err(eval::Conflict(field)) => return self.conflict(&field.to_string()),
-                },
-                Step::Header { op, side, name, value, when, loc } => {
-                    match self.header(*op, *side, name, value, when, request) {
-                        Ok(Some(line)) => (line, *loc),
-                        Ok(None) => continue,
-                        Err(Unrenderable::Answer(answer)) => return self.answer(site, plan, answer, *loc, request),
-                        Err(other) => return self.unrenderable(&other),
-                    }
-                }
-            };
-            self.say(label, &line.0, Some(line.1));
-            label = "";
-        }
-        self.answer(site, plan, &plan.answer, plan.loc, request)
-    }
-
-    fn header<'v>(
-        &self,
-        op: HeaderOp,
-        side: Side,
-        name: &str,
-        value: &'v Value,
-        when: &Cond,
-        request: &Plain,
-    ) -> Result<Option<String>, Unrenderable<'v>> {
-        if !eval::cond(when, request).map_err(|eval::Conflict(field)| Unrenderable::Conflict(field))? {
-            return Ok(None);
-        }
-        let op = match op {
-            HeaderOp::Set => "set",
-            HeaderOp::Add => "add",
-            HeaderOp::Remove => "remove",
-        };
-        let side = match side {
-            Side::Request => "request",
-            Side::Response => "response",
-        };
-        let mut text = String::new();
-        eval::render(value, request, &mut text)?;
-        let value = if op == "remove" { String::new() } else { format!(" = \"{text}\"") };
-        Ok(Some(format!("{op} {side} header {name}{value}")))
-    }
-
-    fn answer(&mut self, site: &Program, plan: &Plan, answer: &Answer, loc: Loc, request: &Plain) {
-        let paths = site.site().settings.paths;
-        let mut text = String::new();
-        let rendered = match answer {
-            Answer::Redirect { status, to, keep_query } => eval::render_url(to, request, paths, &mut text).map(|()| {
-                if *keep_query && !text.contains('?') {
-                    text.extend(request.query.iter().flat_map(|q| ["?", q]));
-                }
-                format!("redirect {status} {text}")
-            }),
-            Answer::Respond { status, body, content_type } => eval::render(body, request, &mut text)
-                .map(|()| format!("respond {status} {:?} as {content_type}", answer_text::short(&text))),
-            Answer::Files { dir, index, fallback, at } => {
-                let looked_up = match at {
-                    Some(at) => eval::render_path(at, request, paths, &mut text),
-                    None => {
-                        text.clone_from(&request.path);
-                        Ok(())
-                    }
-                };
-                looked_up.map(|()| {
-                    let fallback = fallback.as_ref().map(|f| format!(", else {f}")).unwrap_or_default();
-                    format!("files \"{dir}\": {text}, index {index}{fallback}")
-                })
-            }
-            Answer::Proxy { to, at, host } => self.proxy(site, to, at.as_ref(), host.as_ref(), request),
-            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::NotFound => {
-                Ok(answer_text::answer(answer, site.site()))
-            }
-        };
-        match rendered {
-            Ok(line) => self.say("answer", &line, Some(loc)),
-            Err(Unrenderable::Answer(instead)) => return self.answer(site, plan, instead, loc, request),
-            Err(other) => return self.unrenderable(&other),
-        }
-        for catch in &plan.catches {
-            let line = format!("on {:?}: {}", catch.statuses, answer_text::answer(&catch.answer, site.site()));
-            self.say("catch", &line, Some(catch.loc));
-        }
-    }
-
-    fn proxy<'v>(
-        &self,
-        site: &'v Program,
-        to: &'v Destination,
-        at: Option<&'v Value>,
-        host: Option<&'v Value>,
-        request: &Plain,
-    ) -> Result<String, Unrenderable<'v>> {
-        let (pool, why) = match to {
-            Destination::Pool(pool) => (Some(*pool), String::new()),
-            Destination::Split { shares, by, salt } => {
-                let drawn = format!("  ({})", answer_text::destination(to, site.site()));
-                match by {
-                    Some(key) => {
-                        let mut text = String::new();
-                        eval::render(key, request, &mut text)?;
-                        let point = judge::sticky(*salt, text.as_bytes());
-                        (Some(judge::share(shares, point)), drawn)
-                    }
-                    None => (None, drawn),
-                }
-            }
-        };
-        let mut line = match pool {
-            Some(pool) => {
-                let pool = &site.site().pools[pool.0 as usize];
-                format!("pool {}: {}{why}", pool.name, answer_text::endpoints(pool))
-            }
-            None => format!("one of {}, drawn anew for each request", why.trim().trim_matches(['(', ')'])),
-        };
-        let mut target = String::new();
-        match at {
-            Some(at) => eval::render_path(at, request, site.site().settings.paths, &mut target)?,
-            None => target.clone_from(&request.path),
-        }
-        if !target.contains('?') {
-            target.extend(request.query.iter().flat_map(|q| ["?", q]));
-        }
-        let mut sent = request.host.clone();
-        if let Some(host) = host {
-            sent.clear();
-            eval::render(host, request, &mut sent)?;
-        }
-        let _ = write!(line, "\n{:11}receives {} {target} with host {sent}", "", request.method);
-        Ok(line)
-    }
-
-    fn conflict(&mut self, field: &str) {
-        let why = format!("`{field}` arrived several times with different values");
-        self.refused("answer", 400, &why)
-    }
-
-    fn unrenderable(&mut self, why: &Unrenderable<'_>) {
-        match why {
-            Unrenderable::Conflict(field) => self.conflict(&field.to_string()),
-            Unrenderable::BadRequest(bad) => self.refused("answer", 400, bad.reason()),
-            Unrenderable::Missing(field) => self.refused("answer", 400, &format!("`{field}` is missing")),
-            Unrenderable::Answer(_) => self.refused("answer", 400, "a value is missing"),
+        for line in tell(site, request, None).lines {
+            let status = line.refused.map(|status| format!("{} ", self.style.red(&status.to_string())));
+            let text = line.text.replacen('·', &self.style.dim("·"), 1);
+            let more = line.more.map(|more| format!("\n{:11}{more}", "")).unwrap_or_default();
+            self.say(line.label, &format!("{}{text}{more}", status.unwrap_or_default()), line.loc);
         }
     }
 

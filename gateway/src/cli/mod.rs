@@ -2,7 +2,6 @@
 //!
 //! Results go to standard output, everything about how the command went to standard error.
 
-mod answer_text;
 mod explain;
 mod lint;
 mod offline;

@@ -1,13 +1,14 @@
 //! `sluice routes`: everything that is served, as a table.
 
 use super::offline::{self, Loaded};
-use super::{FOUND, Failed, answer_text, print};
+use super::{FOUND, Failed, print};
 use crate::console::{Style, colours};
 use crate::sites::item::Item;
 use clap::Args;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
 use dsl::tree::l4;
+use dsl::tree::words;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -129,7 +130,7 @@ fn item(item: &Item, loaded: &Loaded, table: &mut Table) {
             l4::Target::Pool(index) => pool(index),
             l4::Target::Split { shares, by, salt: _ } => {
                 let all: Vec<String> =
-                    shares.iter().map(|(n, index)| format!("{}% {}", answer_text::percent(*n), pool(index))).collect();
+                    shares.iter().map(|(n, index)| format!("{}% {}", words::percent(*n), pool(index))).collect();
                 format!("{}{}", all.join(", "), by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())
             }
             l4::Target::Deny => "refused".into(),
@@ -164,7 +165,7 @@ impl Walk<'_> {
             self.host.clone(),
             path,
             condition.unwrap_or_default(),
-            named(&answer_text::answer(&plan.answer, self.site)) + &policies,
+            named(&words::answer(&plan.answer, self.site)) + &policies,
             self.loaded.outcome.report.texts.line(plan.loc),
         ]);
     }

@@ -1,7 +1,7 @@
 //! What is to be done with a request: decided and rendered while it is as it arrived.
 //!
-//! Nothing here waits. What comes out borrows from the snapshot only, so that the request can be
-//! changed and sent on.
+//! Nothing here waits. The plan is walked by [`dsl::tree::judge`]; what comes out is made into what the
+//! data plane sends, and borrows from the snapshot only, so that the request can be changed and sent on.
 
 use super::headers::Edit;
 use super::received::Received;
@@ -13,13 +13,15 @@ use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::{PoolHandle, Spot};
 use dsl::syntax::ast::Side;
-use dsl::tree::Decision;
-use dsl::tree::eval::{self, Conflict, Unrenderable};
-use dsl::tree::ir::{Answer, Destination, Plan, PlanIdx, Step, Value};
+use dsl::tree::eval::BadText;
+use dsl::tree::ir::{Answer, Plan, PlanIdx};
+use dsl::tree::judge::{self, Refused, Rendered, Walk, append_query};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
 use std::sync::Arc;
+
+pub use dsl::tree::judge::{point, share, sticky};
 
 /// A decided request.
 pub struct Judged<'s> {
@@ -66,252 +68,80 @@ pub enum Prepared<'s> {
 /// Decides.
 #[must_use]
 pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) -> Judged<'s> {
-    let mut judged = Judged {
-        plan: None,
-        prepared: Prepared::Refused(Reason::Repeated),
-        edits: Vec::new(),
-        answer_edits: Vec::new(),
-    };
-    let plan = match served.program.decide(request) {
-        Decision::Plan(index) => {
-            let plan = &served.program.site().plans[index.0 as usize];
-            judged.plan = Some((index, plan));
-            plan
-        }
-        Decision::Conflict(_) => return judged,
-    };
-    judged.prepared = match steps(plan, request, &mut judged.edits, &mut judged.answer_edits) {
-        Ok(None) => prepare(&plan.answer, served, request, worker),
-        Ok(Some(answer)) => prepare(answer, served, request, worker),
-        Err(reason) => Prepared::Refused(reason),
-    };
-    judged
-}
-
-/// Goes through the policies. An answer, when one of them gives it.
-fn steps<'s>(
-    plan: &'s Plan,
-    request: &Received<'_>,
-    edits: &mut Vec<Edit>,
-    answer_edits: &mut Vec<Edit>,
-) -> Result<Option<&'s Answer>, Reason> {
-    for step in &plan.steps {
-        match step {
-            Step::Require { cond, otherwise, loc: _ } => {
-                if !holds(cond, request)? {
-                    return Ok(Some(otherwise));
-                }
-            }
-            Step::Header { op, side, name, value, when, loc: _ } => {
-                if !holds(when, request)? {
-                    continue;
-                }
-                let value = match render(value, request) {
-                    Ok(text) => HeaderValue::from_str(&text).map_err(|_| Reason::Unrenderable)?,
-                    Err(Unrenderable::Answer(answer)) => return Ok(Some(answer)),
-                    Err(other) => return Err(refused(&other)),
-                };
-                // The checker lets only tokens pass.
-                let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-                let edit = Edit { op: *op, name, value };
-                match side {
-                    Side::Request => edits.push(edit),
-                    Side::Response => answer_edits.push(edit),
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn holds(cond: &dsl::tree::ir::Cond, request: &Received<'_>) -> Result<bool, Reason> {
-    eval::cond(cond, request).map_err(|_| Reason::Repeated)
-}
-
-fn render<'s>(value: &'s Value, request: &Received<'_>) -> Result<String, Unrenderable<'s>> {
-    let mut text = String::new();
-    eval::render(value, request, &mut text)?;
-    Ok(text)
-}
-
-fn refused(why: &Unrenderable<'_>) -> Reason {
-    match why {
-        Unrenderable::Conflict(_) => Reason::Repeated,
-        Unrenderable::BadRequest(_) | Unrenderable::Missing(_) | Unrenderable::Answer(_) => Reason::Unrenderable,
-    }
+    let mut edits = Edits::default();
+    let judged = served.program.judge(request, &mut || worker.draw(), &mut edits);
+    let prepared = prepared(judged.answer, served, request);
+    Judged { plan: judged.plan, prepared, edits: edits.of_request, answer_edits: edits.of_answer }
 }
 
 /// Renders an answer.
 #[must_use]
 pub fn prepare<'s>(answer: &'s Answer, served: &'s Served, request: &Received<'_>, worker: &Worker) -> Prepared<'s> {
-    let mut answer = answer;
-    // A template may answer instead of giving a text, and that answer has templates of its own;
-    // they are written inside one another, so this ends.
-    loop {
-        match attempt(answer, served, request, worker) {
-            Ok(prepared) => return prepared,
-            Err(Unrenderable::Answer(instead)) => answer = instead,
-            Err(other) => return Prepared::Refused(refused(&other)),
+    prepared(judge::render(answer, served.program.site(), request, &mut || worker.draw()), served, request)
+}
+
+/// Edits as they are made.
+#[derive(Default)]
+struct Edits {
+    of_request: Vec<Edit>,
+    of_answer: Vec<Edit>,
+}
+
+impl<'s> Walk<'s> for Edits {
+    fn edit(&mut self, edit: judge::Edit<'s>) -> Result<(), BadText> {
+        let value = HeaderValue::from_str(&edit.value).map_err(|_| BadText::Control)?;
+        // The checker lets only tokens pass.
+        let Ok(name) = HeaderName::from_bytes(edit.name.as_bytes()) else { return Ok(()) };
+        match edit.side {
+            Side::Request => self.of_request.push(Edit { op: edit.op, name, value }),
+            Side::Response => self.of_answer.push(Edit { op: edit.op, name, value }),
         }
+        Ok(())
     }
 }
 
-fn attempt<'s>(
-    answer: &'s Answer,
-    served: &'s Served,
-    request: &Received<'_>,
-    worker: &Worker,
-) -> Result<Prepared<'s>, Unrenderable<'s>> {
-    let paths = served.program.site().settings.paths;
-    Ok(match answer {
-        Answer::Redirect { status, to, keep_query } => {
-            let mut location = String::new();
-            eval::render_url(to, request, paths, &mut location)?;
-            if *keep_query
-                && !location.contains('?')
-                && let Some(query) = request.query
-            {
-                append_query(&mut location, query);
-            }
-            Prepared::Answer(answer::redirect(*status, &location))
-        }
-        Answer::Respond { status, body, content_type } => {
-            let text = render(body, request)?;
+fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>) -> Prepared<'s> {
+    match answer {
+        Rendered::Redirect { status, location } => Prepared::Answer(answer::redirect(status, &location)),
+        Rendered::Respond { status, body, content_type } => {
             let kind = HeaderValue::from_str(content_type).unwrap_or(answer::TEXT);
-            Prepared::Answer(answer::text(*status, kind, text))
+            Prepared::Answer(answer::text(status, kind, body))
         }
-        Answer::RespondFile { status, path, content_type } => Prepared::File {
-            status: answer::status(*status),
+        Rendered::File { status, path, content_type } => Prepared::File {
+            status: answer::status(status),
             path,
-            kind: content_type.as_deref().and_then(|kind| HeaderValue::from_str(kind).ok()),
+            kind: content_type.and_then(|kind| HeaderValue::from_str(kind).ok()),
         },
-        Answer::Deny { status } => Prepared::Answer(answer::deny(*status)),
-        Answer::NotFound => Prepared::Answer(answer::plain(404, "no route here matches this path")),
-        Answer::Files { dir, index, fallback, at } => {
-            let path = match at {
-                Some(at) => {
-                    let mut path = String::new();
-                    eval::render_path(at, request, paths, &mut path)?;
-                    path.truncate(path.find('?').unwrap_or(path.len()));
-                    path
-                }
-                None => request.path.to_owned(),
-            };
+        Rendered::Deny { status } => Prepared::Answer(answer::deny(status)),
+        Rendered::NotFound => Prepared::Answer(answer::plain(404, "no route here matches this path")),
+        Rendered::Files { dir, path, index, fallback } => {
             let mut shown = request.path.to_owned();
-            if let Some(query) = request.query {
-                append_query(&mut shown, query);
-            }
+            append_query(&mut shown, request);
             Prepared::Files(Box::new(Lookup {
-                root: served.dir.join(&**dir),
+                root: served.dir.join(dir),
                 path,
-                index: index.to_string(),
-                fallback: fallback.as_deref().map(str::to_owned),
+                index: index.to_owned(),
+                fallback: fallback.map(str::to_owned),
                 shown,
             }))
         }
-        Answer::Proxy { to, at, host } => {
-            let host = match host {
-                Some(host) => match host_value(&render(host, request)?) {
-                    Some(host) => Some(host),
-                    None => return Ok(Prepared::Refused(Reason::HostInvalid)),
-                },
-                None => None,
+        Rendered::Proxy { pool, to: _, target, host } => {
+            let Ok(target) = target.map(PathAndQuery::try_from).transpose() else {
+                return Prepared::Refused(Reason::Unrenderable);
             };
-            let target = match at {
-                Some(at) => {
-                    let mut path = String::new();
-                    eval::render_path(at, request, paths, &mut path)?;
-                    if !path.contains('?')
-                        && let Some(query) = request.query
-                    {
-                        append_query(&mut path, query);
-                    }
-                    Some(path)
-                }
-                None => None,
+            let Ok(host) = host.map(|host| HeaderValue::from_str(&host)).transpose() else {
+                return Prepared::Refused(Reason::HostInvalid);
             };
-            let target = match target.map(PathAndQuery::try_from).transpose() {
-                Ok(target) => target,
-                Err(_) => return Ok(Prepared::Refused(Reason::Unrenderable)),
-            };
-            let index = match to {
-                Destination::Pool(index) => *index,
-                Destination::Split { shares, by, salt } => {
-                    let point = match by {
-                        Some(key) => sticky(*salt, render(key, request)?.as_bytes()),
-                        None => worker.draw(),
-                    };
-                    share(shares, point)
-                }
-            };
-            let pool = &served.pools[index.0 as usize];
-            let spot = Spot::of_request(&pool.pool().balance, request, request.client.local)
-                .map_err(|Conflict(field)| Unrenderable::Conflict(field))?;
-            Prepared::Proxy { pool, spot, target, host }
+            let pool = &served.pools[pool.0 as usize];
+            match Spot::of_request(&pool.pool().balance, request, request.client.local) {
+                Ok(spot) => Prepared::Proxy { pool, spot, target, host },
+                Err(_) => Prepared::Refused(Reason::Repeated),
+            }
         }
-    })
-}
-
-fn host_value(text: &str) -> Option<HeaderValue> {
-    dsl::tree::canonical::host(text.as_bytes()).ok()?;
-    HeaderValue::from_str(text).ok()
-}
-
-fn append_query(target: &mut String, query: &str) {
-    target.push('?');
-    target.push_str(query);
-}
-
-/// Where in ten thousand a key stands; the same on every worker and after every restart.
-#[must_use]
-pub fn sticky(salt: u64, key: &[u8]) -> u32 {
-    // FNV-1a, stirred at the end so that near keys lie far apart.
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ salt;
-    for byte in key {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    point(hash)
-}
-
-/// A point in ten thousand, of a number whose bits are all as good as each other.
-#[must_use]
-pub fn point(bits: u64) -> u32 {
-    // Below 10 000.
-    ((u128::from(bits) * 10_000) >> 64) as u32
-}
-
-/// The pool whose share a point falls into.
-#[must_use]
-pub fn share(shares: &[(u32, dsl::tree::ir::PoolIdx)], point: u32) -> dsl::tree::ir::PoolIdx {
-    let mut end = 0;
-    for (width, pool) in shares {
-        end += width;
-        if point < end {
-            return *pool;
-        }
-    }
-    // Shares add up to 10 000, so only an empty split gets here, which is none.
-    shares.last().map_or(dsl::tree::ir::PoolIdx(0), |(_, pool)| *pool)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dsl::tree::ir::PoolIdx;
-
-    fn canary(percent: u32, key: &str) -> bool {
-        let shares = [(10_000 - percent * 100, PoolIdx(0)), (percent * 100, PoolIdx(1))];
-        share(&shares, sticky(7, key.as_bytes())) == PoolIdx(1)
-    }
-
-    #[test]
-    fn raising_a_share_keeps_who_had_it() {
-        let keys: Vec<_> = (0..10_000).map(|n| format!("user-{n}")).collect();
-        let five = keys.iter().filter(|k| canary(5, k)).count();
-        assert!((400..600).contains(&five), "{five}");
-        assert!(keys.iter().all(|k| !canary(5, k) || canary(10, k)));
+        Rendered::Refused(why) => Prepared::Refused(match why {
+            Refused::Repeated(_) => Reason::Repeated,
+            Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,
+            Refused::Host => Reason::HostInvalid,
+        }),
     }
 }

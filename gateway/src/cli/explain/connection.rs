@@ -1,7 +1,7 @@
 //! `sluice explain 'tcp :5432'`, `'udp :53'`, `'tls vault.example.com'`: where a connection would go.
 
 use super::Story;
-use crate::cli::{Failed, answer_text};
+use crate::cli::Failed;
 use crate::http::judge::{share, sticky};
 use crate::l4::ListenKey;
 use crate::sites::item::{Item, own_ports};
@@ -10,6 +10,7 @@ use crate::upstream::{Pools, Tried, Upstreams, hash_of};
 use dsl::tree::canonical;
 use dsl::tree::ir::{Balance, Cond, Gateway, Pool, Tls};
 use dsl::tree::l4::{Entry, Facts, Step, Target, Transport};
+use dsl::tree::words;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -204,7 +205,7 @@ impl Story<'_> {
             Target::Pool(pool) => (*pool, String::new()),
             Target::Split { shares, by, salt } => {
                 let named = |(points, pool): &(u32, dsl::tree::ir::PoolIdx)| {
-                    format!("{}% {}", answer_text::percent(*points), rules.pools[pool.0 as usize].name)
+                    format!("{}% {}", words::percent(*points), rules.pools[pool.0 as usize].name)
                 };
                 let all = shares.iter().map(named).collect::<Vec<_>>().join(", ");
                 let Some(key) = by else {
@@ -219,7 +220,7 @@ impl Story<'_> {
             }
         };
         let pool = &rules.pools[index.0 as usize];
-        self.say("answer", &format!("pool {}: {}{why}", pool.name, answer_text::endpoints(pool)), Some(entry.loc));
+        self.say("answer", &format!("pool {}: {}{why}", pool.name, words::endpoints(pool)), Some(entry.loc));
         self.balance(pool, facts);
     }
 
@@ -264,5 +265,5 @@ fn destination(pool: &Arc<Pool>, facts: &Facts<'_>) -> Option<String> {
     let handle = Pools::new(1).intern(&Arc::new(plain), Path::new(""));
     let members = handle.members();
     let chosen = Upstreams::default().choose(&members, members.spot(facts), Tried::default(), 0)?;
-    pool.endpoints.get(chosen).map(answer_text::endpoint)
+    pool.endpoints.get(chosen).map(words::endpoint)
 }

@@ -94,7 +94,7 @@ impl Exchange {
         let Caught { snapshot, plan, mut head, host, path } = *caught;
         let served = find(&snapshot, &host).ok()?;
         let plan = served.program.site().plans.get(plan.0 as usize)?;
-        let catch = plan.catches.iter().find(|c| c.statuses.contains(&status))?;
+        let catch = dsl::tree::judge::catch(plan, status)?;
         let prepared = {
             let received = head.received(&self.client, &host, &path);
             prepare(&catch.answer, served, &received, &self.client.worker)

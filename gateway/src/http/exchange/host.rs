@@ -10,6 +10,7 @@ use crate::runtime::worker::Current;
 use crate::snapshot::{Host, Served};
 use dsl::tree::canonical;
 use dsl::tree::ir::Tls;
+use dsl::tree::judge::{Admission, admit};
 use http::Response;
 use http::uri::Uri;
 use std::sync::Arc;
@@ -30,14 +31,13 @@ impl Exchange {
         match &self.client.tls {
             Some(secured) => {
                 let other = secured.sni.as_deref().filter(|sni| *sni != host);
-                let differs = other.is_some_and(|sni| tls_of(snapshot, sni) != Some(settings.tls));
-                if differs || settings.tls == Tls::Off {
+                if admit(settings, true, other.map(|sni| tls_of(snapshot, sni))) == Admission::Misdirected {
                     return Err(Reason::Misdirected);
                 }
             }
             None => {
                 let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
-                if settings.tls != Tls::Off && !settings.http_allowed && !secure {
+                if !secure && admit(settings, false, None) == Admission::ToHttps {
                     return Ok(Err(to_https(snapshot, host, &head.uri, settings)?));
                 }
             }

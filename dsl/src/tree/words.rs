@@ -1,9 +1,9 @@
 //! Answers and pools in words, for people.
 
-use dsl::tree::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, Site, Value};
+use super::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, Site, Value};
 
 /// An answer as it would be written, holes left open.
-pub(super) fn answer(answer: &Answer, site: &Site) -> String {
+pub fn answer(answer: &Answer, site: &Site) -> String {
     match answer {
         Answer::Redirect { status, to, keep_query: _ } => format!("redirect {status} {}", template(to)),
         Answer::Respond { status, body, content_type: _ } if body.parts.is_empty() => format!("respond {status}"),
@@ -25,7 +25,7 @@ pub(super) fn answer(answer: &Answer, site: &Site) -> String {
 }
 
 /// A pool, or shares of pools.
-pub(super) fn destination(to: &Destination, site: &Site) -> String {
+pub fn destination(to: &Destination, site: &Site) -> String {
     let name = |pool: &PoolIdx| site.pools[pool.0 as usize].name.to_string();
     match to {
         Destination::Pool(pool) => name(pool),
@@ -39,7 +39,7 @@ pub(super) fn destination(to: &Destination, site: &Site) -> String {
 }
 
 /// A pool's endpoints.
-pub(super) fn endpoints(pool: &Pool) -> String {
+pub fn endpoints(pool: &Pool) -> String {
     let shown = |e: &Endpoint| {
         let weight = if e.weight == 1 { String::new() } else { format!(" weight {}", e.weight) };
         format!("{}{weight}{}", endpoint(e), if e.backup { " backup" } else { "" })
@@ -48,7 +48,7 @@ pub(super) fn endpoints(pool: &Pool) -> String {
 }
 
 /// An endpoint's address.
-pub(super) fn endpoint(e: &Endpoint) -> String {
+pub fn endpoint(e: &Endpoint) -> String {
     match e.kind {
         EndpointKind::Tcp if e.host.contains(':') => format!("[{}]:{}", e.host, e.port),
         EndpointKind::Tcp => format!("{}:{}", e.host, e.port),
@@ -58,7 +58,7 @@ pub(super) fn endpoint(e: &Endpoint) -> String {
 }
 
 /// A template, holes in braces, without quotes around it.
-pub(super) fn template(value: &Value) -> String {
+pub fn template(value: &Value) -> String {
     match value.parts.as_slice() {
         [Part::Hole { .. }] => format!("{{{value}}}"),
         _ => {
@@ -70,13 +70,13 @@ pub(super) fn template(value: &Value) -> String {
 }
 
 /// `95`, `2.5`
-pub(super) fn percent(basis_points: u32) -> String {
+pub fn percent(basis_points: u32) -> String {
     let (whole, rest) = (basis_points / 100, basis_points % 100);
     if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:02}").trim_end_matches('0').to_owned() }
 }
 
 /// The beginning of a text.
-pub(super) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     const LONG: usize = 40;
     if text.chars().count() <= LONG { text.to_owned() } else { text.chars().take(LONG - 1).chain(['…']).collect() }
 }
