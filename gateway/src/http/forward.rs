@@ -43,6 +43,8 @@ pub struct Job {
     pub idle_ms: u64,
     /// What is known of the request's body, when it has one.
     pub upload: Option<Rc<Upload>>,
+    /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
+    pub switch_idle_ms: Option<u64>,
     /// The request once more, where it may be sent twice.
     replay: Option<Replay>,
 }
@@ -58,7 +60,7 @@ impl Job {
         idle_ms: u64,
         upload: Option<Rc<Upload>>,
     ) -> Self {
-        Self { request: Some(request), pool, spot, timeout_ms, idle_ms, upload, replay: None }
+        Self { request: Some(request), pool, spot, timeout_ms, idle_ms, upload, switch_idle_ms: None, replay: None }
     }
 }
 
@@ -86,7 +88,12 @@ pub async fn forward(client: &Rc<Client>, job: &mut Job) -> Result<Answered, Fai
             return Err(if nobody { Failure::NoEndpoint } else { last });
         };
         let under_way = UnderWay::begin(&members, index);
-        let idle = if fresh { None } else { worker.upstreams.take(&job.pool, members.endpoint(index)) };
+        // A handshake for WebSocket is not sent twice, so it is not sent on a connection that may be dead.
+        let idle = if fresh || job.switch_idle_ms.is_some() {
+            None
+        } else {
+            worker.upstreams.take(&job.pool, members.endpoint(index))
+        };
         let reused = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,

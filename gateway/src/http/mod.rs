@@ -10,3 +10,4 @@ pub mod h2;
 pub mod headers;
 pub mod judge;
 pub mod received;
+pub mod upgrade;

@@ -111,10 +111,9 @@ impl Carried {
 
     /// Whether an end was reset without anybody reading from it.
     fn is_broken(&self) -> Option<End> {
-        let broken = |side: &Side| !matches!(side.socket().take_error(), Ok(None));
-        if broken(&self.client) {
+        if self.client.is_broken() {
             Some(End::ClientReset)
-        } else if broken(&self.upstream) {
+        } else if self.upstream.is_broken() {
             Some(End::UpstreamReset)
         } else {
             None
@@ -134,8 +133,8 @@ impl Carried {
                 }
             }
             Farewell::Reset => {
-                super::reset(self.client.socket());
-                super::reset(self.upstream.socket());
+                self.client.reset();
+                self.upstream.reset();
             }
         }
     }

@@ -60,12 +60,12 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
     };
     let pool = match decided.map_or_else(|| decide(&mut tally, &route), Ok) {
         Ok(pool) => pool,
-        Err(refusal) => return refuse(&tally, client.socket(), refusal),
+        Err(refusal) => return refuse_side(&tally, &client, refusal),
     };
     let reached = reach(&tally, &pool, &client, opening).await;
     let Opened { upstream, mut before, endpoint } = match reached {
         Ok(reached) => reached,
-        Err(refusal) => return refuse(&tally, client.socket(), refusal),
+        Err(refusal) => return refuse_side(&tally, &client, refusal),
     };
     before.extend_from_slice(&first);
     tally.reached(endpoint);
@@ -76,6 +76,12 @@ pub(super) async fn open(mut tally: Tally, tcp: TcpStream, first: BytesMut, open
 fn refuse(tally: &Tally, socket: &Reached, (end, detail): Refusal) -> Option<Carried> {
     tally.ends(end, detail);
     super::reset(socket);
+    None
+}
+
+fn refuse_side(tally: &Tally, client: &Side, (end, detail): Refusal) -> Option<Carried> {
+    tally.ends(end, detail);
+    client.reset();
     None
 }
 

@@ -10,7 +10,6 @@
 
 use super::pipes::{Pipe, Pipes};
 use super::side::Side;
-use crate::upstream::Reached;
 use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -28,14 +27,14 @@ const ROUNDS: u32 = 8;
 
 /// What the connections of a worker use in turn.
 #[derive(Debug)]
-pub(super) struct Tools {
+pub struct Tools {
     scratch: RefCell<Box<[u8]>>,
     pipes: Pipes,
 }
 
 /// One direction.
 #[derive(Debug, Default)]
-pub(super) struct Half {
+pub struct Half {
     held: Held,
     way: Way,
     /// What is said in `way`, so often in a row.
@@ -75,16 +74,19 @@ enum Stage {
 
 /// A direction broke.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub struct Broken {
     /// Where: at its source, or at its destination.
-    pub(super) at: At,
+    pub at: At,
     /// How.
-    pub(super) error: io::Error,
+    pub error: io::Error,
 }
 
+/// Where a direction broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
+pub enum At {
+    /// What is read from.
     Source,
+    /// What is written to.
     Destination,
 }
 
@@ -96,28 +98,28 @@ impl Default for Tools {
 
 impl Half {
     /// With bytes that were read before.
-    pub(super) fn holding(bytes: Vec<u8>) -> Self {
+    pub fn holding(bytes: Vec<u8>) -> Self {
         let held = if bytes.is_empty() { Held::Nothing } else { Held::Bytes(bytes.into_boxed_slice(), 0) };
         Self { held, ..Self::default() }
     }
 
     /// Whether its source said that nothing more comes.
-    pub(super) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.stage != Stage::Open
     }
 
     /// Whether nothing more is to be done.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
     /// Whether the destination does not take what is held.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         !matches!(self.held, Held::Nothing)
     }
 
     /// Gives back what it holds.
-    pub(super) fn release(&mut self, tools: &Tools) {
+    pub fn release(&mut self, tools: &Tools) {
         if let Held::Pipe(pipe) = std::mem::take(&mut self.held) {
             tools.pipes.give(pipe);
         }
@@ -126,7 +128,7 @@ impl Half {
     /// Moves what can be moved, until there is nothing to do, or it was long enough. `moved` is told
     /// how much was read. Ready when both ends know that nothing more comes.
     /// `last`: the other direction is over.
-    pub(super) fn poll(
+    pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Side,
@@ -141,7 +143,7 @@ impl Half {
                 Stage::Open => {}
                 Stage::Ended => {
                     // Both sockets are closed next, which says the same over plain TCP.
-                    if !(last && matches!(to, Side::Plain(_))) {
+                    if !(last && to.is_plain()) {
                         ready!(to.poll_end(cx)).or_else(gone).map_err(at_destination)?;
                     }
                     self.stage = Stage::Over;
@@ -221,8 +223,7 @@ impl Half {
             self.streak = if n == SCRATCH { self.streak + 1 } else { 0 };
             if self.streak == FULL_READS {
                 self.streak = 0;
-                let spliced = |side: &Side| matches!(side, Side::Plain(Reached::Tcp(_)));
-                self.way = if spliced(from) && spliced(to) { Way::Splice } else { Way::CopyOnly };
+                self.way = if from.tcp().is_some() && to.tcp().is_some() { Way::Splice } else { Way::CopyOnly };
             }
         }
         let mut rest = &scratch[..n];
@@ -242,7 +243,7 @@ impl Half {
 
     /// One piece through a pipe.
     fn poll_splice(&mut self, cx: &mut Context<'_>, from: &Side, tools: &Tools) -> Poll<Result<Option<usize>, Broken>> {
-        let Some(from) = from.socket().tcp() else { return self.copies(Way::CopyOnly) };
+        let Some(from) = from.tcp() else { return self.copies(Way::CopyOnly) };
         loop {
             if from.poll_read_ready(cx).is_pending() {
                 self.release(tools);
@@ -292,7 +293,7 @@ impl Half {
 /// Sends some of what is in a pipe.
 fn poll_empty(cx: &mut Context<'_>, pipe: &mut Pipe, to: &Side) -> Poll<Result<(), Broken>> {
     // Only what is to go to a TCP socket is put into a pipe.
-    let Some(to) = to.socket().tcp() else {
+    let Some(to) = to.tcp() else {
         return Poll::Ready(Err(at_destination(io::ErrorKind::InvalidInput.into())));
     };
     loop {

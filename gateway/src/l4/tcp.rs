@@ -56,7 +56,8 @@ pub enum Opening {
 
 /// What the TCP connections of a worker share that are handed on.
 pub struct Carrying {
-    pub(super) tools: Tools,
+    /// For their bytes.
+    pub tools: Tools,
     pub(super) register: Register,
     pub(super) any_name: AnyName,
     /// Names this worker among all that ever were.

@@ -9,3 +9,5 @@ mod http2;
 mod support;
 mod tcp;
 mod trouble;
+mod websocket;
+mod websocket_attacks;

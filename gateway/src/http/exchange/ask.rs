@@ -11,8 +11,9 @@ use crate::http::forward::{Failure, Job, forward};
 use crate::http::gate::Reason;
 use crate::http::headers::{self, Edit};
 use crate::http::judge::{Prepared, prepare};
+use crate::http::upgrade::{self, Switched};
 use crate::runtime::worker::Current;
-use crate::upstream::{Outcome, PoolHandle, Spot};
+use crate::upstream::{Incoming, Lease, Outcome, PoolHandle, Spot};
 use dsl::tree::ir::{PlanIdx, Settings};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Uri};
@@ -43,11 +44,10 @@ pub(super) struct Caught {
 
 impl Exchange {
     /// Asks a pool.
-    pub(super) async fn ask(&self, job: &mut Job) -> Result<Response<Content>, Failure> {
+    pub(super) async fn ask(&mut self, job: &mut Job) -> Result<Response<Content>, Failure> {
         let (response, lease) = forward(&self.client, job).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            lease.died(Outcome::Garbage, "switched protocols without being asked to");
-            return Err(Failure::Unreachable);
+            return Box::pin(self.switch(job, response, lease)).await;
         }
         let (mut parts, incoming) = response.into_parts();
         if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
@@ -60,6 +60,33 @@ impl Exchange {
         let body = OriginBody::new(incoming, lease, job.idle_ms);
         let content = if body.is_empty() { Content::Empty } else { Content::Origin(body) };
         Ok(Response::from_parts(parts, content))
+    }
+
+    /// The origin agrees to another protocol.
+    async fn switch(
+        &mut self,
+        job: &Job,
+        mut response: Response<Incoming>,
+        lease: Lease,
+    ) -> Result<Response<Content>, Failure> {
+        let Some(idle_ms) = job.switch_idle_ms else {
+            lease.died(Outcome::Garbage, "switched protocols without being asked to");
+            return Err(Failure::Unreachable);
+        };
+        if !upgrade::is_agreed(response.headers()) {
+            lease.died(Outcome::Garbage, "switched to another protocol than WebSocket");
+            return Err(Failure::Unreachable);
+        }
+        self.switched = Switched::of(&mut response, lease, idle_ms).await;
+        if self.switched.is_none() {
+            return Err(Failure::Unreachable);
+        }
+        let mut answer = Response::new(Content::Empty);
+        *answer.status_mut() = response.status();
+        std::mem::swap(answer.headers_mut(), response.headers_mut());
+        headers::remove_answer_hops(answer.headers_mut());
+        upgrade::agree(answer.headers_mut());
+        Ok(answer)
     }
 
     /// Answers in place of an origin that failed: once, whatever comes of it.

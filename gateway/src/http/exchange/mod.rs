@@ -11,6 +11,7 @@ use super::gate::{Limits, Link, Reason};
 use super::h2::Stream;
 use super::headers::{self, Edit};
 use super::judge::{Judged, Prepared, judge};
+use super::upgrade::{self, Switched};
 use crate::answer;
 use crate::runtime::worker::Current;
 use ask::{Ask, Caught, job, outgoing};
@@ -41,13 +42,18 @@ pub fn http1(
     link.ends_by_closing(request.version() == Version::HTTP_10);
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
-    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut exchange = Exchange::new(client);
     let mut step = match refused {
         Some(reason) => Step::Done(exchange.refuse(reason)),
         None => exchange.begin(request, Some(link)),
     };
+    let link = Rc::clone(link);
     async move {
         let mut response = exchange.finish(&mut step).await;
+        match exchange.switched.take() {
+            Some(switched) => link.switches(switched),
+            None => link.stays(),
+        }
         let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
         // What the client still sends will not be read.
         if exchange.refused || (unread && !touched) {
@@ -66,7 +72,7 @@ pub fn http2(
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let finish = Finish::Http2(stream);
     let head = request.method() == Method::HEAD;
-    let mut exchange = Exchange { client: Rc::clone(client), upload: None, refused: false };
+    let mut exchange = Exchange::new(client);
     let mut step = exchange.begin(request, None);
     async move {
         let response = exchange.finish(&mut step).await;
@@ -81,6 +87,8 @@ struct Exchange {
     /// The client's body, once it was handed on.
     upload: Option<Rc<Upload>>,
     refused: bool,
+    /// The origin's connection, once it agreed to another protocol.
+    switched: Option<Box<Switched>>,
 }
 
 /// How far a request came without waiting.
@@ -100,6 +108,10 @@ enum Step {
 }
 
 impl Exchange {
+    fn new(client: &Rc<Client>) -> Self {
+        Self { client: Rc::clone(client), upload: None, refused: false, switched: None }
+    }
+
     /// Decides, renders, and makes of the request what goes to an origin.
     fn begin(&mut self, request: Request<Incoming>, link: Option<&Rc<Link>>) -> Step {
         self.client.worker.counters.request();
@@ -165,6 +177,10 @@ impl Exchange {
         drop(host);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);
+        let switches = link.is_some_and(|link| link.asked()) && plan.settings.websocket != Some(false);
+        if switches {
+            upgrade::ask(&mut head.headers);
+        }
         let limit = plan.settings.body_limit.unwrap_or(u64::MAX);
         if incoming.size_hint().lower() > limit {
             return Err(Reason::BodyTooLarge);
@@ -173,7 +189,10 @@ impl Exchange {
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
         self.upload.clone_from(&upload);
-        let job = job(pool, spot, &plan.settings, head, body, upload);
+        let mut job = job(pool, spot, &plan.settings, head, body, upload);
+        if switches {
+            job.switch_idle_ms = Some(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
+        }
         Ok(Step::Ask(Ask { job, answer_edits, caught }))
     }
 

@@ -46,6 +46,9 @@ pub enum Framing {
     Length(u64),
     /// Chunks follow.
     Chunked,
+    /// Nothing follows, and then perhaps another protocol: the request asks for WebSocket (RFC 6455
+    /// section 4.1).
+    Switch,
 }
 
 /// What has been seen of a head so far. Offsets are relative to its first byte.
@@ -64,6 +67,12 @@ pub(super) struct Head {
     host: Option<(usize, usize)>,
     length: Option<u64>,
     chunked: bool,
+    get: bool,
+    /// Whether `Upgrade` names WebSocket and nothing else, where it is there.
+    websocket: Option<bool>,
+    /// Options of `Connection`.
+    upgrade: bool,
+    close: bool,
 }
 
 /// What looking at more bytes brought.
@@ -189,6 +198,7 @@ impl Head {
             b"HTTP/1.0" => true,
             _ => return Err(Reason::Version),
         };
+        self.get = method == b"GET";
         let target = &line[space + 1..last];
         if method == b"CONNECT" {
             return Err(Reason::Connect);
@@ -225,10 +235,19 @@ impl Head {
                 let from = end - after + blank.count();
                 self.host = Some((from, from + value.len()));
             }
-            10 if name.eq_ignore_ascii_case(b"connection")
-                && value.split(|b| *b == b',').any(|option| is_protected(option.trim_ascii())) =>
-            {
-                return Err(Reason::ConnectionOption);
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                // Several protocols to choose from are nobody's WebSocket client.
+                self.websocket = Some(self.websocket.is_none() && value.eq_ignore_ascii_case(b"websocket"));
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in value.split(|b| *b == b',') {
+                    let option = option.trim_ascii();
+                    if is_protected(option) {
+                        return Err(Reason::ConnectionOption);
+                    }
+                    self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
@@ -266,8 +285,15 @@ impl Head {
             (Some(_), true) => Err(Reason::LengthAndEncoding),
             (None, true) if self.old => Err(Reason::EncodingOnOld),
             (None, true) => Ok(Framing::Chunked),
+            (None | Some(0), false) if self.switches() => Ok(Framing::Switch),
             (length, false) => Ok(Framing::Length(length.unwrap_or(0))),
         }
+    }
+
+    /// Whether it asks for WebSocket. Anything else that asks for another protocol is a request like any
+    /// other: what follows it is HTTP.
+    fn switches(&self) -> bool {
+        self.get && !self.old && self.websocket == Some(true) && self.upgrade && !self.close
     }
 
     /// Whether anything of it has arrived.

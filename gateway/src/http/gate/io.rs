@@ -1,13 +1,16 @@
 //! The stream that hyper reads from.
 
 use super::{Limits, Reason, Scanner};
+use crate::http::upgrade::Switched;
+use crate::l4::side::Side;
 use crate::runtime::ticks::{Ticks, Timer};
 use bytes::{Buf, BytesMut};
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -19,22 +22,34 @@ const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_MS: u64 = 2_000;
 /// A client that takes nothing of an answer for so long is cut off.
 const WRITE_STALL_MS: u64 = 60_000;
+/// What is read of a client behind its request for another protocol, before there is an answer.
+const HELD_BYTES: usize = 16 * 1024;
 
 /// A stream over TCP.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// The socket below it.
     fn tcp(&self) -> &TcpStream;
+    /// As one end of what is relayed.
+    fn into_side(self) -> Side;
 }
 
 impl Transport for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
     }
+
+    fn into_side(self) -> Side {
+        Side::Plain(self.into())
+    }
 }
 
 impl Transport for tokio_rustls::server::TlsStream<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
+    }
+
+    fn into_side(self) -> Side {
+        Side::Accepted(Box::new(self))
     }
 }
 
@@ -48,7 +63,6 @@ pub struct Patience {
 }
 
 /// What the gate and the service of a connection tell each other.
-#[derive(Debug)]
 pub struct Link {
     /// The deadline of whatever the connection waits for from the client.
     timer: Timer,
@@ -67,6 +81,18 @@ pub struct Link {
     /// Whether the end of the connection is what ends an answer.
     closing_ends: Cell<bool>,
     reset: Cell<bool>,
+    /// The request (from 0) that asked for another protocol and has no answer yet.
+    asked: Cell<Option<u64>>,
+    /// Woken when it has one.
+    waits: Cell<Option<Waker>>,
+    /// What was agreed on.
+    switched: Cell<Option<Box<Switched>>>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("served", &self.served).field("busy", &self.busy).finish_non_exhaustive()
+    }
 }
 
 impl Link {
@@ -84,7 +110,37 @@ impl Link {
             in_head: Cell::new(false),
             closing_ends: Cell::new(false),
             reset: Cell::new(false),
+            asked: Cell::new(None),
+            waits: Cell::new(None),
+            switched: Cell::new(None),
         })
+    }
+
+    /// Whether the current request asks for another protocol; what the client sends behind it waits
+    /// until one of the following two is called.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.asked.get().is_some_and(|number| number + 1 == self.served.get())
+    }
+
+    /// The connection stays HTTP.
+    pub fn stays(&self) {
+        if self.asked.take().is_some()
+            && let Some(waits) = self.waits.take()
+        {
+            waits.wake();
+        }
+    }
+
+    /// Another protocol begins behind the answer.
+    pub fn switches(&self, to: Box<Switched>) {
+        self.switched.set(Some(to));
+    }
+
+    /// What begins behind the answer, if it is another protocol.
+    #[must_use]
+    pub fn switched(&self) -> Option<Box<Switched>> {
+        self.switched.take()
     }
 
     /// A request reached the service. The reason, when it stands for a refusal.
@@ -126,9 +182,9 @@ impl Link {
 }
 
 /// A client's stream, as hyper sees it: nothing but well-formed requests.
-#[derive(Debug)]
 pub struct Gate<S: Transport> {
-    io: S,
+    /// There until it is taken back.
+    io: Option<S>,
     link: Rc<Link>,
     scanner: Scanner,
     /// Bytes that hyper has not seen: `ready` accepted ones, then the beginning of a head.
@@ -138,6 +194,7 @@ pub struct Gate<S: Transport> {
     cut: Option<Reason>,
     stall: Option<Timer>,
     linger: Option<(Timer, usize)>,
+    shut: bool,
 }
 
 impl<S: Transport> Gate<S> {
@@ -145,7 +202,7 @@ impl<S: Transport> Gate<S> {
     #[must_use]
     pub fn new(io: S, seen: BytesMut, limits: Limits, link: Rc<Link>) -> Self {
         let mut gate = Self {
-            io,
+            io: Some(io),
             link,
             scanner: Scanner::new(limits),
             held: seen,
@@ -154,6 +211,7 @@ impl<S: Transport> Gate<S> {
             cut: None,
             stall: None,
             linger: None,
+            shut: false,
         };
         if !gate.held.is_empty() {
             gate.scan_held();
@@ -173,11 +231,18 @@ impl<S: Transport> Gate<S> {
             self.refuse(reason);
             return;
         }
+        self.note_asked();
         let in_head = self.scanner.in_head();
         let before = self.link.in_head.replace(in_head);
         // The deadline of a head runs from its first byte, or from the end of the answer before it.
         if in_head && !before && !self.link.busy.get() {
             self.link.timer.set(self.link.patience.head_ms);
+        }
+    }
+
+    fn note_asked(&self) {
+        if self.scanner.asked() {
+            self.link.asked.set(Some(self.scanner.heads() - 1));
         }
     }
 
@@ -206,6 +271,37 @@ impl<S: Transport> Gate<S> {
         }
     }
 
+    fn io(&mut self) -> Pin<&mut S> {
+        Pin::new(self.io.as_mut().expect("a stream is used until it is taken back"))
+    }
+
+    /// The stream itself, and what was read from it and is not HTTP. `None` when it was taken before.
+    pub fn take_back(&mut self) -> Option<(S, BytesMut)> {
+        Some((self.io.take()?, std::mem::take(&mut self.held)))
+    }
+
+    /// Whether it was shut down.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    /// What comes while a request for another protocol has no answer is kept, up to a bound.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.waits.set(Some(cx.waker().clone()));
+        while self.held.len() < HELD_BYTES {
+            let mut more = [0; 4096];
+            let mut into = ReadBuf::new(&mut more);
+            ready!(self.io().poll_read(cx, &mut into))?;
+            if into.filled().is_empty() {
+                // The client left.
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(into.filled());
+        }
+        Poll::Pending
+    }
+
     /// The client was waited for too long.
     fn expired(&mut self) -> Poll<io::Result<()>> {
         self.link.timer.lift();
@@ -226,11 +322,12 @@ impl<S: Transport> Gate<S> {
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ticks = self.link.timer.ticks();
+        let io = self.io.as_mut().expect("a stream is used until it is taken back");
         let (timer, left) = self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
         let mut thrown = [0; 4096];
         loop {
             let mut buf = ReadBuf::new(&mut thrown);
-            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            match Pin::new(&mut *io).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     *left = left.saturating_sub(buf.filled().len());
                     if *left == 0 {
@@ -275,9 +372,17 @@ impl<S: Transport> AsyncRead for Gate<S> {
                     None => Poll::Pending,
                 };
             }
+            if this.scanner.asked() {
+                if this.link.asked.get().is_some() {
+                    return this.poll_held(cx);
+                }
+                this.scanner.stays();
+                this.scan_held();
+                continue;
+            }
             if this.held.is_empty() {
                 let before = buf.filled().len();
-                match Pin::new(&mut this.io).poll_read(cx, buf) {
+                match this.io().poll_read(cx, buf) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                     Poll::Pending => match this.wait(cx) {
@@ -291,6 +396,7 @@ impl<S: Transport> AsyncRead for Gate<S> {
                 }
                 let scan = this.scanner.scan(new);
                 if scan.accepted == new.len() && scan.refused.is_none() {
+                    this.note_asked();
                     return Poll::Ready(Ok(()));
                 }
                 this.held.extend_from_slice(&new[scan.accepted..]);
@@ -302,7 +408,7 @@ impl<S: Transport> AsyncRead for Gate<S> {
             } else {
                 let mut more = [0; 4096];
                 let mut into = ReadBuf::new(&mut more);
-                match Pin::new(&mut this.io).poll_read(cx, &mut into) {
+                match this.io().poll_read(cx, &mut into) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                     Poll::Pending => match this.wait(cx) {
@@ -327,7 +433,7 @@ impl<S: Transport> AsyncRead for Gate<S> {
 impl<S: Transport> AsyncWrite for Gate<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.io).poll_write(cx, buf) {
+        match this.io().poll_write(cx, buf) {
             Poll::Pending => this.stalled(cx),
             ready => {
                 this.moved();
@@ -342,7 +448,7 @@ impl<S: Transport> AsyncWrite for Gate<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.io).poll_write_vectored(cx, bufs) {
+        match this.io().poll_write_vectored(cx, bufs) {
             Poll::Pending => this.stalled(cx),
             ready => {
                 this.moved();
@@ -352,12 +458,12 @@ impl<S: Transport> AsyncWrite for Gate<S> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.io).poll_flush(cx) {
+        match this.io().poll_flush(cx) {
             Poll::Pending => this.stalled(cx),
             ready => {
                 this.moved();
@@ -369,7 +475,8 @@ impl<S: Transport> AsyncWrite for Gate<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            this.shut = true;
+            ready!(this.io().poll_shutdown(cx))?;
             if !this.refused && !this.scanner.in_body() {
                 return Poll::Ready(Ok(()));
             }
@@ -380,9 +487,11 @@ impl<S: Transport> AsyncWrite for Gate<S> {
 
 impl<S: Transport> Drop for Gate<S> {
     fn drop(&mut self) {
-        if self.link.reset.get() {
+        if self.link.reset.get()
+            && let Some(io) = &self.io
+        {
             // Best effort: a socket that cannot be told is about to be closed anyway.
-            let _ = self.io.tcp().set_zero_linger();
+            let _ = io.tcp().set_zero_linger();
         }
     }
 }

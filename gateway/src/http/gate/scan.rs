@@ -21,6 +21,8 @@ enum At {
     Body(u64),
     Chunks(Chunked),
     Trailers(Head),
+    /// A request asked for another protocol: what follows is HTTP if it stays.
+    Asked,
     /// Nothing more is accepted; the request that was refused has not been seen by anybody.
     Refused,
     /// Nothing more is accepted; the beginning of the request has been passed on.
@@ -67,6 +69,7 @@ impl Scanner {
                             Framing::Length(0) => At::Head(Head::default()),
                             Framing::Length(n) => At::Body(n),
                             Framing::Chunked => At::Chunks(Chunked::new()),
+                            Framing::Switch => At::Asked,
                         };
                     }
                 },
@@ -97,7 +100,7 @@ impl Scanner {
                     }
                     Seen::Refused(reason) => return self.refuse_body(begin, accepted, reason),
                 },
-                At::Refused | At::Cut => return Scan { accepted, refused: None },
+                At::Asked | At::Refused | At::Cut => return Scan { accepted, refused: None },
             }
         }
     }
@@ -125,6 +128,20 @@ impl Scanner {
     #[must_use]
     pub fn in_body(&self) -> bool {
         matches!(self.at, At::Body(_) | At::Chunks(_) | At::Trailers(_) | At::Cut)
+    }
+
+    /// Whether the last request asked for another protocol. Nothing behind it is accepted until it is
+    /// known that the stream stays HTTP.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        matches!(self.at, At::Asked)
+    }
+
+    /// No other protocol was agreed on: the next request follows.
+    pub fn stays(&mut self) {
+        if self.asked() {
+            self.at = At::Head(Head::default());
+        }
     }
 
     fn refuse(&mut self, accepted: usize, reason: Reason) -> Scan {
@@ -200,6 +217,42 @@ mod tests {
         assert_eq!(scanner.scan(GET.as_bytes()).accepted, GET.len());
         assert!(scanner.at_boundary());
         assert_eq!(scanner.heads(), 1);
+    }
+
+    #[test]
+    fn what_follows_a_request_for_websocket_waits() {
+        let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
+        let mut scanner = Scanner::new(Limits::default());
+        let text = format!("{ask}{GET}");
+        assert_eq!(scanner.scan(text.as_bytes()), Scan { accepted: ask.len(), refused: None });
+        assert!(scanner.asked());
+        assert_eq!(scanner.scan(b"\x81\x05hello"), Scan { accepted: 0, refused: None });
+        scanner.stays();
+        assert_eq!(scanner.scan(GET.as_bytes()), Scan { accepted: GET.len(), refused: None });
+    }
+
+    #[test]
+    fn other_requests_to_switch_are_requests_like_any_other() {
+        let no = |head: &str| {
+            let text = format!("{head}\r\n{GET}");
+            let mut scanner = Scanner::new(Limits::default());
+            assert_eq!(scanner.scan(text.as_bytes()), Scan { accepted: text.len(), refused: None }, "{head:?}");
+            assert!(!scanner.asked(), "{head:?}");
+        };
+        let both = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        no(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n",
+        );
+        no("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n");
+        no(&format!("GET / HTTP/1.1\r\nHost: a\r\n{both}Upgrade: h2c\r\n"));
+        no(&format!("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n{both}"));
+        no(&format!("GET / HTTP/1.1\r\nHost: a\r\n{both}Connection: close\r\n"));
+        no("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n");
+        no(&format!("HEAD / HTTP/1.1\r\nHost: a\r\n{both}"));
+        no(&format!("POST / HTTP/1.1\r\nHost: a\r\n{both}"));
+        no(&format!("GET / HTTP/1.0\r\nHost: a\r\n{both}"));
+        let body = format!("GET / HTTP/1.1\r\nHost: a\r\n{both}Content-Length: 5\r\n\r\nhello{GET}");
+        assert_eq!(scan(body.as_bytes()), Scan { accepted: body.len(), refused: None });
     }
 
     #[test]
