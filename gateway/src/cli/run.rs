@@ -194,11 +194,15 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
     std::thread::Builder::new().name("notices".into()).spawn(move || {
         for notice in notices {
             match notice {
-                Notice::EndpointRecovered { .. } | Notice::EndpointUp { .. } | Notice::WorkerTurnsAgain { .. } => {
+                Notice::EndpointRecovered { .. }
+                | Notice::EndpointUp { .. }
+                | Notice::EndpointReturned { .. }
+                | Notice::WorkerTurnsAgain { .. } => {
                     console.note(notice.to_string());
                 }
                 Notice::EndpointTrouble { .. }
                 | Notice::EndpointDown { .. }
+                | Notice::EndpointEjected { .. }
                 | Notice::NoChecks { .. }
                 | Notice::UpstreamTls { .. }
                 | Notice::AcceptFailing { .. }

@@ -42,6 +42,24 @@ pub enum Notice {
         /// `host:port`
         endpoint: Arc<str>,
     },
+    /// An endpoint gets no requests for a while: it answered others badly.
+    EndpointEjected {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+        /// How it answered, in words.
+        reason: String,
+        /// For how long, milliseconds.
+        lasts_ms: u64,
+    },
+    /// An endpoint that was ejected gets requests again.
+    EndpointReturned {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// `host:port`
+        endpoint: Arc<str>,
+    },
     /// An endpoint is not checked, and counts as up.
     NoChecks {
         /// `host:port`
@@ -108,6 +126,13 @@ impl fmt::Display for Notice {
                 write!(f, "endpoint {endpoint} of pool {pool} is down: {reason} ({times})")
             }
             Self::EndpointUp { pool, endpoint } => write!(f, "endpoint {endpoint} of pool {pool} is up"),
+            Self::EndpointEjected { pool, endpoint, reason, lasts_ms } => {
+                let lasts = lasts_ms.div_ceil(1_000);
+                write!(f, "endpoint {endpoint} of pool {pool} is ejected for {lasts} s: {reason}")
+            }
+            Self::EndpointReturned { pool, endpoint } => {
+                write!(f, "endpoint {endpoint} of pool {pool} gets requests again")
+            }
             Self::NoChecks { endpoint, reason } => write!(f, "cannot check endpoint {endpoint}: {reason}"),
             Self::UpstreamTls { pool, reason } => write!(f, "tls of pool {pool}: {reason}"),
             Self::AcceptFailing { address, reason } => {

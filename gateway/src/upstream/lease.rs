@@ -78,7 +78,8 @@ impl Lease {
 
     /// The answer is through: the connection serves the next request.
     pub fn give_back(self) {
-        let Self { connection: Connection { sender, endpoint, generation }, pool, worker, .. } = self;
+        let Self { connection: Connection { sender, endpoint, generation }, pool, worker, under_way } = self;
+        under_way.through(worker.ticks.now_ms());
         match sender {
             Sender::Http1(sender) if sender.is_ready() => {
                 worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());

@@ -1,9 +1,10 @@
 //! A pool as it is at one time: who belongs to it. Names that are looked up anew change it; whoever
 //! has chosen an endpoint by its place holds what it was chosen from.
 
+use super::Outcome;
 use super::balance::{Spot, Tables};
 use super::endpoint::EndpointHandle;
-use super::health::Standing;
+use super::health::{Record, Standing};
 use super::identity::Place;
 use super::registry::Belongs;
 use dsl::tree::ir;
@@ -30,6 +31,8 @@ pub struct Member {
     pub backup: bool,
     /// What its check says of it; `None` where the pool has none.
     pub(super) standing: Option<Arc<Standing>>,
+    /// What requests show of it.
+    pub(super) record: Arc<Record>,
 }
 
 impl Members {
@@ -101,6 +104,22 @@ impl Members {
         self.each.get(index).is_some_and(|member| member.standing.as_ref().is_none_or(|standing| standing.is_up()))
     }
 
+    /// Whether an endpoint gets no requests for now, because of how it answered others. Counts from the
+    /// start of the process, in milliseconds, as workers' clocks do.
+    #[inline]
+    #[must_use]
+    pub fn is_ejected(&self, index: usize, now: u64) -> bool {
+        self.each.get(index).is_some_and(|member| member.record.is_ejected(now))
+    }
+
+    /// Notes what became of a request or of a connection attempt at an endpoint: `eject` goes by it.
+    #[inline]
+    pub fn note(&self, index: usize, outcome: Outcome, now: u64) {
+        if let Some(ejection) = self.each.get(index).and_then(|member| member.record.ejection()) {
+            ejection.note(self, outcome, now);
+        }
+    }
+
     /// Where a connection lies in the pool's table; `None` where its `balance` has none.
     #[must_use]
     pub fn spot(&self, facts: &Facts<'_>) -> Option<Spot> {
@@ -121,6 +140,18 @@ impl Members {
     pub(super) fn set_up(&self, index: usize, up: bool) {
         let standing = self.each[index].standing.as_ref().expect("a pool with a check");
         standing.change(up, "", 1, None);
+    }
+}
+
+impl Member {
+    /// What requests show of it.
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Since when it serves, milliseconds since the process started; 0 where it always did.
+    pub(super) fn since(&self) -> u64 {
+        self.record.since().max(self.standing.as_ref().map_or(0, |standing| standing.since()))
     }
 }
 

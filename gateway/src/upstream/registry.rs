@@ -50,15 +50,22 @@ impl Registry {
     /// idle connections and counts, and what their checks have found. Checks of those that are new begin,
     /// and those of whoever left end with the last one who holds the members before.
     pub(super) fn members(&self, pool: &Arc<PoolHandle>, before: &Members, each: Vec<Belongs>) -> Members {
-        let member = |belongs: Belongs| {
+        let endpoints = each.iter().map(|belongs| &belongs.endpoint);
+        let records = self.health.records(pool.pool(), endpoints, self.notices.as_ref());
+        let member = |(belongs, record): (Belongs, _)| {
             let Belongs { endpoint, weight, backup } = belongs;
             let standing = match before.find(&endpoint) {
                 Some(index) => before.each()[index].standing.clone(),
                 None => self.standing(pool, &endpoint),
             };
-            Member { endpoint, weight, backup, standing }
+            Member { endpoint, weight, backup, standing, record }
         };
-        Members::new(pool.shared_pool(), pool.place(), before.version() + 1, each.into_iter().map(member).collect())
+        Members::new(
+            pool.shared_pool(),
+            pool.place(),
+            before.version() + 1,
+            each.into_iter().zip(records).map(member).collect(),
+        )
     }
 
     fn standing(&self, pool: &Arc<PoolHandle>, endpoint: &Arc<EndpointHandle>) -> Option<Arc<health::Standing>> {

@@ -33,6 +33,8 @@ pub struct UnderWay {
     index: usize,
     /// Where the time until the answer counts, and is not known yet.
     since: Cell<Option<Instant>>,
+    /// Whether a failure was noted: one request fails once.
+    failed: Cell<bool>,
 }
 
 impl UnderWay {
@@ -41,15 +43,31 @@ impl UnderWay {
     pub fn begin(members: &Rc<Held>, index: usize) -> Self {
         members.endpoint(index).enter();
         let timed = matches!(members.pool().balance, Balance::PeakEwma);
-        Self { members: Rc::clone(members), index, since: Cell::new(timed.then(Instant::now)) }
+        Self {
+            members: Rc::clone(members),
+            index,
+            since: Cell::new(timed.then(Instant::now)),
+            failed: Cell::new(false),
+        }
     }
 
-    /// Notes what became of it: what `balance` and `eject` go by. A failure in the middle of an answer is
-    /// noted after the answer.
+    /// Notes what became of it: what `balance` and `eject` go by. A good answer is one when it is through
+    /// ([`UnderWay::through`]); a failure in the middle of it is noted after its head.
     #[inline]
     pub fn note(&self, outcome: Outcome, now_ms: u64) {
         if let Some(since) = self.since.take() {
             self.took(since, outcome, now_ms);
+        }
+        if outcome.failed() && !self.failed.replace(true) {
+            self.members.note(self.index, outcome, now_ms);
+        }
+    }
+
+    /// The answer is through.
+    #[inline]
+    pub fn through(&self, now_ms: u64) {
+        if !self.failed.get() {
+            self.members.note(self.index, Outcome::Answered(200), now_ms);
         }
     }
 
@@ -85,6 +103,19 @@ impl Outcome {
             Self::Answered(status) => matches!(status, 500 | 502 | 503 | 504),
             Self::Refused => false,
             Self::Unreachable | Self::Reset | Self::Garbage | Self::Late => true,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "answered {status}"),
+            Self::Unreachable => f.write_str("no connection"),
+            Self::Reset => f.write_str("the connection broke off"),
+            Self::Refused => f.write_str("the request was refused"),
+            Self::Garbage => f.write_str("what it answered is not HTTP"),
+            Self::Late => f.write_str("no answer in time"),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::l4::{Counts, End, Routes};
 use crate::observe::log::LogSender;
 use crate::runtime::Gauges;
 use crate::runtime::listeners::Sets;
+use crate::runtime::ticks::process_ms;
 use crate::snapshot::Published;
 use crate::upstream::Pools;
 use std::collections::BTreeMap;
@@ -162,18 +163,28 @@ fn carried(sources: &Sources, text: &mut Text) {
     counts(&ENDPOINTS, &rows, text);
     // Those of sites too: a check is a check.
     let all = sources.pools.pools();
+    let now = process_ms();
     for pool in &all {
         let members = pool.members();
         for (index, member) in members.each().iter().enumerate() {
             // Two files may have pools of one name that differ: the worse is told.
-            let up = pools.entry((&*pool.pool().name, Arc::clone(member.endpoint.name()))).or_insert(true);
-            *up &= members.is_up(index);
+            let up = pools.entry((&*pool.pool().name, Arc::clone(member.endpoint.name()))).or_insert((true, false));
+            up.0 &= members.is_up(index);
+            up.1 |= members.is_ejected(index, now);
         }
     }
     let mut up =
         text.family("sluice_endpoint_up", Kind::Gauge, "Whether an endpoint takes connections, by its pool's check.");
-    for ((pool, endpoint), is_up) in &pools {
+    for ((pool, endpoint), (is_up, _)) in &pools {
         up.add(&[("pool", pool), ("endpoint", endpoint)], u8::from(*is_up));
+    }
+    let mut ejected = text.family(
+        "sluice_endpoint_ejected",
+        Kind::Gauge,
+        "Whether an endpoint gets no requests for now, because of how it answered others.",
+    );
+    for ((pool, endpoint), (_, is_ejected)) in &pools {
+        ejected.add(&[("pool", pool), ("endpoint", endpoint)], u8::from(*is_ejected));
     }
 }
 

@@ -54,31 +54,67 @@ impl Tried {
     }
 }
 
-/// The endpoints among which a choice is made: up, not tried, and the best kind there is of these:
-/// first those that are neither backups nor rest, then backups, then those that rest.
+/// The endpoints among which a choice is made: up, not ejected, not tried, and the best kind there is
+/// of these: first those that are neither backups nor rest, then backups, then those that rest.
+///
+/// Where too few are well, health is not believed: most likely it is the gateway that has a problem, or
+/// all of them have the same one, and the few would be buried. Ejections are ignored when less than half
+/// are well; what checks say, only where the pool's `panic` says how few are too few.
 struct Candidates<'a> {
     members: &'a Members,
     rests: &'a [u64],
     tried: Tried,
     now: u64,
     kind: u8,
+    believed: Believed,
 }
+
+/// What of the endpoints' health counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Believed {
+    /// All of it.
+    All,
+    /// What checks say.
+    Checks,
+    /// Nothing.
+    Nothing,
+}
+
+/// Below so many percent that are well ejections are ignored, where the pool has no `panic`.
+const PANIC_BELOW: u8 = 50;
+/// What a weight of 1 is, where a pool starts slowly.
+const WHOLE: u64 = 100;
+/// What an endpoint begins with where a pool starts slowly, in percent: it would learn nothing from less.
+const BEGINS_WITH: u64 = 10;
 
 impl<'a> Candidates<'a> {
     /// The best kind, whether or not there is one of it.
     fn best(members: &'a Members, rests: &'a [u64], tried: Tried, now: u64) -> Self {
-        Self { members, rests, tried, now, kind: 0 }
+        Self { members, rests, tried, now, kind: 0, believed: Believed::All }
     }
 
     /// `None` where there is nobody.
     fn of(members: &'a Members, rests: &'a [u64], tried: Tried, now: u64) -> Option<Self> {
         let mut all = Self::best(members, rests, tried, now);
-        all.kind = (0..rests.len()).filter_map(|index| all.kind(index)).min()?;
+        all.believed = believed(members, now);
+        let best = |all: &Self| (0..rests.len()).filter_map(|index| all.kind(index)).min();
+        let kind = best(&all).or_else(|| {
+            // All that are well were tried: who is ejected is better than nobody.
+            let last = all.believed == Believed::All && tried != Tried::default();
+            all.believed = if last { Believed::Checks } else { all.believed };
+            best(&all).filter(|_| last)
+        });
+        all.kind = kind?;
         Some(all)
     }
 
     fn kind(&self, index: usize) -> Option<u8> {
-        if self.tried.has(index) || !self.members.is_up(index) {
+        let out = match self.believed {
+            Believed::All => !self.members.is_up(index) || self.members.is_ejected(index, self.now),
+            Believed::Checks => !self.members.is_up(index),
+            Believed::Nothing => false,
+        };
+        if out || self.tried.has(index) {
             return None;
         }
         let backup = self.members.each()[index].backup;
@@ -102,9 +138,16 @@ impl<'a> Candidates<'a> {
         members.map(|(index, _)| index).filter(|index| self.has(*index)).map(|index| (index, self.weight(index)))
     }
 
-    /// The weight of one.
+    /// The weight of one: a part of it for as long as it starts slowly, growing evenly.
     fn weight(&self, index: usize) -> u64 {
-        self.members.each()[index].weight.into()
+        let member = &self.members.each()[index];
+        let weight = u64::from(member.weight);
+        let Some(lasts) = self.members.pool().slow_start_ms else { return weight };
+        let part = match member.since() {
+            0 => WHOLE,
+            since => (self.now.saturating_sub(since).saturating_mul(WHOLE) / lasts.max(1)).clamp(BEGINS_WITH, WHOLE),
+        };
+        weight * part
     }
 }
 
@@ -118,7 +161,7 @@ impl Turns {
         tried: Tried,
         now: u64,
     ) -> Option<usize> {
-        if let Some(sole) = sole(members, tried) {
+        if let Some(sole) = sole(members, tried, now) {
             return sole;
         }
         self.make_room(members);
@@ -167,14 +210,34 @@ impl Turns {
     }
 }
 
-/// The answer of a pool with a single endpoint: nobody else is there to be asked first.
+/// The answer of a pool with a single endpoint that is well: nobody else is there to be asked first.
 #[inline]
-fn sole(members: &Members, tried: Tried) -> Option<Option<usize>> {
+fn sole(members: &Members, tried: Tried, now: u64) -> Option<Option<usize>> {
     let [_] = members.each() else { return None };
-    Some((!tried.has(0) && members.is_up(0)).then_some(0))
+    if tried.has(0) {
+        return Some(None);
+    }
+    (members.is_up(0) && !members.is_ejected(0, now)).then_some(Some(0))
+}
+
+/// What of the health of a pool's endpoints counts now.
+fn believed(members: &Members, now: u64) -> Believed {
+    let pool = members.pool();
+    if pool.check.is_none() && pool.eject.is_none() {
+        return Believed::All;
+    }
+    let well = (0..members.len()).filter(|index| members.is_up(*index) && !members.is_ejected(*index, now)).count();
+    let below = usize::from(pool.panic_below.unwrap_or(PANIC_BELOW));
+    match pool.panic_below {
+        _ if well * 100 >= below * members.len() => Believed::All,
+        Some(_) => Believed::Nothing,
+        None => Believed::Checks,
+    }
 }
 
 #[cfg(test)]
 mod figures;
+#[cfg(test)]
+mod panic_tests;
 #[cfg(test)]
 mod tests;

@@ -69,7 +69,12 @@ impl Tables {
     pub(crate) fn rebuild(&self, members: &Members) {
         // Whoever comes second sees what the first one saw, and what changed since.
         let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |backup: bool| move |index: usize| members.is_up(index) && members.each()[index].backup == backup;
+        // Where too few are up, nobody is left out. Who is ejected keeps its place, which others have for now.
+        let up = (0..members.len()).filter(|index| members.is_up(*index)).count();
+        let panic = members.pool().panic_below.is_some_and(|below| up * 100 < usize::from(below) * members.len());
+        let of = |backup: bool| {
+            move |index: usize| (panic || members.is_up(index)) && members.each()[index].backup == backup
+        };
         let built = match members.pool().balance {
             Balance::RoundRobin
             | Balance::Random

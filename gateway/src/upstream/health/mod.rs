@@ -7,12 +7,18 @@
 //!
 //! An endpoint is up until `fall` checks in a row have failed. Until one was good, or so many failed,
 //! they follow each other in a tenth of `every`: what is dead from the start is soon known to be.
+//!
+//! What requests show besides is in [`Record`]: workers write it, all of them the same one.
 
+mod ejection;
 mod judge;
 mod probe;
+mod record;
 mod run;
 mod standing;
+mod window;
 
+pub(super) use record::Record;
 pub(super) use standing::changed;
 pub use standing::{Standing, health_epoch};
 
@@ -21,8 +27,10 @@ use super::{EndpointHandle, PoolHandle};
 use crate::runtime::notice::{Notice, NoticeSender};
 use dsl::tree::ir;
 use probe::Target;
+use record::{Group, Since};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
@@ -36,6 +44,15 @@ pub(super) struct Health {
     runtime: Mutex<Option<Runtime>>,
     permits: Arc<Semaphore>,
     standings: Mutex<Table<Identity, Standing>>,
+    records: Mutex<Records>,
+}
+
+/// Records by what they are of: an endpoint's stamp, in the pools of one name.
+#[derive(Default)]
+struct Records {
+    groups: Table<Arc<str>, Group>,
+    since: Table<(Arc<str>, u64), Since>,
+    records: Table<(Arc<str>, u64, Option<ir::Eject>), Record>,
 }
 
 /// What makes two checks the same.
@@ -49,7 +66,12 @@ struct Identity {
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self { runtime: Mutex::default(), permits: Arc::new(Semaphore::new(AT_ONCE)), standings: Mutex::default() }
+        Self {
+            runtime: Mutex::default(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            standings: Mutex::default(),
+            records: Mutex::default(),
+        }
     }
 
     /// What is known of an endpoint of a pool, and will be: checks begin here. `None` without `check`.
@@ -76,6 +98,52 @@ impl Health {
         known.insert(identity, &standing);
         self.start(target, &standing, notices);
         Some(standing)
+    }
+
+    /// What requests show of each of a pool's endpoints: the same for as long as a pool of this name has
+    /// them and ejects alike. One that comes to a pool that lives already has to be slow at first, if
+    /// the pool has it so.
+    pub(super) fn records<'e>(
+        &self,
+        pool: &ir::Pool,
+        endpoints: impl Iterator<Item = &'e Arc<EndpointHandle>>,
+        notices: Option<&NoticeSender>,
+    ) -> Vec<Arc<Record>> {
+        let runtime = pool.eject.and_then(|_| self.runtime().ok());
+        let mut known = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &pool.name;
+        let living = known.groups.get(name);
+        let group = living.clone().unwrap_or_else(|| {
+            let group = Group {
+                name: Arc::clone(name),
+                busy: AtomicBool::new(false),
+                notices: notices.cloned(),
+                runtime: OnceLock::new(),
+            };
+            let group = Arc::new(group);
+            known.groups.insert(Arc::clone(name), &group);
+            group
+        });
+        if let Some(runtime) = runtime {
+            // It is the same one, if it was set.
+            let _ = group.runtime.set(runtime);
+        }
+        let mut of = |endpoint: &'e Arc<EndpointHandle>| {
+            let stamp = endpoint.place().stamp;
+            let key = (Arc::clone(name), stamp, pool.eject);
+            if let Some(record) = known.records.get(&key) {
+                return record;
+            }
+            let since = known.since.get(&(Arc::clone(name), stamp)).unwrap_or_else(|| {
+                let since = Arc::new(if living.is_some() { Since::now() } else { Since::default() });
+                known.since.insert((Arc::clone(name), stamp), &since);
+                since
+            });
+            let record = Record::new(&group, since, endpoint, pool.eject);
+            known.records.insert(key, &record);
+            record
+        };
+        endpoints.map(&mut of).collect()
     }
 
     fn start(&self, target: Target, standing: &Arc<Standing>, notices: Option<&NoticeSender>) {
@@ -127,5 +195,7 @@ impl Drop for Health {
     }
 }
 
+#[cfg(test)]
+mod ejection_tests;
 #[cfg(test)]
 mod tests;

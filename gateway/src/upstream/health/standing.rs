@@ -2,6 +2,7 @@
 
 use super::super::{EndpointHandle, PoolHandle};
 use crate::runtime::notice::{Notice, NoticeSender};
+use crate::runtime::ticks::process_ms;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -28,6 +29,8 @@ pub(in crate::upstream) fn changed() {
 pub struct Standing {
     endpoint: Arc<str>,
     up: AtomicBool,
+    /// When it came up last, milliseconds since the process started; 0 where it never was down.
+    since: AtomicU64,
     /// Those who have the endpoint checked.
     pools: Mutex<Vec<Weak<PoolHandle>>>,
     check: Mutex<Option<AbortHandle>>,
@@ -39,6 +42,7 @@ impl Standing {
         Self {
             endpoint: Arc::clone(endpoint.name()),
             up: AtomicBool::new(true),
+            since: AtomicU64::new(0),
             pools: Mutex::default(),
             check: Mutex::default(),
         }
@@ -49,6 +53,12 @@ impl Standing {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// When it came up last, milliseconds since the process started; 0 where it never was down.
+    #[inline]
+    pub(in crate::upstream) fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
     }
 
     /// What people call the endpoint.
@@ -76,6 +86,9 @@ impl Standing {
 
     /// It is up or down from now on: tables are built anew, then everybody is told.
     pub(in crate::upstream) fn change(&self, up: bool, reason: &str, checks: u32, notices: Option<&NoticeSender>) {
+        if up {
+            self.since.store(process_ms().max(1), Ordering::Relaxed);
+        }
         self.up.store(up, Ordering::Relaxed);
         let pools = self.pools();
         for pool in &pools {
