@@ -1,5 +1,6 @@
 //! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
 
+use super::forward::Reel;
 use super::gate::{Link, Reason};
 use crate::answer::files::FileBody;
 use crate::runtime::ticks::{Ticks, Timer};
@@ -169,7 +170,8 @@ impl OriginBody {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// The next piece.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 // hyper does not ask a body again that has given as much as it said, and drops it.
@@ -230,6 +232,8 @@ pub enum RequestBody {
     Empty,
     /// What the client sends.
     Client(ClientBody),
+    /// The same, kept while it is sent.
+    Kept(Reel),
 }
 
 /// What a client sends.
@@ -306,8 +310,7 @@ impl RequestBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        self.state.waits.set(false);
-        self.state.moved_at.set(self.state.ticks.now_ms());
+        self.put_down();
     }
 }
 
@@ -319,26 +322,48 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Client(body) => body.poll_frame(cx),
+            Self::Kept(reel) => reel.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Client(body) => body.incoming.is_end_stream(),
+            Self::Client(body) => body.is_end_stream(),
+            Self::Kept(reel) => reel.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Client(body) => body.incoming.size_hint(),
+            Self::Client(body) => body.size_hint(),
+            Self::Kept(reel) => reel.size_hint(),
         }
     }
 }
 
 impl ClientBody {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// How much more comes.
+    #[must_use]
+    pub fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// Nobody asks for it any more, or not for now: the client is not waited for.
+    pub fn put_down(&self) {
+        self.state.waits.set(false);
+        self.state.moved_at.set(self.state.ticks.now_ms());
+    }
+
+    /// The next piece.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.state.touched.set(true);
         let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {

@@ -26,6 +26,8 @@ pub struct EndpointHandle {
     counts: Arc<Counts>,
     /// Of the times until answers, where a pool balances by them.
     average: Average,
+    /// Until when retries leave it alone, because it said so: milliseconds since the process started.
+    waits_until: AtomicU64,
 }
 
 /// A connection or flow that an endpoint has, counted for as long as this is held.
@@ -41,6 +43,7 @@ impl EndpointHandle {
             open: AtomicU64::new(0),
             counts: Arc::new(Counts::new(workers)),
             average: Average::default(),
+            waits_until: AtomicU64::new(0),
         }
     }
 
@@ -126,6 +129,17 @@ impl EndpointHandle {
     #[must_use]
     pub fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// It said that it wants to be left alone until then (`Retry-After`): retries heed it.
+    pub fn wait_until(&self, ms: u64) {
+        self.waits_until.fetch_max(ms, Ordering::Relaxed);
+    }
+
+    /// Whether it wants to be left alone by retries.
+    #[must_use]
+    pub fn asked_to_wait(&self, now_ms: u64) -> bool {
+        self.waits_until.load(Ordering::Relaxed) > now_ms
     }
 
     /// Notes a failure. The first one after a calm time is told.

@@ -51,6 +51,12 @@ impl Lease {
         &mut self.connection.sender
     }
 
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<EndpointHandle> {
+        &self.connection.endpoint
+    }
+
     /// The worker's deadlines.
     #[must_use]
     pub fn ticks(&self) -> &Rc<Ticks> {
@@ -65,7 +71,7 @@ impl Lease {
     }
 
     /// The origin failed in this way; who tells it is somebody else.
-    pub fn failed(self, outcome: Outcome) {
+    pub fn note(&self, outcome: Outcome) {
         self.under_way.note(outcome, self.worker.ticks.now_ms());
     }
 

@@ -1,6 +1,7 @@
 //! Pools, their endpoints, and the connections to them.
 
 mod balance;
+mod budget;
 mod connect;
 mod connections;
 mod dial;
@@ -14,6 +15,7 @@ mod pools;
 mod reached;
 mod registry;
 mod sending;
+mod shared;
 mod tls;
 mod transport;
 mod under_way;
@@ -32,6 +34,7 @@ pub use members::{Member, Members};
 pub use pools::{PoolHandle, Pools};
 pub use reached::Reached;
 pub use sending::{Cause, Incoming, Unanswered};
+pub use shared::{RetryCause, Shared};
 pub use tls::{UpstreamTls, connect_tls};
 pub use transport::{Speaks, Transport};
 pub use under_way::{Outcome, UnderWay};

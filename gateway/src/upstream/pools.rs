@@ -9,6 +9,7 @@ use super::health;
 use super::identity::{Place, Slot, Slots, Table};
 use super::members::Members;
 use super::registry::{Belongs, Registry};
+use super::shared::Shared;
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
 use super::whereabouts::Who;
@@ -36,6 +37,7 @@ pub struct PoolHandle {
     dir: Arc<Path>,
     registry: Arc<Registry>,
     transport: Arc<Transport>,
+    shared: Shared,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
@@ -63,6 +65,9 @@ struct PoolKey {
     proxy_protocol: Option<ir::ProxyProtocol>,
     protocol: ir::Protocol,
     tls: Option<ir::PoolTls>,
+    retry: Option<ir::Retry>,
+    hedge: Option<ir::Hedge>,
+    limit: ir::PoolLimit,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
     resolve_ms: Option<u64>,
@@ -125,6 +130,7 @@ impl Pools {
             dir: dir.into(),
             registry: Arc::clone(&self.registry),
             transport,
+            shared: Shared::new(self.registry.workers),
         });
         handle.renew();
         pools.insert(key, &handle);
@@ -251,6 +257,13 @@ impl PoolHandle {
         &self.transport
     }
 
+    /// What all workers know of it together.
+    #[inline]
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How long a connection attempt may take.
     #[must_use]
     pub fn connect_within(&self) -> Duration {
@@ -287,6 +300,9 @@ impl PoolKey {
             proxy_protocol: pool.proxy_protocol,
             protocol: pool.protocol,
             tls: pool.tls.clone(),
+            retry: pool.retry.clone(),
+            hedge: pool.hedge,
+            limit: pool.limit,
             dir: pool.tls.is_some().then(|| dir.into()),
             resolve_ms: pool.resolve_ms,
         }

@@ -6,6 +6,7 @@ mod exchange;
 mod files;
 mod hello;
 mod http2;
+mod retry;
 mod support;
 mod tcp;
 mod trouble;

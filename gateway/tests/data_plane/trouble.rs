@@ -211,13 +211,18 @@ fn catches_replace_failures_and_statuses() {
     for (n, pool) in pools.iter_mut().enumerate() {
         pool.name = format!("p{n}").into();
     }
-    let routes = vec![("/a", caught), ("/b", refused), ("/c", own)];
+    let mut elsewhere = plan(to(0));
+    elsewhere.catches = vec![catch(&[503], to(2))];
+    let routes = vec![("/a", caught), ("/b", refused), ("/c", own), ("/d", elsewhere)];
     let rig = Rig::new(vec![site(routes, pools)]);
     assert_eq!(rig.get("/a").text(), "outer");
     assert_eq!(rig.get("/b?q").text(), "ok");
     assert!(spare.heads()[0].starts_with("GET /b?q HTTP/1.1\r\n"));
     assert_eq!(rig.get("/c").status, 503);
-    // A body that was consumed cannot be sent to another pool.
+    // A body that nobody has taken goes to the other pool; one that was consumed cannot.
     let posted = rig.ask("POST /b HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(posted.text(), "ok");
+    assert_eq!(spare.seen.lock().unwrap().last().unwrap().1, b"x");
+    let posted = rig.ask("POST /d HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx");
     assert_eq!(posted.status, 502);
 }

@@ -5,26 +5,23 @@ use super::host::find;
 use super::own::read;
 use super::{Exchange, Step};
 use crate::answer;
-use crate::http::body::{Broken, Content, OriginBody, RequestBody, Upload};
+use crate::http::body::{Broken, Content, OriginBody, RequestBody};
 use crate::http::client::Client;
-use crate::http::forward::{Failure, Job, forward};
+use crate::http::forward::failure::{Blame, Cause, Phase};
+use crate::http::forward::{About, Failure, Job, forward};
 use crate::http::gate::Reason;
 use crate::http::headers::{self, Edit};
 use crate::http::judge::{Prepared, prepare};
 use crate::http::upgrade::{self, Switched};
+use crate::observe::log::Failed;
 use crate::runtime::worker::Current;
-use crate::upstream::{Incoming, Lease, Outcome, PoolHandle, Spot};
-use dsl::tree::ir::{PlanIdx, Settings};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use crate::upstream::{Incoming, Lease, Outcome};
+use dsl::tree::ir::PlanIdx;
+use http::header::{CONNECTION, HOST, HeaderValue, TE};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Until the head of an origin's answer.
-const TIMEOUT_MS: u64 = 30_000;
-/// Between two pieces of an origin's answer.
-const IDLE_MS: u64 = 60_000;
 
 /// An origin to be asked.
 pub(super) struct Ask {
@@ -44,17 +41,18 @@ pub(super) struct Caught {
 
 impl Exchange {
     /// Asks a pool.
-    pub(super) async fn ask(&mut self, job: &mut Job) -> Result<Response<Content>, Failure> {
-        let (response, lease) = forward(&self.client, job).await?;
+    pub(super) async fn ask(&mut self, job: &mut Job) -> Result<Response<Content>, Box<Failure>> {
+        let worker = &self.client.worker;
+        let (response, lease) = match forward(&self.client, job).await {
+            Ok(answered) => answered,
+            Err(failure) => return Err(self.told(job, failure)),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Box::pin(self.switch(job, response, lease)).await;
+            let switched = Box::pin(self.switch(job, response, lease)).await;
+            return switched.map_err(|failure| self.told(job, failure));
         }
+        job.pool.shared().shard(worker.number).answered(response.status().as_u16());
         let (mut parts, incoming) = response.into_parts();
-        if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
-            // RFC 9112 section 6.1: response splitting. hyper would take the one and pass on the other.
-            lease.died(Outcome::Garbage, "framed an answer in two ways (Content-Length and Transfer-Encoding)");
-            return Err(Failure::Unreachable);
-        }
         headers::remove_answer_hops(&mut parts.headers);
         parts.version = Version::HTTP_11;
         let body = OriginBody::new(incoming, lease, job.idle_ms);
@@ -68,18 +66,26 @@ impl Exchange {
         job: &Job,
         mut response: Response<Incoming>,
         lease: Lease,
-    ) -> Result<Response<Content>, Failure> {
-        let Some(idle_ms) = job.switch_idle_ms else {
-            lease.died(Outcome::Garbage, "switched protocols without being asked to");
-            return Err(Failure::Unreachable);
+    ) -> Result<Response<Content>, Box<Failure>> {
+        let endpoint = Arc::clone(lease.endpoint());
+        let garbage = |reason: &str| {
+            let (cause, phase) = (Cause::Garbage, Phase::Head);
+            let (endpoint, reason) = (Some(Arc::clone(&endpoint)), reason.to_owned());
+            Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason })
         };
-        if !upgrade::is_agreed(response.headers()) {
-            lease.died(Outcome::Garbage, "switched to another protocol than WebSocket");
-            return Err(Failure::Unreachable);
+        let unwanted = match job.switch_idle_ms() {
+            None => Some("switched protocols without being asked to"),
+            Some(_) if !upgrade::is_agreed(response.headers()) => Some("switched to another protocol than WebSocket"),
+            Some(_) => None,
+        };
+        if let Some(reason) = unwanted {
+            lease.died(Outcome::Garbage, reason);
+            return Err(garbage(reason));
         }
+        let idle_ms = job.switch_idle_ms().unwrap_or(upgrade::IDLE_MS);
         self.switched = Switched::of(&mut response, lease, idle_ms).await;
         if self.switched.is_none() {
-            return Err(Failure::Unreachable);
+            return Err(garbage("broke off when it had switched protocols"));
         }
         let mut answer = Response::new(Content::Empty);
         *answer.status_mut() = response.status();
@@ -89,35 +95,44 @@ impl Exchange {
         Ok(answer)
     }
 
+    /// A failure, once it is counted and in the log. That of a client is no news about a pool.
+    fn told(&self, job: &Job, failure: Box<Failure>) -> Box<Failure> {
+        if failure.cause.blame() != Blame::Client {
+            job.pool.shared().shard(self.client.worker.number).failed.add(1);
+            self.client.worker.log.failed(Failed::new(&job.about, &job.pool.pool().name, &failure));
+        }
+        failure
+    }
+
     /// Answers in place of an origin that failed: once, whatever comes of it.
     pub(super) async fn catch(
         &mut self,
-        result: Result<Response<Content>, Failure>,
+        result: Result<Response<Content>, Box<Failure>>,
         caught: Box<Caught>,
+        job: &mut Job,
     ) -> Response<Content> {
         let status = match &result {
             Ok(response) => response.status().as_u16(),
-            Err(Failure::NoEndpoint) => 503,
-            Err(Failure::Unreachable) => 502,
-            Err(Failure::Timeout) => 504,
-            Err(Failure::Client(_)) => 0,
+            Err(failure) if failure.cause.blame() == Blame::Client => 0,
+            Err(failure) => failure.status(),
         };
-        match self.instead(status, caught) {
+        match self.instead(status, caught, job) {
             // What the origin sent is dropped, and its connection with it.
             Some(Ok(Step::Ask(mut ask))) => {
+                drop(result);
                 let result = self.ask(&mut ask.job).await;
-                result.unwrap_or_else(|failure| self.failed(failure))
+                result.unwrap_or_else(|failure| self.failed(&failure))
             }
             Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own).await,
             Some(Ok(Step::Done(response))) => response,
             Some(Ok(Step::Gone)) => answer::deny(502),
             Some(Err(reason)) => self.refuse(reason),
-            None => result.unwrap_or_else(|failure| self.failed(failure)),
+            None => result.unwrap_or_else(|failure| self.failed(&failure)),
         }
     }
 
     /// What a plan has for a status of its upstream.
-    pub(super) fn instead(&mut self, status: u16, caught: Box<Caught>) -> Option<Result<Step, Reason>> {
+    pub(super) fn instead(&mut self, status: u16, caught: Box<Caught>, job: &mut Job) -> Option<Result<Step, Reason>> {
         let Caught { snapshot, plan, mut head, host, path } = *caught;
         let served = find(&snapshot, &host).ok()?;
         let plan = served.program.site().plans.get(plan.0 as usize)?;
@@ -129,50 +144,50 @@ impl Exchange {
         let Prepared::Proxy { pool, spot, target, host } = prepared else {
             return Some(self.own(prepared, served, head.method, head.headers));
         };
-        // LANGUAGE rule 19: another pool needs the request once more, which only one without a body is.
-        if self.upload.is_some() {
+        // LANGUAGE rule 19: another pool needs the request once more, from its start.
+        let Some(body) = job.sending.take_body() else {
             let why = "the origin failed, and the request cannot be sent again";
             return Some(Ok(Step::Done(answer::plain(502, why))));
-        }
+        };
         let target = target.or_else(|| respelled(&path, head.uri.query()));
         if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
             return Some(Err(reason));
         }
-        let job = job(pool, spot, &plan.settings, head, RequestBody::Empty, None);
+        let about = job.about.clone();
+        let job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, self.upload.clone(), about);
         Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
     }
 
-    pub(super) fn failed(&mut self, failure: Failure) -> Response<Content> {
-        match failure {
-            Failure::NoEndpoint => answer::plain(503, "no origin is up"),
-            Failure::Unreachable => answer::plain(502, "the origin could not be reached"),
-            Failure::Timeout => answer::plain(504, "the origin did not answer in time"),
-            Failure::Client(Broken::Refused(reason)) => self.refuse(reason),
+    pub(super) fn failed(&mut self, failure: &Failure) -> Response<Content> {
+        match failure.cause {
+            Cause::Client(Broken::Refused(reason)) => self.refuse(reason),
             // Nobody reads this.
-            Failure::Client(_) => {
+            Cause::Client(_) => {
                 self.refused = true;
-                answer::plain(400, "the request body broke off")
+                answer::plain(400, failure.cause.told())
             }
+            cause => answer::plain(cause.status(), cause.told()),
         }
     }
 }
 
-/// A request for a pool, by the settings of its plan and of the pool.
-pub(super) fn job(
-    pool: &Arc<PoolHandle>,
-    spot: Option<Spot>,
-    settings: &Settings,
-    head: Head,
-    body: RequestBody,
-    upload: Option<Rc<Upload>>,
-) -> Job {
-    let timeout = settings.timeout_ms.or(pool.pool().timeout_ms).unwrap_or(TIMEOUT_MS);
-    let idle = settings.idle_ms.or(pool.pool().idle_ms).unwrap_or(IDLE_MS);
+/// The request of a head and a body.
+pub(super) fn request(head: Head, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = head.uri;
     *request.headers_mut() = head.headers;
-    Job::new(request, Arc::clone(pool), spot, timeout, idle, upload)
+    request
+}
+
+/// What a request is known by to people, before anything in it is changed.
+pub(super) fn about(head: &Head) -> About {
+    About {
+        client: head.ip,
+        method: head.method.clone(),
+        target: head.uri.path_and_query().cloned(),
+        host: head.headers.get(HOST).cloned(),
+    }
 }
 
 /// Makes of a request what goes to the origin.

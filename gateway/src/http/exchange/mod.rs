@@ -7,6 +7,7 @@ mod own;
 
 use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
+use super::forward::Job;
 use super::gate::{Limits, Link, Reason};
 use super::h2::Stream;
 use super::headers::{self, Edit};
@@ -14,7 +15,7 @@ use super::judge::{Judged, Prepared, judge};
 use super::upgrade::{self, Switched};
 use crate::answer;
 use crate::runtime::worker::Current;
-use ask::{Ask, Caught, job, outgoing};
+use ask::{Ask, Caught, about, outgoing, request};
 use dsl::tree::canonical;
 use head::{Head, host_of, raw_path, respelled};
 use http::{Method, Request, Response, Version};
@@ -23,6 +24,7 @@ use own::{Own, read};
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Between two pieces of a client's body.
 const UPLOAD_IDLE_MS: u64 = 30_000;
@@ -175,6 +177,7 @@ impl Exchange {
         };
         drop(path);
         drop(host);
+        let about = about(&head);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);
         let switches = link.is_some_and(|link| link.asked()) && plan.settings.websocket != Some(false);
@@ -189,9 +192,9 @@ impl Exchange {
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
         self.upload.clone_from(&upload);
-        let mut job = job(pool, spot, &plan.settings, head, body, upload);
+        let mut job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, upload, about);
         if switches {
-            job.switch_idle_ms = Some(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
+            job.switches(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
         }
         Ok(Step::Ask(Ask { job, answer_edits, caught }))
     }
@@ -207,8 +210,8 @@ impl Exchange {
             Step::Ask(ask) => {
                 let result = self.ask(&mut ask.job).await;
                 let response = match ask.caught.take() {
-                    Some(caught) => Box::pin(self.catch(result, caught)).await,
-                    None => result.unwrap_or_else(|failure| self.failed(failure)),
+                    Some(caught) => Box::pin(self.catch(result, caught, &mut ask.job)).await,
+                    None => result.unwrap_or_else(|failure| self.failed(&failure)),
                 };
                 return edited(response, std::mem::take(&mut ask.answer_edits));
             }

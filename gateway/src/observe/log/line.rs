@@ -43,7 +43,7 @@ pub fn write(out: &mut String, record: &Record) {
 }
 
 /// RFC 3339, in UTC, with milliseconds. A clock before 1970 is not told from 1970.
-fn time(out: &mut String, at: SystemTime) {
+pub(super) fn time(out: &mut String, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Days since 0000-03-01, in eras of 400 years: leap days stand at the end of their year.
@@ -62,7 +62,7 @@ fn time(out: &mut String, at: SystemTime) {
 
 /// A text in quotes. Control characters, and those that turn the direction of what follows, are
 /// written as escapes: a client's name must not end the line or deceive who reads it on a terminal.
-fn text(out: &mut String, text: &str) {
+pub(super) fn text(out: &mut String, text: &str) {
     out.push('"');
     let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {

@@ -3,6 +3,7 @@
 //! INVARIANT: no worker and no reload waits for it. Records go to a thread of their own through a
 //! bounded queue. What finds no room, or cannot be written, is counted, and told now and then.
 
+mod failed;
 mod line;
 mod target;
 
@@ -18,6 +19,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
+
+pub use failed::Failed;
 
 /// Records that may wait to be written: a few megabytes.
 const QUEUE: usize = 16 * 1024;
@@ -43,6 +46,7 @@ struct Ends {
 
 enum Message {
     Record(Box<Record>),
+    Failed(Box<Failed>),
     /// There are orders.
     Wake,
 }
@@ -130,8 +134,17 @@ impl LogSender {
 
     /// Hands a record over.
     pub fn send(&self, record: Record) {
+        self.put(|| Message::Record(Box::new(record)));
+    }
+
+    /// Hands over what is to be said of a request that failed.
+    pub fn failed(&self, failed: Failed) {
+        self.put(|| Message::Failed(Box::new(failed)));
+    }
+
+    fn put(&self, message: impl FnOnce() -> Message) {
         let Some(ends) = &self.0 else { return };
-        if ends.shared.on.load(Ordering::Relaxed) && ends.queue.try_send(Message::Record(Box::new(record))).is_err() {
+        if ends.shared.on.load(Ordering::Relaxed) && ends.queue.try_send(message()).is_err() {
             ends.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -202,8 +215,8 @@ impl Writer {
             let mut next = message.ok();
             while let Some(message) = next {
                 match message {
-                    Message::Record(record) => self.add(&record),
                     Message::Wake => look = true,
+                    line => self.add(&line),
                 }
                 look |= self.lines.len() >= TOGETHER;
                 // What came before an order goes where the log went then.
@@ -222,8 +235,12 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, record: &Record) {
-        line::write(&mut self.lines, record);
+    fn add(&mut self, message: &Message) {
+        match message {
+            Message::Record(record) => line::write(&mut self.lines, record),
+            Message::Failed(failed) => failed.write(&mut self.lines),
+            Message::Wake => return,
+        }
         self.waiting += 1;
     }
 
@@ -279,9 +296,7 @@ impl Writer {
         }
         let Some(done) = orders.end else { return false };
         while let Ok(message) = self.messages.try_recv() {
-            if let Message::Record(record) = message {
-                self.add(&record);
-            }
+            self.add(&message);
             if self.lines.len() >= TOGETHER {
                 self.flush();
             }

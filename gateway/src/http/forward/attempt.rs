@@ -1,0 +1,144 @@
+//! One try: a connection, the request on it, the head of the answer.
+
+use super::Answered;
+use super::failure::{Cause, Phase};
+use super::job::{Deadline, Late};
+use super::replay::Sending;
+use crate::http::client::Client;
+use crate::upstream::{
+    self, ConnectError, Connection, Held, Incoming, Lease, Outcome, PoolHandle, RetryCause, UnderWay, connect,
+};
+use http::Response;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where a request is tried.
+pub(super) struct Where<'a> {
+    pub(super) client: &'a Client,
+    pub(super) pool: &'a Arc<PoolHandle>,
+    pub(super) members: &'a Rc<Held>,
+    /// The endpoint's place among the members.
+    pub(super) index: usize,
+    /// Whether an idle connection must not be used.
+    pub(super) fresh: bool,
+    /// Whether a copy of the request is kept in any case.
+    pub(super) keep: bool,
+    pub(super) deadline: &'a Deadline,
+}
+
+/// A try that came to nothing.
+pub(super) struct Missed {
+    pub(super) cause: Cause,
+    pub(super) phase: Phase,
+    pub(super) reason: String,
+    /// Whether the connection had been used before.
+    pub(super) reused: bool,
+    /// Whether the endpoint cannot have acted on the request.
+    pub(super) harmless: bool,
+    /// Whether no time is left.
+    pub(super) over: bool,
+    /// What the endpoint is to be told of; nothing is held against it while this is here.
+    pub(super) lease: Option<Lease>,
+}
+
+impl Missed {
+    fn new(cause: Cause, phase: Phase, reason: String) -> Self {
+        Self { cause, phase, reason, reused: false, harmless: false, over: false, lease: None }
+    }
+
+    fn late(late: Late, phase: Phase, what: &str) -> Self {
+        let reason = format!("no {what} within {} ms", late.ms());
+        let over = matches!(late, Late::Total(_));
+        Self { over, ..Self::new(Cause::Timeout, phase, reason) }
+    }
+
+    /// What kind of retry would come after it.
+    pub(super) fn retry_cause(&self) -> RetryCause {
+        match (self.cause, self.phase) {
+            (Cause::Refused, _) => RetryCause::Refused,
+            (_, Phase::Connect | Phase::Tls) => RetryCause::Connect,
+            (Cause::Timeout, _) => RetryCause::Timeout,
+            (_, _) => RetryCause::Reset,
+        }
+    }
+}
+
+/// Tries once. What may be sent again is in `sending` afterwards.
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Answered, Missed> {
+    let worker = &at.client.worker;
+    let endpoint = at.members.endpoint(at.index);
+    let under_way = UnderWay::begin(at.members, at.index);
+    let idle = if at.fresh { None } else { worker.upstreams.take(at.pool, endpoint) };
+    let reused = idle.is_some();
+    let connection = match idle {
+        Some(connection) => connection,
+        // Rare beside requests, and large: it need not lie in each exchange's future.
+        None => {
+            let connecting = Box::pin(connected(at)).await;
+            connecting.inspect_err(|_| under_way.note(Outcome::Unreachable, worker.ticks.now_ms()))?
+        }
+    };
+    let mut lease = Lease::new(connection, under_way, Arc::clone(at.pool), Rc::clone(worker));
+    let Some(request) = sending.take(at.keep || reused) else {
+        // The callers see to it that there is one.
+        return Err(Missed::new(Cause::Reset, Phase::Send, "there was nothing to be sent".to_owned()));
+    };
+    let sent = {
+        let sent = pin!(lease.send(request));
+        at.deadline.bound(sent).await
+    };
+    match sent {
+        Ok(Ok(response)) => match unsound(&response) {
+            None => {
+                lease.answered(response.status());
+                Ok((response, lease))
+            }
+            Some(why) => Err(Missed { lease: Some(lease), ..Missed::new(Cause::Garbage, Phase::Head, why.to_owned()) }),
+        },
+        Ok(Err(unanswered)) => {
+            let harmless = unanswered.unsent.is_some() || unanswered.cause == upstream::Cause::Refused;
+            if let Some(unsent) = unanswered.unsent {
+                sending.put_back(unsent);
+            }
+            let cause = match unanswered.cause {
+                upstream::Cause::Reset => Cause::Reset,
+                upstream::Cause::Refused => Cause::Refused,
+                upstream::Cause::Garbage => Cause::Garbage,
+            };
+            let phase = if harmless { Phase::Send } else { Phase::Head };
+            let missed = Missed::new(cause, phase, unanswered.reason);
+            Err(Missed { reused, harmless, lease: Some(lease), ..missed })
+        }
+        Err(late) => Err(Missed { lease: Some(lease), ..Missed::late(late, Phase::Head, "answer") }),
+    }
+}
+
+async fn connected(at: &Where<'_>) -> Result<Connection, Missed> {
+    let connecting = pin!(connect(at.client, at.pool, at.members.endpoint(at.index)));
+    match at.deadline.bound(connecting).await {
+        Ok(connected) => connected.map_err(|e| unconnected(&e)),
+        Err(late) => Err(Missed { harmless: true, ..Missed::late(late, Phase::Connect, "connection") }),
+    }
+}
+
+/// What is wrong with the framing of an answer.
+fn unsound(response: &Response<Incoming>) -> Option<&'static str> {
+    let headers = response.headers();
+    // RFC 9112 section 6.1: response splitting. hyper would take the one and pass on the other.
+    (headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH))
+        .then_some("framed an answer in two ways (Content-Length and Transfer-Encoding)")
+}
+
+fn unconnected(e: &ConnectError) -> Missed {
+    let (cause, phase) = match e {
+        ConnectError::Name(_) | ConnectError::Refused(_) => (Cause::Unreachable, Phase::Connect),
+        ConnectError::Timeout(_) => (Cause::Timeout, Phase::Connect),
+        ConnectError::Tls(_) => (Cause::Tls, Phase::Tls),
+    };
+    Missed { harmless: true, ..Missed::new(cause, phase, e.to_string()) }
+}

@@ -1,0 +1,196 @@
+//! A request on its way to a pool, and how long it may take.
+
+use super::failure::{About, Failure};
+use super::replay::Sending;
+use crate::http::body::{RequestBody, Upload};
+use crate::runtime::ticks::{Ticks, Timer};
+use crate::upstream::{PoolHandle, Spot};
+use dsl::tree::ir;
+use http::Request;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Until the head of an origin's answer.
+const TIMEOUT_MS: u64 = 30_000;
+/// Between two pieces of an origin's answer.
+const IDLE_MS: u64 = 60_000;
+
+/// A request on its way to a pool. It lies in the future of its exchange, once: futures are moved
+/// and kept for as long as a connection lives, so they are kept small.
+pub struct Job {
+    /// What is sent.
+    pub sending: Sending,
+    /// To whom.
+    pub pool: Arc<PoolHandle>,
+    /// Where it lies in the pool's table, if the pool has one.
+    pub(super) spot: Option<Spot>,
+    /// Until the head of the answer, over all tries, milliseconds.
+    pub timeout_ms: u64,
+    /// Between two pieces of the answer.
+    pub idle_ms: u64,
+    /// What is known of the request's body, when it has one.
+    pub upload: Option<Rc<Upload>>,
+    /// What the request is known by to people.
+    pub about: About,
+    /// How often it was tried.
+    pub attempt: u32,
+    /// Whether doing it twice is as good as doing it once (RFC 9110 section 9.2.2).
+    pub(super) idempotent: bool,
+    /// What most requests do not have.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// The route's own `retry`; the pool's without one.
+    retry: Option<ir::Retry>,
+    /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
+    switch_idle_ms: Option<u64>,
+}
+
+impl Job {
+    /// A request for a pool, by the settings of its plan and of the pool.
+    #[must_use]
+    pub fn new(
+        request: Request<RequestBody>,
+        pool: Arc<PoolHandle>,
+        spot: Option<Spot>,
+        settings: &ir::Settings,
+        upload: Option<Rc<Upload>>,
+        about: About,
+    ) -> Self {
+        let said = pool.pool();
+        let mut timeout_ms = settings.timeout_ms.or(said.timeout_ms).unwrap_or(TIMEOUT_MS);
+        let idle_ms = settings.idle_ms.or(said.idle_ms).unwrap_or(IDLE_MS);
+        let idempotent = request.method().is_idempotent();
+        let mut keep = 0;
+        if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0) {
+            timeout_ms = timeout_ms.min(retry.within_ms.unwrap_or(u64::MAX));
+            if idempotent || retry.any_method {
+                keep = retry.body_bytes;
+            }
+        }
+        let rare = settings.retry.clone().map(|retry| Box::new(Rare { retry: Some(retry), ..Rare::default() }));
+        let sending = Sending::new(request, keep);
+        Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, attempt: 0, idempotent, rare }
+    }
+
+    /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
+    pub fn switches(&mut self, idle_ms: u64) {
+        self.rare.get_or_insert_default().switch_idle_ms = Some(idle_ms);
+        // What it leads to is done once.
+        self.idempotent = false;
+    }
+
+    /// For how long nothing may happen on it, where it asks for WebSocket, milliseconds.
+    #[must_use]
+    pub fn switch_idle_ms(&self) -> Option<u64> {
+        self.rare.as_ref()?.switch_idle_ms
+    }
+
+    /// What is to be tried again, and when; the route's own word comes first.
+    pub(super) fn retry(&self) -> Option<&ir::Retry> {
+        let own = self.rare.as_ref().and_then(|rare| rare.retry.as_ref());
+        own.or(self.pool.pool().retry.as_ref()).filter(|retry| retry.times > 0)
+    }
+
+    /// The client's fault, if it is one.
+    pub(super) fn broken(&self) -> Option<Box<Failure>> {
+        use super::failure::{Cause, Phase};
+        let broken = self.upload.as_ref()?.broken()?;
+        let failure = Failure::before(Cause::Client(broken), Phase::Send, "the client's body broke off");
+        Some(Box::new(Failure { attempt: self.attempt, ..*failure }))
+    }
+}
+
+/// When a request is given up: looked at by each try.
+pub(super) struct Deadline {
+    started: u64,
+    total: Timer,
+    timeout_ms: u64,
+    /// Of one try, where there is one.
+    each: Option<(u64, Timer)>,
+    /// While the client's body is on its way, the time has not begun.
+    upload: Option<Rc<Upload>>,
+}
+
+/// Something took too long: so many milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// A try.
+    Each(u64),
+    /// The whole.
+    Total(u64),
+}
+
+impl Deadline {
+    /// From now on.
+    pub(super) fn new(ticks: &Rc<Ticks>, job: &Job) -> Self {
+        let each = job.retry().and_then(|retry| retry.each_ms).map(|ms| (ms, Timer::new(ticks)));
+        Self {
+            started: ticks.now_ms(),
+            total: Timer::after(ticks, job.timeout_ms),
+            timeout_ms: job.timeout_ms,
+            each,
+            upload: job.upload.clone(),
+        }
+    }
+
+    /// A try begins.
+    pub(super) fn begin(&self) {
+        if let Some((ms, timer)) = &self.each {
+            timer.set(*ms);
+        }
+    }
+
+    /// How much time is left.
+    pub(super) fn left(&self, now: u64) -> u64 {
+        let since = self.upload.as_ref().map_or(u64::MAX, |upload| upload.still_for().unwrap_or(0));
+        self.timeout_ms.saturating_sub(since.min(now.saturating_sub(self.started)))
+    }
+
+    /// Waits for something, but not for longer than it may take.
+    pub(super) async fn bound<F: Future>(&self, mut future: Pin<&mut F>) -> Result<F::Output, Late> {
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if let Some((ms, timer)) = &self.each
+                && self.over(timer, *ms, cx)
+            {
+                return Poll::Ready(Err(Late::Each(*ms)));
+            }
+            if self.over(&self.total, self.timeout_ms, cx) {
+                return Poll::Ready(Err(Late::Total(self.timeout_ms)));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Whether a deadline is over; it is moved while the request's body is still on its way.
+    fn over(&self, timer: &Timer, allowed: u64, cx: &Context<'_>) -> bool {
+        while timer.poll(cx).is_ready() {
+            match self.upload.as_ref().map(|upload| upload.still_for()) {
+                // The client is waited for, which its body's own deadline ends.
+                Some(None) => timer.set(1_000),
+                // The request is still being taken, or was until just now.
+                Some(Some(still)) if still < allowed => timer.set(allowed - still),
+                Some(Some(_)) | None => return true,
+            }
+        }
+        false
+    }
+}
+
+impl Late {
+    /// How long it was waited for, milliseconds.
+    pub(super) fn ms(self) -> u64 {
+        match self {
+            Self::Each(ms) | Self::Total(ms) => ms,
+        }
+    }
+}
