@@ -23,7 +23,7 @@ pub(super) use standing::changed;
 pub use standing::{Standing, health_epoch};
 
 use super::identity::{Place, Table};
-use super::{EndpointHandle, PoolHandle};
+use super::{EndpointHandle, PoolHandle, Speaks};
 use crate::runtime::notice::{Notice, NoticeSender};
 use dsl::tree::ir;
 use probe::Target;
@@ -62,6 +62,7 @@ struct Identity {
     check: ir::Check,
     proxy_protocol: Option<ir::ProxyProtocol>,
     tls: Option<(ir::PoolTls, Arc<Path>)>,
+    speaks: Speaks,
 }
 
 impl Health {
@@ -89,6 +90,7 @@ impl Health {
             check: check.clone(),
             proxy_protocol: target.proxy_protocol,
             tls: tls.map(|tls| (tls, Arc::clone(pool.dir()))),
+            speaks: target.speaks,
         };
         let mut known = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(standing) = known.get(&identity) {
@@ -197,5 +199,7 @@ impl Drop for Health {
 
 #[cfg(test)]
 mod ejection_tests;
+#[cfg(test)]
+mod probe_tests;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn check(probe: ir::Probe) -> ir::Check {
+pub(super) fn check(probe: ir::Probe) -> ir::Check {
     ir::Check { probe, port: None, every_ms: 5_000, within_ms: 1_000, rise: 2, fall: 3 }
 }
 
@@ -36,7 +36,7 @@ fn endpoint(at: SocketAddr) -> ir::Endpoint {
     }
 }
 
-fn pool(name: &str, at: &[SocketAddr], check: ir::Check) -> ir::Pool {
+pub(super) fn pool(name: &str, at: &[SocketAddr], check: ir::Check) -> ir::Pool {
     let mut pool = ir::Pool::new(name.into(), at.iter().copied().map(endpoint).collect(), Loc::default());
     pool.check = Some(check);
     pool
@@ -157,7 +157,7 @@ async fn where_too_many_are_under_way_a_check_is_left_out() {
 
 // === probes
 
-async fn probed(pool: &ir::Pool) -> Result<(), String> {
+pub(super) async fn probed(pool: &ir::Pool) -> Result<(), String> {
     let check = pool.check.as_ref().expect("it has one");
     // Nobody else checks it meanwhile.
     let unchecked = ir::Pool { check: None, ..pool.clone() };
@@ -167,7 +167,7 @@ async fn probed(pool: &ir::Pool) -> Result<(), String> {
 }
 
 /// Answers each connection; returns where, and what was asked.
-async fn answering(answer: &'static [u8]) -> (SocketAddr, tokio::sync::mpsc::Receiver<Vec<u8>>) {
+pub(super) async fn answering(answer: &'static [u8]) -> (SocketAddr, tokio::sync::mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let (sender, asked) = tokio::sync::mpsc::channel(16);

@@ -12,7 +12,7 @@ pub(super) async fn ask(
     method: &str,
     path: &str,
     authority: &str,
-    (first, last): (u16, u16),
+    expect: (u16, u16),
 ) -> Result<(), String> {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: sluice-check\r\nAccept: */*\r\nConnection: close\r\n\r\n"
@@ -21,9 +21,7 @@ pub(super) async fn ask(
     let mut seen = Vec::with_capacity(1024);
     loop {
         match status(&seen)? {
-            Some(status) if (first..=last).contains(&status) => return Ok(()),
-            Some(status) if first == last => return Err(format!("answered {status}, expected {first}")),
-            Some(status) => return Err(format!("answered {status}, expected {first}..{last}")),
+            Some(status) => return good(status, expect),
             None if seen.len() >= MOST => return Err("answered no status".to_owned()),
             None => {}
         }
@@ -32,6 +30,17 @@ pub(super) async fn ask(
             Ok(_) => {}
             Err(e) => return Err(broke(&e)),
         }
+    }
+}
+
+/// Whether a status is one of those that are good.
+pub(super) fn good(status: u16, (first, last): (u16, u16)) -> Result<(), String> {
+    if (first..=last).contains(&status) {
+        Ok(())
+    } else if first == last {
+        Err(format!("answered {status}, expected {first}"))
+    } else {
+        Err(format!("answered {status}, expected {first}..{last}"))
     }
 }
 

@@ -1,18 +1,24 @@
 //! What a check tries. Deadlines are the caller's.
 
+mod driven;
+mod grpc;
 mod http;
+mod http2;
+mod text;
 mod udp;
 
+use crate::http::body::describe;
 use crate::upstream::endpoint::name_of;
-use crate::upstream::tls::UpstreamTls;
-use crate::upstream::{ConnectError, EndpointHandle, PoolHandle};
+use crate::upstream::tls::{UpstreamTls, is_http2};
+use crate::upstream::{ConnectError, EndpointHandle, PoolHandle, Reached, Speaks, Whereabouts};
+use ::http::Method;
 use dsl::tree::ir::{Check, Probe, ProxyProtocol};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// Where a name has several addresses, none of them gets less time than this.
@@ -30,6 +36,8 @@ pub(super) struct Target {
     pub(super) proxy_protocol: Option<ProxyProtocol>,
     /// Likewise.
     pub(super) tls: Option<Arc<UpstreamTls>>,
+    /// What is spoken to whoever listens there; HTTP/1.1 on a port of the check's own.
+    pub(super) speaks: Speaks,
 }
 
 /// A connection, clear or not.
@@ -53,6 +61,11 @@ impl Target {
             check: check.clone(),
             proxy_protocol: pool.pool().proxy_protocol.filter(|_| alike),
             tls: tls.cloned(),
+            speaks: match check.probe {
+                Probe::Grpc { .. } => Speaks::Http2,
+                Probe::Http { .. } if alike => pool.transport().speaks(),
+                Probe::Http { .. } | Probe::Tcp | Probe::Udp { .. } => Speaks::Http1,
+            },
         }
     }
 
@@ -72,33 +85,63 @@ impl Target {
         Ok((found, share))
     }
 
-    /// Connects as the gateway would for a client, up to the end of the TLS handshake.
+    /// Connects as the gateway would for a client, up to the end of the TLS handshake, in which nothing is
+    /// said of what is spoken inside.
     async fn connect(&self) -> Result<Box<dyn Stream>, String> {
-        let (addresses, share) = self.addresses().await?;
-        let mut last = String::new();
-        for address in addresses {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return self.open(tcp).await,
-                Ok(Err(e)) => last = ConnectError::Refused(e).to_string(),
-                Err(_) => last = format!("no connection within {} ms", share.as_millis()),
+        let stream = self.open().await?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some(tls) => {
+                let secured = tls.handshake(self.endpoint.host(), stream).await;
+                Ok(Box::new(secured.map_err(|e| format!("TLS: {e}"))?))
             }
         }
-        Err(last)
     }
 
-    async fn open(&self, mut tcp: TcpStream) -> Result<Box<dyn Stream>, String> {
-        let _ = tcp.set_nodelay(true);
+    /// Connects for HTTP; whether its second version is spoken.
+    async fn connect_http(&self) -> Result<(Box<dyn Stream>, bool), String> {
+        let stream = self.open().await?;
+        match &self.tls {
+            None => Ok((Box::new(stream), self.speaks == Speaks::Http2)),
+            Some(tls) => {
+                let secured = tls.handshake_http(self.speaks, self.endpoint.host(), stream).await;
+                let (secured, _) = secured.map_err(|e| format!("TLS: {e}"))?;
+                let http2 = is_http2(&secured);
+                Ok((Box::new(secured), http2))
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Reached, String> {
+        let mut stream = self.reach().await?;
         // A connection of the gateway's own, on behalf of nobody (PROXY protocol 2.1 and 2.2).
         let header: &[u8] = match self.proxy_protocol {
             None => b"",
             Some(ProxyProtocol::V1) => b"PROXY UNKNOWN\r\n",
             Some(ProxyProtocol::V2) => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
         };
-        tcp.write_all(header).await.map_err(|e| broke(&e))?;
-        match &self.tls {
-            None => Ok(Box::new(tcp)),
-            Some(tls) => Ok(Box::new(tls.handshake(self.endpoint.host(), tcp).await.map_err(|e| format!("TLS: {e}"))?)),
+        stream.write_all(header).await.map_err(|e| broke(&e))?;
+        Ok(stream)
+    }
+
+    async fn reach(&self) -> Result<Reached, String> {
+        if let Whereabouts::Unix(path) = self.endpoint.whereabouts() {
+            let connected = UnixStream::connect(path).await;
+            return connected.map(Reached::Unix).map_err(|e| ConnectError::Refused(e).to_string());
         }
+        let (addresses, share) = self.addresses().await?;
+        let mut last = String::new();
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(tcp)) => {
+                    let _ = tcp.set_nodelay(true);
+                    return Ok(Reached::Tcp(tcp));
+                }
+                Ok(Err(e)) => last = ConnectError::Refused(e).to_string(),
+                Err(_) => last = format!("no connection within {} ms", share.as_millis()),
+            }
+        }
+        Err(last)
     }
 }
 
@@ -107,14 +150,26 @@ impl Target {
 /// # Errors
 /// What is wrong, in words.
 pub(super) async fn probe(target: &Target) -> Result<(), String> {
+    let secure = target.tls.is_some();
     match &target.check.probe {
         Probe::Tcp => target.connect().await.map(drop),
-        Probe::Http { method, path, expect, body: _ } => {
-            let stream = target.connect().await?;
-            http::ask(stream, method, path, &target.authority, *expect).await
+        Probe::Http { method, path, expect, body } => {
+            let (stream, http2) = target.connect_http().await?;
+            match body {
+                _ if http2 => {
+                    let method = Method::from_bytes(method.as_bytes());
+                    let method = method.map_err(|_| "its method cannot be asked for".to_owned())?;
+                    let request = http2::request(method, secure, &target.authority, path)?;
+                    http2::ask(stream, request, *expect, body.as_deref()).await
+                }
+                None => http::ask(stream, method, path, &target.authority, *expect).await,
+                Some(text) => text::ask(stream, method, path, &target.authority, *expect, text).await,
+            }
         }
-        // The checker refuses it as yet.
-        Probe::Grpc { .. } => Err("gRPC is not spoken".to_owned()),
+        Probe::Grpc { service } => {
+            let (stream, _) = target.connect_http().await?;
+            grpc::ask(stream, secure, &target.authority, service).await
+        }
         Probe::Udp { send, expect } => udp::ask(target, send, expect).await,
     }
 }
