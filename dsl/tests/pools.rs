@@ -8,7 +8,7 @@ use dsl::tree::ir::{
     Protocol, Retry, RetryOn, Settings, Sticky,
 };
 use dsl::tree::l4::{Key, KeyPart};
-use front::{Files, codes, compile, sound};
+use front::{Files, codes, compile, sound, worse};
 
 /// The pool of a site with these lines.
 fn pool(body: &str) -> Pool {
@@ -28,7 +28,7 @@ fn settings(body: &str) -> Settings {
 
 /// The findings of a pool with one more line.
 fn found(line: &str) -> Vec<&'static str> {
-    codes(&format!("pool p {{\n    10.0.0.1:80\n    {line}\n}}\n"))
+    worse(&format!("pool p {{\n    10.0.0.1:80\n    {line}\n}}\n"))
 }
 
 /// What is said first of a pool with one more line.
@@ -72,7 +72,7 @@ fn endpoints_are_addresses_names_sockets_and_records() {
     assert_eq!(found(&format!("unix:/{}", "x".repeat(106))), [""; 0]);
     // Sockets and records follow `tls`; addresses say it themselves.
     let tls = sound(
-        "pool p {\nhttps://a.internal\nunix:/run/a.sock\nsrv _x._tcp.b.internal\n}\nsite a.example.com {\nelse -> p\n}\n",
+        "pool p {\nhttps://a.internal\nunix:/run/a.sock\nsrv _x._tcp.b.internal\ntls {\nname a.internal\n}\n}\nsite a.example.com {\nelse -> p\n}\n",
     );
     assert!(tls.programs[0].site().pools[0].tls.is_some());
 }
@@ -400,7 +400,9 @@ fn checks_of_bodies_and_of_grpc() {
 
 #[test]
 fn the_key_of_a_client_certificate_is_a_file_or_a_secret() {
-    let client = |key: &str| pool(&format!("tls {{\nclient \"gw.pem\" key {key}\n}}")).tls.unwrap().client.unwrap();
+    let client = |key: &str| {
+        pool(&format!("tls {{\nname a.internal\nclient \"gw.pem\" key {key}\n}}")).tls.unwrap().client.unwrap()
+    };
     assert_eq!(client("\"gw.key\""), ("gw.pem".into(), KeyFrom::File("gw.key".into())));
     assert_eq!(client("secret.gw-key"), ("gw.pem".into(), KeyFrom::Secret("gw-key".into())));
     assert_eq!(found("tls {\n        client \"gw.pem\" key gw\n    }"), ["G1003"]);
@@ -453,7 +455,7 @@ fn mirrors_and_websockets() {
 
 #[test]
 fn what_only_requests_can_have_is_refused_for_connections() {
-    let with = |setting: &str, item: &str| codes(&format!("pool p {{\n    10.0.0.1:80\n    {setting}\n}}\n{item}\n"));
+    let with = |setting: &str, item: &str| worse(&format!("pool p {{\n    10.0.0.1:80\n    {setting}\n}}\n{item}\n"));
     let items = [
         "tcp :1 -> p",
         "passthrough v.example.com -> p",
@@ -504,4 +506,91 @@ fn a_mirror_that_needs_a_pool_of_another_file() {
     let compiled = files.compile(0);
     assert!(compiled.is_sound(), "{}", files.render(&compiled.diagnostics));
     assert_eq!(compiled.programs[0].site().pools.len(), 2);
+}
+
+/// What is said of a site with a pool, hints included.
+fn of_site(pool: &str, site: &str) -> Vec<&'static str> {
+    codes(&format!("pool p {{\n    {pool}\n}}\nsite a.example.com {{\n    {site}\n}}\n"))
+}
+
+#[test]
+fn endpoints_that_cannot_be_verified_are_refused() {
+    let tls = |endpoint: &str, tls: &str| of_site(&format!("{endpoint}\n    tls {{ {tls} }}"), "else -> p");
+    let none = [""; 0];
+    assert_eq!(of_site("https://10.0.0.1:8443", "else -> p"), ["G4009"]);
+    assert_eq!(of_site("https://[2001:db8::1]:8443", "else -> p"), ["G4009"]);
+    assert_eq!(tls("unix:/run/a.sock", "trust \"ca.pem\""), ["G4009"]);
+    assert_eq!(tls("https://10.0.0.1:8443", "name a.internal"), none);
+    assert_eq!(tls("https://10.0.0.1:8443", "name 10.0.0.1"), none);
+    assert_eq!(of_site("https://a.internal:8443", "else -> p"), none);
+    assert_eq!(of_site("https://a.internal:8443\n    srv _x._tcp.a.internal\n    check tcp", "else -> p"), none);
+    let two = "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\", \"n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=\"";
+    assert_eq!(tls("https://10.0.0.1:8443", &format!("pin sha256 {two}")), none, "the key says who it is");
+    assert_eq!(tls("https://10.0.0.1:8443", &format!("trust \"ca.pem\" pin sha256 {two}")), ["G4009"]);
+    let one = two.split(", ").next().unwrap();
+    assert_eq!(tls("https://a.internal:8443", &format!("pin sha256 {one}")), ["G4010"]);
+}
+
+#[test]
+fn what_was_decrypted_does_not_cross_the_internet_in_clear() {
+    let none = [""; 0];
+    assert_eq!(of_site("203.0.113.9:80", "else -> p"), ["G4011"]);
+    assert_eq!(of_site("10.0.0.1:80\n    203.0.113.9:80 backup\n    check tcp", "else -> p"), ["G4011"]);
+    assert_eq!(of_site("203.0.113.9:80", "tls off\n    else -> p"), none);
+    assert_eq!(of_site("203.0.113.9:80\n    tls { name a.example }", "else -> p"), none);
+    assert_eq!(of_site("a.example.net:80", "else -> p"), none, "what a name stands for is not known");
+    assert_eq!(codes("pool p = 203.0.113.9:80\ntcp :1 -> p\n"), none, "nothing is decrypted here");
+    assert_eq!(codes("pool p = 203.0.113.9:80\ntcp :1 {\n    tls auto\n    -> p\n}\n"), ["G4011"]);
+    // A mirror is sent it too.
+    let text =
+        "pool p = 10.0.0.1:80\npool s = 203.0.113.9:80\nsite a.example.com {\n    mirror 1% s\n    else -> p\n}\n";
+    assert_eq!(codes(text), ["G4011"]);
+}
+
+#[test]
+fn a_request_that_may_run_twice_is_said_with_one_that_would() {
+    let twice = "10.0.0.1:80\n    retry 1 on [connect, 503] any method";
+    let found = |pool: &str, site: &str| {
+        let text = format!("pool p {{\n    {pool}\n}}\nsite a.example.com {{\n    {site}\n}}\n");
+        let found = compile(&text).diagnostics;
+        found.iter().map(|d| format!("{} {}", d.code, d.witness.clone().unwrap_or_default())).collect::<Vec<_>>()
+    };
+    let none = [""; 0];
+    assert_eq!(found(twice, "else -> p"), ["G5003 POST https://a.example.com/"]);
+    assert_eq!(
+        found(twice, "/x/* when method in [PATCH, GET] -> p\n    else -> respond 404"),
+        ["G5003 PATCH https://a.example.com/x"]
+    );
+    assert_eq!(found(twice, "/x/* when method in [GET, PUT] -> p\n    else -> respond 404"), none);
+    assert_eq!(found(twice, "require method in [GET, HEAD] else deny 405\n    else -> p"), none);
+    assert_eq!(
+        found("10.0.0.1:80\n    retry 1 on [connect, refused] any method", "else -> p"),
+        none,
+        "nothing was done"
+    );
+    assert_eq!(found("10.0.0.1:80\n    retry 1 on [503]", "else -> p"), none, "only what is idempotent is sent again");
+    assert_eq!(found(&format!("{twice}\n    protocol grpc"), "else -> p"), none, "every method of gRPC is a POST");
+    assert_eq!(found("10.0.0.1:80", "retry 1 any method\n    else -> p"), ["G5003 POST https://a.example.com/"]);
+    assert_eq!(found(twice, "retry off\n    else -> p"), none, "the innermost retry holds");
+}
+
+#[test]
+fn tries_that_do_not_fit_are_said() {
+    let none = [""; 0];
+    assert_eq!(of_site("10.0.0.1:80\n    retry 3 each 5s within 10s", "else -> p"), ["G5005"]);
+    assert_eq!(of_site("10.0.0.1:80\n    retry 2 each 4s within 10s", "else -> p"), none, "the last is cut, and made");
+    assert_eq!(of_site("10.0.0.1:80\n    retry 3 each 5s", "timeout 10s\n    else -> p"), ["G5005"]);
+    assert_eq!(of_site("10.0.0.1:80\n    retry 3 each 5s\n    timeout 10s", "else -> p"), ["G5005"]);
+    assert_eq!(of_site("10.0.0.1:80\n    retry 3 each 5s\n    timeout 10s", "timeout 30s\n    else -> p"), none);
+    assert_eq!(of_site("10.0.0.1:80\n    timeout 10s", "retry 2 each 5s\n    else -> p"), ["G5005"]);
+    assert_eq!(of_site("10.0.0.1:80\n    timeout 10s", "retry 2\n    else -> p"), none);
+}
+
+#[test]
+fn endpoints_that_nobody_checks_are_a_hint() {
+    assert_eq!(of_site("10.0.0.1:80\n    10.0.0.2:80", "else -> p"), ["G5004"]);
+    for more in ["check tcp", "eject after 5 failures"] {
+        assert_eq!(of_site(&format!("10.0.0.1:80\n    10.0.0.2:80\n    {more}"), "else -> p"), [""; 0], "{more}");
+    }
+    assert_eq!(of_site("10.0.0.1:80", "else -> p"), [""; 0]);
 }

@@ -9,7 +9,7 @@ use super::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{Action, Expr, Operand, RespondBody, Share, Template};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Answer, Destination, Field, PoolIdx, Value};
+use crate::tree::ir::{Answer, Destination, Field, Value};
 use std::sync::Arc;
 
 /// The Content-Type of a text without one.
@@ -90,7 +90,7 @@ impl<'a> Checker<'a> {
                     None => Some(None),
                     Some(t) => self.template(t, Ty::Host, Place::Host, env, known).map(Some),
                 };
-                let pool = pool.and_then(|p| self.pool_index(b, p));
+                let pool = pool.and_then(|p| self.pool_index(b, p, to_loc));
                 Some(Answer::Proxy { to: Destination::Pool(pool?), at: at?, host: host? })
             }
         }
@@ -245,7 +245,8 @@ impl<'a> Checker<'a> {
         }
         let mut out = Vec::new();
         for share in shares {
-            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p));
+            let at = self.at(env, share.pool.span);
+            let pool = self.pool_name(&share.pool, env).and_then(|p| self.pool_index(b, p, at));
             match pool {
                 Some(pool) => out.push((share.basis_points.node, pool)),
                 None => sound = false,
@@ -275,11 +276,5 @@ impl<'a> Checker<'a> {
             at: None,
             host: None,
         })
-    }
-
-    /// The number of a pool in the site at hand.
-    pub(super) fn pool_index(&mut self, b: &mut SiteBuild, (module, item): (usize, usize)) -> Option<PoolIdx> {
-        let pool = self.pool(module, item)?;
-        Some(b.pool(module, item, pool))
     }
 }

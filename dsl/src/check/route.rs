@@ -26,6 +26,8 @@ pub(super) struct Chain {
     /// Innermost first.
     pub(super) catches: Vec<Tagged<Catch>>,
     pub(super) settings: Settings,
+    /// Where those of the settings are said that are in force.
+    pub(super) said: Vec<(String, Loc)>,
     pub(super) policies: Vec<Tagged<(Arc<str>, Loc)>>,
     pub(super) protectors: Vec<Tagged<Protector>>,
     /// Fields that are there, because a `require` or a guard asked for them.
@@ -51,6 +53,7 @@ impl Chain {
             steps: keep(&self.steps, gone),
             catches: keep(&self.catches, gone),
             settings: self.settings.clone(),
+            said: self.said.clone(),
             policies: keep(&self.policies, gone),
             protectors: keep(&self.protectors, gone),
             known: keep(&self.known, gone),
@@ -275,6 +278,7 @@ impl<'a> Checker<'a> {
         loc: Loc,
     ) -> crate::tree::ir::PlanIdx {
         let chain = chain.without(gone);
+        let tries = answer.as_ref().map(|answer| self.tries(b, &chain, answer)).unwrap_or_default();
         let broken = answer.is_none();
         let plan = Plan {
             steps: chain.steps.into_iter().map(|s| s.node).collect(),
@@ -284,7 +288,9 @@ impl<'a> Checker<'a> {
             loc,
             policies: chain.policies.into_iter().map(|p| p.node).collect(),
         };
-        b.plan(plan, chain.protectors.into_iter().map(|p| p.node).collect(), broken)
+        let index = b.plan(plan, chain.protectors.into_iter().map(|p| p.node).collect(), broken);
+        b.info.twice.extend(tries.into_iter().map(|(retry, cause)| (index, retry, cause)));
+        index
     }
 
     /// A condition of a route or a policy: what it reads must not have been edited before (rule 17).

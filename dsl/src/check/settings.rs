@@ -99,6 +99,8 @@ impl<'a> Checker<'a> {
             self.report(lint::g1022::conditional(head_loc, name));
             return;
         }
+        chain.said.retain(|(word, _)| word != name);
+        chain.said.push((name.to_owned(), loc));
         match name {
             "timeout" => {
                 if let Some(ms) = self.word_duration(head, words, &[], env) {
@@ -185,7 +187,7 @@ impl<'a> Checker<'a> {
         let val = self.eval(&Spanned::new(to.clone(), *to_span), env, Some(&Ty::Pool));
         let to_loc = self.at(env, *to_span);
         let pool = match val {
-            Val::Pool(module, item) => self.pool_index(b, (module, item))?,
+            Val::Pool(module, item) => self.pool_index(b, (module, item), to_loc)?,
             Val::Opaque(..) => return None,
             other => {
                 let found = other.ty().0.noun();

@@ -26,6 +26,8 @@ pub(crate) struct SiteInfo {
     pub(crate) protectors: Vec<Vec<Protector>>,
     /// Keys that are counted by.
     pub(crate) keys: Vec<KeyUse>,
+    /// Plans whose retry sends again what is not idempotent: the retry, and after what it does.
+    pub(crate) twice: Vec<(PlanIdx, Loc, String)>,
 }
 
 /// What the lints want to know about a scope.
@@ -81,6 +83,8 @@ pub(super) struct SiteBuild {
     pub(super) plans: Vec<Plan>,
     pub(super) pools: Vec<Arc<Pool>>,
     index: BTreeMap<(ModIdx, usize), PoolIdx>,
+    /// By pool: where it is declared, and where it is used first.
+    pub(super) used: Vec<((ModIdx, usize), Loc)>,
     pub(super) settings: SiteSettings,
     pub(super) semicolon: bool,
     pub(super) info: SiteInfo,
@@ -98,6 +102,7 @@ impl SiteBuild {
             plans: Vec::new(),
             pools: Vec::new(),
             index: BTreeMap::new(),
+            used: Vec::new(),
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: false,
@@ -113,10 +118,11 @@ impl SiteBuild {
         }
     }
 
-    pub(super) fn pool(&mut self, module: ModIdx, item: usize, pool: Arc<Pool>) -> PoolIdx {
-        *self.index.entry((module, item)).or_insert_with(|| {
+    pub(super) fn pool(&mut self, at: (ModIdx, usize), pool: Arc<Pool>, loc: Loc) -> PoolIdx {
+        *self.index.entry(at).or_insert_with(|| {
             let index = PoolIdx(u32::try_from(self.pools.len()).unwrap_or(u32::MAX));
             self.pools.push(pool);
+            self.used.push((at, loc));
             index
         })
     }
@@ -212,6 +218,11 @@ impl<'a> Checker<'a> {
         let block = self.loc(0, site.body.span);
         let mut acc = ScopeAcc::new(pattern, true);
         self.block(b, &site.body, &Chain::default(), &frame, &mut acc, head, block, None);
+        if b.settings.tls != Tls::Off {
+            let used = b.pools.iter().zip(&b.used);
+            let found: Vec<_> = used.filter_map(|(pool, (_, loc))| crate::lint::g4011::run(pool, *loc)).collect();
+            found.into_iter().for_each(|d| self.report(d));
+        }
     }
 
     /// Makes captures visible: what another pattern of the same place lacks is `T?` (LANGUAGE rule 12).

@@ -66,9 +66,16 @@ findings! {
     "G3015" g3015 "secret leaves",
     "G3025" g3025 "secret is not at hand",
     "G3101" g3101 "client text in a page",
+    "G4008" g4008 "upstream that is not verified",
+    "G4009" g4009 "no name to verify against",
+    "G4010" g4010 "one pinned key",
+    "G4011" g4011 "decrypted and sent on in clear",
     "G4014" g4014 "udp item where QUIC would arrive",
     "G5001" g5001 "endpoint listed twice",
     "G5002" g5002 "pool dials the gateway itself",
+    "G5003" g5003 "request that may run twice",
+    "G5004" g5004 "endpoints that nobody checks",
+    "G5005" g5005 "tries that do not fit",
     "G7001" g7001 "listeners overlap",
     "G7002" g7002 "not known of a connection",
     "G7003" g7003 "name alone keeps nobody out",
@@ -121,7 +128,7 @@ pub fn rules() -> &'static [Rule] {
 
 /// The findings that speak of where requests go.
 const ROUTING: &[fn(&mut world::World<'_>)] =
-    &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run];
+    &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run, g5003::run];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {

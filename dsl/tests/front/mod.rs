@@ -82,6 +82,11 @@ pub fn codes(text: &str) -> Vec<&'static str> {
     compile(text).diagnostics.iter().map(|d| d.code).collect()
 }
 
+/// The codes of what is worse than a hint.
+pub fn worse(text: &str) -> Vec<&'static str> {
+    compile(text).diagnostics.iter().filter(|d| d.severity > Severity::Info).map(|d| d.code).collect()
+}
+
 /// One file alone, which must be without errors.
 pub fn sound(text: &str) -> Compiled {
     let files = Files::one("sites/a.route", text);

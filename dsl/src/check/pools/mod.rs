@@ -61,6 +61,7 @@ impl<'a> Checker<'a> {
     }
 
     fn make_pool(&mut self, module: ModIdx, pool: &ast::Pool) -> Option<ir::Pool> {
+        let before = self.diagnostics.len();
         let loc = self.loc(module, pool.name.span);
         let mut out = ir::Pool::new(pool.name.node.as_str().into(), Vec::new(), loc);
         let mut broken = false;
@@ -123,6 +124,11 @@ impl<'a> Checker<'a> {
         }
         self.protocols_agree(&out, said.place("protocol"), said.place("proxy-protocol"), said.place("tls"));
         self.sockets_have_no_port(&out, said.place("check"));
+        // What else it says is not known where something of it was reported.
+        if self.diagnostics.len() == before {
+            let found = [lint::g4009::run(&out), lint::g5004::run(&out)];
+            found.into_iter().flatten().for_each(|d| self.report(d));
+        }
         Some(out)
     }
 

@@ -96,6 +96,9 @@ impl<'a> Checker<'a> {
             }
             _ => {}
         }
+        if let Some(within) = out.within_ms.filter(|ms| lint::g5005::too_late(&out, *ms)) {
+            self.report(lint::g5005::never_begins(at, &out, "within", within, None));
+        }
         Some(out)
     }
 

@@ -43,6 +43,10 @@ impl<'a> Checker<'a> {
             let (mut head, mut at, mut rest) = (head.node.clone(), head.span, words.as_slice());
             loop {
                 let loc = self.loc(module, at);
+                if lint::g4008::WORDS.contains(&head.as_str()) {
+                    self.report(lint::g4008::off(loc, &head));
+                    break;
+                }
                 if !KNOWN.contains(&head.as_str()) {
                     let near = nearest(&head, KNOWN.iter().copied());
                     self.report(lint::g1001::setting(loc, &head, "tls", near));
@@ -208,7 +212,12 @@ impl<'a> Checker<'a> {
             taken += 1;
             match words.get(taken) {
                 Some(Spanned { node: Word::Comma, .. }) => taken += 1,
-                _ => return Some(taken),
+                _ => {
+                    if out.pins.len() == 1 {
+                        self.report(lint::g4010::one(loc));
+                    }
+                    return Some(taken);
+                }
             }
         }
     }

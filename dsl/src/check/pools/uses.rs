@@ -2,11 +2,13 @@
 
 use crate::check::Checker;
 use crate::check::l4::Kind;
+use crate::check::route::Chain;
+use crate::check::site::SiteBuild;
 use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, EndpointAddr, ItemKind, StmtKind};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Balance, EndpointKind, HashKey, Pool, Protocol};
+use crate::tree::ir::{Answer, Balance, Destination, EndpointKind, HashKey, Pool, PoolIdx, Protocol};
 use crate::tree::l4::KeyPart;
 
 impl<'a> Checker<'a> {
@@ -23,6 +25,47 @@ impl<'a> Checker<'a> {
         });
         let short = || pool.endpoints.iter().find(|e| https(&e.node)).map(|e| e.node.addr.span);
         written.or_else(short).map(|span| self.loc(module, span))
+    }
+
+    /// The number of a pool in the site at hand.
+    pub(in crate::check) fn pool_index(&mut self, b: &mut SiteBuild, at: (ModIdx, usize), loc: Loc) -> Option<PoolIdx> {
+        let pool = self.pool(at.0, at.1)?;
+        Some(b.pool(at, pool, loc))
+    }
+
+    /// What the tries of a plan come to: those that do not fit into its `timeout` are said, those that send
+    /// again what is not idempotent are handed back, with the cause.
+    pub(in crate::check) fn tries(&mut self, b: &SiteBuild, chain: &Chain, answer: &Answer) -> Vec<(Loc, String)> {
+        let pools: Vec<PoolIdx> = match answer {
+            Answer::Proxy { to: Destination::Pool(pool), .. } => vec![*pool],
+            Answer::Proxy { to: Destination::Split { shares, .. }, .. } => {
+                shares.iter().map(|(_, pool)| *pool).collect()
+            }
+            _ => return Vec::new(),
+        };
+        let said = |word: &str| chain.said.iter().find(|(w, _)| w == word).map(|(_, loc)| *loc);
+        let mut twice = Vec::new();
+        for index in pools {
+            let (pool, (at, _)) = (&b.pools[index.0 as usize], b.used[index.0 as usize]);
+            let (own, of_pool) = (&chain.settings, |word: &str| self.pool_setting_loc(at, word));
+            let Some(retry) = own.retry.as_ref().or(pool.retry.as_ref()) else { continue };
+            let loc = own.retry.as_ref().map_or_else(|| of_pool("retry"), |_| said("retry")).unwrap_or(pool.loc);
+            let (bound, bound_at) = match (own.timeout_ms, pool.timeout_ms) {
+                (Some(ms), _) => (Some(ms), said("timeout")),
+                (None, ms) => (ms, of_pool("timeout")),
+            };
+            if let Some(ms) = bound.filter(|ms| lint::g5005::too_late(retry, *ms)) {
+                self.report(lint::g5005::never_begins(loc, retry, "timeout", ms, bound_at));
+            }
+            // The methods of gRPC are all one: who says it there has thought of it.
+            if let Some(cause) = lint::g5003::cause(&retry.on)
+                && retry.any_method
+                && pool.protocol != Protocol::Grpc
+            {
+                twice.push((loc, cause));
+            }
+        }
+        twice
     }
 
     /// A pool of `tcp`, `udp` or `passthrough`.
@@ -42,6 +85,11 @@ impl<'a> Checker<'a> {
                 let why = "a socket of the file system takes streams here";
                 self.report(lint::g1022::pool_of_udp(loc, "unix:", why, socket.loc));
             }
+        }
+        if kind == Kind::TcpTls
+            && let Some(d) = lint::g4011::run(pool, loc)
+        {
+            self.report(d);
         }
         if kind == Kind::Passthrough && pool.tls.is_some() {
             let setting = said(self, "tls");
