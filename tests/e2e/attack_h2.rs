@@ -147,9 +147,13 @@ fn connect_to_elsewhere() {
 }
 
 #[test]
-fn extended_connect_that_was_not_offered() {
-    let fields = [(":method", "CONNECT"), (":protocol", "websocket"), GOOD[1], GOOD[2], GOOD[3]];
-    refused_with(&fields, &[400, 405, 501]);
+fn extended_connect_for_anything_but_websocket() {
+    for protocol in ["connect-udp", "h2c", ""] {
+        let fields = [(":method", "CONNECT"), (":protocol", protocol), GOOD[1], GOOD[2], GOOD[3]];
+        refused_with(&fields, &[400, 405, 501]);
+    }
+    // Only CONNECT has one.
+    refused_with(&[(":method", "GET"), (":protocol", "websocket"), GOOD[1], GOOD[2], GOOD[3]], &[400]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .adaptive_window(false)
+        // WebSocket, RFC 8441.
+        .enable_connect_protocol()
         .max_frame_size(FRAME)
         .max_header_list_size(header_list)
         .header_table_size(4096)

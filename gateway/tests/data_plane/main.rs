@@ -12,3 +12,4 @@ mod tcp;
 mod trouble;
 mod websocket;
 mod websocket_attacks;
+mod websocket_h2;

@@ -75,7 +75,9 @@ impl Exchange {
         };
         let unwanted = match job.switch_idle_ms() {
             None => Some("switched protocols without being asked to"),
-            Some(_) if !upgrade::is_agreed(response.headers()) => Some("switched to another protocol than WebSocket"),
+            Some(_) if !upgrade::is_agreed(response.headers(), &self.asks) => {
+                Some("switched to another protocol than WebSocket")
+            }
             Some(_) => None,
         };
         if let Some(reason) = unwanted {
@@ -88,10 +90,9 @@ impl Exchange {
             return Err(garbage("broke off when it had switched protocols"));
         }
         let mut answer = Response::new(Content::Empty);
-        *answer.status_mut() = response.status();
         std::mem::swap(answer.headers_mut(), response.headers_mut());
         headers::remove_answer_hops(answer.headers_mut());
-        upgrade::agree(answer.headers_mut());
+        upgrade::agree(&mut answer, &self.asks);
         Ok(answer)
     }
 

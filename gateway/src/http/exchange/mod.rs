@@ -12,7 +12,7 @@ use super::gate::{Limits, Link, Reason};
 use super::h2::Stream;
 use super::headers::{self, Edit};
 use super::judge::{Judged, Prepared, judge};
-use super::upgrade::{self, Switched};
+use super::upgrade::{self, Asks, Key, Switched};
 use crate::answer;
 use crate::runtime::worker::Current;
 use ask::{Ask, Caught, about, outgoing, request};
@@ -45,6 +45,9 @@ pub fn http1(
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
     let mut exchange = Exchange::new(client);
+    if link.asked() {
+        exchange.asks = Asks::Http1;
+    }
     let mut step = match refused {
         Some(reason) => Step::Done(exchange.refuse(reason)),
         None => exchange.begin(request, Some(link)),
@@ -70,14 +73,35 @@ pub fn http1(
 pub fn http2(
     client: &Rc<Client>,
     stream: Stream,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
-    let finish = Finish::Http2(stream);
+    let mut finish = Finish::Http2(stream);
     let head = request.method() == Method::HEAD;
     let mut exchange = Exchange::new(client);
-    let mut step = exchange.begin(request, None);
+    let (mut step, websocket) = match upgrade::translate(&mut request) {
+        Ok(websocket) => {
+            if websocket.is_some() {
+                exchange.asks = Asks::Http2(Box::new(Key::fresh()));
+            }
+            (exchange.begin(request, None), websocket)
+        }
+        Err(reason) => (Step::Done(exchange.refuse(reason)), None),
+    };
     async move {
-        let response = exchange.finish(&mut step).await;
+        let mut response = exchange.finish(&mut step).await;
+        if let Some(websocket) = websocket {
+            match exchange.switched.take() {
+                Some(switched) => {
+                    let finish = std::mem::replace(&mut finish, Finish::None);
+                    upgrade::carry(Rc::clone(&exchange.client.worker), websocket, switched, finish);
+                }
+                // Any success would tell the client that it has one.
+                None if response.status().is_success() => {
+                    response = answer::plain(501, "nothing here speaks WebSocket");
+                }
+                None => {}
+            }
+        }
         let response = if head { answer::without_body(response) } else { response };
         Ok(response.map(|content| AnswerBody::new(content, finish)))
     }
@@ -89,6 +113,8 @@ struct Exchange {
     /// The client's body, once it was handed on.
     upload: Option<Rc<Upload>>,
     refused: bool,
+    /// Whether the request asks for another protocol.
+    asks: Asks,
     /// The origin's connection, once it agreed to another protocol.
     switched: Option<Box<Switched>>,
 }
@@ -111,7 +137,7 @@ enum Step {
 
 impl Exchange {
     fn new(client: &Rc<Client>) -> Self {
-        Self { client: Rc::clone(client), upload: None, refused: false, switched: None }
+        Self { client: Rc::clone(client), upload: None, refused: false, asks: Asks::No, switched: None }
     }
 
     /// Decides, renders, and makes of the request what goes to an origin.
@@ -180,9 +206,9 @@ impl Exchange {
         let about = about(&head);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);
-        let switches = link.is_some_and(|link| link.asked()) && plan.settings.websocket != Some(false);
+        let switches = self.asks != Asks::No && plan.settings.websocket != Some(false);
         if switches {
-            upgrade::ask(&mut head.headers);
+            upgrade::ask(&mut head.headers, &self.asks);
         }
         let limit = plan.settings.body_limit.unwrap_or(u64::MAX);
         if incoming.size_hint().lower() > limit {

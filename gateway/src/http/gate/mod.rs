@@ -68,6 +68,8 @@ reasons! {
     Version 400 "the version is neither HTTP/1.0 nor HTTP/1.1",
     /// A tunnel.
     Connect 501 "CONNECT is not supported",
+    /// HTTP/2: an extended CONNECT (RFC 8441) for anything but WebSocket.
+    Protocol 501 "CONNECT is for WebSocket only",
     /// `OPTIONS *`: asks about the server as a whole, which has no route.
     Asterisk 501 "the asterisk form is not supported",
     /// Not a token.

@@ -4,10 +4,14 @@
 //! The handshake is a request like any other: it is decided about, its headers are edited, its connection
 //! counts. No other protocol is switched to: whatever else `Upgrade` names ends here.
 
+mod connect;
 mod handshake;
+mod key;
 mod tunnel;
 
+pub use connect::{carry, translate};
 pub use handshake::{agree, ask, is_agreed};
+pub use key::Key;
 pub use tunnel::Tunnel;
 
 use crate::l4::side::Side;
@@ -24,6 +28,17 @@ pub const IDLE_MS: u64 = 60 * 60 * 1_000;
 /// An origin that agreed hands its connection over within so long: nothing is waited for but a turn of its
 /// task.
 const HAND_OVER_MS: u64 = 5_000;
+
+/// Whether a request asks for WebSocket, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// It does not.
+    No,
+    /// By HTTP/1: the client's own key goes to the origin.
+    Http1,
+    /// By HTTP/2, which has no keys: the gateway's goes to the origin.
+    Http2(Box<Key>),
+}
 
 /// What an origin has agreed to.
 pub struct Switched {
