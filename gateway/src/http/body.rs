@@ -1,5 +1,6 @@
 //! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
 
+use super::again::Rewound;
 use super::forward::Reel;
 use super::gate::{Link, Reason};
 use crate::answer::files::FileBody;
@@ -234,6 +235,8 @@ pub enum RequestBody {
     Client(ClientBody),
     /// The same, kept while it is sent.
     Kept(Reel),
+    /// The same, some of it once more.
+    Rewound(Box<Rewound>),
 }
 
 /// What a client sends.
@@ -323,6 +326,7 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Client(body) => body.poll_frame(cx),
             Self::Kept(reel) => reel.poll_frame(cx),
+            Self::Rewound(body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
 
@@ -331,6 +335,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Client(body) => body.is_end_stream(),
             Self::Kept(reel) => reel.is_end_stream(),
+            Self::Rewound(body) => body.is_end_stream(),
         }
     }
 
@@ -339,6 +344,7 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Client(body) => body.size_hint(),
             Self::Kept(reel) => reel.size_hint(),
+            Self::Rewound(body) => body.size_hint(),
         }
     }
 }

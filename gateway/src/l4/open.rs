@@ -257,7 +257,7 @@ fn not_connected(e: &ConnectError) -> Refusal {
         ConnectError::Timeout(_) => End::ConnectTimeout,
         ConnectError::Refused(e) if is_ours(e) => End::System,
         ConnectError::Name(_) | ConnectError::Refused(_) => End::ConnectFailed,
-        ConnectError::Tls(_) => End::UpstreamTls,
+        ConnectError::Tls(_) | ConnectError::Protocol(_) => End::UpstreamTls,
     };
     (end, Some(e.to_string()))
 }

@@ -1,17 +1,22 @@
 //! A new connection to an endpoint.
 
-use super::connections::Http1;
-use super::{Connection, EndpointHandle, PoolHandle, Speaks, dial};
+use super::connections::{Http1, Joined};
+use super::http2::{self, Slot};
+use super::opening::Opened;
+use super::tls::is_http2;
+use super::{Connection, EndpointHandle, PoolHandle, Reached, Speaks, Transport, dial};
 use crate::http::body::describe;
 use crate::http::client::Client;
 use crate::l4::proxy_header::{self, Told};
 use crate::runtime::ticks::within;
+use crate::runtime::worker::Worker;
 use dsl::tree::ir::ProxyProtocol;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -29,6 +34,8 @@ pub enum ConnectError {
     Timeout(u64),
     /// TLS failed: why, in words.
     Tls(String),
+    /// It does not speak what the pool's `protocol` says: why that is known, in words.
+    Protocol(String),
 }
 
 impl fmt::Display for ConnectError {
@@ -39,6 +46,7 @@ impl fmt::Display for ConnectError {
             Self::Refused(e) => write!(f, "cannot connect ({e})"),
             Self::Timeout(ms) => write!(f, "no connection within {ms} ms"),
             Self::Tls(reason) => write!(f, "TLS: {reason}"),
+            Self::Protocol(reason) => f.write_str(reason),
         }
     }
 }
@@ -47,35 +55,95 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Name(e) | Self::Refused(e) => Some(e),
-            Self::Timeout(_) | Self::Tls(_) => None,
+            Self::Timeout(_) | Self::Tls(_) | Self::Protocol(_) => None,
         }
     }
 }
 
-/// Connects to an endpoint of a pool for HTTP, on behalf of a client: as far as TLS, and what precedes
-/// it.
+/// Connects to an endpoint of a pool for HTTP, on behalf of a client. Where HTTP/2 may be spoken, requests
+/// that come at once wait for one connection, which serves them all.
 ///
 /// # Errors
-/// Why there is no connection; dialling and TLS have the pool's `connect within` each.
+/// Why there is no connection; dialling has the pool's `connect within`, and so has what comes after it
+/// until requests can be sent.
 pub async fn connect(
     client: &Client,
-    pool: &PoolHandle,
+    pool: &Arc<PoolHandle>,
     endpoint: &Arc<EndpointHandle>,
 ) -> Result<Connection, ConnectError> {
     let worker = &client.worker;
-    let mut stream = dial(worker, pool, endpoint).await?;
     let transport = pool.transport();
-    if let Some(version) = transport.proxy() {
+    if transport.proxy().is_some() || !worker.upstreams.shares(pool, endpoint) {
+        return open(worker, Some(client), pool, endpoint).await;
+    }
+    loop {
+        let opening = match worker.upstreams.opening(pool, endpoint) {
+            Joined::Other(opening) => opening,
+            Joined::New(opening) => {
+                let (worker, pool, endpoint) = (Rc::clone(worker), Arc::clone(pool), Arc::clone(endpoint));
+                // A task of its own: whoever began it may leave, and the others wait on.
+                tokio::task::spawn_local(async move {
+                    let opened = open(&worker, None, &pool, &endpoint).await;
+                    worker.upstreams.opened(&pool, &endpoint, opened, worker.ticks.now_ms());
+                });
+                opening
+            }
+            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false), Arc::clone(endpoint))),
+        };
+        match opening.wait().await? {
+            Opened::Http2(shared) if shared.has_room() && shared.is_open() => {
+                return Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)));
+            }
+            // Others were faster.
+            Opened::Http2(_) => {}
+            Opened::Http1 => {
+                if let Some(connection) = worker.upstreams.take(pool, endpoint) {
+                    return Ok(connection);
+                }
+                return open(worker, None, pool, endpoint).await;
+            }
+        }
+    }
+}
+
+/// Opens a connection: what precedes TLS, TLS, and as much of HTTP as it takes to send requests.
+async fn open(
+    worker: &Rc<Worker>,
+    client: Option<&Client>,
+    pool: &PoolHandle,
+    endpoint: &Arc<EndpointHandle>,
+) -> Result<Connection, ConnectError> {
+    let stream = dial(worker, pool, endpoint).await?;
+    // No pool waits for longer than u64 milliseconds.
+    let allowed = pool.connect_within().as_millis() as u64;
+    // Large, as all of TLS is.
+    let prepared = Box::pin(prepare(worker, client, pool.transport(), endpoint, stream));
+    within(&worker.ticks, allowed, prepared).await.ok_or(ConnectError::Timeout(allowed))?
+}
+
+async fn prepare(
+    worker: &Rc<Worker>,
+    client: Option<&Client>,
+    transport: &Transport,
+    endpoint: &Arc<EndpointHandle>,
+    mut stream: Reached,
+) -> Result<Connection, ConnectError> {
+    if let (Some(version), Some(client)) = (transport.proxy(), client) {
         stream.write_all(&header(client, version)).await.map_err(ConnectError::Refused)?;
     }
     let Some(tls) = transport.tls() else {
-        return http1(stream, endpoint, 0).await;
+        return match transport.speaks() {
+            Speaks::Http2 => http2(worker, stream, endpoint, false, 0).await,
+            Speaks::Http1 | Speaks::Agreed => http1(stream, endpoint, 0).await,
+        };
     };
-    // No pool waits for longer than u64 milliseconds.
-    let allowed = pool.connect_within().as_millis() as u64;
-    let shaken = within(&worker.ticks, allowed, tls.handshake_http(Speaks::Http1, endpoint.host(), stream)).await;
-    let (stream, generation) = shaken.ok_or(ConnectError::Timeout(allowed))?.map_err(ConnectError::Tls)?;
-    http1(stream, endpoint, generation).await
+    let shaken = tls.handshake_http(transport.speaks(), endpoint.host(), stream).await;
+    let (stream, generation) = shaken.map_err(ConnectError::Tls)?;
+    if is_http2(&stream) {
+        http2(worker, stream, endpoint, true, generation).await
+    } else {
+        http1(stream, endpoint, generation).await
+    }
 }
 
 async fn http1<T>(stream: T, endpoint: &Arc<EndpointHandle>, generation: u64) -> Result<Connection, ConnectError>
@@ -92,6 +160,20 @@ where
         let _ = connection.with_upgrades().await;
     });
     Ok(Connection::http1(sender, Arc::clone(endpoint), generation))
+}
+
+async fn http2<T>(
+    worker: &Rc<Worker>,
+    stream: T,
+    endpoint: &Arc<EndpointHandle>,
+    https: bool,
+    generation: u64,
+) -> Result<Connection, ConnectError>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let shared = http2::start(stream, &worker.ticks, https, generation).await.map_err(ConnectError::Protocol)?;
+    Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)))
 }
 
 /// The PROXY header that tells an endpoint of a client.

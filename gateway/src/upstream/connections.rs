@@ -1,10 +1,12 @@
 //! A worker's connections to origins: taken, leased to a request, given back.
 
 use super::balance::{Dice, Turns};
-use super::lease::Connection;
+use super::http2::{Shared, Slot};
+use super::lease::{Connection, Sender};
 use super::names::Names;
-use super::transport::Transport;
-use super::{EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
+use super::opening::{Opened, Opening};
+use super::transport::{Speaks, Transport};
+use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
 use crate::http::body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
@@ -20,6 +22,8 @@ pub(super) type Http1 = SendRequest<RequestBody>;
 const IDLE_MS: u64 = 50_000;
 /// Idle connections kept per endpoint, transport and worker.
 const IDLE_CONNECTIONS: usize = 256;
+/// Connections of HTTP/2 per endpoint, transport and worker.
+const SHARED_CONNECTIONS: usize = 64;
 /// How often idle connections are looked through.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -62,6 +66,22 @@ struct Kept<T> {
 struct Lane {
     transport: Arc<Transport>,
     idle: Vec<Idle>,
+    /// Those of HTTP/2, the oldest first.
+    shared: Vec<Rc<Shared>>,
+    /// One that is being made.
+    opening: Option<Rc<Opening>>,
+    /// Whether the endpoint, asked for either, chose HTTP/1 last.
+    chose_http1: bool,
+}
+
+/// A connection in the making, for a request that needs one.
+pub(super) enum Joined {
+    /// Somebody makes it.
+    Other(Rc<Opening>),
+    /// Nobody does yet: whoever asked has to see to it.
+    New(Rc<Opening>),
+    /// There are as many as there may be: this one is the least busy, and its streams wait for their turn.
+    Full(Rc<Shared>),
 }
 
 struct Idle {
@@ -104,6 +124,11 @@ impl Upstreams {
         let mut lanes = self.lanes.borrow_mut();
         let lane = at(&mut lanes, endpoint.place()).iter_mut().find(|lane| lane.transport.id() == transport.id())?;
         let now = transport.generation();
+        let usable = |shared: &&Rc<Shared>| shared.has_room() && shared.generation() == now && shared.is_open();
+        // The oldest first, so that those that are not needed any more become idle.
+        if let Some(shared) = lane.shared.iter().find(usable) {
+            return Some(Connection::http2(Slot::new(shared, false), Arc::clone(endpoint)));
+        }
         while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
             if sender.is_ready() && !sender.is_closed() && generation == now {
                 return Some(Connection::http1(sender, Arc::clone(endpoint), generation));
@@ -126,6 +151,67 @@ impl Upstreams {
         }
     }
 
+    /// Whether requests to an endpoint share connections, as far as is known.
+    pub(super) fn shares(&self, pool: &PoolHandle, endpoint: &EndpointHandle) -> bool {
+        let transport = pool.transport();
+        match transport.speaks() {
+            Speaks::Http1 => false,
+            Speaks::Http2 => true,
+            Speaks::Agreed => {
+                let mut lanes = self.lanes.borrow_mut();
+                !lane_of(&mut lanes, endpoint.place(), transport).chose_http1
+            }
+        }
+    }
+
+    /// A connection of HTTP/2 in the making.
+    pub(super) fn opening(&self, pool: &PoolHandle, endpoint: &EndpointHandle) -> Joined {
+        let transport = pool.transport();
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lane_of(&mut lanes, endpoint.place(), transport);
+        if let Some(opening) = &lane.opening {
+            return Joined::Other(Rc::clone(opening));
+        }
+        let now = transport.generation();
+        lane.shared.retain(|shared| shared.generation() == now && shared.is_open());
+        if lane.shared.len() >= SHARED_CONNECTIONS
+            && let Some(least) = lane.shared.iter().min_by_key(|shared| shared.open())
+        {
+            return Joined::Full(Rc::clone(least));
+        }
+        Joined::New(Rc::clone(lane.opening.insert(Rc::default())))
+    }
+
+    /// It came about, or not.
+    pub(super) fn opened(
+        &self,
+        pool: &PoolHandle,
+        endpoint: &EndpointHandle,
+        outcome: Result<Connection, ConnectError>,
+        now: u64,
+    ) {
+        let transport = pool.transport();
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lane_of(&mut lanes, endpoint.place(), transport);
+        let opening = lane.opening.take();
+        let outcome = outcome.map(|connection| match connection.into_parts() {
+            (Sender::Http2(slot), _) => {
+                lane.chose_http1 = false;
+                let shared = slot.shared();
+                lane.shared.push(Rc::clone(&shared));
+                Opened::Http2(shared)
+            }
+            (Sender::Http1(sender), generation) => {
+                lane.chose_http1 = true;
+                lane.idle.push(Idle { sender, generation, since: now });
+                Opened::Http1
+            }
+        });
+        if let Some(opening) = opening {
+            opening.end(outcome);
+        }
+    }
+
     /// Closes connections that were idle for too long, and looks whether the files of those that are
     /// kept changed, for as long as the worker lives.
     pub async fn keep(&self) {
@@ -137,7 +223,7 @@ impl Upstreams {
                 }
             }
             let now = crate::runtime::ticks::process_ms();
-            let mut over = Vec::new();
+            let (mut over, mut gone) = (Vec::new(), Vec::new());
             for kept in self.lanes.borrow_mut().iter_mut() {
                 for lane in &mut kept.value {
                     let current = lane.transport.generation();
@@ -145,11 +231,14 @@ impl Upstreams {
                         idle.sender.is_closed() || idle.since + IDLE_MS <= now || idle.generation != current
                     };
                     over.extend(lane.idle.extract_if(.., stale));
+                    gone.extend(lane.shared.extract_if(.., |shared| {
+                        !shared.is_open() || shared.generation() != current || shared.is_idle_for(IDLE_MS, now)
+                    }));
                 }
-                kept.value.retain(|lane| !lane.idle.is_empty());
+                kept.value.retain(|lane| !lane.idle.is_empty() || !lane.shared.is_empty() || lane.opening.is_some());
             }
             // Dropped while nothing is borrowed: closing wakes tasks.
-            drop(over);
+            drop((over, gone));
         }
     }
 
@@ -174,7 +263,13 @@ fn lane_of<'k>(lanes: &'k mut Vec<Kept<Vec<Lane>>>, place: Place, transport: &Ar
     // An endpoint is spoken to in one way as a rule, and in few in any case.
     let found = lanes.iter().position(|lane| lane.transport.id() == transport.id());
     let index = found.unwrap_or_else(|| {
-        lanes.push(Lane { transport: Arc::clone(transport), idle: Vec::new() });
+        lanes.push(Lane {
+            transport: Arc::clone(transport),
+            idle: Vec::new(),
+            shared: Vec::new(),
+            opening: None,
+            chose_http1: false,
+        });
         lanes.len() - 1
     });
     &mut lanes[index]

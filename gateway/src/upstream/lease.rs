@@ -1,6 +1,7 @@
 //! A connection that a request has, until its answer is through.
 
 use super::connections::Http1;
+use super::http2::Slot;
 use super::{EndpointHandle, Outcome, PoolHandle, UnderWay};
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
@@ -24,6 +25,8 @@ pub struct Connection {
 /// Where requests are put in.
 pub(super) enum Sender {
     Http1(Http1),
+    /// A stream among others.
+    Http2(Slot),
 }
 
 /// A connection that a request has, until its answer is through.
@@ -37,6 +40,14 @@ pub struct Lease {
 impl Connection {
     pub(super) fn http1(sender: Http1, endpoint: Arc<EndpointHandle>, generation: u64) -> Self {
         Self { sender: Sender::Http1(sender), endpoint, generation }
+    }
+
+    pub(super) fn http2(slot: Slot, endpoint: Arc<EndpointHandle>) -> Self {
+        Self { sender: Sender::Http2(slot), endpoint, generation: 0 }
+    }
+
+    pub(super) fn into_parts(self) -> (Sender, u64) {
+        (self.sender, self.generation)
     }
 }
 
@@ -72,14 +83,22 @@ impl Lease {
 
     /// The origin failed in this way; who tells it is somebody else.
     pub fn note(&self, outcome: Outcome) {
+        self.doubts(outcome);
         self.under_way.note(outcome, self.worker.ticks.now_ms());
     }
 
-    /// The origin failed in this way, which is told; the connection is closed.
+    /// The origin failed in this way, which is told; the connection is closed, or the stream on it.
     pub fn died(self, outcome: Outcome, reason: &str) {
+        self.doubts(outcome);
         let now = self.worker.ticks.now_ms();
         self.under_way.note(outcome, now);
         self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
+    }
+
+    fn doubts(&self, outcome: Outcome) {
+        if let (Sender::Http2(slot), Outcome::Late) = (&self.connection.sender, outcome) {
+            slot.doubt();
+        }
     }
 
     /// The answer is through: the connection serves the next request.
@@ -91,6 +110,8 @@ impl Lease {
                 worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());
             }
             Sender::Http1(sender) if sender.is_closed() => {}
+            // The connection was never this request's alone.
+            Sender::Http2(_) => {}
             Sender::Http1(mut sender) => {
                 // hyper has not seen the end of the exchange yet: the request is still being sent, or
                 // its task has not had its turn.

@@ -2,7 +2,7 @@
 
 use super::Lease;
 use super::lease::Sender;
-use super::tls;
+use super::{http2, tls};
 use crate::http::body::{RequestBody, describe};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,6 +15,8 @@ use std::task::{Context, Poll};
 pub enum Incoming {
     /// By HTTP/1.
     Http1(hyper::body::Incoming),
+    /// By HTTP/2.
+    Http2(http2::Incoming),
 }
 
 /// Why a request got no answer on a connection.
@@ -52,6 +54,8 @@ impl Lease {
                     Err(Unanswered { unsent, ..Unanswered::http1(&refused.into_error()) })
                 }
             },
+            // It need not lie in the future of an exchange that goes by HTTP/1.
+            Sender::Http2(slot) => Ok(Box::pin(http2::send(slot, request)).await?.map(Incoming::Http2)),
         }
     }
 }
@@ -79,18 +83,21 @@ impl Body for Incoming {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod retry;
 mod support;
 mod tcp;
 mod trouble;
+mod upstream_h2;
 mod websocket;
 mod websocket_attacks;
 mod websocket_h2;

@@ -139,6 +139,7 @@ fn unconnected(e: &ConnectError) -> Missed {
         ConnectError::Name(_) | ConnectError::Refused(_) => (Cause::Unreachable, Phase::Connect),
         ConnectError::Timeout(_) => (Cause::Timeout, Phase::Connect),
         ConnectError::Tls(_) => (Cause::Tls, Phase::Tls),
+        ConnectError::Protocol(_) => (Cause::Garbage, Phase::Connect),
     };
     Missed { harmless: true, ..Missed::new(cause, phase, e.to_string()) }
 }

@@ -1,0 +1,39 @@
+//! What gRPC says by HTTP, where the gateway has a say in it: which requests are gRPC's, how long they may
+//! take, and how it is told what became of them.
+
+pub mod status;
+pub mod timeout;
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// Whether a message is gRPC's (not gRPC-Web's): `application/grpc`, perhaps with `+proto` or parameters.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
+    let kind = kind.as_bytes();
+    let Some(head) = kind.get(..16) else { return false };
+    head.eq_ignore_ascii_case(b"application/grpc") && matches!(kind.get(16), None | Some(b'+' | b';' | b' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn what_is_grpc() {
+        let is = |kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_str(kind).expect("a value"));
+            is_grpc(&headers)
+        };
+        for kind in ["application/grpc", "application/grpc+proto", "Application/gRPC;x=y", "application/grpc ; a=b"] {
+            assert!(is(kind), "{kind}");
+        }
+        for kind in ["application/grpc-web", "application/grpc-web+proto", "application/grpcx", "text/plain", ""] {
+            assert!(!is(kind), "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+}
