@@ -1,6 +1,7 @@
 //! Pools, their endpoints, and the connections to them.
 
 mod balance;
+mod begun;
 mod budget;
 mod connect;
 mod connections;
@@ -24,6 +25,7 @@ mod under_way;
 mod whereabouts;
 
 pub use balance::{Spot, Tried, client_group, hash_of};
+pub use begun::Begun;
 pub use connect::{ConnectError, connect};
 pub use connections::{Held, Upstreams};
 pub use dial::dial;

@@ -1,8 +1,7 @@
 //! A request on a connection, whatever is spoken on it.
 
-use super::Lease;
 use super::lease::Sender;
-use super::{http2, tls};
+use super::{Begun, Lease, http2, tls};
 use crate::http::body::{RequestBody, describe};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,6 +16,8 @@ pub enum Incoming {
     Http1(hyper::body::Incoming),
     /// By HTTP/2.
     Http2(http2::Incoming),
+    /// One of these, of which the beginning has been read.
+    Begun(Box<Begun>),
 }
 
 /// Why a request got no answer on a connection.
@@ -84,6 +85,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Begun(body) => body.poll_frame(cx),
         }
     }
 
@@ -91,6 +93,7 @@ impl Body for Incoming {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Begun(body) => body.is_end_stream(),
         }
     }
 
@@ -98,6 +101,7 @@ impl Body for Incoming {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Begun(body) => body.size_hint(),
         }
     }
 }

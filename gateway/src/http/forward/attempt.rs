@@ -44,7 +44,7 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    fn new(cause: Cause, phase: Phase, reason: String) -> Self {
+    pub(super) fn new(cause: Cause, phase: Phase, reason: String) -> Self {
         Self { cause, phase, reason, reused: false, harmless: false, over: false, lease: None }
     }
 

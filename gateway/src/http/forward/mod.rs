@@ -5,6 +5,7 @@ pub mod failure;
 mod job;
 mod replay;
 mod tries;
+mod whole;
 
 pub use failure::{About, Failure};
 pub use job::Job;
@@ -24,6 +25,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 use tries::{Lost, Next, Tries};
+use whole::whole;
 
 /// An answer's head, and the connection that its body comes by.
 pub type Answered = (Response<Incoming>, Lease);
@@ -60,12 +62,17 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
             let at = Where { client, pool: &job.pool, members: &members, index, fresh, keep, deadline: &deadline };
             attempt(&at, &mut job.sending).await
         };
+        let unwanted = |status: u16| job.retry().is_some_and(|retry| retry.on.statuses.contains(&status));
+        let tried = match tried {
+            Ok(answered) if !unwanted(answered.0.status().as_u16()) => match whole(job, &tries, answered).await {
+                Ok(answered) => return Ok(answered),
+                Err(missed) => Err(missed),
+            },
+            other => other,
+        };
         let next = match tried {
             Ok(answered) => {
                 let status = answered.0.status().as_u16();
-                if !job.retry().is_some_and(|retry| retry.on.statuses.contains(&status)) {
-                    return Ok(answered);
-                }
                 note_wait(worker, &members, index, answered.0.headers());
                 match tries.next(worker, job, &members, &deadline, index, &Lost::Status(status)) {
                     Next::Fail => return Ok(answered),

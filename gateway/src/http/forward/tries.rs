@@ -108,6 +108,14 @@ impl Tries {
         next
     }
 
+    /// Whether an answer that breaks off could be asked for again.
+    pub(super) fn could_repeat(&self, job: &Job) -> bool {
+        let repeats = job
+            .retry()
+            .is_some_and(|retry| retry.on.reset && self.retries < retry.times && (job.idempotent || retry.any_method));
+        repeats && job.sending.is_kept()
+    }
+
     /// An endpoint that was not tried, and none that asked not to be for a while.
     fn other(&self, worker: &Worker, job: &Job, members: &Members) -> Option<usize> {
         let now = worker.ticks.now_ms();
