@@ -31,6 +31,8 @@ mod l4_storm;
 mod l4_trouble;
 mod l4_web;
 mod origin_trouble;
+mod peers_faults;
+mod peers_spread;
 mod reload;
 mod routing;
 mod storm;

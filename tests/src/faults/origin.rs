@@ -210,6 +210,8 @@ fn head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<(Stri
 
 fn answer_all(mut stream: TcpStream, name: &str, mode: &Mutex<Mode>, state: &State) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    // It has the listener's own deadline from accept(2).
+    stream.set_read_timeout(None)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut buffer = Vec::new();
     let mut served = 0_u64;
