@@ -41,7 +41,7 @@ pub(crate) fn run(pool: &Pool) -> Option<Diagnostic> {
         EndpointKind::Unix => true,
         EndpointKind::Srv => false,
     };
-    pool.endpoints.iter().find(nameless).map(|e| nothing_to_verify(e))
+    pool.endpoints.iter().find(nameless).map(nothing_to_verify)
 }
 
 fn nothing_to_verify(endpoint: &Endpoint) -> Diagnostic {

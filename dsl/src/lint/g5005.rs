@@ -39,6 +39,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::syntax::span::Loc;
 use crate::tree::ir::Retry;
+use crate::tree::upstream_text::duration;
 
 /// Whether the last try of a retry would begin when so many milliseconds are over.
 pub(crate) fn too_late(retry: &Retry, bound_ms: u64) -> bool {
@@ -47,21 +48,12 @@ pub(crate) fn too_late(retry: &Retry, bound_ms: u64) -> bool {
 
 /// The retry, and what bounds it: `within`, or a `timeout` elsewhere.
 pub(crate) fn never_begins(loc: Loc, retry: &Retry, bound: &str, bound_ms: u64, at: Option<Loc>) -> Diagnostic {
-    let (tries, each) = (retry.times + 1, shown(retry.each_ms.unwrap_or_default()));
-    let all = shown(bound_ms);
+    let (tries, each) = (retry.times + 1, duration(retry.each_ms.unwrap_or_default()));
+    let all = duration(bound_ms);
     let message = format!("{tries} tries of {each} do not fit in {all}: the last would begin when `{bound}` is over");
     let d = Diagnostic::warning("G5005", loc, message);
     match at {
         Some(at) => d.label(at, "it is said here"),
         None => d,
-    }
-}
-
-/// Milliseconds as people write them.
-fn shown(ms: u64) -> String {
-    match ms {
-        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
     }
 }

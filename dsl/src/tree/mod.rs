@@ -24,6 +24,7 @@ pub mod regex;
 pub mod request;
 pub mod tell;
 mod text;
+pub mod upstream_text;
 pub mod words;
 
 pub use explain::{Candidate, Refusal};

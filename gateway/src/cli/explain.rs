@@ -1,6 +1,7 @@
 //! `sluice explain`: where a request would go, and why.
 
 mod connection;
+mod upstream;
 
 use super::offline::{self, Loaded};
 use super::{Failed, print};
@@ -9,8 +10,8 @@ use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{HostPattern, Tls};
-use dsl::tree::judge::{Admission, admit};
+use dsl::tree::ir::{Destination, HostPattern, PoolIdx, Tls};
+use dsl::tree::judge::{Admission, Rendered, admit};
 use dsl::tree::request::Plain;
 use dsl::tree::tell::tell;
 use dsl::tree::{HostIndex, Program, canonical};
@@ -265,11 +266,19 @@ impl Story<'_> {
     }
 
     fn decide(&mut self, site: &Program, request: &Plain) {
-        for line in tell(site, request, None).lines {
+        let told = tell(site, request, None);
+        for line in told.lines {
             let status = line.refused.map(|status| format!("{} ", self.style.red(&status.to_string())));
             let text = line.text.replacen('·', &self.style.dim("·"), 1);
             let more = line.more.map(|more| format!("\n{:11}{more}", "")).unwrap_or_default();
             self.say(line.label, &format!("{}{text}{more}", status.unwrap_or_default()), line.loc);
+        }
+        if let (Some((_, plan)), Rendered::Proxy { pool, to, .. }) = (told.judged.plan, &told.judged.answer) {
+            let pools: Vec<PoolIdx> = match to {
+                Destination::Split { shares, by: None, salt: _ } => shares.iter().map(|(_, pool)| *pool).collect(),
+                Destination::Split { .. } | Destination::Pool(_) => vec![*pool],
+            };
+            self.upstream(site.site(), plan, &pools, request);
         }
     }
 

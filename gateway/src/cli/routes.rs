@@ -6,8 +6,9 @@ use crate::console::{Style, colours};
 use crate::sites::item::Item;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
+use dsl::tree::ir::{Answer, Cond, Destination, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
 use dsl::tree::l4;
+use dsl::tree::upstream_text::tries;
 use dsl::tree::words;
 use std::io::Write;
 use std::path::PathBuf;
@@ -151,6 +152,21 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// What is written about the tries of a route and about its pool. Of several pools what they have in common.
+    fn tries(&self, plan: &Plan) -> String {
+        let pools: Vec<PoolIdx> = match &plan.answer {
+            Answer::Proxy { to: Destination::Pool(pool), .. } => vec![*pool],
+            Answer::Proxy { to: Destination::Split { shares, .. }, .. } => {
+                shares.iter().map(|(_, pool)| *pool).collect()
+            }
+            _ => return String::new(),
+        };
+        let mut each = pools.iter().map(|pool| tries(plan, &self.site.pools[pool.0 as usize], self.site));
+        let mut said = each.next().unwrap_or_default();
+        each.for_each(|other| said.retain(|one| other.contains(one)));
+        if said.is_empty() { String::new() } else { format!("  ({})", said.join("; ")) }
+    }
+
     fn row(
         &self,
         path: String,
@@ -165,7 +181,7 @@ impl Walk<'_> {
             self.host.clone(),
             path,
             condition.unwrap_or_default(),
-            named(&words::answer(&plan.answer, self.site)) + &policies,
+            named(&words::answer(&plan.answer, self.site)) + &policies + &self.tries(plan),
             self.loaded.outcome.report.texts.line(plan.loc),
         ]);
     }

@@ -35,7 +35,7 @@ pub use identity::Place;
 pub(crate) use identity::Table;
 pub use lease::{Connection, Lease};
 pub use members::{Member, Members};
-pub use pools::{PoolHandle, Pools};
+pub use pools::{CONNECT_MS, PoolHandle, Pools};
 pub use reached::Reached;
 pub use sending::{Cause, Incoming, Unanswered};
 pub use shared::{RetryCause, Shared};

@@ -24,6 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// How long a connection attempt may take where nothing is said, milliseconds.
+pub const CONNECT_MS: u64 = 2_000;
+
 /// A pool that snapshots share for as long as it is written the same.
 pub struct PoolHandle {
     slot: Slot,
@@ -267,7 +270,7 @@ impl PoolHandle {
     /// How long a connection attempt may take.
     #[must_use]
     pub fn connect_within(&self) -> Duration {
-        Duration::from_millis(self.pool.connect_within_ms.unwrap_or(2_000))
+        Duration::from_millis(self.pool.connect_within_ms.unwrap_or(CONNECT_MS))
     }
 }
 

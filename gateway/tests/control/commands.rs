@@ -31,11 +31,35 @@ fn shop() -> Dir {
     dir
 }
 
+/// What a request meets in a pool that says nothing, by a route that says nothing.
+const DEFAULTS: &str = "
+protocol   auto: HTTP/1.1, in clear  PLACE
+balance    round-robin
+check      off: every endpoint is up
+eject      off
+panic      off
+slow-start off
+time       connect within 2s, timeout 30s, idle 1m
+retry      off: another endpoint is tried only where nothing was sent
+hedge      off
+limit      off
+sticky     off
+mirror     off
+websocket  on, idle 1h
+";
+
 #[track_caller]
 fn prints(dir: &Dir, args: &[&str], expected: &str) {
     let (code, out, err) = dir.run(args);
     assert_eq!(code, Some(0), "{out}{err}");
     let expected: String = expected.lines().skip(1).map(|line| format!("{}\n", line.trim_end())).collect();
+    let expected: String = expected
+        .lines()
+        .map(|line| match line.strip_prefix("DEFAULTS ") {
+            Some(place) => DEFAULTS.trim_start().replace("PLACE", place),
+            None => format!("{line}\n"),
+        })
+        .collect();
     assert!(out == expected, "expected:\n{expected}\nprinted:\n{out}\n{err}");
 }
 
@@ -58,6 +82,7 @@ policies   use office  [sites/shop.route:12]
            set request header x-office = "yes"  [sites/shop.route:6]
 answer     pool admin: 127.0.0.1:4000  [sites/shop.route:13]
            receives GET /internal?a=1 with host shop.test
+DEFAULTS [sites/shop.route:2]
 "#,
     );
 }
@@ -77,6 +102,7 @@ routes     /beta/* when header.beta is "1"  · no: header.beta is "1" does not h
            /*  · takes it  [sites/shop.route:16]
 answer     pool app: 127.0.0.1:3000, 127.0.0.1:3001  [sites/shop.route:16]
            receives GET /beta/x with host shop.test
+DEFAULTS [sites/shop.route:1]
 "#,
     );
     prints(
@@ -348,4 +374,86 @@ fn mistakes_of_the_command_line_go_to_standard_error_and_end_with_2() {
     }
     assert!(dir.run(&["lint", "--explain", "g2007"]).1.starts_with("# G2007: "));
     assert_eq!(dir.run(&["lint", "--explain", "G0"]).0, Some(2));
+}
+
+#[test]
+fn explain_and_routes_tell_what_a_request_meets_in_its_pool() {
+    let dir = Dir::new();
+    dir.write(
+        "sites/api.route",
+        r#"pool shadow = 127.0.0.1:4000
+pool api {
+    https://api.test:8443 weight 2
+    unix:/run/api.sock backup
+    tls { name api.test  trust "ca.pem" }
+    check GET /healthz every 5s body "ok"
+    eject after 5 failures for 10s
+    slow-start 20s
+    connect within 1s
+    idle 90s
+    retry 2 on [connect, 503] within 5s
+    hedge after p95
+    limit 10 connections, 5 requests, 3 queued within 1s
+    sticky cookie "route" for 12h
+}
+pool spread {
+    10.0.0.1:80
+    10.0.0.2:80
+    check tcp
+    protocol h2c
+    balance maglev header.x-user if missing client.ip
+}
+site api.test {
+    /v1/* {
+        mirror 1% shadow
+        timeout 3s
+        websocket off
+        -> api
+    }
+    else -> spread
+}
+"#,
+    );
+    dir.write("sites/ca.pem", "");
+    prints(
+        &dir,
+        &["explain", "GET https://api.test/v1/x"],
+        r#"
+GET https://api.test/v1/x
+
+host       api.test  [sites/api.route:23]
+path       /v1/x
+routes     /v1/*  · enters this block  [sites/api.route:24]
+             /v1/*  · takes it  [sites/api.route:28]
+answer     pool api: api.test:8443 weight 2, unix:/run/api.sock backup  [sites/api.route:28]
+           receives GET /v1/x with host api.test
+protocol   auto: HTTP/2 where an endpoint agrees to it, HTTP/1.1 otherwise, over TLS 1.2 or later, verified for api.test by an authority in ca.pem  [sites/api.route:2]
+balance    round-robin
+check      GET /healthz expect 200..299 body "ok" every 5s within 1s rise 2 fall 3
+eject      after 5 failures for 10s up to 50%
+panic      below 50% that are well, those that were ejected are used too
+slow-start 20s
+time       connect within 1s, timeout 3s, idle 90s
+retry      2 on [connect, 503] within 5s budget 20%
+hedge      after p95
+limit      10 connections, 5 requests, 3 queued within 1s
+sticky     cookie "route" for 12h
+mirror     1% shadow body 64KB
+websocket  off
+"#,
+    );
+    let (code, out, err) = dir.run(&["explain", "GET https://api.test/", "-H", "x-user: ann"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let said = |line: &str| assert!(out.lines().any(|l| l.starts_with(line)), "{line}\n{out}");
+    said("protocol   h2c: HTTP/2, in clear");
+    said("balance    maglev header.x-user if missing client.ip: 10.0.0.");
+    prints(
+        &dir,
+        &["routes"],
+        r#"
+HOST      PATH   LEADS TO  WHERE
+api.test  /v1/*  api  (timeout 3s; retry 2 on [connect, 503] within 5s budget 20%; hedge after p95; mirror 1% shadow body 64KB; websocket off; sticky cookie "route" for 12h; limit 10 connections, 5 requests, 3 queued within 1s)  sites/api.route:28
+api.test  /*     spread  (protocol h2c; balance maglev header.x-user if missing client.ip)  sites/api.route:30
+"#,
+    );
 }

@@ -6,9 +6,9 @@ use crate::http::judge::{share, sticky};
 use crate::l4::ListenKey;
 use crate::sites::item::{Item, own_ports};
 use crate::sites::load::Stand;
-use crate::upstream::{Pools, Tried, Upstreams, hash_of};
+use crate::upstream::{Pools, Spot, Tried, Upstreams, hash_of};
 use dsl::tree::canonical;
-use dsl::tree::ir::{Balance, Cond, Gateway, Pool, Tls};
+use dsl::tree::ir::{Balance, Cond, Endpoint, EndpointKind, Gateway, Pool, Tls};
 use dsl::tree::l4::{Entry, Facts, Step, Target, Transport};
 use dsl::tree::words;
 use std::net::{IpAddr, SocketAddr};
@@ -233,19 +233,20 @@ impl Story<'_> {
             | Balance::LeastConnections
             | Balance::LeastRequests
             | Balance::PeakEwma => by.to_string(),
-            Balance::Hash(_) | Balance::Maglev(_) => match destination(pool, facts) {
-                Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
-                None => by.to_string(),
-            },
+            Balance::Hash(_) | Balance::Maglev(_) => {
+                match Spot::of_connection(by, facts).and_then(|spot| destination(pool, spot)) {
+                    Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
+                    None => by.to_string(),
+                }
+            }
         };
         let tls = if pool.tls.is_some() { ", with TLS" } else { "" };
         let told = match pool.proxy_protocol {
-            Some(dsl::tree::ir::ProxyProtocol::V1) => ", told the client by PROXY v1",
-            Some(dsl::tree::ir::ProxyProtocol::V2) => ", told the client by PROXY v2",
-            None => "",
+            Some(version) => format!(", told the client by PROXY {version}"),
+            None => String::new(),
         };
         line.push_str(tls);
-        line.push_str(told);
+        line.push_str(&told);
         self.say("balance", &line, Some(pool.loc));
     }
 
@@ -258,12 +259,21 @@ impl Story<'_> {
     }
 }
 
-/// The endpoint that a pool's table has for a connection: the one that the gateway looks up.
-fn destination(pool: &Arc<Pool>, facts: &Facts<'_>) -> Option<String> {
+/// The endpoint that a pool's table has for a key: the one that the gateway looks up. Which addresses a name
+/// has is not known beforehand.
+pub(super) fn destination(pool: &Arc<Pool>, spot: Spot) -> Option<String> {
+    let known = |e: &Endpoint| match e.kind {
+        EndpointKind::Tcp => e.host.parse::<IpAddr>().is_ok(),
+        EndpointKind::Unix => true,
+        EndpointKind::Srv => false,
+    };
+    if !pool.endpoints.iter().all(known) {
+        return None;
+    }
     // Nothing is dialled: neither its checks nor its certificates matter.
     let plain = Pool { check: None, tls: None, ..Pool::clone(pool) };
     let handle = Pools::new(1).intern(&Arc::new(plain), Path::new(""));
     let members = handle.members();
-    let chosen = Upstreams::default().choose(&members, members.spot(facts), Tried::default(), 0)?;
+    let chosen = Upstreams::default().choose(&members, Some(spot), Tried::default(), 0)?;
     pool.endpoints.get(chosen).map(words::endpoint)
 }

@@ -51,6 +51,16 @@ struct Rare {
     switch_idle_ms: Option<u64>,
 }
 
+/// How long a request may take by the settings of its plan and of its pool, milliseconds: until the head of
+/// the answer over all tries, and between two pieces of it.
+#[must_use]
+pub fn bounds(settings: &ir::Settings, pool: &ir::Pool) -> (u64, u64) {
+    let timeout = settings.timeout_ms.or(pool.timeout_ms).unwrap_or(TIMEOUT_MS);
+    let retry = settings.retry.as_ref().or(pool.retry.as_ref()).filter(|retry| retry.times > 0);
+    let within = retry.and_then(|retry| retry.within_ms).unwrap_or(u64::MAX);
+    (timeout.min(within), settings.idle_ms.or(pool.idle_ms).unwrap_or(IDLE_MS))
+}
+
 impl Job {
     /// A request for a pool, by the settings of its plan and of the pool.
     #[must_use]
@@ -63,12 +73,10 @@ impl Job {
         about: About,
     ) -> Self {
         let said = pool.pool();
-        let mut timeout_ms = settings.timeout_ms.or(said.timeout_ms).unwrap_or(TIMEOUT_MS);
-        let idle_ms = settings.idle_ms.or(said.idle_ms).unwrap_or(IDLE_MS);
+        let (timeout_ms, idle_ms) = bounds(settings, said);
         let idempotent = request.method().is_idempotent();
         let mut keep = 0;
         if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0) {
-            timeout_ms = timeout_ms.min(retry.within_ms.unwrap_or(u64::MAX));
             if idempotent || retry.any_method {
                 keep = retry.body_bytes;
             }

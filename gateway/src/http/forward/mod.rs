@@ -8,7 +8,7 @@ mod tries;
 mod whole;
 
 pub use failure::{About, Failure};
-pub use job::Job;
+pub use job::{Job, bounds};
 pub use replay::{Reel, Sending};
 
 use super::body::OriginBody;
