@@ -33,6 +33,7 @@ mod l4_web;
 mod origin_trouble;
 mod peers_faults;
 mod peers_spread;
+mod peers_web;
 mod reload;
 mod routing;
 mod storm;
