@@ -209,6 +209,8 @@ fn retries_of_pools_and_routes() {
     );
     for (line, code) in [
         ("retry", "G1024"),
+        ("retry twice", "G1003"),
+        ("retry 5s", "G1024"),
         ("retry 0", "G1024"),
         ("retry 11", "G1024"),
         ("retry on [503]", "G1024"),
@@ -474,6 +476,8 @@ fn what_only_requests_can_have_is_refused_for_connections() {
             "eject after 5 failures",
             "panic below 10%",
             "slow-start 10s",
+            "timeout 5s",
+            "idle 5s",
         ] {
             assert_eq!(with(setting, item), ["G1022"], "{setting} {item}");
         }
@@ -593,4 +597,46 @@ fn endpoints_that_nobody_checks_are_a_hint() {
         assert_eq!(of_site(&format!("10.0.0.1:80\n    10.0.0.2:80\n    {more}"), "else -> p"), [""; 0], "{more}");
     }
     assert_eq!(of_site("10.0.0.1:80", "else -> p"), [""; 0]);
+}
+
+/// Whatever is left out of a setting, or said twice in it, it is a finding or it means something: nothing else.
+#[test]
+fn words_that_are_missing_or_too_many_are_never_a_surprise() {
+    let lines = [
+        "eject after 5 failures, 50% within 10s for 30s up to 50%",
+        "panic below 50%",
+        "retry 2 on [connect, reset, 502, 500..501] within 10s each 3s budget 20% body 64KB any method",
+        "hedge after p95",
+        "limit 1000 connections, 500 requests, 200 requests queued within 1s",
+        "sticky cookie \"route\" key secret.sticky for 12h",
+        "balance maglev [header.a, \"x\", client.ip] if missing cookie.b if missing \"none\"",
+        "check GET /healthz every 5s within 1s expect 200..299 body \"ok\" rise 2 fall 3 port 8081",
+        "check grpc service \"a.B\" every 5s",
+        "resolve every 10s",
+        "protocol grpc",
+        "srv _http._tcp.api.internal backup",
+        "unix:/run/api.sock weight 2",
+        "mirror 1% p body 64KB",
+        "websocket off",
+    ];
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut tried: Vec<Vec<&str>> = (0..words.len()).map(|n| words[..n].to_vec()).collect();
+        for n in 0..words.len() {
+            let mut without = words.clone();
+            without.remove(n);
+            tried.push(without);
+            let mut twice = words.clone();
+            twice.insert(n, words[n]);
+            tried.push(twice);
+            let mut moved = words.clone();
+            moved.swap(n, words.len() - 1);
+            tried.push(moved);
+        }
+        for words in tried {
+            let line = words.join(" ");
+            compile(&format!("pool p {{\n10.0.0.1:80\n{line}\n}}\nsite a.example.com {{\nelse -> p\n}}\n"));
+            compile(&format!("pool p = 10.0.0.1:80\nsite a.example.com {{\n{line}\nelse -> p\n}}\n"));
+        }
+    }
 }

@@ -40,11 +40,20 @@ impl<'a> Checker<'a> {
         if begins(words, &["off"]) && words.len() == 1 {
             return Some(Retry { on: RetryOn::default(), ..out });
         }
-        let Some(Spanned { node: Word::Value(Expr::Number(_)), span }) = words.first() else {
+        let number = match words.first() {
+            Some(Spanned { node: Word::Value(Expr::Name(n)), .. })
+                if WORDS.contains(&Self::name_text(n).as_str()) || begins(words, &["off"]) =>
+            {
+                None
+            }
+            Some(Spanned { node: Word::Value(_), span }) => Some(*span),
+            _ => None,
+        };
+        let Some(span) = number else {
             self.report(lint::g1024::shape(at, "retry", SHAPE));
             return None;
         };
-        let loc = self.at(env, *span);
+        let loc = self.at(env, span);
         let (val, number) = self.value_behind("retry", loc, words, env)?;
         if matches!(val, Val::Int(0)) {
             self.report(lint::g1024::one_of(number, "retry", &["off"], None));

@@ -130,7 +130,10 @@ fn of_requests(pool: &Pool) -> impl Iterator<Item = (&'static str, &'static str)
     let well = "say `check tcp`, and `cut on-unhealthy` in the item";
     let few = matches!(pool.balance, Balance::LeastRequests | Balance::PeakEwma);
     let speaks = matches!(pool.protocol, Protocol::H2 | Protocol::H2c | Protocol::Grpc);
+    let bounded = "a connection is bounded by `idle` and `lifetime` in the item";
     let all = [
+        (pool.timeout_ms.is_some(), "timeout", bounded),
+        (pool.idle_ms.is_some(), "idle", bounded),
         (speaks, "protocol", http),
         (pool.retry.is_some(), "retry", first),
         (pool.hedge.is_some(), "hedge", ""),
