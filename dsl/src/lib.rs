@@ -10,6 +10,7 @@ pub mod lint;
 pub mod region;
 mod resolve;
 pub mod syntax;
+pub mod testing;
 pub mod tree;
 
 pub use check::unsupported;
@@ -53,6 +54,8 @@ pub struct Checked {
     pub passthroughs: Vec<Arc<tree::l4::Passthrough>>,
     /// What it says about the gateway, in `gateway.route`.
     pub gateway: Option<ir::Gateway>,
+    /// Its tests, checked and not run.
+    pub tests: Vec<Arc<testing::Test>>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
@@ -89,6 +92,8 @@ pub struct Compiled {
     pub passthroughs: Vec<Arc<tree::l4::Passthrough>>,
     /// What it says about the gateway, in `gateway.route`; `None` when an error stands in the diagnostics.
     pub gateway: Option<ir::Gateway>,
+    /// Its tests, checked and not run.
+    pub tests: Vec<Arc<testing::Test>>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
@@ -126,6 +131,7 @@ pub fn check(unit: &Unit<'_>) -> Checked {
         listening: outcome.listening.into_iter().map(|(item, _)| item).collect(),
         passthroughs: outcome.passthroughs.into_iter().map(|(item, _)| item).collect(),
         gateway: outcome.gateway,
+        tests: outcome.tests,
         claims: outcome.claims,
         listeners: outcome.listeners,
         imports: outcome.imports,
@@ -181,6 +187,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         listening,
         passthroughs,
         gateway: outcome.gateway,
+        tests: outcome.tests,
         claims: outcome.claims,
         listeners: outcome.listeners,
         imports: outcome.imports,

@@ -25,7 +25,26 @@ const USES: &[(&str, &str, &str)] = &[
     ("table", "top", "table t from \"t.csv\""),
     ("table", "site", "/t/{x} -> t[x] else respond 404"),
     ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
-    ("test", "top", "test \"x\" {\n    request GET https://a.example.com/\n}"),
+    (
+        "given time",
+        "top",
+        "test \"x\" {\n    given time \"2026-01-01 00:00:00\"\n    request GET https://a.example.com/\n    expect 404\n}",
+    ),
+    (
+        "given requests",
+        "top",
+        "test \"x\" {\n    given 200 requests from [203.0.113.7]\n    request GET https://a.example.com/\n    expect 429\n}",
+    ),
+    (
+        "token",
+        "top",
+        "test \"x\" {\n    request GET https://a.example.com/ with cookie.sid = token(sub: \"ann\")\n    expect 404\n}",
+    ),
+    (
+        "connect in a test",
+        "top",
+        "test \"x\" {\n    connect tcp :5432\n    request GET https://a.example.com/\n    expect 404\n}",
+    ),
     ("prove", "top", "prove \"x\" {\n    every request to pool web passes x\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),

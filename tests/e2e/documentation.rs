@@ -25,6 +25,17 @@ fn shipped_files_are_clean() {
     }
 }
 
+#[test]
+fn shipped_files_pass_their_tests() {
+    let mut folders = vec![workspace().join("sites")];
+    folders.extend(examples().iter().map(|example| example.join("sites")));
+    for path in folders {
+        let output = sluice::run(&["test", path.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{}: {text}", path.display());
+    }
+}
+
 /// A shell in a group of its own, so that what it starts ends with it.
 struct Group(Child);
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Settings that this version honours.
 const SETTINGS: &[&str] =
-    &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "secrets", "edition"];
+    &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "secrets", "tests", "edition"];
 
 /// Settings that come later: head, and the form that is refused.
 const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin"), ("export", "export")];
@@ -81,6 +81,13 @@ impl<'a> Checker<'a> {
                 }
                 "log" => made.log = self.log_to(words, &env, at),
                 "metrics" => made.metrics = self.listener(head, words, at, false),
+                "tests" => match Self::word_names(words).as_slice() {
+                    [word] if word == "off" && words.len() == 1 => made.tests = false,
+                    other => {
+                        let near = other.first().and_then(|w| nearest(w, ["off"]));
+                        self.report(lint::g1024::one_of(at, "tests", &["off"], near));
+                    }
+                },
                 "secrets" => made.secrets = self.secrets_from(words, &env, at),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
                 _ => match words.as_slice() {

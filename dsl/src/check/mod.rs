@@ -17,6 +17,7 @@ mod route;
 mod settings;
 mod site;
 mod template;
+mod testing;
 pub(crate) mod ty;
 pub mod unsupported;
 pub(crate) mod val;
@@ -25,6 +26,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
+use crate::testing::Test;
 use crate::tree::ir::{self, Capture, Field};
 use crate::tree::l4::{Listening, Passthrough, Transport};
 use crate::{Modules, Parsed};
@@ -49,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) listeners: Vec<(Transport, ir::Listener)>,
     /// What it says about the gateway.
     pub(crate) gateway: Option<ir::Gateway>,
+    /// Its tests.
+    pub(crate) tests: Vec<Arc<Test>>,
     /// The hosts that it claims.
     pub(crate) claims: Vec<(ir::HostPattern, Loc)>,
     /// The files it imports.
@@ -197,9 +201,10 @@ impl<'a> Checker<'a> {
                 let at = self.loc(0, item.span.start_to(name.span));
                 self.unsupported("tenant", at);
             }
-            ItemKind::Test { title, .. } => {
+            ItemKind::Test { title, lines } => {
                 let at = self.loc(0, item.span.start_to(title.span));
-                self.unsupported("test", at);
+                let test = self.test(title, lines, at);
+                out.tests.push(Arc::new(test));
             }
             ItemKind::Prove { title, .. } => {
                 let at = self.loc(0, item.span.start_to(title.span));

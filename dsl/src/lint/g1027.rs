@@ -36,3 +36,9 @@ pub(crate) fn control(loc: Loc) -> Diagnostic {
 pub(crate) fn constant(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1027", loc, "this must be the same for every request: it has a hole that a request fills")
 }
+
+/// A hole in a test.
+pub(crate) fn written_out(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1027", loc, "a test is written out: there is nothing that could fill a hole here")
+        .note("a brace that is meant as such is written `\\{`")
+}

@@ -85,6 +85,7 @@ findings! {
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
+    "G9007" g9007 "test fails",
 }
 
 pub use g2007::cross_file;

@@ -869,6 +869,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// `secrets from "DIR"`: a file for each secret; relative to the sites directory.
     pub secrets: Option<Arc<str>>,
+    /// `tests off` makes this false: files are loaded whatever their tests say.
+    pub tests: bool,
 }
 
 /// `log …`
@@ -927,6 +929,7 @@ impl Default for Gateway {
             metrics: None,
             limits: Limits::default(),
             secrets: None,
+            tests: true,
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Told<'p> {
     pub judged: Judged<'p>,
     /// The edits of headers that it met.
     pub edits: Vec<Edit<'p>>,
+    /// Whether shares were drawn, and nothing said where the draw falls: then it is none of the pools yet.
+    pub open: bool,
     /// The story.
     pub lines: Vec<Line>,
 }
@@ -71,7 +73,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
             let why = format!("`{field}`, which a condition names, arrived several times with different values");
             lines.push(Line::refused("routes", 400, why));
         }
-        return Told { judged, edits: walked.edits, lines };
+        return Told { judged, edits: walked.edits, open: false, lines };
     };
     candidates(program, request, &mut lines);
     if matches!(plan.answer, Answer::NotFound) {
@@ -84,14 +86,15 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
         first.label = "policies";
     }
     lines.extend(policies);
-    lines.push(answer(program, &judged.answer, request, drawn && draw.is_none(), judged.at));
+    let open = drawn && draw.is_none();
+    lines.push(answer(program, &judged.answer, request, open, judged.at));
     if matches!(judged.answer, Rendered::Proxy { .. }) {
         for catch in &plan.catches {
             let text = format!("on {:?}: {}", catch.statuses, words::answer(&catch.answer, program.site()));
             lines.push(Line::new("catch", text, Some(catch.loc)));
         }
     }
-    Told { judged, edits: walked.edits, lines }
+    Told { judged, edits: walked.edits, open, lines }
 }
 
 fn candidates(program: &Program, request: &impl Request, lines: &mut Vec<Line>) {

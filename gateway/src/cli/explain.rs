@@ -4,7 +4,7 @@ mod connection;
 mod upstream;
 
 use super::offline::{self, Loaded};
-use super::{Failed, print};
+use super::{Failed, print, story};
 use crate::console::{Style, colours};
 use crate::sites::item::Item;
 use crate::sites::load::Stand;
@@ -268,10 +268,7 @@ impl Story<'_> {
     fn decide(&mut self, site: &Program, request: &Plain) {
         let told = tell(site, request, None);
         for line in told.lines {
-            let status = line.refused.map(|status| format!("{} ", self.style.red(&status.to_string())));
-            let text = line.text.replacen('·', &self.style.dim("·"), 1);
-            let more = line.more.map(|more| format!("\n{:11}{more}", "")).unwrap_or_default();
-            self.say(line.label, &format!("{}{text}{more}", status.unwrap_or_default()), line.loc);
+            self.out.push_str(&story::line(&line, self.style, &self.loaded.outcome.report.texts));
         }
         if let (Some((_, plan)), Rendered::Proxy { pool, to, .. }) = (told.judged.plan, &told.judged.answer) {
             let pools: Vec<PoolIdx> = match to {
@@ -288,13 +285,8 @@ impl Story<'_> {
     }
 
     fn say(&mut self, label: &str, text: &str, loc: Option<Loc>) {
-        let place = loc.map(|loc| self.loaded.outcome.report.texts.line(loc));
-        let place = place.map(|p| format!("  {}", self.style.dim(&format!("[{p}]")))).unwrap_or_default();
-        let (first, rest) = text.split_once('\n').map_or((text, None), |(a, b)| (a, Some(b)));
-        let _ = writeln!(self.out, "{label:<11}{first}{place}");
-        if let Some(rest) = rest {
-            let _ = writeln!(self.out, "{rest}");
-        }
+        let place = story::place(loc, self.style, &self.loaded.outcome.report.texts);
+        let _ = writeln!(self.out, "{label:<11}{text}{place}");
     }
 }
 

@@ -136,7 +136,7 @@ impl Linted {
 
     /// Takes the findings of a directory, or of one file in it.
     fn load(&mut self, sites: &Path, only: Option<&Path>) -> Result<(), Failed> {
-        let loaded = offline::load(sites, only)?;
+        let loaded = offline::load_tested(sites, only)?;
         for (dir, e) in &loaded.unreadable {
             self.unreadable = true;
             let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());

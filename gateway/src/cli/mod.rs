@@ -7,6 +7,8 @@ mod lint;
 mod offline;
 mod routes;
 mod run;
+mod story;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -23,6 +25,7 @@ Examples:
   sluice lint                                        check it
   sluice explain 'GET https://shop.example.com/cart'  where would this request go, and why
   sluice routes                                      everything that is served, as a table
+  sluice test                                        run the tests that stand in route files
 
 A route file is a few lines. Save these as sites/hello.route while `sluice run` is up:
 
@@ -48,6 +51,7 @@ enum Command {
     Lint(lint::Lint),
     Explain(explain::Explain),
     Routes(routes::Routes),
+    Test(test::Test),
 }
 
 /// Runs the command that the process was started with.
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Lint(lint) => lint.run(),
         Command::Explain(explain) => explain.run(),
         Command::Routes(routes) => routes.run(),
+        Command::Test(test) => test.run(),
     };
     done.unwrap_or_else(|failed| {
         let style = crate::console::Style { colours: crate::console::colours(&std::io::stderr()) };

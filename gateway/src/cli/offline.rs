@@ -37,7 +37,17 @@ pub(super) struct Loaded {
 }
 
 /// Loads a sites directory, and `also` files in it that are hidden from it.
+/// Tests are not run: [`Loader::tests`] has them.
 pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
+    load_by(sites, also, Loader::keeping_tests)
+}
+
+/// As `sluice run` does: a file whose test fails does not load.
+pub(super) fn load_tested(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
+    load_by(sites, also, |loader| loader)
+}
+
+fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> Loader<Ask>) -> Result<Loaded, Failed> {
     let cannot = |why: &dyn std::fmt::Display| Failed::new(format!("cannot read `{}`: {why}", sites.display()));
     let places = Places::new(sites);
     let scan = tree::scan(&places.root, Path::new(""), &mut |_, _| {});
@@ -48,7 +58,7 @@ pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> 
     if let Some(also) = also.filter(|also| !present.iter().any(|p| &**p == *also)) {
         present.push(also.into());
     }
-    let mut loader = Loader::new(places, Ask, None);
+    let mut loader = how(Loader::new(places, Ask, None));
     let outcome = loader.apply(&Touched { present, gone: Vec::new() });
     Ok(Loaded { loader, outcome, unreadable: scan.unreadable })
 }

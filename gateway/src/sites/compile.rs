@@ -9,6 +9,7 @@ use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
 use dsl::syntax::ast::{self, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
+use dsl::testing::{self, Test};
 use dsl::tree::{Program, ir};
 use dsl::{Modules, Parsed};
 use std::cell::RefCell;
@@ -103,6 +104,8 @@ pub struct Compiled {
     pub items: Vec<Item>,
     /// What it says about the gateway.
     pub gateway: Option<ir::Gateway>,
+    /// Its tests, not run yet.
+    pub tests: Vec<Arc<Test>>,
     /// The hosts it claims, whether or not it compiled, and its listeners; each once.
     pub claims: Vec<Claim>,
     /// What was found.
@@ -134,6 +137,18 @@ impl Compiled {
     /// Whether it may serve.
     pub fn sound(&self) -> bool {
         self.findings.iter().all(|d| d.severity != Severity::Error)
+    }
+
+    /// Runs its tests; with one that fails it may not serve.
+    pub fn test(&mut self) {
+        if self.tests.is_empty() || !self.sound() {
+            return;
+        }
+        let failed = testing::findings(&testing::run(&self.tests, &self.programs, testing::BUDGET));
+        if !failed.is_empty() {
+            self.findings.extend(failed);
+            self.refuse();
+        }
     }
 
     /// Drops what may not serve.
@@ -186,6 +201,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         programs: made.programs,
         items: listening.chain(made.passthroughs.into_iter().map(Item::Passthrough)).collect(),
         gateway: made.gateway,
+        tests: made.tests,
         claims: Vec::new(),
         findings: made.diagnostics,
         asked: finder.asked.into_inner(),

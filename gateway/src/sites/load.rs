@@ -16,6 +16,7 @@ use crate::l4::ListenKey;
 use crate::secrets::Secrets;
 use dsl::diagnostic::Diagnostic;
 use dsl::syntax::span::{FileId, Loc, Span};
+use dsl::testing::Test;
 use dsl::tree::{Program, ir};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
@@ -92,6 +93,9 @@ pub struct Loader<I: Install> {
     store: Option<Store>,
     /// What files may name; `None` where that is not looked at.
     secrets: Option<Arc<Secrets>>,
+    tests: Tests,
+    /// Files that were refused for tests.
+    failing: BTreeSet<FileId>,
     /// Files that were refused for secrets.
     waiting: BTreeSet<FileId>,
     /// Whether secrets are read from where `gateway.route` says.
@@ -128,8 +132,21 @@ struct Good<I: Install> {
     gateway: Option<Arc<ir::Gateway>>,
     sites: Vec<(Vec<Key>, Arc<I::Site>)>,
     items: Vec<(Vec<Key>, Arc<I::Route>)>,
+    /// Its tests, where they are kept.
+    tests: Vec<Arc<Test>>,
     /// Its claims, and the lines they stand on.
     claims: Vec<(Claim, usize)>,
+}
+
+/// What becomes of tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tests {
+    /// A file whose test fails does not load.
+    Decide,
+    /// They are not run: `tests off`.
+    Off,
+    /// They are kept for whoever asks.
+    Kept,
 }
 
 /// Why a file is compiled.
@@ -196,6 +213,8 @@ impl<I: Install> Loader<I> {
             install,
             store,
             secrets: None,
+            tests: Tests::Decide,
+            failing: BTreeSet::new(),
             waiting: BTreeSet::new(),
             directed: false,
             ids: Ids::default(),
@@ -213,6 +232,22 @@ impl<I: Install> Loader<I> {
     #[must_use]
     pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
         Self { secrets: Some(secrets), ..self }
+    }
+
+    /// Tests decide nothing from now on; [`Loader::tests`] has them.
+    #[must_use]
+    pub fn keeping_tests(self) -> Self {
+        Self { tests: Tests::Kept, ..self }
+    }
+
+    /// The tests of files that load, with the sites that they are about, in the order of the paths.
+    pub fn tests(&self) -> Vec<(Arc<Path>, Vec<Arc<Test>>, Vec<Arc<I::Site>>)> {
+        let good = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?)));
+        let tested = good.filter(|(_, good)| !good.tests.is_empty());
+        let sites = |good: &Good<I>| good.sites.iter().map(|(_, site)| Arc::clone(site)).collect();
+        let mut all: Vec<_> = tested.map(|(path, good)| (Arc::clone(path), good.tests.clone(), sites(good))).collect();
+        all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        all
     }
 
     /// Where its files are.
@@ -380,8 +415,10 @@ impl<I: Install> Loader<I> {
         self.forget_asked(file, &unit.asked);
         self.ids.remove(file);
         self.waiting.remove(&file);
+        self.failing.remove(&file);
         if *path == *Path::new(GATEWAY) {
             self.directed = false;
+            self.tests = if self.tests == Tests::Kept { Tests::Kept } else { Tests::Decide };
             self.hold_default_ports();
         }
         let was_module = self.modules.remove(&file).is_some();
@@ -417,18 +454,36 @@ impl<I: Install> Loader<I> {
         }
         // Parsed and compiled in one go where that can be, so that few trees are in memory at once.
         let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
-        let parsed = for_each(&sources, |(_, file, path, digest, text)| {
+        let alone = |(_, file, path, digest, text): &(Why, FileId, Arc<Path>, Digest, Arc<str>), decide: bool| {
             let source = Source::parse(*file, Arc::clone(path), *digest, Arc::clone(text));
             if source.imports.is_empty() {
-                let compiled = compile(&source, ids, modules, places);
+                let mut compiled = compile(&source, ids, modules, places);
+                if decide {
+                    compiled.test();
+                }
                 (source.without_tree(), Some(compiled))
             } else {
                 (source, None)
             }
+        };
+        // It says whether tests decide.
+        let gateway = sources.iter().position(|(_, _, path, ..)| **path == *Path::new(GATEWAY));
+        let first = gateway.map(|at| alone(&sources[at], false));
+        let tests = first.as_ref().and_then(|(_, compiled)| tests_by(compiled.as_ref()?));
+        let tests = tests.filter(|_| self.tests != Tests::Kept).unwrap_or(self.tests);
+        let decide = tests == Tests::Decide;
+        let first = first.map(|(source, mut compiled)| {
+            compiled.iter_mut().filter(|_| decide).for_each(Compiled::test);
+            (source, compiled)
         });
-        for ((why, file, ..), (source, early)) in sources.iter().zip(parsed) {
+        let others: Vec<_> = sources.iter().enumerate().filter(|(n, _)| Some(*n) != gateway).map(|(_, s)| s).collect();
+        let parsed = for_each(&others, |source| alone(source, decide));
+        let gateway = gateway.map(|at| &sources[at]);
+        let parsed = gateway.into_iter().zip(first).chain(others.into_iter().zip(parsed));
+        for ((why, file, ..), (source, early)) in parsed {
             batch.jobs.insert(*file, Job { source, why: *why, early });
         }
+        self.decide_by(tests, batch);
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -508,7 +563,17 @@ impl<I: Install> Loader<I> {
                 self.fetch_modules(&job.source, &batch.done);
             }
             let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
-            let compiled = for_each(&late, |job| compile(&job.source, ids, modules, places));
+            let gateway = late.iter().find(|job| *job.source.path == *Path::new(GATEWAY));
+            let said = gateway.and_then(|job| tests_by(&compile(&job.source, ids, modules, places)));
+            let tests = said.filter(|_| self.tests != Tests::Kept).unwrap_or(self.tests);
+            let compiled = for_each(&late, |job| {
+                let mut compiled = compile(&job.source, ids, modules, places);
+                if tests == Tests::Decide {
+                    compiled.test();
+                }
+                compiled
+            });
+            self.decide_by(tests, batch);
             let early: Vec<Compiled> = jobs.iter_mut().filter_map(|job| job.early.take()).collect();
             jobs.extend(late);
             let mut changed = Vec::new();
@@ -617,12 +682,29 @@ impl<I: Install> Loader<I> {
         }
     }
 
+    /// Notes whether tests decide. Files that were refused for theirs are loaded where they do not any more.
+    fn decide_by(&mut self, tests: Tests, batch: &mut Batch) {
+        let before = std::mem::replace(&mut self.tests, tests);
+        if before == Tests::Decide && tests == Tests::Off {
+            for file in std::mem::take(&mut self.failing) {
+                self.queue(file, Why::Waiting, batch);
+            }
+        }
+    }
+
     // === settling
 
     /// Decides which compiled files serve, and lets them.
     fn settle(&mut self, batch: &mut Batch) {
         let mut done = std::mem::take(&mut batch.done);
         batch.settled.extend(done.keys().copied());
+        for (file, done) in &done {
+            if done.compiled.findings.iter().any(|d| d.code == FAILING_TEST) {
+                self.failing.insert(*file);
+            } else {
+                self.failing.remove(file);
+            }
+        }
         self.find_secrets(&mut done, batch);
         let mut candidates = Vec::new();
         for (file, done) in &done {
@@ -777,6 +859,7 @@ impl<I: Install> Loader<I> {
             gateway: compiled.gateway.map(Arc::new),
             sites,
             items,
+            tests: if self.tests == Tests::Kept { compiled.tests } else { Vec::new() },
             claims: compiled.claims.into_iter().map(|c| (line(&c), c)).map(|(line, c)| (c, line)).collect(),
         }
     }
@@ -925,12 +1008,25 @@ impl<I: Install> Loader<I> {
     }
 }
 
+/// What a compiled `gateway.route` says of tests; nothing where it is not to be gone by.
+fn tests_by(compiled: &Compiled) -> Option<Tests> {
+    let gateway = compiled.gateway.as_ref().filter(|_| compiled.sound())?;
+    Some(if gateway.tests { Tests::Decide } else { Tests::Off })
+}
+
+/// The code of a test that fails.
+const FAILING_TEST: &str = "G9007";
+
 #[path = "conflicts.rs"]
 mod conflicts;
 
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "load_gate_tests.rs"]
+mod gate_tests;
 
 #[cfg(test)]
 #[path = "load_l4_tests.rs"]

@@ -87,6 +87,10 @@ impl Sites {
 
     fn apply(&mut self, touched: Touched) {
         let outcome = self.loader.apply(&touched);
+        self.take(outcome);
+    }
+
+    pub(super) fn take(&mut self, outcome: OutcomeOf<Say>) {
         for (pattern, stand) in outcome.hosts {
             match stand {
                 None => self.hosts.remove(&pattern.to_string()),

@@ -7,3 +7,4 @@ mod listeners;
 mod observe;
 mod running;
 mod support;
+mod tests_of_files;

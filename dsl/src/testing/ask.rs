@@ -1,0 +1,252 @@
+//! A request of a test, from its URL to what becomes of it.
+
+use super::{Asked, Given, Received};
+use crate::tree::ir::{Answer, Plan, Pool};
+use crate::tree::judge::{self, Admission, Edit, Rendered, admit};
+use crate::tree::request::Plain;
+use crate::tree::tell::{self, Line, sent};
+use crate::tree::{HostIndex, Program, canonical};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The sites of a file.
+pub(super) struct Sites {
+    hosts: HostIndex<Arc<Program>>,
+    default: Option<Arc<Program>>,
+}
+
+/// What became of a request.
+pub(super) struct Came<'s> {
+    pub(super) outcome: Outcome<'s>,
+    /// The edits of headers that it met.
+    pub(super) edits: Vec<Edit<'s>>,
+    /// Its plan, where there is one.
+    pub(super) plan: Option<(&'s Program, &'s Plan)>,
+    /// The story.
+    pub(super) lines: Vec<Line>,
+}
+
+/// What answers.
+pub(super) enum Outcome<'s> {
+    /// No site of the file: other files may have one.
+    Nobody(String),
+    /// The gateway, before a site is asked.
+    Early(u16),
+    /// 308 to https.
+    ToHttps(String),
+    /// What a site says.
+    Site(Rendered<'s>),
+    /// A pool, with the path and host that it receives.
+    Pool {
+        pool: &'s Pool,
+        target: String,
+        host: String,
+        /// Whether the route says another path.
+        moved: bool,
+    },
+    /// Shares are drawn, and no draw is given.
+    Open(String),
+    /// A pool that is down, or answers so, and nothing catches it.
+    Failed(&'s Pool, u16),
+}
+
+impl Sites {
+    pub(super) fn of(programs: &[Arc<Program>]) -> Self {
+        let mut sites = Self { hosts: HostIndex::default(), default: None };
+        for program in programs {
+            for (pattern, _) in &program.site().hosts {
+                sites.hosts.insert(pattern, Arc::clone(program));
+            }
+            if program.site().settings.default {
+                sites.default = Some(Arc::clone(program));
+            }
+        }
+        sites
+    }
+
+    fn find(&self, host: &str) -> Option<&Arc<Program>> {
+        self.hosts.get(host).or(self.default.as_ref())
+    }
+
+    /// Walks a request through its site.
+    pub(super) fn ask(&self, asked: &Asked, given: &[&Given]) -> Came<'_> {
+        let mut lines = Vec::new();
+        let none = |outcome, lines| Came { outcome, edits: Vec::new(), plan: None, lines };
+        let host = match canonical::host(asked.plain.host.as_bytes()) {
+            Ok(host) => host.into_owned(),
+            Err(why) => {
+                lines.push(Line::refused("host", 400, why.to_string()));
+                return none(Outcome::Early(400), lines);
+            }
+        };
+        let Some(program) = self.find(&host) else {
+            let why = format!("no site of this file answers for {host}");
+            lines.push(Line::new("host", why.clone(), None));
+            return none(Outcome::Nobody(why), lines);
+        };
+        let settings = &program.site().settings;
+        lines.push(self.host_line(program, &host));
+        let sni = asked.tls.sni.as_deref().filter(|sni| *sni != host);
+        let named = sni.map(|sni| self.find(sni).map(|program| program.site().settings.tls));
+        let admission = admit(settings, asked.plain.https, named);
+        if admission == Admission::Misdirected {
+            let why = "this site's TLS settings are not those of the connection";
+            lines.push(Line::refused("tls", 421, why));
+            return none(Outcome::Early(421), lines);
+        }
+        let path = match canonical::path_for(asked.plain.path.as_bytes(), settings) {
+            Ok(path) => path.into_owned(),
+            Err(why) => {
+                lines.push(Line::refused("path", 400, why.to_string()));
+                return none(Outcome::Early(400), lines);
+            }
+        };
+        let from = if path == asked.plain.path {
+            String::new()
+        } else {
+            format!("  (spelt {} by the client)", asked.plain.path)
+        };
+        lines.push(Line::new("path", format!("{path}{from}"), None));
+        let plain = Plain { host, path, ..asked.plain.clone() };
+        if admission == Admission::ToHttps {
+            let why = "308 to the same address with https: this site does not say `http allowed`";
+            lines.push(Line::new("answer", why, Some(program.site().loc)));
+            let mut location = format!("https://{}{}", plain.host, plain.path);
+            judge::append_query(&mut location, &plain);
+            return none(Outcome::ToHttps(location), lines);
+        }
+        told(program, &Received { plain: &plain, tls: &asked.tls }, given, lines)
+    }
+
+    fn host_line(&self, program: &Program, host: &str) -> Line {
+        let own = program.site().hosts.iter().find(|(pattern, _)| pattern.matches(host));
+        match own {
+            None => Line::new("host", format!("{host}: the default site"), Some(program.site().loc)),
+            Some((pattern, loc)) => {
+                let pattern = pattern.to_string();
+                let why = if pattern == host { String::new() } else { format!("  (matches {pattern})") };
+                Line::new("host", format!("{host}{why}"), Some(*loc))
+            }
+        }
+    }
+}
+
+fn told<'s>(program: &'s Program, request: &Received<'_>, given: &[&Given], mut lines: Vec<Line>) -> Came<'s> {
+    let draw = given.iter().rev().find_map(|given| match given {
+        Given::Draw(point) => Some(*point),
+        Given::Answers(..) | Given::Down { .. } => None,
+    });
+    let told = tell::tell(program, request, draw);
+    lines.extend(told.lines);
+    let plan = told.judged.plan.map(|(_, plan)| (program, plan));
+    let mut answer = told.judged.answer;
+    let mut open = told.open;
+    let mut caught = false;
+    let outcome = loop {
+        let Rendered::Proxy { pool, target, host, to: _ } = &answer else { break Outcome::Site(answer) };
+        if open {
+            let why = lines.iter().rev().find(|line| line.label == "answer").map(|line| line.text.clone());
+            break Outcome::Open(why.unwrap_or_default());
+        }
+        let asked = &*program.site().pools[pool.0 as usize];
+        let Some(status) = failure(asked, given) else {
+            let moved = target.is_some();
+            let (target, host) = sent(target.as_deref(), host.as_deref(), request);
+            break Outcome::Pool { pool: asked, target, host, moved };
+        };
+        lines.push(Line::new("given", format!("pool {} answers {status}", asked.name), None));
+        // Once: what replaces a failure is not replaced again.
+        let catch = plan.filter(|_| !caught).and_then(|(_, plan)| judge::catch(plan, status));
+        let Some(catch) = catch else { break Outcome::Failed(asked, status) };
+        caught = true;
+        let mut drawn = false;
+        let mut point = || {
+            drawn = true;
+            draw.unwrap_or_default()
+        };
+        let next: &Answer = &catch.answer;
+        answer = judge::render(next, program.site(), request, &mut point);
+        open = drawn && draw.is_none();
+        lines.push(tell::answer(program, &answer, request, open, Some(catch.loc)));
+    };
+    Came { outcome, edits: told.edits, plan, lines }
+}
+
+/// What a pool fails with by what is given; `None` where it is well.
+fn failure(pool: &Pool, given: &[&Given]) -> Option<u16> {
+    let said = given.iter().rev().find_map(|given| match given {
+        Given::Answers(name, status) if name.is(pool) => Some(*status),
+        Given::Answers(..) | Given::Draw(_) | Given::Down { .. } => None,
+    });
+    let down = |endpoint: &crate::tree::ir::Endpoint| {
+        given.iter().any(|given| match given {
+            Given::Down { kind, host, port } => {
+                *kind == endpoint.kind && *host == endpoint.host && *port == endpoint.port
+            }
+            Given::Answers(..) | Given::Draw(_) => false,
+        })
+    };
+    // As the gateway answers where no endpoint is up.
+    said.or_else(|| pool.endpoints.iter().all(down).then_some(503))
+}
+
+impl Outcome<'_> {
+    /// The status, where it is known without asking an origin or a disk.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Early(status) | Self::Failed(_, status) => Some(*status),
+            Self::ToHttps(_) => Some(308),
+            Self::Nobody(_) | Self::Pool { .. } | Self::Open(_) => None,
+            Self::Site(answer) => match answer {
+                Rendered::Redirect { status, .. }
+                | Rendered::Respond { status, .. }
+                | Rendered::File { status, .. }
+                | Rendered::Deny { status } => Some(*status),
+                Rendered::NotFound => Some(404),
+                Rendered::Refused(_) => Some(400),
+                Rendered::Files { .. } | Rendered::Proxy { .. } => None,
+            },
+        }
+    }
+
+    /// The Location of a redirect.
+    pub(super) fn location(&self) -> Option<(u16, &str)> {
+        match self {
+            Self::ToHttps(location) => Some((308, location)),
+            Self::Site(Rendered::Redirect { status, location }) => Some((*status, location)),
+            Self::Site(_) | Self::Early(_) | Self::Nobody(_) | Self::Pool { .. } | Self::Open(_) | Self::Failed(..) => {
+                None
+            }
+        }
+    }
+
+    /// In the words that a test would use.
+    pub(super) fn words(&self) -> Cow<'static, str> {
+        match self {
+            Self::Nobody(why) => why.clone().into(),
+            Self::Early(status) => format!("{status}, before a site is asked").into(),
+            Self::ToHttps(location) => format!("redirect 308 {location}").into(),
+            Self::Pool { pool, target, moved, .. } => {
+                let at = if *moved { format!(" at {target}") } else { String::new() };
+                format!("pool {}{at}", pool.name).into()
+            }
+            Self::Open(shares) => format!("{shares}; say which with `given draw 5%`").into(),
+            Self::Failed(pool, status) => {
+                format!("{status}, for pool {} fails and nothing catches it", pool.name).into()
+            }
+            Self::Site(answer) => match answer {
+                Rendered::Redirect { status, location } => format!("redirect {status} {location}").into(),
+                Rendered::Respond { status, body, content_type: _ } if body.is_empty() => {
+                    format!("respond {status}").into()
+                }
+                Rendered::Respond { status, body, content_type: _ } => format!("respond {status} {body:?}").into(),
+                Rendered::File { status, path, content_type: _ } => format!("respond {status} file {path:?}").into(),
+                Rendered::Deny { status } => format!("deny {status}").into(),
+                Rendered::NotFound => "404: no route matches".into(),
+                Rendered::Files { dir, path, .. } => format!("files {dir:?} at {path}").into(),
+                Rendered::Refused(why) => format!("400: {}", tell::refused(why)).into(),
+                Rendered::Proxy { .. } => "a pool".into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `test "…" { … }`: requests that are walked through the compiled program, and what is expected of them.
+//!
+//! Nothing is opened and nothing is drawn: health and the draw of shares are given. Who runs tests hands
+//! in the programs of the file that they stand in; what comes out is what [`Program::judge`] says.
+//!
+//! [`Program::judge`]: crate::tree::Program::judge
+
+mod ask;
+mod expect;
+mod run;
+
+pub use run::{BUDGET, Failure, Verdict, findings, run};
+
+use crate::syntax::ast::Side;
+use crate::syntax::span::Loc;
+use crate::tree::ir::{EndpointKind, Pool};
+use crate::tree::request::{Plain, Request, TlsFacts};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A test, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// What it says.
+    pub title: Arc<str>,
+    /// Its first line.
+    pub loc: Loc,
+    /// Its lines, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A line of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// `given …`: holds for the requests below it.
+    Given(Given),
+    /// `request …`
+    Request(Box<Asked>),
+    /// `expect …`: of the request above it.
+    Expect(Expect),
+}
+
+/// What is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// `given draw 97%`: where in ten thousand shares that are drawn fall.
+    Draw(u32),
+    /// `given api down`, `given api answers 502`: what a pool answers.
+    Answers(PoolName, u16),
+    /// `given 10.0.0.1:80 down`: an endpoint is down in every pool that has it. A pool is when all of
+    /// its endpoints are.
+    Down {
+        /// How it is found.
+        kind: EndpointKind,
+        /// As in [`crate::tree::ir::Endpoint`].
+        host: Arc<str>,
+        /// The port; 0 for a socket.
+        port: u16,
+    },
+}
+
+/// A pool that a test names: by the line that declares it, for files may call it by different names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolName {
+    /// As the test calls it.
+    pub name: Arc<str>,
+    /// Its line.
+    pub loc: Loc,
+}
+
+impl PoolName {
+    fn is(&self, pool: &Pool) -> bool {
+        self.loc == pool.loc
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Its method, headers and client; host and path are as they were written, not canonical yet.
+    pub plain: Plain,
+    /// What the handshake said where that is not the URL's host, TLS 1.3 and no protocol.
+    pub tls: Handshake,
+    /// As it is written.
+    pub shown: Arc<str>,
+    /// Its line.
+    pub loc: Loc,
+}
+
+/// What `with tls.…` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// `tls.sni`
+    pub sni: Option<String>,
+    /// `tls.version`
+    pub version: Option<String>,
+    /// `tls.alpn`
+    pub alpn: Option<String>,
+}
+
+/// Something that is expected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expect {
+    /// What.
+    pub what: Wanted,
+    /// As it is written, without `expect`.
+    pub shown: Arc<str>,
+    /// Its line.
+    pub loc: Loc,
+}
+
+/// What is expected.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// `pool api [at /path] [host NAME]`, or the last two alone.
+    Proxy {
+        /// Which pool.
+        pool: Option<PoolName>,
+        /// The path that is sent; with the query where a `?` is in it.
+        at: Option<Arc<str>>,
+        /// The Host that is sent.
+        host: Option<Arc<str>>,
+    },
+    /// `redirect [308] URL`
+    Redirect(Option<u16>, Arc<str>),
+    /// `respond [200] ["text"]`
+    Respond(Option<u16>, Option<Arc<str>>),
+    /// `deny [403]`
+    Deny(Option<u16>),
+    /// `files "public" [at /path]`
+    Files(Arc<str>, Option<Arc<str>>),
+    /// A status alone, whoever answers.
+    Status(u16),
+    /// `[no] request|response header NAME [= VALUE]`: what is sent on.
+    Header {
+        /// On which message.
+        side: Side,
+        /// In lower case.
+        name: Arc<str>,
+        /// `None` for `no`.
+        value: Option<Arc<str>>,
+    },
+    /// `retry 2`, `retry off`
+    Retry(u32),
+    /// `mirror shadow`, `no mirror`
+    Mirror(Option<PoolName>),
+    /// `timeout 5s`, milliseconds.
+    Timeout(u64),
+    /// `idle 60s`, milliseconds.
+    Idle(u64),
+}
+
+/// A request with what its handshake said.
+struct Received<'a> {
+    plain: &'a Plain,
+    tls: &'a Handshake,
+}
+
+impl Request for Received<'_> {
+    fn method(&self) -> &str {
+        self.plain.method()
+    }
+    fn host(&self) -> &str {
+        self.plain.host()
+    }
+    fn path(&self) -> &str {
+        self.plain.path()
+    }
+    fn query(&self) -> Option<&str> {
+        self.plain.query()
+    }
+    fn version(&self) -> &'static str {
+        self.plain.version()
+    }
+    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        self.plain.header(name, each);
+    }
+    fn client_ip(&self) -> IpAddr {
+        self.plain.client_ip()
+    }
+    fn client_port(&self) -> u16 {
+        self.plain.client_port()
+    }
+    fn size(&self) -> Option<u64> {
+        self.plain.size()
+    }
+    fn tls(&self) -> Option<TlsFacts<'_>> {
+        let facts = self.plain.tls()?;
+        Some(TlsFacts {
+            sni: self.tls.sni.as_deref().or(facts.sni),
+            version: self.tls.version.as_deref().unwrap_or(facts.version),
+            alpn: self.tls.alpn.as_deref().or(facts.alpn),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
