@@ -151,6 +151,11 @@ impl Compiled {
         }
     }
 
+    /// Whether one of its tests failed.
+    pub fn fails_a_test(&self) -> bool {
+        self.findings.iter().any(|d| d.code == FAILING_TEST)
+    }
+
     /// Drops what may not serve.
     pub fn refuse(&mut self) {
         self.programs.clear();
@@ -261,6 +266,9 @@ fn overlaps(ports: &[Claim], findings: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+/// The code of a test that fails.
+const FAILING_TEST: &str = "G9007";
 
 /// The code of listeners that overlap.
 pub const OVERLAP: &str = "G7001";

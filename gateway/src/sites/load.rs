@@ -573,7 +573,6 @@ impl<I: Install> Loader<I> {
                 }
                 compiled
             });
-            self.decide_by(tests, batch);
             let early: Vec<Compiled> = jobs.iter_mut().filter_map(|job| job.early.take()).collect();
             jobs.extend(late);
             let mut changed = Vec::new();
@@ -586,6 +585,7 @@ impl<I: Install> Loader<I> {
                 job.source = job.source.without_tree();
                 batch.done.insert(file, Done { job, compiled });
             }
+            self.decide_by(tests, batch);
             for path in changed {
                 for importer in self.importers.get(&*path).cloned().unwrap_or_default() {
                     self.queue(importer, Why::Importer, batch);
@@ -686,7 +686,10 @@ impl<I: Install> Loader<I> {
     fn decide_by(&mut self, tests: Tests, batch: &mut Batch) {
         let before = std::mem::replace(&mut self.tests, tests);
         if before == Tests::Decide && tests == Tests::Off {
-            for file in std::mem::take(&mut self.failing) {
+            let now = batch.done.iter().filter(|(_, done)| done.compiled.fails_a_test()).map(|(file, _)| *file);
+            let mut again = std::mem::take(&mut self.failing);
+            again.extend(now);
+            for file in again {
                 self.queue(file, Why::Waiting, batch);
             }
         }
@@ -699,7 +702,7 @@ impl<I: Install> Loader<I> {
         let mut done = std::mem::take(&mut batch.done);
         batch.settled.extend(done.keys().copied());
         for (file, done) in &done {
-            if done.compiled.findings.iter().any(|d| d.code == FAILING_TEST) {
+            if done.compiled.fails_a_test() {
                 self.failing.insert(*file);
             } else {
                 self.failing.remove(file);
@@ -1013,9 +1016,6 @@ fn tests_by(compiled: &Compiled) -> Option<Tests> {
     let gateway = compiled.gateway.as_ref().filter(|_| compiled.sound())?;
     Some(if gateway.tests { Tests::Decide } else { Tests::Off })
 }
-
-/// The code of a test that fails.
-const FAILING_TEST: &str = "G9007";
 
 #[path = "conflicts.rs"]
 mod conflicts;
