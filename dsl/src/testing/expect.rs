@@ -5,6 +5,7 @@ use super::{Asked, Wanted};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::tree::ir::Pool;
 use crate::tree::judge::Rendered;
+use crate::tree::upstream_text::duration;
 
 /// What came instead of what is expected, in words; `None` where it is what came.
 pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option<String> {
@@ -109,16 +110,6 @@ fn setting(wanted: &Wanted, came: &Came<'_>) -> Option<String> {
         | Wanted::Files(..)
         | Wanted::Status(_)
         | Wanted::Header { .. } => None,
-    }
-}
-
-/// `5s`, `1500ms`
-fn duration(ms: u64) -> String {
-    match ms {
-        ms if ms > 0 && ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
-        ms if ms > 0 && ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
-        ms if ms > 0 && ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
     }
 }
 
