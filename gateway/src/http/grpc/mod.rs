@@ -1,8 +1,12 @@
 //! What gRPC says by HTTP, where the gateway has a say in it: which requests are gRPC's, how long they may
 //! take, and how it is told what became of them.
 
+pub mod base64;
 pub mod status;
 pub mod timeout;
+pub mod web;
+
+pub use web::Web;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
