@@ -2,7 +2,9 @@
 
 use super::again::Rewound;
 use super::forward::Reel;
-use super::gate::{Link, Reason};
+use super::gate::{Link, Reason, forbidden_trailer};
+use super::grpc::web;
+use super::headers;
 use crate::answer::files::FileBody;
 use crate::runtime::ticks::{Ticks, Timer};
 use crate::upstream::{self, Lease, Outcome};
@@ -60,6 +62,8 @@ pub enum Content {
     Text(Bytes),
     /// What an origin sends.
     Origin(OriginBody),
+    /// The same, for a client of gRPC-Web.
+    Web(Box<web::Answer>),
     /// A file, or a part of it.
     File(FileBody),
 }
@@ -110,6 +114,7 @@ impl Body for AnswerBody {
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }
             Content::Origin(body) => body.poll_frame(cx),
+            Content::Web(body) => body.poll_frame(cx),
             Content::File(body) => body.poll_frame(cx),
         };
         if let Poll::Ready(Some(Err(_))) = &polled {
@@ -124,6 +129,7 @@ impl Body for AnswerBody {
             Content::Empty => true,
             Content::Text(_) => false,
             Content::Origin(body) => body.incoming.is_end_stream(),
+            Content::Web(body) => body.is_end(),
             Content::File(body) => body.is_end(),
         }
     }
@@ -133,6 +139,7 @@ impl Body for AnswerBody {
             Content::Empty => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
             Content::Origin(body) => body.incoming.size_hint(),
+            Content::Web(_) => SizeHint::default(),
             Content::File(body) => SizeHint::with_exact(body.left()),
         }
     }
@@ -174,7 +181,10 @@ impl OriginBody {
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_trailers(trailers);
+                }
                 // hyper does not ask a body again that has given as much as it said, and drops it.
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.ended();
@@ -237,6 +247,8 @@ pub enum RequestBody {
     Kept(Reel),
     /// The same, some of it once more.
     Rewound(Box<Rewound>),
+    /// gRPC-Web in base64.
+    Text(Box<web::Text>),
 }
 
 /// What a client sends.
@@ -267,6 +279,11 @@ impl Upload {
     #[must_use]
     pub fn touched(&self) -> bool {
         self.touched.get()
+    }
+
+    /// It broke off, whoever found out.
+    pub fn breaks(&self, broken: Broken) {
+        self.broken.set(Some(broken));
     }
 
     /// Why it broke off, if it did.
@@ -327,6 +344,7 @@ impl Body for RequestBody {
             Self::Client(body) => body.poll_frame(cx),
             Self::Kept(reel) => reel.poll_frame(cx),
             Self::Rewound(body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Text(body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
 
@@ -336,6 +354,7 @@ impl Body for RequestBody {
             Self::Client(body) => body.is_end_stream(),
             Self::Kept(reel) => reel.is_end_stream(),
             Self::Rewound(body) => body.is_end_stream(),
+            Self::Text(body) => body.is_end_stream(),
         }
     }
 
@@ -345,6 +364,7 @@ impl Body for RequestBody {
             Self::Client(body) => body.size_hint(),
             Self::Kept(reel) => reel.size_hint(),
             Self::Rewound(body) => body.size_hint(),
+            Self::Text(body) => body.size_hint(),
         }
     }
 }
@@ -377,7 +397,12 @@ impl ClientBody {
                 self.state.waits.set(false);
                 self.state.moved_at.set(self.state.ticks.now_ms());
                 let len = frame.data_ref().map_or(0, |d| d.len() as u64);
+                // On HTTP/1 the gate has seen to it.
+                let forbidden = frame
+                    .trailers_ref()
+                    .is_some_and(|trailers| trailers.keys().any(|name| forbidden_trailer(name.as_str().as_bytes())));
                 match self.left.checked_sub(len) {
+                    Some(_) if forbidden => Broken::Refused(Reason::Trailer),
                     Some(left) => {
                         self.left = left;
                         return Poll::Ready(Some(Ok(frame)));

@@ -3,6 +3,7 @@
 //! A map is never rebuilt: one look over the names says what there is to remove, which is little.
 
 use super::client::Client;
+use super::gate::forbidden_trailer;
 use dsl::syntax::ast::HeaderOp;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
@@ -100,6 +101,23 @@ fn hop(name: &str) -> u16 {
 
 fn speaks_for_gateway(name: &str) -> bool {
     name.starts_with("x-forwarded-") || name == "x-real-ip"
+}
+
+/// Whether a client speaks for the gateway by a header of this name, in lower case.
+#[must_use]
+pub fn is_forged(name: &str) -> bool {
+    name == "forwarded" || speaks_for_gateway(name) || (name.contains('_') && is_disguised(name))
+}
+
+/// Removes from an origin's trailers what frames, addresses or concerns one connection (RFC 9110 section
+/// 6.5.1): who puts trailers and headers together must not be misled.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    let forbidden: Vec<HeaderName> =
+        trailers.keys().filter(|name| forbidden_trailer(name.as_str().as_bytes())).cloned().collect();
+    for name in forbidden {
+        trailers.remove(name);
+    }
+    remove_answer_hops(trailers);
 }
 
 /// A spelling with `_` that a CGI-like origin reads as a header that means something here.

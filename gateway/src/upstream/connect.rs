@@ -61,7 +61,8 @@ impl std::error::Error for ConnectError {
 }
 
 /// Connects to an endpoint of a pool for HTTP, on behalf of a client. Where HTTP/2 may be spoken, requests
-/// that come at once wait for one connection, which serves them all.
+/// that come at once wait for one connection, which serves them all; `alone` says that this one takes its
+/// connection with it, as WebSocket does, which HTTP/1.1 alone can do.
 ///
 /// # Errors
 /// Why there is no connection; dialling has the pool's `connect within`, and so has what comes after it
@@ -70,11 +71,16 @@ pub async fn connect(
     client: &Client,
     pool: &Arc<PoolHandle>,
     endpoint: &Arc<EndpointHandle>,
+    alone: bool,
 ) -> Result<Connection, ConnectError> {
     let worker = &client.worker;
     let transport = pool.transport();
-    if transport.proxy().is_some() || !worker.upstreams.shares(pool, endpoint) {
-        return open(worker, Some(client), pool, endpoint).await;
+    let speaks = match transport.speaks() {
+        Speaks::Agreed if alone => Speaks::Http1,
+        speaks => speaks,
+    };
+    if transport.proxy().is_some() || speaks == Speaks::Http1 || !worker.upstreams.shares(pool, endpoint) {
+        return open(worker, Some(client), pool, endpoint, speaks).await;
     }
     loop {
         let opening = match worker.upstreams.opening(pool, endpoint) {
@@ -83,7 +89,7 @@ pub async fn connect(
                 let (worker, pool, endpoint) = (Rc::clone(worker), Arc::clone(pool), Arc::clone(endpoint));
                 // A task of its own: whoever began it may leave, and the others wait on.
                 tokio::task::spawn_local(async move {
-                    let opened = open(&worker, None, &pool, &endpoint).await;
+                    let opened = open(&worker, None, &pool, &endpoint, speaks).await;
                     worker.upstreams.opened(&pool, &endpoint, opened, worker.ticks.now_ms());
                 });
                 opening
@@ -100,7 +106,7 @@ pub async fn connect(
                 if let Some(connection) = worker.upstreams.take(pool, endpoint) {
                     return Ok(connection);
                 }
-                return open(worker, None, pool, endpoint).await;
+                return open(worker, None, pool, endpoint, speaks).await;
             }
         }
     }
@@ -112,12 +118,13 @@ async fn open(
     client: Option<&Client>,
     pool: &PoolHandle,
     endpoint: &Arc<EndpointHandle>,
+    speaks: Speaks,
 ) -> Result<Connection, ConnectError> {
     let stream = dial(worker, pool, endpoint).await?;
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
     // Large, as all of TLS is.
-    let prepared = Box::pin(prepare(worker, client, pool.transport(), endpoint, stream));
+    let prepared = Box::pin(prepare(worker, client, pool.transport(), endpoint, speaks, stream));
     within(&worker.ticks, allowed, prepared).await.ok_or(ConnectError::Timeout(allowed))?
 }
 
@@ -126,18 +133,19 @@ async fn prepare(
     client: Option<&Client>,
     transport: &Transport,
     endpoint: &Arc<EndpointHandle>,
+    speaks: Speaks,
     mut stream: Reached,
 ) -> Result<Connection, ConnectError> {
     if let (Some(version), Some(client)) = (transport.proxy(), client) {
         stream.write_all(&header(client, version)).await.map_err(ConnectError::Refused)?;
     }
     let Some(tls) = transport.tls() else {
-        return match transport.speaks() {
+        return match speaks {
             Speaks::Http2 => http2(worker, stream, endpoint, false, 0).await,
             Speaks::Http1 | Speaks::Agreed => http1(stream, endpoint, 0).await,
         };
     };
-    let shaken = tls.handshake_http(transport.speaks(), endpoint.host(), stream).await;
+    let shaken = tls.handshake_http(speaks, endpoint.host(), stream).await;
     let (stream, generation) = shaken.map_err(ConnectError::Tls)?;
     if is_http2(&stream) {
         http2(worker, stream, endpoint, true, generation).await

@@ -11,6 +11,7 @@ mod support;
 mod tcp;
 mod trouble;
 mod upstream_h2;
+mod upstream_tls;
 mod websocket;
 mod websocket_attacks;
 mod websocket_h2;

@@ -56,7 +56,12 @@ impl Exchange {
         headers::remove_answer_hops(&mut parts.headers);
         parts.version = Version::HTTP_11;
         let body = OriginBody::new(incoming, lease, job.idle_ms);
-        let content = if body.is_empty() { Content::Empty } else { Content::Origin(body) };
+        let web = job.web().filter(|web| web.to_web(&mut parts.headers));
+        let content = match web {
+            _ if body.is_empty() => Content::Empty,
+            Some(web) => Content::Web(Box::new(web.answer(body))),
+            None => Content::Origin(body),
+        };
         Ok(Response::from_parts(parts, content))
     }
 
@@ -155,7 +160,15 @@ impl Exchange {
             return Some(Err(reason));
         }
         let about = job.about.clone();
-        let job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, self.upload.clone(), about);
+        let web = job.web();
+        if let Some(web) = web {
+            // The body is gRPC's by now.
+            web.to_grpc(&mut head.headers);
+        }
+        let mut job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, self.upload.clone(), about);
+        if let Some(web) = web {
+            job.speaks(web);
+        }
         Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
     }
 

@@ -9,6 +9,7 @@ use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
 use super::forward::Job;
 use super::gate::{Limits, Link, Reason};
+use super::grpc::{self, Web};
 use super::h2::Stream;
 use super::headers::{self, Edit};
 use super::judge::{Judged, Prepared, judge};
@@ -17,6 +18,7 @@ use crate::answer;
 use crate::runtime::worker::Current;
 use ask::{Ask, Caught, about, outgoing, request};
 use dsl::tree::canonical;
+use dsl::tree::ir::Settings;
 use head::{Head, host_of, raw_path, respelled};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
@@ -63,6 +65,9 @@ pub fn http1(
         // What the client still sends will not be read.
         if exchange.refused || (unread && !touched) {
             answer::close(&mut response);
+        }
+        if matches!(response.body(), Content::Origin(_)) {
+            grpc::list_trailers(response.headers_mut());
         }
         let response = if head { answer::without_body(response) } else { response };
         Ok(response.map(|content| AnswerBody::new(content, finish)))
@@ -179,7 +184,7 @@ impl Exchange {
         let Judged { plan, prepared, edits, answer_edits } = judged;
         let (index, plan) = plan.ok_or(Reason::Repeated)?;
         if let Some(link) = link {
-            link.patient_for(plan.settings.idle_ms);
+            link.patient_for(idle_of(&plan.settings, &head));
         }
         let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
             drop(path);
@@ -206,6 +211,7 @@ impl Exchange {
         let about = about(&head);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);
+        let web = Web::wanted(pool.pool().protocol, &mut head.headers);
         let switches = self.asks != Asks::No && plan.settings.websocket != Some(false);
         if switches {
             upgrade::ask(&mut head.headers, &self.asks);
@@ -214,11 +220,18 @@ impl Exchange {
         if incoming.size_hint().lower() > limit {
             return Err(Reason::BodyTooLarge);
         }
-        let upload_idle = plan.settings.idle_ms.unwrap_or(UPLOAD_IDLE_MS);
+        let upload_idle = idle_of(&plan.settings, &head).unwrap_or(UPLOAD_IDLE_MS);
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
         self.upload.clone_from(&upload);
+        let body = match (&web, &upload) {
+            (Some(web), Some(upload)) => web.body(body, upload),
+            (Some(_) | None, _) => body,
+        };
         let mut job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, upload, about);
+        if let Some(web) = web {
+            job.speaks(web);
+        }
         if switches {
             job.switches(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
         }
@@ -254,6 +267,12 @@ impl Exchange {
         self.refused = true;
         answer::refusal(reason)
     }
+}
+
+/// How long a body may stand still, where somebody says so. The messages of a gRPC stream come when
+/// there is something to say.
+fn idle_of(settings: &Settings, head: &Head) -> Option<u64> {
+    settings.idle_ms.or_else(|| grpc::is_grpc(&head.headers).then_some(grpc::IDLE_MS))
 }
 
 impl Step {

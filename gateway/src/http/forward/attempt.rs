@@ -5,6 +5,7 @@ use super::failure::{Cause, Phase};
 use super::job::{Deadline, Late};
 use super::replay::Sending;
 use crate::http::client::Client;
+use crate::http::grpc;
 use crate::upstream::{
     self, ConnectError, Connection, Held, Incoming, Lease, Outcome, PoolHandle, RetryCause, UnderWay, connect,
 };
@@ -23,6 +24,8 @@ pub(super) struct Where<'a> {
     pub(super) index: usize,
     /// Whether an idle connection must not be used.
     pub(super) fresh: bool,
+    /// Whether the request takes its connection with it.
+    pub(super) alone: bool,
     /// Whether a copy of the request is kept in any case.
     pub(super) keep: bool,
     pub(super) deadline: &'a Deadline,
@@ -84,10 +87,13 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
         }
     };
     let mut lease = Lease::new(connection, under_way, Arc::clone(at.pool), Rc::clone(worker));
-    let Some(request) = sending.take(at.keep || reused) else {
+    let Some(mut request) = sending.take(at.keep || reused) else {
         // The callers see to it that there is one.
         return Err(Missed::new(Cause::Reset, Phase::Send, "there was nothing to be sent".to_owned()));
     };
+    // What the client waits for in all is less by what has passed.
+    let passed = worker.ticks.now_ms().saturating_sub(at.deadline.started());
+    grpc::timeout::shorten(request.headers_mut(), passed);
     let sent = {
         let sent = pin!(lease.send(request));
         at.deadline.bound(sent).await
@@ -119,7 +125,7 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
 }
 
 async fn connected(at: &Where<'_>) -> Result<Connection, Missed> {
-    let connecting = pin!(connect(at.client, at.pool, at.members.endpoint(at.index)));
+    let connecting = pin!(connect(at.client, at.pool, at.members.endpoint(at.index), at.alone));
     match at.deadline.bound(connecting).await {
         Ok(connected) => connected.map_err(|e| unconnected(&e)),
         Err(late) => Err(Missed { harmless: true, ..Missed::late(late, Phase::Connect, "connection") }),

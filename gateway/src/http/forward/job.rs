@@ -3,6 +3,7 @@
 use super::failure::{About, Failure};
 use super::replay::Sending;
 use crate::http::body::{RequestBody, Upload};
+use crate::http::grpc::{self, Web};
 use crate::runtime::ticks::{Ticks, Timer};
 use crate::upstream::{PoolHandle, Spot};
 use dsl::tree::ir;
@@ -49,6 +50,8 @@ struct Rare {
     retry: Option<ir::Retry>,
     /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
     switch_idle_ms: Option<u64>,
+    /// The client speaks gRPC-Web.
+    web: Option<Web>,
 }
 
 /// How long a request may take by the settings of its plan and of its pool, milliseconds: until the head of
@@ -73,7 +76,13 @@ impl Job {
         about: About,
     ) -> Self {
         let said = pool.pool();
-        let (timeout_ms, idle_ms) = bounds(settings, said);
+        let (mut timeout_ms, mut idle_ms) = bounds(settings, said);
+        if grpc::is_grpc(request.headers()) {
+            if settings.idle_ms.or(said.idle_ms).is_none() {
+                idle_ms = grpc::IDLE_MS;
+            }
+            timeout_ms = timeout_ms.min(grpc::timeout::of(request.headers()).unwrap_or(u64::MAX));
+        }
         let idempotent = request.method().is_idempotent();
         let mut keep = 0;
         if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0) {
@@ -84,6 +93,17 @@ impl Job {
         let rare = settings.retry.clone().map(|retry| Box::new(Rare { retry: Some(retry), ..Rare::default() }));
         let sending = Sending::new(request, keep);
         Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, attempt: 0, idempotent, rare }
+    }
+
+    /// The client speaks gRPC-Web, the endpoint gRPC.
+    pub fn speaks(&mut self, web: Web) {
+        self.rare.get_or_insert_default().web = Some(web);
+    }
+
+    /// How the client speaks gRPC-Web, if it does.
+    #[must_use]
+    pub fn web(&self) -> Option<Web> {
+        self.rare.as_ref()?.web
     }
 
     /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
@@ -135,6 +155,11 @@ pub(super) enum Late {
 }
 
 impl Deadline {
+    /// Since when, by the worker's ticks.
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
     /// From now on.
     pub(super) fn new(ticks: &Rc<Ticks>, job: &Job) -> Self {
         let each = job.retry().and_then(|retry| retry.each_ms).map(|ms| (ms, Timer::new(ticks)));

@@ -59,7 +59,16 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
         job.attempt += 1;
         deadline.begin();
         let tried = {
-            let at = Where { client, pool: &job.pool, members: &members, index, fresh, keep, deadline: &deadline };
+            let at = Where {
+                client,
+                pool: &job.pool,
+                members: &members,
+                index,
+                fresh,
+                alone: always_fresh,
+                keep,
+                deadline: &deadline,
+            };
             attempt(&at, &mut job.sending).await
         };
         let unwanted = |status: u16| job.retry().is_some_and(|retry| retry.on.statuses.contains(&status));

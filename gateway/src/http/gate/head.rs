@@ -5,6 +5,7 @@
 
 use super::Reason;
 use super::tables::{has_control, is_host, is_query, is_target, is_token};
+use crate::http::headers;
 
 /// Bounds on what a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,7 +389,7 @@ fn authority(target: &[u8]) -> Result<(usize, usize), Reason> {
 }
 
 /// RFC 9110 section 6.5.1: what frames, routes or authenticates a message is no trailer.
-fn forbidden_trailer(name: &[u8]) -> bool {
+pub(in crate::http) fn forbidden_trailer(name: &[u8]) -> bool {
     const FORBIDDEN: [&[u8]; 12] = [
         b"transfer-encoding",
         b"content-length",
@@ -403,5 +404,6 @@ fn forbidden_trailer(name: &[u8]) -> bool {
         b"content-type",
         b"content-encoding",
     ];
-    FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f))
+    let forged = || std::str::from_utf8(name).is_ok_and(|name| headers::is_forged(&name.to_ascii_lowercase()));
+    FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f)) || forged()
 }

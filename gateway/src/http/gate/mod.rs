@@ -11,6 +11,7 @@ mod scan;
 mod tables;
 
 pub use head::Limits;
+pub(super) use head::forbidden_trailer;
 pub use io::{Gate, Link, Patience, Transport};
 pub use scan::{Scan, Scanner};
 pub use tables::is_token;
@@ -114,6 +115,8 @@ reasons! {
     BodyTimeout 408 "the request body did not arrive in time",
     /// More than `body limit`.
     BodyTooLarge 413 "the request body is too large",
+    /// gRPC-Web in base64 that is none.
+    Base64 400 "the body is not base64",
     /// HTTP/2: a header that belongs to a connection (RFC 9113 section 8.2.2).
     ConnectionHeader 400 "a connection-specific header stands in an HTTP/2 request",
     /// HTTP/2: neither `:authority` nor Host, or both and different.

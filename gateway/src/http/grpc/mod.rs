@@ -2,14 +2,15 @@
 //! take, and how it is told what became of them.
 
 pub mod base64;
-pub mod status;
 pub mod timeout;
 pub mod web;
 
 pub use web::Web;
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
+
+/// Between two messages of a stream, in milliseconds, where nobody says anything else.
+pub const IDLE_MS: u64 = 3_600_000;
 
 /// Whether a message is gRPC's (not gRPC-Web's): `application/grpc`, perhaps with `+proto` or parameters.
 #[must_use]
@@ -18,6 +19,14 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = kind.as_bytes();
     let Some(head) = kind.get(..16) else { return false };
     head.eq_ignore_ascii_case(b"application/grpc") && matches!(kind.get(16), None | Some(b'+' | b';' | b' '))
+}
+
+/// Names the trailers of a gRPC answer in its head: HTTP/1.1 clients get none that is not (and only where
+/// they say `TE: trailers`).
+pub fn list_trailers(headers: &mut HeaderMap) {
+    if is_grpc(headers) && !headers.contains_key(TRAILER) {
+        headers.insert(TRAILER, HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin"));
+    }
 }
 
 #[cfg(test)]

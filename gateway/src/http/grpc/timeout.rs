@@ -49,6 +49,15 @@ pub fn of(headers: &HeaderMap) -> Option<u64> {
     values.next().is_none().then_some(first)
 }
 
+/// Takes so many milliseconds off what a request says.
+pub fn shorten(headers: &mut HeaderMap, passed_ms: u64) {
+    if passed_ms > 0
+        && let Some(told) = of(headers)
+    {
+        headers.insert(GRPC_TIMEOUT, written(told.saturating_sub(passed_ms)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +80,20 @@ mod tests {
         for text in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", " 1S", "1S ", "123456789m", "1SS", "١S"] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_has_passed_is_taken_off() {
+        let mut headers = HeaderMap::new();
+        shorten(&mut headers, 10);
+        assert!(headers.is_empty());
+        headers.insert(GRPC_TIMEOUT, HeaderValue::from_static("2S"));
+        shorten(&mut headers, 0);
+        assert_eq!(headers[GRPC_TIMEOUT], "2S");
+        shorten(&mut headers, 300);
+        assert_eq!(headers[GRPC_TIMEOUT], "1700m");
+        shorten(&mut headers, 5_000);
+        assert_eq!(headers[GRPC_TIMEOUT], "0m");
     }
 
     #[test]

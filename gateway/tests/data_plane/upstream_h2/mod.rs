@@ -1,6 +1,7 @@
 //! HTTP/2 to origins: sharing, limits, windows, trailers, and what origins do when they go.
 
-mod origin;
+mod grpc;
+pub mod origin;
 mod streams;
 
 use crate::support::{Origin, PATIENCE, Reply, Rig, plan, pool, proxy, site};
