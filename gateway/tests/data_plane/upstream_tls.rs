@@ -171,7 +171,8 @@ fn reasons_are_told_in_words() {
         (Protocol::H2, tls(), h1, "it speaks none of the versions of HTTP that this pool's `protocol` allows (ALPN)"),
         (Protocol::H2, tls(), silent, "it did not agree to HTTP/2 (ALPN `h2`); write `protocol h1`"),
         (Protocol::Auto, tls(), other, "its certificate is for b.internal, expected ledger.internal"),
-        (Protocol::Auto, tls(), stranger, "its certificate comes from an unknown authority"),
+        // Of an authority that is called the same.
+        (Protocol::Auto, tls(), stranger, "its certificate was not signed by the authority that it names"),
         (Protocol::Auto, pinned(), h1, "its key is none of the pinned ones"),
         (Protocol::Auto, tls(), plain.address, "what it answered is not TLS"),
         (Protocol::Auto, tls(), mutual, "it asks for a client certificate; name one with `client`"),
@@ -198,7 +199,7 @@ fn connections_verified_by_files_that_are_gone_serve_nobody() {
         assert!(begun.elapsed() < PATIENCE, "it is still trusted");
         thread::sleep(Duration::from_millis(50));
     }
-    assert!(rig.notice().contains("unknown authority"));
+    assert!(rig.notice().contains("was not signed by the authority"));
     // All of them came by one connection.
     assert!(noted.lock().unwrap().len() >= 2);
 }
