@@ -159,7 +159,7 @@ fn reasons_are_told_in_words() {
     let (silent, _) = https(authority.server("ledger.internal", &[]), false);
     let (other, _) = https(authority.server("b.internal", &[b"http/1.1"]), false);
     let (stranger, _) = https(Authority::new().server("ledger.internal", &[]), false);
-    let plain = Origin::answering("HTTP/1.1 200 OK\r\n\r\n");
+    let plain = Origin::raw(|mut stream, _| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
     let mut roots = RootCertStore::empty();
     roots.add(authority.ca.root().clone()).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).build().unwrap();
