@@ -6,7 +6,7 @@ use super::lease::{Connection, Sender};
 use super::names::Names;
 use super::opening::{Opened, Opening};
 use super::transport::{Speaks, Transport};
-use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
+use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried, Whom};
 use crate::http::body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
@@ -109,6 +109,14 @@ impl Upstreams {
     pub fn choose(&self, members: &Members, spot: Option<Spot>, tried: Tried, now: u64) -> Option<usize> {
         let mut known = self.known.borrow_mut();
         at(&mut known, members.place()).turns.choose(members, spot, &self.dice, tried, now)
+    }
+
+    /// The place of whom a cookie names, where it belongs to the pool and is well.
+    #[must_use]
+    pub fn keeps(&self, members: &Members, whom: Whom, now: u64) -> Option<usize> {
+        let index = whom.find(members)?;
+        let mut known = self.known.borrow_mut();
+        at(&mut known, members.place()).turns.is_well(members, index, now).then_some(index)
     }
 
     /// An endpoint of a pool could not be reached: it rests.

@@ -10,6 +10,7 @@ use super::identity::{Place, Slot, Slots, Table};
 use super::members::Members;
 use super::registry::{Belongs, Registry};
 use super::shared::Shared;
+use super::sticky::{OwnKey, Sticky};
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
 use super::whereabouts::Who;
@@ -41,12 +42,15 @@ pub struct PoolHandle {
     registry: Arc<Registry>,
     transport: Arc<Transport>,
     shared: Shared,
+    sticky: Option<Arc<Sticky>>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
 pub struct Pools {
     notices: Option<NoticeSender>,
     secrets: Arc<Secrets>,
+    /// What sticky cookies are made with where no secret is named.
+    own_key: Arc<OwnKey>,
     registry: Arc<Registry>,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     transports: Mutex<Table<transport::Key, Transport>>,
@@ -71,6 +75,7 @@ struct PoolKey {
     retry: Option<ir::Retry>,
     hedge: Option<ir::Hedge>,
     limit: ir::PoolLimit,
+    sticky: Option<ir::Sticky>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
     resolve_ms: Option<u64>,
@@ -83,6 +88,7 @@ impl Pools {
         Self {
             notices: None,
             secrets: Arc::default(),
+            own_key: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
             pools: Mutex::default(),
             transports: Mutex::default(),
@@ -97,6 +103,13 @@ impl Pools {
             registry.notices = Some(notices.clone());
         }
         Self { notices: Some(notices), ..self }
+    }
+
+    /// Keeps in the data directory what must outlive a restart. Whoever is to be told is named before.
+    #[must_use]
+    pub fn keeping(self, data: &Path) -> Self {
+        let own_key = Arc::new(OwnKey::new(Some(data.to_path_buf()), self.notices.clone()));
+        Self { own_key, ..self }
     }
 
     /// Takes the secrets that pools name from there.
@@ -134,6 +147,7 @@ impl Pools {
             registry: Arc::clone(&self.registry),
             transport,
             shared: Shared::new(self.registry.workers),
+            sticky: Sticky::new(pool, &self.own_key, &self.secrets),
         });
         handle.renew();
         pools.insert(key, &handle);
@@ -260,6 +274,13 @@ impl PoolHandle {
         &self.transport
     }
 
+    /// How it keeps visitors where they are, if it does.
+    #[inline]
+    #[must_use]
+    pub fn sticky(&self) -> Option<&Arc<Sticky>> {
+        self.sticky.as_ref()
+    }
+
     /// What all workers know of it together.
     #[inline]
     #[must_use]
@@ -306,6 +327,7 @@ impl PoolKey {
             retry: pool.retry.clone(),
             hedge: pool.hedge,
             limit: pool.limit,
+            sticky: pool.sticky.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
             resolve_ms: pool.resolve_ms,
         }
