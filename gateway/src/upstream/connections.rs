@@ -135,11 +135,11 @@ impl Upstreams {
         let usable = |shared: &&Rc<Shared>| shared.has_room() && shared.generation() == now && shared.is_open();
         // The oldest first, so that those that are not needed any more become idle.
         if let Some(shared) = lane.shared.iter().find(usable) {
-            return Some(Connection::http2(Slot::new(shared, false), Arc::clone(endpoint)));
+            return Some(Connection::http2(Slot::new(shared, false)));
         }
         while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
             if sender.is_ready() && !sender.is_closed() && generation == now {
-                return Some(Connection::http1(sender, Arc::clone(endpoint), generation));
+                return Some(Connection::http1(sender, generation));
             }
         }
         None
