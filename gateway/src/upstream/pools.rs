@@ -177,7 +177,7 @@ impl Pools {
         let mut known = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&key).unwrap_or_else(|| {
             let (name, notices) = (Arc::clone(&pool.name), self.notices.clone());
-            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, notices)));
+            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, &self.secrets, notices)));
             let transport = Arc::new(Transport::new(&key, tls));
             known.insert(key, &transport);
             transport
