@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod gate;
+mod grpc;
 mod hello;
 mod proxy;
 mod quic;

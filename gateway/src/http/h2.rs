@@ -24,8 +24,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const STREAMS: u32 = 256;
 /// What a client may send on one stream before the origin has taken it.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Likewise on all streams of a connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Likewise on all streams of a connection: uploads that their origins do not take must not hold up the
+/// others. By half of it h2 measures how much it may cost to keep small frames apart (256 bytes each): the
+/// small messages of a gRPC stream must have room until its origin takes them.
+const CONNECTION_WINDOW: u32 = 10 * 1024 * 1024;
 /// What is buffered of the answer of a stream.
 const SEND_BUFFER: usize = 128 * 1024;
 const FRAME: u32 = 16 * 1024;

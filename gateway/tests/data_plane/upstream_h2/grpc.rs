@@ -1,12 +1,14 @@
 //! gRPC, and gRPC-Web that is translated to it.
 
-use super::origin::{H2Origin, read, send};
+use super::origin::{H2Origin, read, say, send};
 use super::{client, run, speaking};
 use crate::support::{Reply, Rig, read_head};
 use bytes::Bytes;
 use dsl::tree::ir::Protocol;
 use http::{HeaderMap, Request, Response};
 use std::io::{Read, Write};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 fn trailers(status: &'static str) -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
@@ -164,4 +166,53 @@ fn forged_trailers_are_refused() {
     .unwrap();
     assert!(read_head(&mut tcp).starts_with("HTTP/1.1 400"));
     let _ = tcp.read(&mut [0]);
+}
+
+#[test]
+fn small_messages_may_wait_for_a_slow_origin() {
+    // More of them than a connection would bear that counts them against a flood (h2's budget for frames).
+    const MESSAGES: usize = 12_000;
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let mut builder = h2::server::Builder::new();
+    builder.data_frame_budget(1 << 30);
+    let origin = H2Origin::with(builder, None, move |request, mut respond| {
+        let gate = Arc::clone(&opened);
+        async move {
+            if request.uri().path() == "/ping" {
+                return say(respond, "pong");
+            }
+            gate.acquire().await.unwrap().forget();
+            let mut body = request.into_body();
+            let (all, _) = read(&mut body).await.unwrap();
+            let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+            let mut answer = respond.send_response(response, false).unwrap();
+            let count = HeaderMap::from_iter([("x-count".parse().unwrap(), (all.len() / 15).into())]);
+            answer.send_trailers(count).unwrap();
+        }
+    });
+    let rig = rig(&origin);
+    run(async {
+        let mut sender = client(&rig).await;
+        let request = Request::post("http://a.test/p").header("content-type", "application/grpc").body(()).unwrap();
+        let (response, mut body) = sender.send_request(request, false).unwrap();
+        for n in 0..MESSAGES {
+            let message = Bytes::from_static(b"\0\0\0\0\x0aten bytes.");
+            body.reserve_capacity(15);
+            body.send_data(message, n + 1 == MESSAGES).unwrap();
+            if n % 100 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        // What comes behind them on the connection is answered: they have arrived.
+        for _ in 0..2 {
+            let ping = Request::get("http://a.test/ping").body(()).unwrap();
+            let (pong, _) = sender.send_request(ping, true).unwrap();
+            assert_eq!(pong.await.unwrap().status(), 200);
+        }
+        gate.add_permits(1);
+        let mut answer = response.await.unwrap().into_body();
+        let (_, count) = read(&mut answer).await.unwrap();
+        assert_eq!(count.unwrap()["x-count"], "12000");
+    });
 }
