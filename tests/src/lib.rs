@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod client;
+pub mod dns;
 pub mod endpoint;
 pub mod faults;
 pub mod h2_origin;

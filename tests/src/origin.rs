@@ -231,7 +231,14 @@ pub struct Origin {
 impl Origin {
     /// Starts one that answers as the handler says, for each request of a connection in turn.
     pub fn start(handler: impl Fn(&Seen, &mut Conn) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), handler)
+    }
+
+    /// [`Origin::start`] on a listener of one's own.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&Seen, &mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let addr = listener.local_addr().unwrap();
         let first: Arc<Handler> = Arc::new(handler);
         let origin =

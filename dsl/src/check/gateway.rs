@@ -6,14 +6,31 @@ use crate::resolve::nearest;
 use crate::syntax::ast::{self, Expr, Ident, ListenAddr, StmtKind, Word};
 use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Gateway, IpNet, Listener, LogTo};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Settings that this version honours.
-const SETTINGS: &[&str] =
-    &["http", "https", "trust", "proxy-protocol", "log", "metrics", "limits", "secrets", "tests", "edition"];
+const SETTINGS: &[&str] = &[
+    "http",
+    "https",
+    "trust",
+    "proxy-protocol",
+    "log",
+    "metrics",
+    "limits",
+    "secrets",
+    "resolver",
+    "tests",
+    "edition",
+];
 
 /// Settings that come later: head, and the form that is refused.
 const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin"), ("export", "export")];
+
+/// The port of name servers.
+const DNS: u16 = 53;
+/// More name servers help nobody: the first ones are asked.
+const MOST_SERVERS: usize = 8;
 
 /// The edition of the language that this version reads.
 const EDITION: i64 = 2026;
@@ -89,6 +106,7 @@ impl<'a> Checker<'a> {
                     }
                 },
                 "secrets" => made.secrets = self.secrets_from(words, &env, at),
+                "resolver" => made.resolver = self.resolver(words, at),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
                 _ => match words.as_slice() {
                     [Spanned { node: Word::Value(Expr::Number(n)), .. }] if n.parse() == Ok(EDITION) => {}
@@ -194,6 +212,31 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+
+    /// `resolver 10.0.0.53 10.0.1.53:5353`
+    fn resolver(&mut self, words: &[Spanned<Word>], at: Loc) -> Vec<SocketAddr> {
+        let mut servers: Vec<SocketAddr> = Vec::new();
+        for word in words {
+            let server = match &word.node {
+                Word::Listen(ListenAddr { ip: Some(ip), port: port @ 1.., quic: false }) => SocketAddr::new(*ip, *port),
+                Word::Value(Expr::Ip(ip)) => SocketAddr::new(*ip, DNS),
+                _ => {
+                    let rule = "`resolver` takes addresses of name servers: `ADDRESS` or `ADDRESS:PORT`";
+                    self.report(lint::g1024::range(self.loc(0, word.span), rule));
+                    continue;
+                }
+            };
+            let server = SocketAddr::new(super::expr::unmapped(server.ip()), server.port());
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+        if words.is_empty() || words.len() > MOST_SERVERS {
+            let shape = "one to eight addresses of name servers, as in `resolver 10.0.0.53 10.0.1.53`";
+            self.report(lint::g1024::shape(at, "resolver", shape));
+        }
+        servers
     }
 
     /// `trust proxies [10.0.0.0/8]`, `proxy-protocol from [10.0.0.0/8]`

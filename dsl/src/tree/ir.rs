@@ -534,11 +534,7 @@ impl Pool {
 
     /// The secrets that it names.
     pub fn secrets(&self) -> impl Iterator<Item = &Arc<str>> {
-        let key = self.tls.iter().flat_map(|tls| &tls.client).filter_map(|(_, key)| match key {
-            KeyFrom::Secret(name) => Some(name),
-            KeyFrom::File(_) => None,
-        });
-        self.sticky.iter().filter_map(|sticky| sticky.secret.as_ref()).chain(key)
+        self.sticky.iter().filter_map(|sticky| sticky.secret.as_ref())
     }
 }
 
@@ -875,6 +871,9 @@ pub struct Gateway {
     pub secrets: Option<Arc<str>>,
     /// `tests off` makes this false: files are loaded whatever their tests say.
     pub tests: bool,
+    /// `resolver ADDRESS …`: the name servers that names of endpoints are looked up at; those of the
+    /// system where there are none.
+    pub resolver: Vec<std::net::SocketAddr>,
 }
 
 /// `log …`
@@ -934,6 +933,7 @@ impl Default for Gateway {
             limits: Limits::default(),
             secrets: None,
             tests: true,
+            resolver: Vec::new(),
         }
     }
 }

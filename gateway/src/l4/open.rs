@@ -141,6 +141,9 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
     let until = worker.ticks.now_ms().saturating_add(allowed.saturating_mul(PATIENCE));
     let mut tried = Tried::default();
     let mut last = (End::NoEndpoint, None);
+    if pool.is_open() {
+        let _ = within(&worker.ticks, allowed, pool.heard()).await;
+    }
     let members = pool.members();
     let spot = members.spot(&tally.known.facts());
     for _ in 0..TRIES {
@@ -256,7 +259,7 @@ fn not_connected(e: &ConnectError) -> Refusal {
     let end = match e {
         ConnectError::Timeout(_) => End::ConnectTimeout,
         ConnectError::Refused(e) if is_ours(e) => End::System,
-        ConnectError::Name(_) | ConnectError::Refused(_) => End::ConnectFailed,
+        ConnectError::Refused(_) => End::ConnectFailed,
         ConnectError::Tls(_) | ConnectError::Protocol(_) => End::UpstreamTls,
     };
     (end, Some(e.to_string()))

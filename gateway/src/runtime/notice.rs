@@ -60,6 +60,26 @@ pub enum Notice {
         /// `host:port`
         endpoint: Arc<str>,
     },
+    /// A name that pools have does not lead to endpoints as it should.
+    NameTrouble {
+        /// The pool's name; several where several pools have the name.
+        pool: Arc<str>,
+        /// The name.
+        name: Arc<str>,
+        /// What is wrong, in words.
+        reason: String,
+        /// Endpoints of the name that go on.
+        left: usize,
+    },
+    /// Nothing is wrong any more with a name.
+    NameFound {
+        /// The pool's name; several where several pools have the name.
+        pool: Arc<str>,
+        /// The name.
+        name: Arc<str>,
+        /// Its endpoints.
+        found: usize,
+    },
     /// An endpoint is not checked, and counts as up.
     NoChecks {
         /// `host:port`
@@ -71,11 +91,6 @@ pub enum Notice {
     UpstreamTls {
         /// The pool's name.
         pool: Arc<str>,
-        /// Which file, and why.
-        reason: String,
-    },
-    /// The key of sticky cookies cannot be kept in the data directory.
-    StickyKey {
         /// Which file, and why.
         reason: String,
     },
@@ -138,11 +153,16 @@ impl fmt::Display for Notice {
             Self::EndpointReturned { pool, endpoint } => {
                 write!(f, "endpoint {endpoint} of pool {pool} gets requests again")
             }
+            Self::NameTrouble { pool, name, reason, left: 0 } => write!(f, "{name} of pool {pool}: {reason}"),
+            Self::NameTrouble { pool, name, reason, left } => {
+                let go = if *left == 1 { "goes" } else { "go" };
+                write!(f, "{name} of pool {pool}: {reason}; {} {go} on", endpoints(*left))
+            }
+            Self::NameFound { pool, name, found } => {
+                write!(f, "{name} of pool {pool} is found again: {}", endpoints(*found))
+            }
             Self::NoChecks { endpoint, reason } => write!(f, "cannot check endpoint {endpoint}: {reason}"),
             Self::UpstreamTls { pool, reason } => write!(f, "tls of pool {pool}: {reason}"),
-            Self::StickyKey { reason } => {
-                write!(f, "the key of sticky cookies cannot be kept ({reason}); cookies will not survive a restart")
-            }
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")
             }
@@ -157,6 +177,10 @@ impl fmt::Display for Notice {
             Self::FileTrouble { path, reason } => write!(f, "cannot read {path}: {reason}"),
         }
     }
+}
+
+fn endpoints(n: usize) -> String {
+    if n == 1 { "1 endpoint".to_owned() } else { format!("{n} endpoints") }
 }
 
 /// The data plane's end. Sending never blocks: when nobody reads, notices are dropped.

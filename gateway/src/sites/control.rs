@@ -13,6 +13,7 @@ use crate::observe::log::{LogSender, To};
 use crate::runtime::descriptors;
 use crate::runtime::listeners::{Changes, Listeners};
 use crate::secrets::Secrets;
+use crate::upstream::Pools;
 use dsl::diagnostic::{Severity, render};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -38,6 +39,7 @@ pub struct Control {
     /// What was said of it and still holds.
     said: Vec<String>,
     secrets: Arc<Secrets>,
+    pools: Arc<Pools>,
 }
 
 /// What follows a reload beside the snapshot.
@@ -54,11 +56,13 @@ impl Control {
     pub fn new(sites: &Path, install: Serve, store: Store, console: &Console) -> Self {
         let places = Places::new(sites);
         let secrets = Arc::clone(install.secrets());
+        let pools = Arc::clone(install.pools());
         Self {
             watcher: Watcher::new(&places.root, console),
             listening: Listening { gateway_file: places.show(Path::new(GATEWAY)), ..Listening::default() },
             loader: Loader::new(places, install, Some(store)).with_secrets(Arc::clone(&secrets)),
             secrets,
+            pools,
             console: console.clone(),
             unreadable: BTreeMap::new(),
             said: Vec::new(),
@@ -80,6 +84,7 @@ impl Control {
         let mut outcome = self.loader.apply(&Touched { present, gone: Vec::new() });
         outcome.report.warnings.extend(self.note_unreadable(Path::new(""), unreadable));
         self.listening.update(&outcome);
+        self.pools.resolve_by(&self.listening.gateway.resolver);
         outcome.report.warnings.extend(self.new_words());
         Ok(outcome)
     }
@@ -159,6 +164,7 @@ impl Control {
         let report = std::mem::take(&mut outcome.report);
         let before = Arc::clone(&self.listening.gateway);
         let follow = self.listening.update(&outcome);
+        self.pools.resolve_by(&self.listening.gateway.resolver);
         // Before the sockets: who connects finds the item.
         publisher.publish(outcome);
         let changes = if follow { followers.listeners.follow(&self.listening.wanted()) } else { Changes::default() };

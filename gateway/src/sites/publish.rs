@@ -26,6 +26,11 @@ impl Serve {
         Self { pools, routes }
     }
 
+    /// The pools of what is served.
+    pub fn pools(&self) -> &Arc<Pools> {
+        &self.pools
+    }
+
     /// The secrets that pools name.
     pub fn secrets(&self) -> &Arc<Secrets> {
         self.pools.secrets()

@@ -26,8 +26,6 @@ const BUFFER: usize = 128 * 1024;
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The name could not be looked up.
-    Name(io::Error),
     /// The system said no.
     Refused(io::Error),
     /// Nobody answered in time.
@@ -41,7 +39,6 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(e) => write!(f, "its name cannot be looked up ({e})"),
             Self::Refused(e) if e.kind() == io::ErrorKind::ConnectionRefused => f.write_str("connection refused"),
             Self::Refused(e) => write!(f, "cannot connect ({e})"),
             Self::Timeout(ms) => write!(f, "no connection within {ms} ms"),
@@ -54,7 +51,7 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Name(e) | Self::Refused(e) => Some(e),
+            Self::Refused(e) => Some(e),
             Self::Timeout(_) | Self::Tls(_) | Self::Protocol(_) => None,
         }
     }
@@ -94,11 +91,11 @@ pub async fn connect(
                 });
                 opening
             }
-            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
+            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false), Arc::clone(endpoint))),
         };
         match opening.wait().await? {
             Opened::Http2(shared) if shared.has_room() && shared.is_open() => {
-                return Ok(Connection::http2(Slot::new(&shared, true)));
+                return Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)));
             }
             // Others were faster.
             Opened::Http2(_) => {}
@@ -141,16 +138,20 @@ async fn prepare(
     }
     let Some(tls) = transport.tls() else {
         return match speaks {
-            Speaks::Http2 => http2(worker, stream, false, 0).await,
-            Speaks::Http1 | Speaks::Agreed => http1(stream, 0).await,
+            Speaks::Http2 => http2(worker, stream, endpoint, false, 0).await,
+            Speaks::Http1 | Speaks::Agreed => http1(stream, endpoint, 0).await,
         };
     };
     let shaken = tls.handshake_http(speaks, endpoint.host(), stream).await;
     let (stream, generation) = shaken.map_err(ConnectError::Tls)?;
-    if is_http2(&stream) { http2(worker, stream, true, generation).await } else { http1(stream, generation).await }
+    if is_http2(&stream) {
+        http2(worker, stream, endpoint, true, generation).await
+    } else {
+        http1(stream, endpoint, generation).await
+    }
 }
 
-async fn http1<T>(stream: T, generation: u64) -> Result<Connection, ConnectError>
+async fn http1<T>(stream: T, endpoint: &Arc<EndpointHandle>, generation: u64) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -163,15 +164,21 @@ where
         // What went wrong is told to whoever waits for an answer.
         let _ = connection.with_upgrades().await;
     });
-    Ok(Connection::http1(sender, generation))
+    Ok(Connection::http1(sender, Arc::clone(endpoint), generation))
 }
 
-async fn http2<T>(worker: &Rc<Worker>, stream: T, https: bool, generation: u64) -> Result<Connection, ConnectError>
+async fn http2<T>(
+    worker: &Rc<Worker>,
+    stream: T,
+    endpoint: &Arc<EndpointHandle>,
+    https: bool,
+    generation: u64,
+) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let shared = http2::start(stream, &worker.ticks, https, generation).await.map_err(ConnectError::Protocol)?;
-    Ok(Connection::http2(Slot::new(&shared, true)))
+    Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)))
 }
 
 /// The PROXY header that tells an endpoint of a client.

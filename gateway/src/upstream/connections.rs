@@ -3,10 +3,9 @@
 use super::balance::{Dice, Turns};
 use super::http2::{Shared, Slot};
 use super::lease::{Connection, Sender};
-use super::names::Names;
 use super::opening::{Opened, Opening};
 use super::transport::{Speaks, Transport};
-use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried, Whom};
+use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
 use crate::http::body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
@@ -32,7 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub struct Upstreams {
     known: RefCell<Vec<Kept<Known>>>,
     lanes: RefCell<Vec<Kept<Vec<Lane>>>>,
-    names: Names,
     dice: Dice,
 }
 
@@ -111,14 +109,6 @@ impl Upstreams {
         at(&mut known, members.place()).turns.choose(members, spot, &self.dice, tried, now)
     }
 
-    /// The place of whom a cookie names, where it belongs to the pool and is well.
-    #[must_use]
-    pub fn keeps(&self, members: &Members, whom: Whom, now: u64) -> Option<usize> {
-        let index = whom.find(members)?;
-        let mut known = self.known.borrow_mut();
-        at(&mut known, members.place()).turns.is_well(members, index, now).then_some(index)
-    }
-
     /// An endpoint of a pool could not be reached: it rests.
     pub fn failed(&self, members: &Members, index: usize, now: u64) {
         at(&mut self.known.borrow_mut(), members.place()).turns.failed(members, index, now);
@@ -135,11 +125,11 @@ impl Upstreams {
         let usable = |shared: &&Rc<Shared>| shared.has_room() && shared.generation() == now && shared.is_open();
         // The oldest first, so that those that are not needed any more become idle.
         if let Some(shared) = lane.shared.iter().find(usable) {
-            return Some(Connection::http2(Slot::new(shared, false)));
+            return Some(Connection::http2(Slot::new(shared, false), Arc::clone(endpoint)));
         }
         while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
             if sender.is_ready() && !sender.is_closed() && generation == now {
-                return Some(Connection::http1(sender, generation));
+                return Some(Connection::http1(sender, Arc::clone(endpoint), generation));
             }
         }
         None
@@ -245,8 +235,11 @@ impl Upstreams {
                 }
                 kept.value.retain(|lane| !lane.idle.is_empty() || !lane.shared.is_empty() || lane.opening.is_some());
             }
+            // Pools that nobody asks any more, and endpoints that left them, are not kept by this worker:
+            // whoever asks for members takes them anew.
+            let held: Vec<_> = self.known.borrow_mut().iter_mut().filter_map(|kept| kept.value.held.take()).collect();
             // Dropped while nothing is borrowed: closing wakes tasks.
-            drop((over, gone));
+            drop((over, gone, held));
         }
     }
 
@@ -259,10 +252,6 @@ impl Upstreams {
             }
         }
         found
-    }
-
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
     }
 }
 

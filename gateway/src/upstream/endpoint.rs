@@ -1,7 +1,7 @@
 //! An endpoint: what all workers know of it together.
 
 use super::PoolHandle;
-use super::balance::{Average, xxh64};
+use super::balance::Average;
 use super::identity::{Place, Slot};
 use super::whereabouts::{Whereabouts, Who};
 use crate::l4::Counts;
@@ -13,19 +13,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Trouble counts as over when nothing failed for so long.
 pub(super) const CALM_MS: u64 = 3_000;
+/// Of two addresses, the one that answered first goes first for so long, should it be the second.
+const PREFERRED_MS: u64 = 60_000;
 
 /// An endpoint, shared by every pool that names it, and kept across reloads for as long as one does.
 pub struct EndpointHandle {
     slot: Slot,
     name: Arc<str>,
     who: Who,
-    /// Of where it is: the same in every process and on every machine.
-    identity: u64,
     /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
     failed_at: AtomicU64,
     /// Connections, flows and requests under way, over all workers.
     open: AtomicU64,
     counts: Arc<Counts>,
+    /// Until when the second of its addresses is tried first, milliseconds since the process started.
+    second_until: AtomicU64,
     /// Of the times until answers, where a pool balances by them.
     average: Average,
     /// Until when retries leave it alone, because it said so: milliseconds since the process started.
@@ -40,11 +42,11 @@ impl EndpointHandle {
         Self {
             slot,
             name: who.name().into(),
-            identity: identity(&who),
             who,
             failed_at: AtomicU64::new(0),
             open: AtomicU64::new(0),
             counts: Arc::new(Counts::new(workers)),
+            second_until: AtomicU64::new(0),
             average: Average::default(),
             waits_until: AtomicU64::new(0),
         }
@@ -84,14 +86,22 @@ impl EndpointHandle {
         }
     }
 
+    /// Whether the second of its addresses is to be tried first: it was the one that answered lately.
+    pub(super) fn prefers_second(&self, now: u64) -> bool {
+        now < self.second_until.load(Ordering::Relaxed)
+    }
+
+    /// Which of its addresses answered first.
+    pub(super) fn prefer_second(&self, second: bool, now: u64) {
+        let until = if second { now + PREFERRED_MS } else { 0 };
+        if self.second_until.load(Ordering::Relaxed) != until {
+            self.second_until.store(until, Ordering::Relaxed);
+        }
+    }
+
     /// What tables know it by: host and port.
     pub(super) fn spot(&self) -> (String, String) {
         self.who.spot()
-    }
-
-    /// A hash of where it is: the same in every process and on every machine.
-    pub(super) fn identity(&self) -> u64 {
-        self.identity
     }
 
     /// Where workers keep what they know of it.
@@ -213,11 +223,6 @@ impl fmt::Debug for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("InUse").field(&self.0.name).finish()
     }
-}
-
-fn identity(who: &Who) -> u64 {
-    let (host, port) = who.spot();
-    xxh64(port.as_bytes(), xxh64(host.as_bytes(), 0))
 }
 
 /// `host:port`, IPv6 addresses in brackets.

@@ -55,7 +55,6 @@ fn copy(e: &ConnectError) -> ConnectError {
         None => io::Error::new(e.kind(), e.to_string()),
     };
     match e {
-        ConnectError::Name(e) => ConnectError::Name(again(e)),
         ConnectError::Refused(e) => ConnectError::Refused(again(e)),
         ConnectError::Timeout(ms) => ConnectError::Timeout(*ms),
         ConnectError::Tls(reason) => ConnectError::Tls(reason.clone()),

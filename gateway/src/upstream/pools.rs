@@ -9,8 +9,8 @@ use super::health;
 use super::identity::{Place, Slot, Slots, Table};
 use super::members::Members;
 use super::registry::{Belongs, Registry};
+use super::resolve::{Names, Watch};
 use super::shared::Shared;
-use super::sticky::{OwnKey, Sticky};
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
 use super::whereabouts::Who;
@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 use dsl::tree::ir;
 use std::fmt;
 use std::hash::Hash;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,21 +41,29 @@ pub struct PoolHandle {
     /// The directory of its route file.
     dir: Arc<Path>,
     registry: Arc<Registry>,
+    /// Where its endpoints come from, in the order of the file.
+    sources: Box<[Source]>,
     transport: Arc<Transport>,
     shared: Shared,
-    sticky: Option<Arc<Sticky>>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
 pub struct Pools {
     notices: Option<NoticeSender>,
     secrets: Arc<Secrets>,
-    /// What sticky cookies are made with where no secret is named.
-    own_key: Arc<OwnKey>,
     registry: Arc<Registry>,
+    names: Names,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
     transports: Mutex<Table<transport::Key, Transport>>,
     slots: Arc<Slots>,
+}
+
+/// Where an endpoint of a pool comes from.
+enum Source {
+    /// It is written as an address or a path.
+    Written(Arc<EndpointHandle>),
+    /// It is written as a name, which stands for any number of endpoints.
+    Named(Arc<Watch>),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -75,7 +84,6 @@ struct PoolKey {
     retry: Option<ir::Retry>,
     hedge: Option<ir::Hedge>,
     limit: ir::PoolLimit,
-    sticky: Option<ir::Sticky>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
     resolve_ms: Option<u64>,
@@ -88,8 +96,8 @@ impl Pools {
         Self {
             notices: None,
             secrets: Arc::default(),
-            own_key: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
+            names: Names::new(),
             pools: Mutex::default(),
             transports: Mutex::default(),
             slots: Arc::default(),
@@ -103,13 +111,6 @@ impl Pools {
             registry.notices = Some(notices.clone());
         }
         Self { notices: Some(notices), ..self }
-    }
-
-    /// Keeps in the data directory what must outlive a restart. Whoever is to be told is named before.
-    #[must_use]
-    pub fn keeping(self, data: &Path) -> Self {
-        let own_key = Arc::new(OwnKey::new(Some(data.to_path_buf()), self.notices.clone()));
-        Self { own_key, ..self }
     }
 
     /// Takes the secrets that pools name from there.
@@ -145,10 +146,15 @@ impl Pools {
             changing: Mutex::default(),
             dir: dir.into(),
             registry: Arc::clone(&self.registry),
+            sources: pool.endpoints.iter().map(|said| self.source(said)).collect(),
             transport,
             shared: Shared::new(self.registry.workers),
-            sticky: Sticky::new(pool, &self.own_key, &self.secrets),
         });
+        for source in &handle.sources {
+            if let Source::Named(watch) = source {
+                self.names.follow(watch, &handle);
+            }
+        }
         handle.renew();
         pools.insert(key, &handle);
         handle
@@ -172,12 +178,37 @@ impl Pools {
         self.registry.endpoints()
     }
 
+    fn source(&self, said: &ir::Endpoint) -> Source {
+        match Who::written(said) {
+            Some(who) => Source::Written(self.registry.endpoint(who)),
+            None => Source::Named(self.names.watch(said, self.notices.as_ref())),
+        }
+    }
+
+    /// Looks names up at these servers from now on; at those of the system where there are none. Before
+    /// it was said once nobody is asked.
+    pub fn resolve_by(&self, servers: &[SocketAddr]) {
+        self.names.ask(servers);
+    }
+
+    /// Names that are looked up now.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> usize {
+        self.names.watched().len()
+    }
+
+    /// A name that is looked up.
+    #[cfg(test)]
+    pub(super) fn watched(&self, name: &str) -> Arc<Watch> {
+        self.names.watched().into_iter().find(|watch| watch.name() == name).expect("a pool has it")
+    }
+
     fn transport_of(&self, pool: &ir::Pool, dir: &Path) -> Arc<Transport> {
         let key = transport::Key::of(pool, dir);
         let mut known = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&key).unwrap_or_else(|| {
             let (name, notices) = (Arc::clone(&pool.name), self.notices.clone());
-            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, &self.secrets, notices)));
+            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, notices)));
             let transport = Arc::new(Transport::new(&key, tls));
             known.insert(key, &transport);
             transport
@@ -209,7 +240,7 @@ impl PoolHandle {
     }
 
     /// Makes members of who belongs to it by now, where somebody came or left.
-    fn renew(self: &Arc<Self>) {
+    pub(super) fn renew(self: &Arc<Self>) {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.members();
         let each = self.belong();
@@ -233,14 +264,39 @@ impl PoolHandle {
 
     /// Who belongs to it, in the order of the file.
     fn belong(&self) -> Vec<Belongs> {
-        let who =
-            |said: &ir::Endpoint| Who::written(said).unwrap_or_else(|| Who::found(&said.host, said.port, None, &[]));
-        let of = |said: &ir::Endpoint| Belongs {
-            endpoint: self.registry.endpoint(who(said)),
-            weight: said.weight,
-            backup: said.backup,
-        };
-        self.pool.endpoints.iter().map(of).collect()
+        let mut each = Vec::with_capacity(self.sources.len());
+        for (said, source) in self.pool.endpoints.iter().zip(&self.sources) {
+            match source {
+                Source::Written(endpoint) => {
+                    let endpoint = Arc::clone(endpoint);
+                    each.push(Belongs { endpoint, weight: said.weight, backup: said.backup });
+                }
+                Source::Named(watch) => each.extend(watch.found().iter().map(|found| Belongs {
+                    endpoint: self.registry.endpoint(Who::looked_up(said, found)),
+                    // Of 16 bits each.
+                    weight: said.weight.saturating_mul(found.weight),
+                    backup: said.backup || found.backup,
+                })),
+            }
+        }
+        each
+    }
+
+    /// Whether it has no endpoint because DNS was not heard of yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let open = |source: &Source| matches!(source, Source::Named(watch) if watch.is_open());
+        self.version() == 0 && self.sources.iter().any(open)
+    }
+
+    /// Waits until something was heard of each of its names, good or bad. Deadlines are the caller's.
+    pub async fn heard(&self) {
+        for source in &self.sources {
+            match source {
+                Source::Named(watch) => watch.answered().await,
+                Source::Written(_) => {}
+            }
+        }
     }
 
     /// Who belongs to it now.
@@ -272,13 +328,6 @@ impl PoolHandle {
     #[must_use]
     pub fn transport(&self) -> &Arc<Transport> {
         &self.transport
-    }
-
-    /// How it keeps visitors where they are, if it does.
-    #[inline]
-    #[must_use]
-    pub fn sticky(&self) -> Option<&Arc<Sticky>> {
-        self.sticky.as_ref()
     }
 
     /// What all workers know of it together.
@@ -327,7 +376,6 @@ impl PoolKey {
             retry: pool.retry.clone(),
             hedge: pool.hedge,
             limit: pool.limit,
-            sticky: pool.sticky.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
             resolve_ms: pool.resolve_ms,
         }

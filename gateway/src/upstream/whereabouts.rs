@@ -1,6 +1,7 @@
 //! Where an endpoint is, and what it is called: what makes two endpoints the same.
 
 use super::endpoint::name_of;
+use super::resolve::Found;
 use dsl::tree::ir;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -52,6 +53,20 @@ impl Who {
         // An IPv4 address in an IPv6 one is the IPv4 address.
         let at = ips.iter().map(|ip| SocketAddr::new(ip.to_canonical(), port)).collect();
         Self { host: Arc::clone(host), port, target: target.cloned(), at: Whereabouts::Ip(at) }
+    }
+
+    /// An endpoint that DNS gave for one that is written as a name.
+    pub(super) fn looked_up(said: &ir::Endpoint, found: &Found) -> Self {
+        match &found.target {
+            None => Self::found(&said.host, said.port, None, &found.ips),
+            // Whoever can forge the records names hosts as he likes: a certificate must be for what is
+            // written (RFC 6125 section 6.2.1), which is the domain of the service.
+            Some((target, port)) => {
+                let labels = said.host.split('.').skip_while(|label| label.starts_with('_'));
+                let domain = labels.collect::<Vec<_>>().join(".");
+                Self::found(&domain.into(), *port, Some(target), &found.ips)
+            }
+        }
     }
 
     /// What people call it: `10.0.0.7:8080`, `api.internal:8080 (10.0.0.7)`, `unix:/run/api.sock`.

@@ -209,7 +209,7 @@ fn bursts_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn a_name_is_looked_up_and_the_first_datagrams_wait() {
+fn a_name_of_the_machine_itself_is_known_at_once() {
     let server = Server::echo();
     let rig = Rig::new(&item("idle 60s\n-> p", &format!("localhost:{}", server.address.port())));
     let client = rig.client();

@@ -142,7 +142,7 @@ fn unsound(response: &Response<Incoming>) -> Option<&'static str> {
 
 fn unconnected(e: &ConnectError) -> Missed {
     let (cause, phase) = match e {
-        ConnectError::Name(_) | ConnectError::Refused(_) => (Cause::Unreachable, Phase::Connect),
+        ConnectError::Refused(_) => (Cause::Unreachable, Phase::Connect),
         ConnectError::Timeout(_) => (Cause::Timeout, Phase::Connect),
         ConnectError::Tls(_) => (Cause::Tls, Phase::Tls),
         ConnectError::Protocol(_) => (Cause::Garbage, Phase::Connect),

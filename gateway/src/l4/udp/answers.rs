@@ -136,7 +136,9 @@ impl<C: Classify> Engine<C> {
         self.table.at_mut(flow).refused = true;
         let via = self.vias.at_mut(self.table.at(flow).via);
         via.refused();
-        self.worker.upstreams.failed(&via.members, via.index, self.now);
+        if let Some(index) = via.here() {
+            self.worker.upstreams.failed(&via.members, index, self.now);
+        }
         let reason = match error.kind() {
             io::ErrorKind::ConnectionRefused => "datagrams are refused".to_owned(),
             _ => format!("datagrams do not arrive ({error})"),

@@ -14,13 +14,6 @@ use dsl::tree::ir::PoolIdx;
 use dsl::tree::l4::{Facts, Step, Target};
 use std::sync::Arc;
 
-/// Datagrams that wait for the name of their endpoint to be looked up, of all flows of a worker's socket.
-const WAITING: usize = 64;
-/// Bytes that they may have together.
-const WAITING_BYTES: usize = 256 * 1024;
-/// How long they wait.
-const WAITING_MS: u64 = 2_000;
-
 /// A flow that has an endpoint, and no socket yet.
 pub(super) struct Chosen {
     path: Path,
@@ -30,54 +23,10 @@ pub(super) struct Chosen {
     token: u64,
 }
 
-/// A flow that waits for the name of its endpoint.
-pub(super) struct Waiting {
-    chosen: Chosen,
-    datagrams: Vec<Box<[u8]>>,
-    since: u64,
-}
-
-/// Flows that wait.
-#[derive(Default)]
-pub(super) struct Parked(Vec<Waiting>);
-
-impl Parked {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        let all = || self.0.iter().flat_map(|w| &w.datagrams);
-        all().count() < WAITING && all().map(|d| d.len()).sum::<usize>() + bytes <= WAITING_BYTES
-    }
-
-    /// Puts what was held before the datagram that waits since just now in front of it.
-    pub(super) fn put_before(&mut self, held: Vec<Box<[u8]>>) {
-        if let Some(waiting) = self.0.last_mut() {
-            waiting.datagrams.splice(0..0, held);
-        }
-    }
-
-    /// Adds to what waits on a path. `None` when nothing does.
-    fn add(&mut self, path: &Path, bytes: &[u8]) -> Option<Result<(), End>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let at = self.0.iter().position(|w| w.chosen.path == *path)?;
-        if !self.has_room(bytes.len()) {
-            return Some(Err(End::TableFull));
-        }
-        self.0[at].datagrams.push(bytes.into());
-        Some(Ok(()))
-    }
-}
-
 /// What became of a flow that was to begin.
 pub(super) enum Begun {
     /// It began.
     Flow(u32),
-    /// It waits, its datagram with it.
-    Waits,
     /// It did not.
     No(End, Arc<Route>),
 }
@@ -92,32 +41,25 @@ pub(super) struct Before {
 }
 
 impl<C: Classify> Engine<C> {
-    /// Begins a flow. `datagram` is what it begins with, should it have to wait.
-    pub(super) fn begin(&mut self, path: Path, new: New, before: Before, datagram: &[u8]) -> Begun {
-        // Where addresses do not tell flows apart they do not tell what belongs to one that waits.
-        if C::MOVES
-            && let Some(added) = self.parked.add(&path, datagram)
-        {
-            return match added {
-                Ok(()) => Begun::Waits,
-                Err(end) => Begun::No(end, new.route),
-            };
-        }
+    /// Begins a flow.
+    pub(super) fn begin(&mut self, path: Path, new: New, before: Before) -> Begun {
         let route = Arc::clone(&new.route);
-        match self.choose(path, new, before) {
-            Ok(chosen) => self.open_or_wait(chosen, datagram),
+        match self.choose(path, new, before).and_then(|chosen| self.open(chosen)) {
+            Ok(flow) => Begun::Flow(flow),
             Err(end) => Begun::No(end, route),
         }
     }
 
-    /// Another endpoint for a flow, if there is one: its place in its pool.
-    pub(super) fn another(&self, flow: u32, tried: Tried) -> Option<usize> {
+    /// Whether there is another endpoint for a flow.
+    pub(super) fn has_another(&self, flow: u32, tried: Tried) -> bool {
         let it = self.table.at(flow);
         let via = self.vias.at(it.via);
         let hello = it.extra.as_ref().and_then(|e| e.hello.as_deref());
         let facts = self.facts(&it.path, hello);
-        let other = self.worker.upstreams.choose(&via.members, via.members.spot(&facts), tried, self.now)?;
-        (other != via.index).then_some(other)
+        // Those of today: whoever left takes no flow.
+        let members = via.pool.members();
+        let other = self.worker.upstreams.choose(&members, members.spot(&facts), tried, self.now);
+        other.is_some_and(|other| !Arc::ptr_eq(members.endpoint(other), &via.endpoint))
     }
 
     pub(super) fn facts<'a>(&self, path: &Path, hello: Option<&'a Hello>) -> Facts<'a> {
@@ -208,35 +150,12 @@ impl<C: Classify> Engine<C> {
         Ok(())
     }
 
-    fn open_or_wait(&mut self, chosen: Chosen, datagram: &[u8]) -> Begun {
-        let via = self.vias.at_mut(chosen.via);
-        let route = Arc::clone(&via.route);
-        let whereabouts = via.whereabouts(self.now);
-        if whereabouts.ask {
-            let endpoint = Arc::clone(&via.endpoint);
-            self.ask(endpoint);
-        }
-        if whereabouts.address.is_some() {
-            return match self.open(chosen) {
-                Ok(flow) => Begun::Flow(flow),
-                Err(end) => Begun::No(end, route),
-            };
-        }
-        if !self.parked.has_room(datagram.len()) {
-            return Begun::No(End::TableFull, route);
-        }
-        self.vias.join(chosen.via);
-        self.parked.0.push(Waiting { chosen, datagrams: vec![datagram.into()], since: self.now });
-        self.housekeeping.notify_one();
-        Begun::Waits
-    }
-
-    /// Begins a flow whose endpoint's address is known.
+    /// Begins a flow that has an endpoint.
     fn open(&mut self, chosen: Chosen) -> Result<u32, End> {
         let Chosen { path, via, in_use, extra, token } = chosen;
         let now = self.now;
         let it = self.vias.at_mut(via);
-        let Some(address) = it.whereabouts(now).address else { return Err(End::NoEndpoint) };
+        let Some(address) = it.address() else { return Err(End::NoEndpoint) };
         let settings = &it.route.rules.settings;
         let idle_ms = extra.as_deref().map_or(settings.idle_ms, |extra| extra.idle_ms(settings));
         let until = settings.lifetime_ms.map_or(u64::MAX, |ms| now.saturating_add(ms));
@@ -255,11 +174,6 @@ impl<C: Classify> Engine<C> {
                 return Err(End::System);
             }
         };
-        if self.table.is_full() {
-            // Others came while it waited.
-            self.sockets.release(target, rank, now);
-            return Err(End::TableFull);
-        }
         if self.table.len() == 0 {
             self.housekeeping.notify_one();
         }
@@ -272,26 +186,6 @@ impl<C: Classify> Engine<C> {
         let id = self.id(flow);
         self.classifier.began(id, Start { token, endpoint: &via.endpoint });
         Ok(flow)
-    }
-
-    /// The names of endpoints were looked up, or time went by: flows that waited begin, or do not.
-    pub(super) fn unpark(&mut self) {
-        let mut kept = Vec::new();
-        for mut waiting in std::mem::take(&mut self.parked.0) {
-            let via = self.vias.at_mut(waiting.chosen.via);
-            let route = Arc::clone(&via.route);
-            if via.whereabouts(self.now).address.is_none() && self.now < waiting.since + WAITING_MS {
-                kept.push(waiting);
-                continue;
-            }
-            self.vias.leave(waiting.chosen.via, self.now);
-            let datagrams = std::mem::take(&mut waiting.datagrams);
-            match self.open(waiting.chosen) {
-                Ok(flow) => self.send_now(flow, &datagrams),
-                Err(end) => self.dropped(Some(&route), datagrams.len() as u64, Some(end)),
-            }
-        }
-        self.parked.0.append(&mut kept);
     }
 
     /// Sends datagrams that were held.

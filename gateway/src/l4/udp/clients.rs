@@ -79,8 +79,7 @@ impl<C: Classify> Engine<C> {
             Some(_) | None => self.classified(path, inbox, piece, segment, known, count)?,
         };
         let it = self.table.at(flow);
-        let flow =
-            if it.era != self.era || it.refused { self.reconsidered(flow, inbox.bytes(piece), count)? } else { flow };
+        let flow = if it.era != self.era || it.refused { self.reconsidered(flow, count)? } else { flow };
         self.came(flow, count, u64::from(piece.len));
         self.ops.push(Op { piece, segment, flow });
         Some(flow)
@@ -107,7 +106,7 @@ impl<C: Classify> Engine<C> {
                 }
                 Some(id.index)
             }
-            Verdict::New(new) => self.new_flow(path, new, &datagram, count),
+            Verdict::New(new) => self.new_flow(path, new, count),
             Verdict::Hold => None,
             Verdict::Drop(end, route) => {
                 self.dropped(route.as_ref(), count, Some(end));
@@ -116,16 +115,12 @@ impl<C: Classify> Engine<C> {
         }
     }
 
-    fn new_flow(&mut self, path: &Path, mut new: New, datagram: &Datagram<'_>, count: u64) -> Option<u32> {
+    fn new_flow(&mut self, path: &Path, mut new: New, count: u64) -> Option<u32> {
         let before = std::mem::take(&mut new.before);
-        match self.begin(*path, new, Before::default(), datagram.bytes) {
+        match self.begin(*path, new, Before::default()) {
             Begun::Flow(flow) => {
                 self.send_now(flow, &before);
                 Some(flow)
-            }
-            Begun::Waits => {
-                self.parked.put_before(before);
-                None
             }
             Begun::No(end, route) => {
                 self.dropped(Some(&route), count + before.len() as u64, Some(end));
@@ -136,7 +131,7 @@ impl<C: Classify> Engine<C> {
 
     /// The world changed for a flow, or its endpoint refused it: the flow that its datagram goes on in.
     #[cold]
-    fn reconsidered(&mut self, flow: u32, datagram: &[u8], count: u64) -> Option<u32> {
+    fn reconsidered(&mut self, flow: u32, count: u64) -> Option<u32> {
         let (path, hello) = {
             let it = self.table.at(flow);
             (it.path, it.extra.as_ref().and_then(|e| e.hello.clone()))
@@ -144,8 +139,9 @@ impl<C: Classify> Engine<C> {
         let route = Arc::clone(&self.vias.at(self.table.at(flow).via).route);
         let before = if self.stands(flow) {
             let it = self.table.at(flow);
-            let via = self.vias.at(it.via);
-            let (is_down, refused) = (!via.members.is_up(via.index), it.refused);
+            let refused = it.refused;
+            let via = self.vias.at_mut(it.via);
+            let (here, is_down) = (via.here(), !via.is_up());
             if !is_down && !refused {
                 return Some(flow);
             }
@@ -154,8 +150,10 @@ impl<C: Classify> Engine<C> {
                 return Some(flow);
             }
             let mut tried = Tried::default();
-            tried.add(via.index);
-            if self.another(flow, tried).is_none() {
+            if let Some(index) = here {
+                tried.add(index);
+            }
+            if !self.has_another(flow, tried) {
                 self.table.at_mut(flow).refused = false;
                 if is_down {
                     // It waits for its endpoint to come back.
@@ -177,9 +175,8 @@ impl<C: Classify> Engine<C> {
         let today = route.listens.and_then(|key| self.snapshot.listening.get(&key));
         let route = today.map_or(route, Arc::clone);
         let new = New { hello, ..New::of(route) };
-        match self.begin(path, new, before, datagram) {
+        match self.begin(path, new, before) {
             Begun::Flow(flow) => Some(flow),
-            Begun::Waits => None,
             Begun::No(end, route) => {
                 self.dropped(Some(&route), count, Some(end));
                 None

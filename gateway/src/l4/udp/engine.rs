@@ -5,7 +5,6 @@
 //! engine.
 
 use super::batch::Batch;
-use super::begin::Parked;
 use super::classify::{Classify, FlowId};
 use super::groups::Groups;
 use super::path::Path;
@@ -16,9 +15,9 @@ use super::table::{CAPACITY, TICK_MS, Table};
 use super::vias::Vias;
 use crate::l4::{Counts, End};
 use crate::runtime::closing::Closing;
-use crate::runtime::ticks::{process_ms, within};
+use crate::runtime::ticks::process_ms;
 use crate::runtime::worker::{Current, Open, Worker};
-use crate::upstream::{EndpointHandle, health_epoch};
+use crate::upstream::health_epoch;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io;
@@ -39,8 +38,6 @@ const ROUNDS: usize = 4;
 const EVENTS: usize = 64;
 /// Flows whose standing is looked at in one tick after a reload or a change of health.
 const REVIEWED: u32 = 8_192;
-/// A name is looked up for no longer.
-const LOOK_UP_MS: u64 = 5_000;
 /// When the gateway ends, a flow has ended that was quiet for so long.
 const FAREWELL_MS: u64 = 2_000;
 
@@ -74,7 +71,6 @@ pub struct Engine<C: Classify> {
     /// No flow begins.
     pub(super) closed: bool,
     pub(super) now: u64,
-    pub(super) parked: Parked,
     pub(super) groups: Option<(Arc<Counts>, Arc<Groups>)>,
     pub(super) housekeeping: Rc<Notify>,
     /// To endpoints.
@@ -92,7 +88,6 @@ pub struct Engine<C: Classify> {
     pub(super) more: Vec<Place>,
     /// The room of the one before.
     pub(super) late: Vec<Place>,
-    me: std::rc::Weak<RefCell<Self>>,
 }
 
 /// How many slots to offer: preparing each takes time, and so does another call.
@@ -160,7 +155,7 @@ pub(super) async fn serve<C: Classify>(
             engine.closed = drains || closing.is_closed();
             engine.tick(drains);
             let idle = engine.is_idle();
-            if engine.closed && engine.table.len() == 0 && engine.parked.is_empty() {
+            if engine.closed && engine.table.len() == 0 {
                 return Ok(());
             }
             if drains && open.is_none() {
@@ -229,37 +224,33 @@ impl<C: Classify> Engine<C> {
         let sockets = Sockets::new()?;
         let now = process_ms();
         let snapshot = worker.snapshot();
-        Ok(Rc::new_cyclic(|me| {
-            RefCell::new(Self {
-                worker,
-                fd,
-                address,
-                buffers: BUFFERS.with(Rc::clone),
-                table: Table::new(CAPACITY, now),
-                sockets,
-                vias: Vias::default(),
-                classifier,
-                snapshot,
-                health: health_epoch(),
-                era: 0,
-                review: None,
-                closed: false,
-                now,
-                parked: Parked::default(),
-                groups: None,
-                housekeeping,
-                up: Batch::default(),
-                down: Batch::default(),
-                ops: Vec::new(),
-                order: Vec::new(),
-                events: Events::new(EVENTS),
-                offer: Offer::between(8, SLOTS),
-                offer_each: Offer::between(2, SLOTS / 2),
-                more: Vec::new(),
-                late: Vec::new(),
-                me: me.clone(),
-            })
-        }))
+        Ok(Rc::new(RefCell::new(Self {
+            worker,
+            fd,
+            address,
+            buffers: BUFFERS.with(Rc::clone),
+            table: Table::new(CAPACITY, now),
+            sockets,
+            vias: Vias::default(),
+            classifier,
+            snapshot,
+            health: health_epoch(),
+            era: 0,
+            review: None,
+            closed: false,
+            now,
+            groups: None,
+            housekeeping,
+            up: Batch::default(),
+            down: Batch::default(),
+            ops: Vec::new(),
+            order: Vec::new(),
+            events: Events::new(EVENTS),
+            offer: Offer::between(8, SLOTS),
+            offer_each: Offer::between(2, SLOTS / 2),
+            more: Vec::new(),
+            late: Vec::new(),
+        })))
     }
 
     /// Before anything is done: what time it is, and whether the world is another one.
@@ -286,11 +277,7 @@ impl<C: Classify> Engine<C> {
 
     /// Whether nothing has to be looked at again and again.
     fn is_idle(&self) -> bool {
-        self.table.len() == 0
-            && self.parked.is_empty()
-            && self.sockets.is_empty()
-            && self.vias.is_empty()
-            && self.classifier.is_idle()
+        self.table.len() == 0 && self.sockets.is_empty() && self.vias.is_empty() && self.classifier.is_idle()
     }
 
     /// What is done several times a second.
@@ -298,9 +285,6 @@ impl<C: Classify> Engine<C> {
         self.look_around();
         if let Some(from) = self.review {
             self.review(from);
-        }
-        if !self.parked.is_empty() {
-            self.unpark();
         }
         if drains {
             self.farewell();
@@ -345,21 +329,6 @@ impl<C: Classify> Engine<C> {
             }
             from += REVIEWED;
         }
-    }
-
-    /// Looks up the name of an endpoint, beside everything else.
-    pub(super) fn ask(&self, endpoint: Arc<EndpointHandle>) {
-        let (me, worker) = (self.me.clone(), Rc::clone(&self.worker));
-        tokio::task::spawn_local(async move {
-            let names = worker.upstreams.names();
-            let asked = names.look_up(endpoint.host(), endpoint.port(), worker.ticks.now_ms());
-            let found = within(&worker.ticks, LOOK_UP_MS, asked).await;
-            let Some(engine) = me.upgrade() else { return };
-            let engine = &mut *engine.borrow_mut();
-            let found = found.and_then(Result::ok);
-            engine.vias.found(&endpoint, found.as_ref(), process_ms());
-            engine.housekeeping.notify_one();
-        });
     }
 }
 

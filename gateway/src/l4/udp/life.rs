@@ -72,8 +72,9 @@ impl<C: Classify> Engine<C> {
         if it.era == self.era {
             return true;
         }
+        self.vias.at_mut(it.via).here();
         let via = self.vias.at(it.via);
-        let is_up = via.members.is_up(via.index);
+        let is_up = via.is_up();
         let hello = it.extra.as_ref().and_then(|e| e.hello.as_deref());
         let facts = self.facts(&it.path, hello);
         let standing = judge(&via.route, &via.pool, &via.endpoint, &facts, &self.snapshot);

@@ -5,8 +5,7 @@
 use crate::l4::Route;
 use crate::upstream::{EndpointHandle, Members, PoolHandle};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A route, a pool of it, and an endpoint of that.
@@ -15,7 +14,7 @@ pub struct Via {
     pub route: Arc<Route>,
     /// The pool.
     pub pool: Arc<PoolHandle>,
-    /// Its members, when the endpoint was chosen.
+    /// Its members: today's, as far as the endpoint is still among them.
     pub members: Arc<Members>,
     /// The endpoint.
     pub endpoint: Arc<EndpointHandle>,
@@ -23,36 +22,9 @@ pub struct Via {
     pub index: usize,
     /// How many flows go by it.
     pub flows: u32,
-    place: Place,
-    unused_since: u64,
-}
-
-/// Where an endpoint is.
-enum Place {
-    /// Written as an address.
-    Fixed(SocketAddr),
-    /// Written as a name.
-    Named(Named),
-}
-
-struct Named {
-    /// None before the first answer.
-    addresses: Rc<[SocketAddr]>,
-    /// Until when the answer is good.
-    until: u64,
-    /// Since when an answer is waited for.
-    asking: Option<u64>,
-    /// Which of the addresses is used: the next one after a refusal.
+    /// Which of the endpoint's addresses is used: the next one after a refusal.
     turn: usize,
-}
-
-/// What is known of where an endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whereabouts {
-    /// The address, if one is known.
-    pub address: Option<SocketAddr>,
-    /// Whether the name is to be looked up now.
-    pub ask: bool,
+    unused_since: u64,
 }
 
 /// All that a worker's listening socket has.
@@ -64,10 +36,6 @@ pub struct Vias {
 
 /// What nobody goes by is kept for so long.
 const SPARE_MS: u64 = 30_000;
-/// The answer about a name is asked for again after so long.
-const GOOD_MS: u64 = 5_000;
-/// Who did not answer about a name is asked again after so long.
-const ASK_AGAIN_MS: u64 = 5_000;
 
 impl Vias {
     /// The one of an endpoint.
@@ -81,13 +49,11 @@ impl Vias {
     ) -> u32 {
         let endpoint = members.endpoint(index);
         let key = key(route, pool, endpoint);
-        if let Some(via) = self.known.get(&key) {
-            return *via;
+        if let Some(via) = self.known.get(&key).copied() {
+            // It may have left the pool and come back.
+            self.at_mut(via).here();
+            return via;
         }
-        let place = match endpoint.host().parse::<IpAddr>() {
-            Ok(ip) => Place::Fixed(SocketAddr::new(ip, endpoint.port())),
-            Err(_) => Place::Named(Named { addresses: Rc::new([]), until: 0, asking: None, turn: 0 }),
-        };
         let via = Via {
             route: Arc::clone(route),
             pool: Arc::clone(pool),
@@ -95,7 +61,7 @@ impl Vias {
             endpoint: Arc::clone(endpoint),
             index,
             flows: 0,
-            place,
+            turn: 0,
             unused_since: now,
         };
         let at = match self.slots.iter().position(Option::is_none) {
@@ -154,45 +120,37 @@ impl Vias {
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
-
-    /// The name of an endpoint was looked up: everybody who asked for it knows now.
-    pub fn found(&mut self, endpoint: &Arc<EndpointHandle>, addresses: Option<&Rc<[SocketAddr]>>, now: u64) {
-        for via in self.slots.iter_mut().flatten() {
-            let Place::Named(named) = &mut via.place else { continue };
-            if !Arc::ptr_eq(&via.endpoint, endpoint) {
-                continue;
-            }
-            named.asking = None;
-            named.until = now + GOOD_MS;
-            // Without an answer the last one is still the best guess.
-            if let Some(addresses) = addresses {
-                named.addresses = Rc::clone(addresses);
-            }
-        }
-    }
 }
 
 impl Via {
-    /// Where its endpoint is.
-    pub fn whereabouts(&mut self, now: u64) -> Whereabouts {
-        match &mut self.place {
-            Place::Fixed(address) => Whereabouts { address: Some(*address), ask: false },
-            Place::Named(named) => {
-                let ask = now >= named.until && named.asking.is_none_or(|since| since + ASK_AGAIN_MS <= now);
-                if ask {
-                    named.asking = Some(now);
-                }
-                let count = named.addresses.len().max(1);
-                Whereabouts { address: named.addresses.get(named.turn % count).copied(), ask }
-            }
-        }
+    /// Where its endpoint is; `None` for one that takes no datagrams. Of two addresses the IPv4 one at
+    /// first: datagrams cannot be raced, and machines without a way by IPv6 are the common ones.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let addresses = self.endpoint.addresses();
+        addresses.iter().rev().nth(self.turn % addresses.len().max(1)).copied()
     }
 
     /// Its endpoint refused: another of its addresses may not.
     pub fn refused(&mut self) {
-        if let Place::Named(named) = &mut self.place {
-            named.turn = named.turn.wrapping_add(1);
+        self.turn = self.turn.wrapping_add(1);
+    }
+
+    /// Its place among its pool's members by now; `None` where it has left them.
+    pub fn here(&mut self) -> Option<usize> {
+        if self.pool.version() != self.members.version() {
+            let members = self.pool.members();
+            // Of one that has left, what was known of it last still holds.
+            self.index = members.find(&self.endpoint)?;
+            self.members = members;
         }
+        Some(self.index)
+    }
+
+    /// Whether it is up, by what is known of it last.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.members.is_up(self.index)
     }
 }
 

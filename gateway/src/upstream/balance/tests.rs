@@ -6,14 +6,20 @@ use dsl::syntax::span::Loc;
 use dsl::tree::ir;
 use dsl::tree::ir::HashKey;
 use dsl::tree::l4::{Facts, Key, KeyPart};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A pool of these endpoints: name, weight, whether it is a backup. It has a check that is a century
 /// away.
 pub(super) fn pool(balance: Balance, endpoints: &[(&str, u32, bool)]) -> Arc<PoolHandle> {
+    // One that has no address has a path.
+    let kind = |host: &str| match host.parse::<IpAddr>() {
+        Ok(_) => ir::EndpointKind::Tcp,
+        Err(_) => ir::EndpointKind::Unix,
+    };
     let endpoint = |(host, weight, backup): &(&str, u32, bool)| ir::Endpoint {
-        kind: ir::EndpointKind::Tcp,
+        kind: kind(host),
         host: (*host).into(),
         port: 5432,
         weight: *weight,

@@ -92,12 +92,7 @@ impl Standing {
         self.up.store(up, Ordering::Relaxed);
         let pools = self.pools();
         for pool in &pools {
-            let members = pool.members();
-            if up {
-                // What requests met before it was down is of the past.
-                members.each().iter().filter(|member| member.has(self)).for_each(|member| member.record().returns());
-            }
-            members.rebuild();
+            pool.members().rebuild();
         }
         // After all that depends on it is in place.
         changed();

@@ -246,10 +246,15 @@ async fn tcp_is_a_connection() {
     assert_eq!(probed(&pool("p", &[at], check(ir::Probe::Tcp))).await, Ok(()));
     drop(listener);
     assert_eq!(probed(&pool("p", &[at], check(ir::Probe::Tcp))).await, Err("connection refused".into()));
-    let mut named = pool("p", &[at], check(ir::Probe::Tcp));
-    named.endpoints[0].host = "no-such-name.invalid".into();
-    let refused = probed(&named).await.unwrap_err();
-    assert!(refused.starts_with("its name cannot be looked up"), "{refused}");
+    let path = std::env::temp_dir().join(format!("sluice-check-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let mut socket = pool("p", &[at], check(ir::Probe::Tcp));
+    socket.endpoints[0].kind = ir::EndpointKind::Unix;
+    socket.endpoints[0].host = path.display().to_string().into();
+    assert!(probed(&socket).await.unwrap_err().starts_with("cannot connect (No such file"));
+    let _listener = tokio::net::UnixListener::bind(&path).unwrap();
+    assert_eq!(probed(&socket).await, Ok(()));
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test]

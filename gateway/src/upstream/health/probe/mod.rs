@@ -8,9 +8,10 @@ mod text;
 mod udp;
 
 use crate::http::body::describe;
+use crate::upstream::dial::reach;
 use crate::upstream::endpoint::name_of;
 use crate::upstream::tls::{UpstreamTls, is_http2};
-use crate::upstream::{ConnectError, EndpointHandle, PoolHandle, Reached, Speaks, Whereabouts};
+use crate::upstream::{ConnectError, EndpointHandle, PoolHandle, Reached, Speaks};
 use ::http::Method;
 use dsl::tree::ir::{Check, Probe, ProxyProtocol};
 use std::io;
@@ -18,8 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
 
 /// Where a name has several addresses, none of them gets less time than this.
 const LEAST: Duration = Duration::from_millis(250);
@@ -69,20 +68,11 @@ impl Target {
         }
     }
 
-    /// Its addresses, never none, and the time that each of them gets.
-    async fn addresses(&self) -> Result<(Vec<SocketAddr>, Duration), String> {
-        let mut found: Vec<SocketAddr> = self.endpoint.addresses().to_vec();
-        found.iter_mut().for_each(|address| address.set_port(self.port));
-        if found.is_empty() {
-            let asked = tokio::net::lookup_host((&**self.endpoint.host(), self.port)).await;
-            found = asked.map_err(|e| ConnectError::Name(e).to_string())?.collect();
-        }
-        if found.is_empty() {
-            return Err("its name has no address".to_owned());
-        }
-        let within = Duration::from_millis(self.check.within_ms);
-        let share = (within / found.len() as u32).max(LEAST);
-        Ok((found, share))
+    /// Its addresses, and the time that each of them gets where they are asked one after the other.
+    fn addresses(&self) -> (impl Iterator<Item = SocketAddr>, Duration) {
+        let addresses = self.endpoint.addresses();
+        let share = Duration::from_millis(self.check.within_ms) / addresses.len().max(1) as u32;
+        (addresses.iter().map(|address| SocketAddr::new(address.ip(), self.port)), share.max(LEAST))
     }
 
     /// Connects as the gateway would for a client, up to the end of the TLS handshake, in which nothing is
@@ -113,7 +103,8 @@ impl Target {
     }
 
     async fn open(&self) -> Result<Reached, String> {
-        let mut stream = self.reach().await?;
+        let reached = reach(&self.endpoint, self.port).await;
+        let mut stream = reached.map_err(|e| ConnectError::Refused(e).to_string())?;
         // A connection of the gateway's own, on behalf of nobody (PROXY protocol 2.1 and 2.2).
         let header: &[u8] = match self.proxy_protocol {
             None => b"",
@@ -122,26 +113,6 @@ impl Target {
         };
         stream.write_all(header).await.map_err(|e| broke(&e))?;
         Ok(stream)
-    }
-
-    async fn reach(&self) -> Result<Reached, String> {
-        if let Whereabouts::Unix(path) = self.endpoint.whereabouts() {
-            let connected = UnixStream::connect(path).await;
-            return connected.map(Reached::Unix).map_err(|e| ConnectError::Refused(e).to_string());
-        }
-        let (addresses, share) = self.addresses().await?;
-        let mut last = String::new();
-        for address in addresses {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => {
-                    let _ = tcp.set_nodelay(true);
-                    return Ok(Reached::Tcp(tcp));
-                }
-                Ok(Err(e)) => last = ConnectError::Refused(e).to_string(),
-                Err(_) => last = format!("no connection within {} ms", share.as_millis()),
-            }
-        }
-        Err(last)
     }
 }
 
