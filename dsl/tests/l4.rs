@@ -583,7 +583,7 @@ fn the_reference_is_true() {
     let page = std::fs::read_to_string(path).unwrap();
     let chapter = page.split("## Connections").nth(1).unwrap().split("## Secrets").next().unwrap();
     let blocks: Vec<&str> = chapter.split("```route\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 11);
+    assert!(blocks.len() >= 11);
     for block in blocks {
         let files = Files::one("sites/a.route", block);
         let mut said = files.compile(0).diagnostics;
