@@ -581,7 +581,7 @@ fn a_certificate_of_a_site_may_cover_a_passthrough_host() {
 fn the_reference_is_true() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/language.md");
     let page = std::fs::read_to_string(path).unwrap();
-    let chapter = page.split("## Connections").nth(1).unwrap().split("## Secrets").next().unwrap();
+    let chapter = page.split("## Connections").nth(1).unwrap().split("## Tests").next().unwrap();
     let blocks: Vec<&str> = chapter.split("```route\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
     assert!(blocks.len() >= 11);
     for block in blocks {

@@ -215,6 +215,7 @@ fn retries_of_pools_and_routes() {
         ("retry 11", "G1024"),
         ("retry on [503]", "G1024"),
         ("retry 1 on", "G1024"),
+        ("retry 1 on connect, reset", "G1024"),
         ("retry 1 on []", "G1024"),
         ("retry 1 on [200]", "G1024"),
         ("retry 1 on [499..600]", "G1024"),
@@ -426,6 +427,7 @@ fn mirrors_and_websockets() {
     let of = |line: &str| codes(&format!("pool p = 10.0.0.1:80\nsite a.example.com {{\n{line}\nelse -> p\n}}\n"));
     for (line, code) in [
         ("mirror p", "G1024"),
+        ("mirror p 1%", "G1024"),
         ("mirror 1%", "G1024"),
         ("mirror 0% p", "G1024"),
         ("mirror 1 p", "G1024"),

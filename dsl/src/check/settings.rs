@@ -176,6 +176,10 @@ impl<'a> Checker<'a> {
             return None;
         };
         let at = self.at(env, *span);
+        if matches!(to, Expr::Percent(_)) {
+            self.report(lint::g1024::shape(at, "mirror", shape));
+            return None;
+        }
         let share = match self.eval(&Spanned::new(share.clone(), *span), env, None) {
             Val::Percent(points) if points > 0 => points,
             Val::Opaque(..) => return None,

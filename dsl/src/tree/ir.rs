@@ -534,7 +534,11 @@ impl Pool {
 
     /// The secrets that it names.
     pub fn secrets(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.sticky.iter().filter_map(|sticky| sticky.secret.as_ref())
+        let key = self.tls.iter().flat_map(|tls| &tls.client).filter_map(|(_, key)| match key {
+            KeyFrom::Secret(name) => Some(name),
+            KeyFrom::File(_) => None,
+        });
+        self.sticky.iter().filter_map(|sticky| sticky.secret.as_ref()).chain(key)
     }
 }
 

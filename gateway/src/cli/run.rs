@@ -112,7 +112,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let routes = Arc::new(Routes::new(workers));
     let (sender, notices) = notice::channel();
     let secrets = Arc::new(Secrets::of_environment());
-    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets));
+    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets).keeping(data.path()));
     let mut control = Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
@@ -207,6 +207,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 | Notice::NameTrouble { .. }
                 | Notice::NoChecks { .. }
                 | Notice::UpstreamTls { .. }
+                | Notice::StickyKey { .. }
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }
                 | Notice::WorkerStuck { .. }

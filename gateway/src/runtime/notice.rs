@@ -94,6 +94,11 @@ pub enum Notice {
         /// Which file, and why.
         reason: String,
     },
+    /// The key of sticky cookies cannot be kept in the data directory.
+    StickyKey {
+        /// Which file, and why.
+        reason: String,
+    },
     /// Connections cannot be accepted, for example because no file descriptors are left.
     AcceptFailing {
         /// On which address.
@@ -163,6 +168,9 @@ impl fmt::Display for Notice {
             }
             Self::NoChecks { endpoint, reason } => write!(f, "cannot check endpoint {endpoint}: {reason}"),
             Self::UpstreamTls { pool, reason } => write!(f, "tls of pool {pool}: {reason}"),
+            Self::StickyKey { reason } => {
+                write!(f, "the key of sticky cookies cannot be kept ({reason}); cookies will not survive a restart")
+            }
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")
             }

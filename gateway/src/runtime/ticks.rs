@@ -18,9 +18,15 @@ const NEVER: u64 = u64::MAX;
 /// Milliseconds since the process first asked.
 #[must_use]
 pub fn process_ms() -> u64 {
+    process_us() / 1_000
+}
+
+/// Microseconds since the process first asked.
+#[must_use]
+pub fn process_us() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    // 2^64 milliseconds are longer than any process lives.
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64
+    // 2^64 microseconds are longer than any process lives.
+    START.get_or_init(Instant::now).elapsed().as_micros() as u64
 }
 
 /// The deadlines of a worker.

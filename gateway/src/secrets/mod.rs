@@ -26,25 +26,35 @@ use zeroize::Zeroizing;
 pub const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// The content of a secret. Its memory is overwritten when it is dropped.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    content: Zeroizing<Vec<u8>>,
+    serial: u64,
+}
 
 impl Secret {
     /// Of these bytes, which are overwritten when it is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        Self { content: Zeroizing::new(bytes), serial: SERIAL.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// A number that no other secret of this process has, nor another content of this one.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Its bytes, for whoever computes with them. They belong in no message.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.content
     }
 
     /// Whether it is this text, in a time that does not depend on where they differ.
     #[must_use]
     pub fn is(&self, other: &[u8]) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, other).is_ok()
+        aws_lc_rs::constant_time::verify_slices_are_equal(&self.content, other).is_ok()
     }
 }
 

@@ -91,11 +91,11 @@ pub async fn connect(
                 });
                 opening
             }
-            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false), Arc::clone(endpoint))),
+            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
         };
         match opening.wait().await? {
             Opened::Http2(shared) if shared.has_room() && shared.is_open() => {
-                return Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)));
+                return Ok(Connection::http2(Slot::new(&shared, true)));
             }
             // Others were faster.
             Opened::Http2(_) => {}
@@ -138,20 +138,16 @@ async fn prepare(
     }
     let Some(tls) = transport.tls() else {
         return match speaks {
-            Speaks::Http2 => http2(worker, stream, endpoint, false, 0).await,
-            Speaks::Http1 | Speaks::Agreed => http1(stream, endpoint, 0).await,
+            Speaks::Http2 => http2(worker, stream, false, 0).await,
+            Speaks::Http1 | Speaks::Agreed => http1(stream, 0).await,
         };
     };
     let shaken = tls.handshake_http(speaks, endpoint.host(), stream).await;
     let (stream, generation) = shaken.map_err(ConnectError::Tls)?;
-    if is_http2(&stream) {
-        http2(worker, stream, endpoint, true, generation).await
-    } else {
-        http1(stream, endpoint, generation).await
-    }
+    if is_http2(&stream) { http2(worker, stream, true, generation).await } else { http1(stream, generation).await }
 }
 
-async fn http1<T>(stream: T, endpoint: &Arc<EndpointHandle>, generation: u64) -> Result<Connection, ConnectError>
+async fn http1<T>(stream: T, generation: u64) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -164,21 +160,15 @@ where
         // What went wrong is told to whoever waits for an answer.
         let _ = connection.with_upgrades().await;
     });
-    Ok(Connection::http1(sender, Arc::clone(endpoint), generation))
+    Ok(Connection::http1(sender, generation))
 }
 
-async fn http2<T>(
-    worker: &Rc<Worker>,
-    stream: T,
-    endpoint: &Arc<EndpointHandle>,
-    https: bool,
-    generation: u64,
-) -> Result<Connection, ConnectError>
+async fn http2<T>(worker: &Rc<Worker>, stream: T, https: bool, generation: u64) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let shared = http2::start(stream, &worker.ticks, https, generation).await.map_err(ConnectError::Protocol)?;
-    Ok(Connection::http2(Slot::new(&shared, true), Arc::clone(endpoint)))
+    Ok(Connection::http2(Slot::new(&shared, true)))
 }
 
 /// The PROXY header that tells an endpoint of a client.

@@ -5,7 +5,7 @@ use super::http2::{Shared, Slot};
 use super::lease::{Connection, Sender};
 use super::opening::{Opened, Opening};
 use super::transport::{Speaks, Transport};
-use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried};
+use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried, Whom};
 use crate::http::body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
@@ -109,6 +109,14 @@ impl Upstreams {
         at(&mut known, members.place()).turns.choose(members, spot, &self.dice, tried, now)
     }
 
+    /// The place of whom a cookie names, where it belongs to the pool and is well.
+    #[must_use]
+    pub fn keeps(&self, members: &Members, whom: Whom, now: u64) -> Option<usize> {
+        let index = whom.find(members)?;
+        let mut known = self.known.borrow_mut();
+        at(&mut known, members.place()).turns.is_well(members, index, now).then_some(index)
+    }
+
     /// An endpoint of a pool could not be reached: it rests.
     pub fn failed(&self, members: &Members, index: usize, now: u64) {
         at(&mut self.known.borrow_mut(), members.place()).turns.failed(members, index, now);
@@ -125,11 +133,11 @@ impl Upstreams {
         let usable = |shared: &&Rc<Shared>| shared.has_room() && shared.generation() == now && shared.is_open();
         // The oldest first, so that those that are not needed any more become idle.
         if let Some(shared) = lane.shared.iter().find(usable) {
-            return Some(Connection::http2(Slot::new(shared, false), Arc::clone(endpoint)));
+            return Some(Connection::http2(Slot::new(shared, false)));
         }
         while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
             if sender.is_ready() && !sender.is_closed() && generation == now {
-                return Some(Connection::http1(sender, Arc::clone(endpoint), generation));
+                return Some(Connection::http1(sender, generation));
             }
         }
         None

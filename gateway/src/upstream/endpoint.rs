@@ -1,7 +1,7 @@
 //! An endpoint: what all workers know of it together.
 
 use super::PoolHandle;
-use super::balance::Average;
+use super::balance::{Average, xxh64};
 use super::identity::{Place, Slot};
 use super::whereabouts::{Whereabouts, Who};
 use crate::l4::Counts;
@@ -21,6 +21,8 @@ pub struct EndpointHandle {
     slot: Slot,
     name: Arc<str>,
     who: Who,
+    /// Of where it is: the same in every process and on every machine.
+    identity: u64,
     /// 0 while all is well, else when it last failed: milliseconds since the process started, plus 1.
     failed_at: AtomicU64,
     /// Connections, flows and requests under way, over all workers.
@@ -42,6 +44,7 @@ impl EndpointHandle {
         Self {
             slot,
             name: who.name().into(),
+            identity: identity(&who),
             who,
             failed_at: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -102,6 +105,11 @@ impl EndpointHandle {
     /// What tables know it by: host and port.
     pub(super) fn spot(&self) -> (String, String) {
         self.who.spot()
+    }
+
+    /// A hash of where it is: the same in every process and on every machine.
+    pub(super) fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// Where workers keep what they know of it.
@@ -223,6 +231,11 @@ impl fmt::Debug for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("InUse").field(&self.0.name).finish()
     }
+}
+
+fn identity(who: &Who) -> u64 {
+    let (host, port) = who.spot();
+    xxh64(port.as_bytes(), xxh64(host.as_bytes(), 0))
 }
 
 /// `host:port`, IPv6 addresses in brackets.

@@ -17,7 +17,6 @@ const SETTLE_MS: u64 = 10_000;
 /// A connection to an endpoint.
 pub struct Connection {
     pub(super) sender: Sender,
-    endpoint: Arc<EndpointHandle>,
     /// By which files its endpoint was verified.
     generation: u64,
 }
@@ -38,12 +37,12 @@ pub struct Lease {
 }
 
 impl Connection {
-    pub(super) fn http1(sender: Http1, endpoint: Arc<EndpointHandle>, generation: u64) -> Self {
-        Self { sender: Sender::Http1(sender), endpoint, generation }
+    pub(super) fn http1(sender: Http1, generation: u64) -> Self {
+        Self { sender: Sender::Http1(sender), generation }
     }
 
-    pub(super) fn http2(slot: Slot, endpoint: Arc<EndpointHandle>) -> Self {
-        Self { sender: Sender::Http2(slot), endpoint, generation: 0 }
+    pub(super) fn http2(slot: Slot) -> Self {
+        Self { sender: Sender::Http2(slot), generation: 0 }
     }
 
     pub(super) fn into_parts(self) -> (Sender, u64) {
@@ -65,7 +64,7 @@ impl Lease {
     /// The endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<EndpointHandle> {
-        &self.connection.endpoint
+        self.under_way.members().endpoint(self.under_way.index())
     }
 
     /// The worker's deadlines.
@@ -78,7 +77,7 @@ impl Lease {
     pub fn answered(&self, status: StatusCode) {
         let now = self.worker.ticks.now_ms();
         self.under_way.note(Outcome::Answered(status.as_u16()), now);
-        self.connection.endpoint.answered(&self.pool, now, &self.worker.notices);
+        self.endpoint().answered(&self.pool, now, &self.worker.notices);
     }
 
     /// The origin failed in this way; who tells it is somebody else.
@@ -92,7 +91,7 @@ impl Lease {
         self.doubts(outcome);
         let now = self.worker.ticks.now_ms();
         self.under_way.note(outcome, now);
-        self.connection.endpoint.failed(&self.pool, now, &self.worker.notices, reason);
+        self.endpoint().failed(&self.pool, now, &self.worker.notices, reason);
     }
 
     fn doubts(&self, outcome: Outcome) {
@@ -103,11 +102,12 @@ impl Lease {
 
     /// The answer is through: the connection serves the next request.
     pub fn give_back(self) {
-        let Self { connection: Connection { sender, endpoint, generation }, pool, worker, under_way } = self;
+        let Self { connection: Connection { sender, generation }, pool, worker, under_way } = self;
         under_way.through(worker.ticks.now_ms());
+        let endpoint = under_way.members().endpoint(under_way.index());
         match sender {
             Sender::Http1(sender) if sender.is_ready() => {
-                worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());
+                worker.upstreams.put(&pool, endpoint, sender, generation, worker.ticks.now_ms());
             }
             Sender::Http1(sender) if sender.is_closed() => {}
             // The connection was never this request's alone.
@@ -115,6 +115,7 @@ impl Lease {
             Sender::Http1(mut sender) => {
                 // hyper has not seen the end of the exchange yet: the request is still being sent, or
                 // its task has not had its turn.
+                let endpoint = Arc::clone(endpoint);
                 tokio::task::spawn_local(async move {
                     let ready = poll_fn(|cx| sender.poll_ready(cx));
                     if let Some(Ok(())) = within(&worker.ticks, SETTLE_MS, ready).await {

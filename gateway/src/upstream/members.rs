@@ -149,6 +149,11 @@ impl Member {
         &self.record
     }
 
+    /// Whether this is what its check says of it.
+    pub(super) fn has(&self, standing: &Standing) -> bool {
+        self.standing.as_ref().is_some_and(|mine| std::ptr::eq(&**mine, standing))
+    }
+
     /// Since when it serves, milliseconds since the process started; 0 where it always did.
     pub(super) fn since(&self) -> u64 {
         self.record.since().max(self.standing.as_ref().map_or(0, |standing| standing.since()))

@@ -11,6 +11,7 @@ use super::members::Members;
 use super::registry::{Belongs, Registry};
 use super::resolve::{Names, Watch};
 use super::shared::Shared;
+use super::sticky::{OwnKey, Sticky};
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
 use super::whereabouts::Who;
@@ -45,12 +46,15 @@ pub struct PoolHandle {
     sources: Box<[Source]>,
     transport: Arc<Transport>,
     shared: Shared,
+    sticky: Option<Arc<Sticky>>,
 }
 
 /// Interns pools and endpoints. One per process, asked by the control plane only.
 pub struct Pools {
     notices: Option<NoticeSender>,
     secrets: Arc<Secrets>,
+    /// What sticky cookies are made with where no secret is named.
+    own_key: Arc<OwnKey>,
     registry: Arc<Registry>,
     names: Names,
     pools: Mutex<Table<PoolKey, PoolHandle>>,
@@ -84,6 +88,7 @@ struct PoolKey {
     retry: Option<ir::Retry>,
     hedge: Option<ir::Hedge>,
     limit: ir::PoolLimit,
+    sticky: Option<ir::Sticky>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
     resolve_ms: Option<u64>,
@@ -96,6 +101,7 @@ impl Pools {
         Self {
             notices: None,
             secrets: Arc::default(),
+            own_key: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
             names: Names::new(),
             pools: Mutex::default(),
@@ -111,6 +117,13 @@ impl Pools {
             registry.notices = Some(notices.clone());
         }
         Self { notices: Some(notices), ..self }
+    }
+
+    /// Keeps in the data directory what must outlive a restart. Whoever is to be told is named before.
+    #[must_use]
+    pub fn keeping(self, data: &Path) -> Self {
+        let own_key = Arc::new(OwnKey::new(Some(data.to_path_buf()), self.notices.clone()));
+        Self { own_key, ..self }
     }
 
     /// Takes the secrets that pools name from there.
@@ -149,6 +162,7 @@ impl Pools {
             sources: pool.endpoints.iter().map(|said| self.source(said)).collect(),
             transport,
             shared: Shared::new(self.registry.workers),
+            sticky: Sticky::new(pool, &self.own_key, &self.secrets),
         });
         for source in &handle.sources {
             if let Source::Named(watch) = source {
@@ -208,7 +222,7 @@ impl Pools {
         let mut known = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&key).unwrap_or_else(|| {
             let (name, notices) = (Arc::clone(&pool.name), self.notices.clone());
-            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, notices)));
+            let tls = pool.tls.clone().map(|tls| Arc::new(UpstreamTls::new(name, tls, dir, &self.secrets, notices)));
             let transport = Arc::new(Transport::new(&key, tls));
             known.insert(key, &transport);
             transport
@@ -330,6 +344,13 @@ impl PoolHandle {
         &self.transport
     }
 
+    /// How it keeps visitors where they are, if it does.
+    #[inline]
+    #[must_use]
+    pub fn sticky(&self) -> Option<&Arc<Sticky>> {
+        self.sticky.as_ref()
+    }
+
     /// What all workers know of it together.
     #[inline]
     #[must_use]
@@ -376,6 +397,7 @@ impl PoolKey {
             retry: pool.retry.clone(),
             hedge: pool.hedge,
             limit: pool.limit,
+            sticky: pool.sticky.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
             resolve_ms: pool.resolve_ms,
         }

@@ -1,11 +1,12 @@
 //! A request at an endpoint: counted for as long as it is there, and what becomes of it.
 
 use super::{Cause, Held};
+use crate::runtime::ticks::process_us;
 use dsl::tree::ir::Balance;
 use std::cell::Cell;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::rc::Rc;
-use std::time::Instant;
 
 /// What became of a request, or of a connection attempt, at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +31,12 @@ pub enum Outcome {
 /// It holds the members, not the endpoint: a count of the worker's own, which no other worker writes.
 pub struct UnderWay {
     members: Rc<Held>,
-    index: usize,
-    /// Where the time until the answer counts, and is not known yet.
-    since: Cell<Option<Instant>>,
+    /// Futures hold it: it is kept small.
+    index: u32,
     /// Whether a failure was noted: one request fails once.
     failed: Cell<bool>,
+    /// When it began, where the time until the answer counts and is not known yet: microseconds.
+    since: Cell<Option<NonZeroU64>>,
 }
 
 impl UnderWay {
@@ -43,12 +45,9 @@ impl UnderWay {
     pub fn begin(members: &Rc<Held>, index: usize) -> Self {
         members.endpoint(index).enter();
         let timed = matches!(members.pool().balance, Balance::PeakEwma);
-        Self {
-            members: Rc::clone(members),
-            index,
-            since: Cell::new(timed.then(Instant::now)),
-            failed: Cell::new(false),
-        }
+        let since = if timed { NonZeroU64::new(process_us().max(1)) } else { None };
+        // No pool has 2^32 endpoints.
+        Self { members: Rc::clone(members), index: index as u32, failed: Cell::new(false), since: Cell::new(since) }
     }
 
     /// Notes what became of it: what `balance` and `eject` go by. A good answer is one when it is through
@@ -59,7 +58,7 @@ impl UnderWay {
             self.took(since, outcome, now_ms);
         }
         if outcome.failed() && !self.failed.replace(true) {
-            self.members.note(self.index, outcome, now_ms);
+            self.members.note(self.index(), outcome, now_ms);
         }
     }
 
@@ -67,7 +66,7 @@ impl UnderWay {
     #[inline]
     pub fn through(&self, now_ms: u64) {
         if !self.failed.get() {
-            self.members.note(self.index, Outcome::Answered(200), now_ms);
+            self.members.note(self.index(), Outcome::Answered(200), now_ms);
         }
     }
 
@@ -80,13 +79,12 @@ impl UnderWay {
     /// At which place of these.
     #[must_use]
     pub fn index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 
-    fn took(&self, since: Instant, outcome: Outcome, now_ms: u64) {
-        let average = self.members.endpoint(self.index).average();
-        // 2^64 microseconds are longer than any request takes.
-        let took = since.elapsed().as_micros() as u64;
+    fn took(&self, since: NonZeroU64, outcome: Outcome, now_ms: u64) {
+        let average = self.members.endpoint(self.index()).average();
+        let took = process_us().saturating_sub(since.get());
         // Who fails quickly is not quick: a failure makes an average greater or leaves it.
         let quick = !matches!(outcome, Outcome::Answered(_)) || outcome.failed();
         let least = if quick { average.now(now_ms) as u64 } else { 1 };
@@ -132,12 +130,12 @@ impl From<Cause> for Outcome {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.members.endpoint(self.index).leave();
+        self.members.endpoint(self.index()).leave();
     }
 }
 
 impl fmt::Debug for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UnderWay").field(self.members.endpoint(self.index).name()).finish()
+        f.debug_tuple("UnderWay").field(self.members.endpoint(self.index()).name()).finish()
     }
 }

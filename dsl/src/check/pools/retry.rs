@@ -123,6 +123,11 @@ impl<'a> Checker<'a> {
                 return None;
             }
         };
+        if let Some(Spanned { node: Word::Comma, span }) = after.get(1) {
+            let at = self.at(env, *span);
+            self.report(lint::g1024::shape(at, "on", "several causes as a list, as in `on [connect, reset, 503]`"));
+            return None;
+        }
         let mut out = RetryOn::default();
         let mut said = Said::default();
         for item in &items {

@@ -3,7 +3,7 @@
 use super::head::{Head, respelled};
 use super::host::find;
 use super::own::read;
-use super::{Exchange, Step};
+use super::{Exchange, Step, sticky};
 use crate::answer;
 use crate::http::body::{Broken, Content, OriginBody, RequestBody};
 use crate::http::client::Client;
@@ -54,6 +54,7 @@ impl Exchange {
         job.pool.shared().shard(worker.number).answered(response.status().as_u16());
         let (mut parts, incoming) = response.into_parts();
         headers::remove_answer_hops(&mut parts.headers);
+        sticky::keep(job, &mut parts.headers, parts.status, lease.endpoint());
         parts.version = Version::HTTP_11;
         let body = OriginBody::new(incoming, lease, job.idle_ms);
         let web = job.web().filter(|web| web.to_web(&mut parts.headers));
@@ -97,6 +98,7 @@ impl Exchange {
         let mut answer = Response::new(Content::Empty);
         std::mem::swap(answer.headers_mut(), response.headers_mut());
         headers::remove_answer_hops(answer.headers_mut());
+        sticky::keep(job, answer.headers_mut(), StatusCode::SWITCHING_PROTOCOLS, &endpoint);
         upgrade::agree(&mut answer, &self.asks);
         Ok(answer)
     }
@@ -155,6 +157,10 @@ impl Exchange {
             let why = "the origin failed, and the request cannot be sent again";
             return Some(Ok(Step::Done(answer::plain(502, why))));
         };
+        if let Some(before) = job.pool.sticky() {
+            sticky::take(&mut head.headers, before);
+        }
+        let brought = head.brought(pool, &self.client);
         let target = target.or_else(|| respelled(&path, head.uri.query()));
         if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
             return Some(Err(reason));
@@ -169,6 +175,7 @@ impl Exchange {
         if let Some(web) = web {
             job.speaks(web);
         }
+        job.brings(brought);
         Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
     }
 

@@ -1,10 +1,12 @@
 //! The head of a request: taken apart, and freed of what clients may not say.
 
+use super::sticky::{self, Brought};
 use crate::http::client::Client;
 use crate::http::gate::Reason;
-use crate::http::headers::{self, Found, X_FORWARDED_FOR};
+use crate::http::headers::{self, Found, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use crate::http::received::Received;
 use crate::runtime::worker::Current;
+use crate::upstream::PoolHandle;
 use dsl::tree::canonical;
 use dsl::tree::ir::IpNet;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TE};
@@ -55,6 +57,14 @@ impl Head {
             version: self.version,
             headers: &self.headers,
         }
+    }
+
+    /// What a visitor of a sticky pool brought, which is no longer in the request then.
+    pub(super) fn brought(&mut self, pool: &PoolHandle, client: &Client) -> Option<Brought> {
+        let sticky = pool.sticky()?;
+        let secure = client.tls.is_some()
+            || (self.trusted && self.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https"));
+        Some(Brought { whom: sticky::take(&mut self.headers, sticky), secure })
     }
 
     pub(super) fn copy(&self) -> Self {

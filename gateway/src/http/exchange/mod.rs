@@ -4,6 +4,7 @@ mod ask;
 mod head;
 mod host;
 mod own;
+mod sticky;
 
 use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
@@ -27,6 +28,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+pub use sticky::Brought;
 
 /// Between two pieces of a client's body.
 const UPLOAD_IDLE_MS: u64 = 30_000;
@@ -209,6 +211,7 @@ impl Exchange {
         drop(path);
         drop(host);
         let about = about(&head);
+        let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);
         let web = Web::wanted(pool.pool().protocol, &mut head.headers);
@@ -235,6 +238,7 @@ impl Exchange {
         if switches {
             job.switches(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
         }
+        job.brings(brought);
         Ok(Step::Ask(Ask { job, answer_edits, caught }))
     }
 

@@ -3,6 +3,7 @@
 use super::failure::{About, Failure};
 use super::replay::Sending;
 use crate::http::body::{RequestBody, Upload};
+use crate::http::exchange::Brought;
 use crate::http::grpc::{self, Web};
 use crate::runtime::ticks::{Ticks, Timer};
 use crate::upstream::{PoolHandle, Spot};
@@ -52,6 +53,8 @@ struct Rare {
     switch_idle_ms: Option<u64>,
     /// The client speaks gRPC-Web.
     web: Option<Web>,
+    /// The pool is sticky, and the visitor brought this.
+    brought: Option<Brought>,
 }
 
 /// How long a request may take by the settings of its plan and of its pool, milliseconds: until the head of
@@ -111,6 +114,19 @@ impl Job {
         self.rare.get_or_insert_default().switch_idle_ms = Some(idle_ms);
         // What it leads to is done once.
         self.idempotent = false;
+    }
+
+    /// The visitor of a sticky pool brought this.
+    pub fn brings(&mut self, brought: Option<Brought>) {
+        if brought.is_some() {
+            self.rare.get_or_insert_default().brought = brought;
+        }
+    }
+
+    /// What the visitor brought, where the pool is sticky.
+    #[must_use]
+    pub fn brought(&self) -> Option<Brought> {
+        self.rare.as_ref()?.brought
     }
 
     /// For how long nothing may happen on it, where it asks for WebSocket, milliseconds.

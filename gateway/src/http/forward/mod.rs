@@ -51,7 +51,7 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
     let members = worker.upstreams.members(&job.pool);
     let now = worker.ticks.now_ms();
     job.pool.shared().shard(worker.number).request(now);
-    let Some(mut index) = worker.upstreams.choose(&members, job.spot, Tried::default(), now) else {
+    let Some(mut index) = first(worker, job, &members, now) else {
         return Err(Failure::before(Cause::NoEndpoint, Phase::Choose, "no endpoint is up"));
     };
     let deadline = Deadline::new(&worker.ticks, job);
@@ -126,6 +126,13 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
             }
         };
     }
+}
+
+/// Who is asked first: whom the visitor's cookie names, where the pool is sticky and it is well.
+fn first(worker: &Worker, job: &Job, members: &Members, now: u64) -> Option<usize> {
+    let whom = job.brought().and_then(|brought| brought.whom);
+    let kept = whom.and_then(|whom| worker.upstreams.keeps(members, whom, now));
+    kept.or_else(|| worker.upstreams.choose(members, job.spot, Tried::default(), now))
 }
 
 /// An endpoint failed: it is told, and asked last for a while.

@@ -81,7 +81,7 @@ const P4: u64 = 0x85eb_ca77_c2b2_ae63;
 const P5: u64 = 0x27d4_eb2f_1656_67c5;
 
 /// xxHash64, as its specification says.
-pub(super) fn xxh64(input: &[u8], seed: u64) -> u64 {
+pub(in crate::upstream) fn xxh64(input: &[u8], seed: u64) -> u64 {
     let (stripes, _) = input.as_chunks::<32>();
     let mut hash = if stripes.is_empty() {
         seed.wrapping_add(P5)

@@ -15,6 +15,7 @@ mod ring;
 mod round_robin;
 mod tables;
 
+pub(super) use key::xxh64;
 pub use key::{client_group, hash_of};
 pub(super) use peak_ewma::Average;
 pub use tables::Spot;
@@ -181,6 +182,13 @@ impl Turns {
         };
         // A table may be a moment older than the health it was built from.
         chosen.or_else(|| round_robin::next(owed, &candidates, |_| true))
+    }
+
+    /// Whether an endpoint can be asked first, and by itself: it is up, not ejected, and does not rest.
+    pub(super) fn is_well(&mut self, members: &Members, index: usize, now: u64) -> bool {
+        self.make_room(members);
+        let rests = self.rests.get(index).is_none_or(|until| *until > now);
+        !rests && members.is_up(index) && !members.is_ejected(index, now)
     }
 
     /// An endpoint could not be reached.

@@ -61,6 +61,14 @@ impl Ejection {
         }))
     }
 
+    /// Ends it before its time.
+    pub(super) fn end(&self, now: u64) {
+        let until = self.0.until.load(Ordering::Relaxed);
+        if until != 0 {
+            self.0.returns(until, now);
+        }
+    }
+
     /// Whether it gets no requests now.
     #[inline]
     pub(super) fn is_out(&self, now: u64) -> bool {
@@ -142,6 +150,12 @@ impl State {
         if now < until {
             return true;
         }
+        self.returns(until, now);
+        false
+    }
+
+    /// Ends the ejection that lasts until then, if nobody did.
+    fn returns(&self, until: u64, now: u64) {
         if until != 0 && self.until.compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.row.store(0, Ordering::Relaxed);
             if let Some(window) = &self.window {
@@ -156,7 +170,6 @@ impl State {
                 });
             }
         }
-        false
     }
 
     /// Why it is to be ejected, if it is.

@@ -208,3 +208,22 @@ fn nobody_is_asked_who_is_ejected() {
     tried.add(2);
     assert!(asked(tried, 40_000).iter().all(|index| *index == Some(1)), "it is better than nobody");
 }
+
+#[test]
+fn a_check_that_finds_it_up_again_ends_an_ejection() {
+    let century = 100 * 365 * 86_400_000;
+    let check = ir::Check { probe: ir::Probe::Tcp, port: None, every_ms: century, within_ms: 1_000, rise: 1, fall: 1 };
+    let (_pools, handle, notices) = intern(ir::Pool { check: Some(check), ..pool(3, after(1)) });
+    let members = handle.members();
+    let now = crate::runtime::ticks::process_ms();
+    fails(&members, 0, 1, now);
+    // Of another one that comes up nothing follows for this one.
+    members.set_up(1, false);
+    members.set_up(1, true);
+    assert_eq!(out(&members, now), [0]);
+    members.set_up(0, false);
+    assert_eq!(out(&members, now), [0]);
+    members.set_up(0, true);
+    assert_eq!(out(&members, now), [0; 0]);
+    assert_eq!(told(&notices).last().map(String::as_str), Some("endpoint 10.0.0.1:1 of pool api gets requests again"));
+}

@@ -69,6 +69,13 @@ impl Record {
         self.ejection.as_ref().is_some_and(|ejection| ejection.is_out(now))
     }
 
+    /// Ends its ejection, if it is ejected: its check found it up again after it had been down.
+    pub(super) fn returns(&self) {
+        if let Some(ejection) = &self.ejection {
+            ejection.end(process_ms());
+        }
+    }
+
     /// How it answers, where the pool goes by that.
     #[inline]
     pub(in crate::upstream) fn ejection(&self) -> Option<&Ejection> {

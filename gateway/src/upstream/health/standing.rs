@@ -92,7 +92,12 @@ impl Standing {
         self.up.store(up, Ordering::Relaxed);
         let pools = self.pools();
         for pool in &pools {
-            pool.members().rebuild();
+            let members = pool.members();
+            if up {
+                // What requests met before it was down is of the past.
+                members.each().iter().filter(|member| member.has(self)).for_each(|member| member.record().returns());
+            }
+            members.rebuild();
         }
         // After all that depends on it is in place.
         changed();

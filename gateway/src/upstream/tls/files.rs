@@ -1,6 +1,7 @@
 //! The files that `tls { … }` names, and what is made of them.
 
 use super::verify::{Verifier, roots_of_system};
+use crate::secrets::Secrets;
 use dsl::tree::ir::{KeyFrom, PoolTls};
 use rustls::client::{ClientConfig, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -25,7 +26,7 @@ pub(super) struct Files {
 enum Key {
     File(PathBuf),
     /// A secret, by its name.
-    Secret(Arc<str>),
+    Secret(Arc<str>, Arc<Secrets>),
 }
 
 /// What tells a file that changed from the one before it.
@@ -45,12 +46,12 @@ impl fmt::Display for Trouble {
 }
 
 impl Files {
-    /// Those that the settings name, in a route file's directory.
-    pub(super) fn of(settings: &PoolTls, dir: &Path) -> Self {
+    /// Those that the settings name, in a route file's directory; keys may be secrets.
+    pub(super) fn of(settings: &PoolTls, dir: &Path, secrets: &Arc<Secrets>) -> Self {
         let at = |name: &Arc<str>| dir.join(&**name);
         let key = |from: &KeyFrom| match from {
             KeyFrom::File(name) => Key::File(at(name)),
-            KeyFrom::Secret(name) => Key::Secret(Arc::clone(name)),
+            KeyFrom::Secret(name) => Key::Secret(Arc::clone(name), Arc::clone(secrets)),
         };
         Self {
             trust: settings.trust.as_ref().map(at),
@@ -64,13 +65,6 @@ impl Files {
 
     /// As they are now.
     pub(super) fn stamps(&self) -> Stamps {
-        let client = self.client.iter().flat_map(|(certificate, key)| {
-            let key = match key {
-                Key::File(path) => Some(path),
-                Key::Secret(_) => None,
-            };
-            std::iter::once(certificate).chain(key)
-        });
         let stamp = |path: &PathBuf| {
             let meta = fs::metadata(path).ok()?;
             // A change of the inode's own time is seen where the content's was put back.
@@ -81,7 +75,14 @@ impl Files {
                 meta.ctime() ^ (meta.ctime_nsec() << 32),
             ))
         };
-        Stamps(self.trust.iter().chain(client).map(stamp).collect())
+        let client = self.client.iter().flat_map(|(certificate, key)| {
+            let key = match key {
+                Key::File(path) => stamp(path),
+                Key::Secret(name, secrets) => secrets.get(name).map(|secret| (secret.serial(), 0, 0, 0)),
+            };
+            [stamp(certificate), key]
+        });
+        Stamps(self.trust.iter().map(stamp).chain(client).collect())
     }
 
     /// Reads them and makes a client of it.
@@ -127,9 +128,11 @@ impl Key {
     fn read(&self) -> Result<PrivateKeyDer<'static>, Trouble> {
         match self {
             Self::File(path) => private_key(path),
-            Self::Secret(_) => {
-                let reason = "this gateway has no secrets: its gateway.route does not say where they are".to_owned();
-                Err(Trouble { what: self.to_string(), reason })
+            Self::Secret(name, secrets) => {
+                let trouble = |reason| Trouble { what: self.to_string(), reason };
+                let secret = secrets.get(name).ok_or_else(|| trouble(secrets.why_not(name)))?;
+                PrivateKeyDer::from_pem_slice(secret.bytes())
+                    .map_err(|_| trouble("there is no private key in it".to_owned()))
             }
         }
     }
@@ -139,7 +142,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Secret(name) => write!(f, "secret.{name}"),
+            Self::Secret(name, _) => write!(f, "secret.{name}"),
         }
     }
 }

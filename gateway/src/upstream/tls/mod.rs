@@ -12,6 +12,7 @@ use super::{ConnectError, EndpointHandle, PoolHandle, Reached, Speaks};
 use crate::runtime::notice::{Notice, NoticeSender};
 use crate::runtime::ticks::{process_ms, within};
 use crate::runtime::worker::Worker;
+use crate::secrets::Secrets;
 use arc_swap::ArcSwap;
 use dsl::tree::ir::PoolTls;
 use files::{Files, Stamps};
@@ -84,8 +85,14 @@ impl Configs {
 impl UpstreamTls {
     /// Reads the files. Those that make no sense are told, now and whenever they change.
     #[must_use]
-    pub fn new(pool: Arc<str>, settings: PoolTls, dir: &Path, notices: Option<NoticeSender>) -> Self {
-        let files = Files::of(&settings, dir);
+    pub fn new(
+        pool: Arc<str>,
+        settings: PoolTls,
+        dir: &Path,
+        secrets: &Arc<Secrets>,
+        notices: Option<NoticeSender>,
+    ) -> Self {
+        let files = Files::of(&settings, dir, secrets);
         let config = Err("its files were not read yet".to_owned());
         let none = Current { stamps: Stamps::default(), config, generation: 0 };
         let tls = Self {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::runtime::notice;
+use crate::secrets::Secrets;
 use dsl::tree::ir::KeyFrom;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -102,7 +103,7 @@ impl Dir {
     }
 
     fn tls(&self, settings: PoolTls) -> Arc<UpstreamTls> {
-        Arc::new(UpstreamTls::new("ledger".into(), settings, &self.0, None))
+        Arc::new(UpstreamTls::new("ledger".into(), settings, &self.0, &Arc::default(), None))
     }
 }
 
@@ -277,6 +278,26 @@ async fn a_client_certificate_is_shown() {
         refusal(shake(&dir.tls(named("ledger.internal")), "", at).await),
         "it asks for a client certificate; name one with `client`"
     );
+    // Its key may be a secret, which may come late and be broken later.
+    let secrets = Arc::new(Secrets::new(Some(dir.0.join("secrets"))));
+    secrets.look();
+    let settings =
+        PoolTls { client: Some(("gw.pem".into(), KeyFrom::Secret("gw-key".into()))), ..named("ledger.internal") };
+    let (sender, notices) = notice::channel();
+    let tls = Arc::new(UpstreamTls::new("ledger".into(), settings, &dir.0, &secrets, Some(sender)));
+    let later = || tls.look_at_ms.store(0, Ordering::Relaxed);
+    let told = || notices.try_iter().map(|n| n.to_string()).collect::<Vec<_>>();
+    assert!(told()[0].starts_with("tls of pool ledger: secret.gw-key: "));
+    fs::create_dir(dir.0.join("secrets")).unwrap();
+    dir.write("secrets/gw-key.pem", &client.key.serialize_pem());
+    secrets.look();
+    later();
+    assert!(shake(&tls, "", at).await.is_ok());
+    dir.write("secrets/gw-key.pem", "hunter2");
+    secrets.look();
+    later();
+    assert!(shake(&tls, "", at).await.is_ok(), "the last good one");
+    assert_eq!(told(), ["tls of pool ledger: secret.gw-key: there is no private key in it"]);
 }
 
 #[tokio::test]
@@ -300,7 +321,8 @@ async fn the_least_version_is_kept() {
 async fn files_are_read_again_and_the_last_good_ones_kept() {
     let (dir, first, second) = (Dir::new(), Authority::new(), Authority::new());
     let (sender, notices) = notice::channel();
-    let tls = Arc::new(UpstreamTls::new("ledger".into(), named("ledger.internal"), &dir.0, Some(sender)));
+    let tls =
+        Arc::new(UpstreamTls::new("ledger".into(), named("ledger.internal"), &dir.0, &Arc::default(), Some(sender)));
     let told = || notices.try_iter().map(|n| n.to_string().replace(dir.0.to_str().unwrap(), "")).collect::<Vec<_>>();
     assert_eq!(told(), ["tls of pool ledger: /ca.pem: No such file or directory (os error 2)"]);
     let one = serve(server(&first.server("ledger.internal"))).await;
