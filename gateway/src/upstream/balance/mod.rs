@@ -244,6 +244,8 @@ fn believed(members: &Members, now: u64) -> Believed {
 }
 
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod figures;
 #[cfg(test)]
 mod panic_tests;

@@ -16,8 +16,15 @@ impl Default for Dice {
 }
 
 impl Dice {
+    /// That fall alike in every run.
+    #[cfg(test)]
+    pub(super) fn of(seed: u64) -> Self {
+        // Stirred, so that near seeds are far apart.
+        Self(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
+    }
+
     /// A number below `end`; `None` where there is none.
-    fn below(&self, end: u64) -> Option<u64> {
+    pub(super) fn below(&self, end: u64) -> Option<u64> {
         // xorshift64*: spread evenly, which is all that shares need.
         let mut state = self.0.get();
         state ^= state >> 12;
