@@ -6,6 +6,7 @@
 mod attack_h1;
 mod attack_h2;
 mod attack_slow;
+mod balance;
 mod cli;
 mod documentation;
 mod files;
