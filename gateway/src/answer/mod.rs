@@ -1,5 +1,6 @@
 //! Answers that the gateway makes itself.
 
+pub mod errors;
 pub mod files;
 mod kinds;
 mod ranges;
@@ -35,9 +36,15 @@ pub fn text(code: u16, kind: HeaderValue, body: String) -> Response<Content> {
     response
 }
 
-/// `502: why`, in one line.
+/// An error of the gateway's: `502: why`, in one line, or in the form that the client accepts
+/// ([`errors::presented`]).
 #[must_use]
 pub fn plain(code: u16, why: &str) -> Response<Content> {
+    errors::error(code, why)
+}
+
+/// `302: why`, in one line.
+fn line(code: u16, why: &str) -> Response<Content> {
     let mut line = String::with_capacity(why.len() + 8);
     let _ = writeln!(line, "{code}: {why}");
     let mut response = text(code, TEXT, line);
@@ -70,7 +77,7 @@ pub fn redirect(code: u16, location: &str) -> Response<Content> {
     let Ok(value) = HeaderValue::from_str(location) else {
         return refusal(Reason::Unrenderable);
     };
-    let mut response = plain(code, location);
+    let mut response = line(code, location);
     response.headers_mut().insert(LOCATION, value);
     response
 }

@@ -5,6 +5,7 @@ use super::host::find;
 use super::own::read;
 use super::{Exchange, Step, sticky};
 use crate::answer;
+use crate::answer::errors::presented;
 use crate::http::body::{Broken, Content, OriginBody, RequestBody};
 use crate::http::client::Client;
 use crate::http::forward::failure::{Blame, Cause, Phase};
@@ -131,7 +132,7 @@ impl Exchange {
                 let result = self.ask(&mut ask.job).await;
                 result.unwrap_or_else(|failure| self.failed(&failure))
             }
-            Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own).await,
+            Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own, self.form).await,
             Some(Ok(Step::Done(response))) => response,
             Some(Ok(Step::Gone)) => answer::deny(502),
             Some(Err(reason)) => self.refuse(reason),
@@ -155,7 +156,7 @@ impl Exchange {
         // LANGUAGE rule 19: another pool needs the request once more, from its start.
         let Some(body) = job.sending.take_body() else {
             let why = "the origin failed, and the request cannot be sent again";
-            return Some(Ok(Step::Done(answer::plain(502, why))));
+            return Some(Ok(Step::Done(presented(answer::plain(502, why), self.form))));
         };
         if let Some(before) = job.pool.sticky() {
             sticky::take(&mut head.headers, before);
@@ -185,9 +186,9 @@ impl Exchange {
             // Nobody reads this.
             Cause::Client(_) => {
                 self.refused = true;
-                answer::plain(400, failure.cause.told())
+                presented(answer::plain(400, failure.cause.told()), self.form)
             }
-            cause => answer::plain(cause.status(), cause.told()),
+            cause => presented(answer::plain(cause.status(), cause.told()), self.form),
         }
     }
 }

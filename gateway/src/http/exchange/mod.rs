@@ -16,6 +16,7 @@ use super::headers::{self, Edit};
 use super::judge::{Judged, Prepared, judge};
 use super::upgrade::{self, Asks, Key, Switched};
 use crate::answer;
+use crate::answer::errors::{Form, presented};
 use crate::runtime::worker::Current;
 use ask::{Ask, Caught, about, outgoing, request};
 use dsl::tree::canonical;
@@ -48,7 +49,7 @@ pub fn http1(
     link.ends_by_closing(request.version() == Version::HTTP_10);
     let unread = !request.body().is_end_stream();
     let head = request.method() == Method::HEAD;
-    let mut exchange = Exchange::new(client);
+    let mut exchange = Exchange::new(client, &request);
     if link.asked() {
         exchange.asks = Asks::Http1;
     }
@@ -84,7 +85,7 @@ pub fn http2(
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let mut finish = Finish::Http2(stream);
     let head = request.method() == Method::HEAD;
-    let mut exchange = Exchange::new(client);
+    let mut exchange = Exchange::new(client, &request);
     let (mut step, websocket) = match upgrade::translate(&mut request) {
         Ok(websocket) => {
             if websocket.is_some() {
@@ -104,7 +105,7 @@ pub fn http2(
                 }
                 // Any success would tell the client that it has one.
                 None if response.status().is_success() => {
-                    response = answer::plain(501, "nothing here speaks WebSocket");
+                    response = presented(answer::plain(501, "nothing here speaks WebSocket"), exchange.form);
                 }
                 None => {}
             }
@@ -122,6 +123,8 @@ struct Exchange {
     refused: bool,
     /// Whether the request asks for another protocol.
     asks: Asks,
+    /// How the client is told of an error of the gateway's.
+    form: Form,
     /// The origin's connection, once it agreed to another protocol.
     switched: Option<Box<Switched>>,
 }
@@ -143,8 +146,9 @@ enum Step {
 }
 
 impl Exchange {
-    fn new(client: &Rc<Client>) -> Self {
-        Self { client: Rc::clone(client), upload: None, refused: false, asks: Asks::No, switched: None }
+    fn new(client: &Rc<Client>, request: &Request<Incoming>) -> Self {
+        let form = Form::of(request.method(), request.headers());
+        Self { client: Rc::clone(client), upload: None, refused: false, form, asks: Asks::No, switched: None }
     }
 
     /// Decides, renders, and makes of the request what goes to an origin.
@@ -178,7 +182,7 @@ impl Exchange {
         let host = host_of(&head)?;
         let served = match self.site(snapshot, &host, &head)? {
             Ok(served) => served,
-            Err(response) => return Ok(Step::Done(response)),
+            Err(response) => return Ok(Step::Done(presented(response, self.form))),
         };
         let settings = &served.program.site().settings;
         let path = canonical::path_for(raw_path(&head.uri), settings).map_err(|_| Reason::Path)?;
@@ -247,7 +251,7 @@ impl Exchange {
         match step {
             Step::Done(_) | Step::Gone => {}
             Step::Own(own) => {
-                let response = Box::pin(read(&self.client, own)).await;
+                let response = Box::pin(read(&self.client, own, self.form)).await;
                 return edited(response, std::mem::take(&mut own.answer_edits));
             }
             Step::Ask(ask) => {
@@ -269,7 +273,7 @@ impl Exchange {
     fn refuse(&mut self, reason: Reason) -> Response<Content> {
         self.client.worker.counters.refused(reason);
         self.refused = true;
-        answer::refusal(reason)
+        presented(answer::refusal(reason), self.form)
     }
 }
 

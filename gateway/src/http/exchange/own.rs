@@ -1,6 +1,7 @@
 //! Answers of the gateway's own, and from files.
 
 use super::{Exchange, Step};
+use crate::answer::errors::{Form, presented};
 use crate::answer::{self, files};
 use crate::http::body::Content;
 use crate::http::client::Client;
@@ -36,7 +37,7 @@ impl Exchange {
         headers: HeaderMap,
     ) -> Result<Step, Reason> {
         let files = match prepared {
-            Prepared::Answer(response) => return Ok(Step::Done(response)),
+            Prepared::Answer(response) => return Ok(Step::Done(presented(response, self.form))),
             // A policy answered, so to speak: the edits made until then hold for it.
             Prepared::Refused(reason) => return Ok(Step::Done(self.refuse(reason))),
             Prepared::File { status, path, kind } => {
@@ -51,16 +52,17 @@ impl Exchange {
 }
 
 /// Answers from files.
-pub(super) async fn read(client: &Client, own: &mut Own) -> Response<Content> {
+pub(super) async fn read(client: &Client, own: &mut Own, form: Form) -> Response<Content> {
     let done = match &own.files {
         FromFiles::One { dir, path, status, kind } => files::respond(dir, path, *status, kind.clone()).await,
         FromFiles::Any(lookup) => files::serve(lookup.clone(), &own.method, &own.headers).await,
     };
-    done.unwrap_or_else(|trouble| {
+    let response = done.unwrap_or_else(|trouble| {
         let path = trouble.path.display().to_string();
         let reason = trouble.error.to_string();
         let notice = || Notice::FileTrouble { path: path.clone(), reason };
         client.worker.tell_once(&path, notice);
         answer::plain(500, "a file of this route cannot be read")
-    })
+    });
+    presented(response, form)
 }

@@ -72,7 +72,7 @@ impl Missed {
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Answered, Missed> {
+pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Answered, Box<Missed>> {
     let worker = &at.client.worker;
     let endpoint = at.members.endpoint(at.index);
     let under_way = UnderWay::begin(at.members, at.index);
@@ -89,7 +89,7 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
     let mut lease = Lease::new(connection, under_way, Arc::clone(at.pool), Rc::clone(worker));
     let Some(mut request) = sending.take(at.keep || reused) else {
         // The callers see to it that there is one.
-        return Err(Missed::new(Cause::Reset, Phase::Send, "there was nothing to be sent".to_owned()));
+        return Err(Box::new(Missed::new(Cause::Reset, Phase::Send, "there was nothing to be sent".to_owned())));
     };
     // What the client waits for in all is less by what has passed.
     let passed = worker.ticks.now_ms().saturating_sub(at.deadline.started());
@@ -104,7 +104,10 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
                 lease.answered(response.status());
                 Ok((response, lease))
             }
-            Some(why) => Err(Missed { lease: Some(lease), ..Missed::new(Cause::Garbage, Phase::Head, why.to_owned()) }),
+            Some(why) => {
+                let missed = Missed::new(Cause::Garbage, Phase::Head, why.to_owned());
+                Err(Box::new(Missed { lease: Some(lease), ..missed }))
+            }
         },
         Ok(Err(unanswered)) => {
             let harmless = unanswered.unsent.is_some() || unanswered.cause == upstream::Cause::Refused;
@@ -118,17 +121,20 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
             };
             let phase = if harmless { Phase::Send } else { Phase::Head };
             let missed = Missed::new(cause, phase, unanswered.reason);
-            Err(Missed { reused, harmless, lease: Some(lease), ..missed })
+            Err(Box::new(Missed { reused, harmless, lease: Some(lease), ..missed }))
         }
-        Err(late) => Err(Missed { lease: Some(lease), ..Missed::late(late, Phase::Head, "answer") }),
+        Err(late) => Err(Box::new(Missed { lease: Some(lease), ..Missed::late(late, Phase::Head, "answer") })),
     }
 }
 
-async fn connected(at: &Where<'_>) -> Result<Connection, Missed> {
+async fn connected(at: &Where<'_>) -> Result<Connection, Box<Missed>> {
     let connecting = pin!(connect(at.client, at.pool, at.members.endpoint(at.index), at.alone));
     match at.deadline.bound(connecting).await {
-        Ok(connected) => connected.map_err(|e| unconnected(&e)),
-        Err(late) => Err(Missed { harmless: true, ..Missed::late(late, Phase::Connect, "connection") }),
+        Ok(connected) => connected.map_err(|e| Box::new(unconnected(&e))),
+        Err(late) => {
+            let missed = Missed::late(late, Phase::Connect, "connection");
+            Err(Box::new(Missed { harmless: true, ..missed }))
+        }
     }
 }
 

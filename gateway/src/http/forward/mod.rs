@@ -109,7 +109,7 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
                     blame(worker, job, &members, index, &missed);
                 }
                 if next == Next::Fail {
-                    let Missed { cause, phase, reason, .. } = missed;
+                    let Missed { cause, phase, reason, .. } = *missed;
                     let endpoint = Some(members.endpoint(index).clone());
                     return Err(Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason }));
                 }
