@@ -2,7 +2,7 @@
 
 use super::connections::Http1;
 use super::http2::Slot;
-use super::{EndpointHandle, Outcome, PoolHandle, UnderWay};
+use super::{EndpointHandle, Outcome, PoolHandle, RequestPermit, UnderWay};
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
 use http::StatusCode;
@@ -34,6 +34,8 @@ pub struct Lease {
     under_way: UnderWay,
     pool: Arc<PoolHandle>,
     worker: Rc<Worker>,
+    /// What the request counts by against the pool's `limit`.
+    permit: Option<Box<RequestPermit>>,
 }
 
 impl Connection {
@@ -54,7 +56,12 @@ impl Lease {
     /// For a request of this worker, which counts as under way until the answer is through or given up.
     #[must_use]
     pub fn new(connection: Connection, under_way: UnderWay, pool: Arc<PoolHandle>, worker: Rc<Worker>) -> Self {
-        Self { connection, under_way, pool, worker }
+        Self { connection, under_way, pool, worker, permit: None }
+    }
+
+    /// Keeps what the request counts by until its answer is through.
+    pub fn hold(&mut self, permit: Option<RequestPermit>) {
+        self.permit = permit.map(Box::new);
     }
 
     pub(super) fn sender(&mut self) -> &mut Sender {
@@ -102,7 +109,8 @@ impl Lease {
 
     /// The answer is through: the connection serves the next request.
     pub fn give_back(self) {
-        let Self { connection: Connection { sender, generation }, pool, worker, under_way } = self;
+        let Self { connection: Connection { sender, generation }, pool, worker, under_way, permit } = self;
+        drop(permit);
         under_way.through(worker.ticks.now_ms());
         let endpoint = under_way.members().endpoint(under_way.index());
         match sender {

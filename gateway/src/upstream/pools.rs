@@ -161,7 +161,7 @@ impl Pools {
             registry: Arc::clone(&self.registry),
             sources: pool.endpoints.iter().map(|said| self.source(said)).collect(),
             transport,
-            shared: Shared::new(self.registry.workers),
+            shared: Shared::new(self.registry.workers, pool),
             sticky: Sticky::new(pool, &self.own_key, &self.secrets),
         });
         for source in &handle.sources {

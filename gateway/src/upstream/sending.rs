@@ -42,13 +42,17 @@ pub enum Cause {
 }
 
 impl Lease {
-    /// Sends a request, and waits for the head of its answer. Deadlines are the caller's.
+    /// Sends a request, and waits for the head of its answer. Deadlines are the caller's. The request is
+    /// taken when it is sent: as an argument it would lie in the future of each exchange once more.
     ///
     /// # Errors
     /// Why there is no answer; the request itself where nothing of it was sent.
-    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+    pub async fn send(
+        &mut self,
+        request: impl FnOnce() -> Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         match self.sender() {
-            Sender::Http1(sender) => match sender.try_send_request(request).await {
+            Sender::Http1(sender) => match sender.try_send_request(request()).await {
                 Ok(response) => Ok(response.map(Incoming::Http1)),
                 Err(mut refused) => {
                     let unsent = refused.take_message();
@@ -56,7 +60,7 @@ impl Lease {
                 }
             },
             // It need not lie in the future of an exchange that goes by HTTP/1.
-            Sender::Http2(slot) => Ok(Box::pin(http2::send(slot, request)).await?.map(Incoming::Http2)),
+            Sender::Http2(slot) => Ok(Box::pin(http2::send(slot, request())).await?.map(Incoming::Http2)),
         }
     }
 }

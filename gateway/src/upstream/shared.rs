@@ -3,7 +3,11 @@
 //! It is kept with the pool's handle, so it outlives changes of DNS and reloads of other files.
 
 use super::budget::{Budget, Window};
+use super::latency::Latency;
+use super::limit::Limit;
 use crate::l4::counts::Count;
+use dsl::tree::ir;
+use std::time::Duration;
 
 /// Why a request was sent once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,7 @@ impl RetryCause {
 pub struct Shared {
     shards: Box<[Shard]>,
     budget: Budget,
+    limit: Limit,
 }
 
 /// The part of one worker: alone on its cache lines.
@@ -60,12 +65,46 @@ pub struct Shard {
     pub retries: [Count; RetryCause::ALL.len()],
     /// Requests that were not sent once more because the budget was used up.
     pub exhausted: Count,
+    /// Requests that were sent to a second endpoint because the first was slow …
+    pub hedged: Count,
+    /// … and those of them that the second one answered first.
+    pub hedges_won: Count,
+    /// Requests that waited for room by the pool's `limit` …
+    pub queued: Count,
+    /// … and requests that found none.
+    pub limited: Count,
+    /// Copies of requests that were sent to it by `mirror` …
+    pub mirrored: Count,
+    /// … that were not, because too many were under way or the body was too long …
+    pub unmirrored: Count,
+    /// … and that got no answer.
+    pub mirror_failed: Count,
+    /// How long answers took, where somebody wants to know.
+    pub latency: Latency,
 }
 
 impl Shared {
     /// For so many workers.
-    pub(super) fn new(workers: usize) -> Self {
-        Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect(), budget: Budget::default() }
+    pub(super) fn new(workers: usize, pool: &ir::Pool) -> Self {
+        Self {
+            shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
+            budget: Budget::default(),
+            limit: Limit::new(pool.limit),
+        }
+    }
+
+    /// What its `limit` is held against.
+    #[inline]
+    #[must_use]
+    pub fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// The time within which so many percent of the answers of late came; `None` before there are enough of
+    /// them to tell.
+    #[must_use]
+    pub fn percentile(&self, percent: u8) -> Option<Duration> {
+        Latency::percentile(self.shards.iter().map(|shard| &shard.latency), percent)
     }
 
     /// A worker's own part. INVARIANT: only that worker adds to it.

@@ -18,7 +18,7 @@ use crate::observe::log::Failed;
 use crate::runtime::worker::Current;
 use crate::upstream::{Incoming, Lease, Outcome};
 use dsl::tree::ir::PlanIdx;
-use http::header::{CONNECTION, HOST, HeaderValue, TE};
+use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER, TE};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, Version};
 use std::rc::Rc;
@@ -187,6 +187,11 @@ impl Exchange {
             Cause::Client(_) => {
                 self.refused = true;
                 presented(answer::plain(400, failure.cause.told()), self.form)
+            }
+            Cause::Full => {
+                let mut response = answer::plain(failure.status(), failure.cause.told());
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                presented(response, self.form)
             }
             cause => presented(answer::plain(cause.status(), cause.told()), self.form),
         }

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Where a request is tried.
+#[derive(Clone, Copy)]
 pub(super) struct Where<'a> {
     pub(super) client: &'a Client,
     pub(super) pool: &'a Arc<PoolHandle>,
@@ -87,15 +88,16 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
         }
     };
     let mut lease = Lease::new(connection, under_way, Arc::clone(at.pool), Rc::clone(worker));
-    let Some(mut request) = sending.take(at.keep || reused) else {
-        // The callers see to it that there is one.
-        return Err(Box::new(Missed::new(Cause::Reset, Phase::Send, "there was nothing to be sent".to_owned())));
-    };
+    let keep = at.keep || reused;
     // What the client waits for in all is less by what has passed.
     let passed = worker.ticks.now_ms().saturating_sub(at.deadline.started());
-    grpc::timeout::shorten(request.headers_mut(), passed);
+    let mut taken = || {
+        let mut request = sending.take(keep);
+        grpc::timeout::shorten(request.headers_mut(), passed);
+        request
+    };
     let sent = {
-        let sent = pin!(lease.send(request));
+        let sent = pin!(lease.send(&mut taken));
         at.deadline.bound(sent).await
     };
     match sent {

@@ -6,7 +6,7 @@ use crate::http::body::{RequestBody, Upload};
 use crate::http::exchange::Brought;
 use crate::http::grpc::{self, Web};
 use crate::runtime::ticks::{Ticks, Timer};
-use crate::upstream::{PoolHandle, Spot};
+use crate::upstream::{PoolHandle, RequestPermit, Spot};
 use dsl::tree::ir;
 use http::Request;
 use std::future::poll_fn;
@@ -17,6 +17,8 @@ use std::task::{Context, Poll};
 
 /// Until the head of an origin's answer.
 const TIMEOUT_MS: u64 = 30_000;
+/// What share of a pool's requests may be sent once more where no `retry` says it, in percent.
+const BUDGET: u8 = 20;
 /// Between two pieces of an origin's answer.
 const IDLE_MS: u64 = 60_000;
 
@@ -49,12 +51,16 @@ pub struct Job {
 struct Rare {
     /// The route's own `retry`; the pool's without one.
     retry: Option<ir::Retry>,
+    /// The route's own `hedge`; the pool's without one.
+    hedge: Option<ir::Hedge>,
     /// It asks for WebSocket, on which nothing may then happen for so long, milliseconds.
     switch_idle_ms: Option<u64>,
     /// The client speaks gRPC-Web.
     web: Option<Web>,
     /// The pool is sticky, and the visitor brought this.
     brought: Option<Brought>,
+    /// It counts against the pool's `limit`.
+    permit: Option<RequestPermit>,
 }
 
 /// How long a request may take by the settings of its plan and of its pool, milliseconds: until the head of
@@ -88,12 +94,14 @@ impl Job {
         }
         let idempotent = request.method().is_idempotent();
         let mut keep = 0;
-        if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0) {
-            if idempotent || retry.any_method {
-                keep = retry.body_bytes;
-            }
+        if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0)
+            && (idempotent || retry.any_method)
+        {
+            keep = retry.body_bytes;
         }
-        let rare = settings.retry.clone().map(|retry| Box::new(Rare { retry: Some(retry), ..Rare::default() }));
+        let own = settings.retry.is_some() || settings.hedge.is_some();
+        let rare =
+            own.then(|| Box::new(Rare { retry: settings.retry.clone(), hedge: settings.hedge, ..Rare::default() }));
         let sending = Sending::new(request, keep);
         Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, attempt: 0, idempotent, rare }
     }
@@ -139,6 +147,28 @@ impl Job {
     pub(super) fn retry(&self) -> Option<&ir::Retry> {
         let own = self.rare.as_ref().and_then(|rare| rare.retry.as_ref());
         own.or(self.pool.pool().retry.as_ref()).filter(|retry| retry.times > 0)
+    }
+
+    /// When a second endpoint is asked too, for requests that may be sent twice at once; the route's own word
+    /// comes first.
+    pub(super) fn hedge(&self) -> Option<ir::Hedge> {
+        let own = self.rare.as_ref().and_then(|rare| rare.hedge);
+        own.or(self.pool.pool().hedge).filter(|_| self.idempotent && self.upload.is_none())
+    }
+
+    /// What share of the pool's requests may be sent once more, in percent.
+    pub(super) fn budget(&self) -> u8 {
+        self.retry().map_or(BUDGET, |retry| retry.budget)
+    }
+
+    /// It counts against the pool's `limit` from now on.
+    pub(super) fn hold(&mut self, permit: RequestPermit) {
+        self.rare.get_or_insert_default().permit = Some(permit);
+    }
+
+    /// What it counts by goes on with its answer.
+    pub(super) fn let_go(&mut self) -> Option<RequestPermit> {
+        self.rare.as_mut()?.permit.take()
     }
 
     /// The client's fault, if it is one.

@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod failure;
+mod hedge;
 mod job;
 mod replay;
 mod tries;
@@ -15,17 +16,21 @@ use super::body::OriginBody;
 use super::client::Client;
 use crate::runtime::ticks::within;
 use crate::runtime::worker::Worker;
-use crate::upstream::{Incoming, Lease, Members, Tried};
+use crate::upstream::{Held, Incoming, Lease, Members, PoolHandle, Tried};
 use attempt::{Missed, Where, attempt};
+use dsl::tree::ir::Hedge;
 use failure::{Cause, Phase};
+use hedge::hedged;
 use http::{HeaderMap, Response, header};
 use http_body::Body;
 use job::Deadline;
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tries::{Lost, Next, Tries};
-use whole::whole;
+use whole::{is_held, whole};
 
 /// An answer's head, and the connection that its body comes by.
 pub type Answered = (Response<Incoming>, Lease);
@@ -48,83 +53,51 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
         let allowed = job.pool.connect_within().as_millis() as u64;
         let _ = Box::pin(within(&worker.ticks, allowed, job.pool.heard())).await;
     }
-    let members = worker.upstreams.members(&job.pool);
+    let mut course = Course::new(worker, job);
+    if job.pool.shared().limit().counts_requests() {
+        Box::pin(admitted(worker, job)).await?;
+    }
     let now = worker.ticks.now_ms();
-    job.pool.shared().shard(worker.number).request(now);
-    let Some(mut index) = first(worker, job, &members, now) else {
+    let Some(first) = first(worker, job, &course.members, now) else {
         return Err(Failure::before(Cause::NoEndpoint, Phase::Choose, "no endpoint is up"));
     };
-    let deadline = Deadline::new(&worker.ticks, job);
-    let keep = job.retry().is_some_and(|retry| job.idempotent || retry.any_method);
-    let mut tries = Tries::default();
-    // A handshake for WebSocket is not sent twice, so it is not sent on a connection that may be dead.
-    let always_fresh = job.switch_idle_ms().is_some();
-    let mut fresh = always_fresh;
+    course.index = first;
+    let mut fresh = course.alone;
     loop {
         job.attempt += 1;
-        deadline.begin();
+        course.deadline.begin();
         let tried = {
-            let at = Where {
-                client,
-                pool: &job.pool,
-                members: &members,
-                index,
-                fresh,
-                alone: always_fresh,
-                keep,
-                deadline: &deadline,
-            };
-            attempt(&at, &mut job.sending).await
+            let at = course.at(client, &job.pool, fresh);
+            match course.hedge_after.filter(|_| job.attempt == 1) {
+                None => attempt(&at, &mut job.sending).await,
+                // Rare, and large.
+                Some(delay) => {
+                    let (budget, spot) = (job.budget(), job.spot);
+                    let (tried, answerer) = Box::pin(hedged(&at, &mut job.sending, spot, budget, delay)).await;
+                    course.index = answerer;
+                    tried
+                }
+            }
         };
-        let unwanted = |status: u16| job.retry().is_some_and(|retry| retry.on.statuses.contains(&status));
         let tried = match tried {
-            Ok(answered) if !unwanted(answered.0.status().as_u16()) => match whole(job, &tries, answered).await {
-                Ok(answered) => return Ok(answered),
-                Err(missed) => Err(missed),
-            },
+            // Most pools say nothing of retries: it need not lie in each exchange's future.
+            Ok(answered) if is_held(job, &course.tries, &answered.0) => Box::pin(whole(answered)).await,
             other => other,
         };
-        let next = match tried {
-            Ok(answered) => {
-                let status = answered.0.status().as_u16();
-                note_wait(worker, &members, index, answered.0.headers());
-                match tries.next(worker, job, &members, &deadline, index, &Lost::Status(status)) {
-                    Next::Fail => return Ok(answered),
-                    next => {
-                        discard(worker, answered);
-                        next
-                    }
-                }
-            }
-            Err(missed) => {
-                if let Some(failure) = job.broken() {
-                    return Err(failure);
-                }
-                let next = if missed.over {
-                    Next::Fail
-                } else {
-                    tries.next(worker, job, &members, &deadline, index, &Lost::Missed(&missed))
-                };
-                if next != Next::Fresh {
-                    blame(worker, job, &members, index, &missed);
-                }
-                if next == Next::Fail {
-                    let Missed { cause, phase, reason, .. } = *missed;
-                    let endpoint = Some(members.endpoint(index).clone());
-                    return Err(Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason }));
-                }
-                next
-            }
+        let next = match course.judge(worker, job, tried) {
+            ControlFlow::Continue(next) => next,
+            ControlFlow::Break(end) => return end,
         };
-        (index, fresh) = match next {
-            Next::Fresh | Next::Fail => (index, true),
-            Next::Other(other) => (other, always_fresh),
+        fresh = course.alone || next == Next::Fresh;
+        match next {
+            Next::Fresh | Next::Fail => {}
+            Next::Other(other) => course.index = other,
             Next::After(pause, other) => {
+                course.index = other;
                 // Finer than the worker's ticks, and rare.
                 Box::pin(tokio::time::sleep(Duration::from_millis(pause))).await;
-                (other, always_fresh)
             }
-        };
+        }
     }
 }
 
@@ -133,6 +106,121 @@ fn first(worker: &Worker, job: &Job, members: &Members, now: u64) -> Option<usiz
     let whom = job.brought().and_then(|brought| brought.whom);
     let kept = whom.and_then(|whom| worker.upstreams.keeps(members, whom, now));
     kept.or_else(|| worker.upstreams.choose(members, job.spot, Tried::default(), now))
+}
+
+/// How far a request has come.
+struct Course {
+    members: Rc<Held>,
+    /// The place of the endpoint that is asked.
+    index: usize,
+    deadline: Deadline,
+    tries: Tries,
+    /// Whether it takes its connection with it: a handshake for WebSocket is not sent twice, so it is not sent
+    /// on a connection that may be dead.
+    alone: bool,
+    /// Whether a copy of the request is kept in any case.
+    keep: bool,
+    /// When a second endpoint is asked too.
+    hedge_after: Option<Duration>,
+    /// When it began, where somebody wants to know how long answers take.
+    begun: Option<Instant>,
+}
+
+impl Course {
+    fn new(worker: &Worker, job: &Job) -> Self {
+        let now = worker.ticks.now_ms();
+        job.pool.shared().shard(worker.number).request(now);
+        let timed = matches!(job.hedge(), Some(Hedge::Percentile(_)));
+        Self {
+            members: worker.upstreams.members(&job.pool),
+            index: 0,
+            deadline: Deadline::new(&worker.ticks, job),
+            tries: Tries::default(),
+            alone: job.switch_idle_ms().is_some(),
+            keep: job.retry().is_some_and(|retry| job.idempotent || retry.any_method),
+            hedge_after: hedge::delay(job),
+            begun: timed.then(Instant::now),
+        }
+    }
+
+    fn at<'c>(&'c self, client: &'c Client, pool: &'c Arc<PoolHandle>, fresh: bool) -> Where<'c> {
+        let Self { members, index, deadline, alone, keep, .. } = self;
+        Where { client, pool, members, index: *index, fresh, alone: *alone, keep: *keep, deadline }
+    }
+
+    /// What comes of a try: what is next, or the end.
+    fn judge(
+        &mut self,
+        worker: &Rc<Worker>,
+        job: &mut Job,
+        tried: Result<Answered, Box<Missed>>,
+    ) -> ControlFlow<Result<Answered, Box<Failure>>, Next> {
+        match tried {
+            Ok(answered) => self.wanted(worker, job, answered).map_break(Ok),
+            Err(missed) => self.missed(worker, job, *missed).map_break(Err),
+        }
+    }
+
+    /// Whether an answer is taken.
+    fn wanted(&mut self, worker: &Rc<Worker>, job: &mut Job, mut answered: Answered) -> ControlFlow<Answered, Next> {
+        if let Some(begun) = self.begun {
+            let shard = job.pool.shared().shard(worker.number);
+            shard.latency.add(begun.elapsed(), worker.ticks.now_ms());
+        }
+        let status = answered.0.status().as_u16();
+        if job.retry().is_some_and(|retry| retry.on.statuses.contains(&status)) {
+            note_wait(worker, &self.members, self.index, answered.0.headers());
+            let next = self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Status(status));
+            if next != Next::Fail {
+                discard(worker, answered);
+                return ControlFlow::Continue(next);
+            }
+        }
+        answered.1.hold(job.let_go());
+        ControlFlow::Break(answered)
+    }
+
+    /// What comes after a try that came to nothing.
+    fn missed(&mut self, worker: &Worker, job: &mut Job, missed: Missed) -> ControlFlow<Box<Failure>, Next> {
+        if let Some(failure) = job.broken() {
+            return ControlFlow::Break(failure);
+        }
+        let next = if missed.over {
+            Next::Fail
+        } else {
+            self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Missed(&missed))
+        };
+        if next != Next::Fresh {
+            blame(worker, job, &self.members, self.index, &missed);
+        }
+        if next != Next::Fail {
+            return ControlFlow::Continue(next);
+        }
+        let Missed { cause, phase, reason, .. } = missed;
+        let endpoint = Some(Arc::clone(self.members.endpoint(self.index)));
+        ControlFlow::Break(Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason }))
+    }
+}
+
+/// Counts a request against its pool's `limit`, and waits for room where it must.
+async fn admitted(worker: &Worker, job: &mut Job) -> Result<(), Box<Failure>> {
+    let shared = job.pool.shared();
+    let (limit, shard) = (shared.limit(), shared.shard(worker.number));
+    let permit = match limit.try_request() {
+        Ok(permit) => permit,
+        Err(_) => {
+            shard.queued.add(1);
+            let waited = limit.request(job.timeout_ms).await;
+            waited.map_err(|full| {
+                shard.limited.add(1);
+                Failure::before(Cause::Full, Phase::Queue, &full.to_string())
+            })?
+        }
+    };
+    if let Some(permit) = permit {
+        job.hold(permit);
+    }
+    Ok(())
 }
 
 /// An endpoint failed: it is told, and asked last for a while.

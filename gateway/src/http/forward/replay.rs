@@ -29,18 +29,19 @@ impl Sending {
     }
 
     /// What is sent next. Its head is copied where that is asked for and its body can be sent again too.
-    pub(super) fn take(&mut self, keep: bool) -> Option<Request<RequestBody>> {
-        let request = self.request.take()?;
+    pub(super) fn take(&mut self, keep: bool) -> Request<RequestBody> {
+        let request = self.request.take().expect("a try begins only where there is a request");
         if keep && (self.empty || self.tape.is_some()) {
-            let mut copy = Request::new(RequestBody::Empty);
-            *copy.method_mut() = request.method().clone();
-            *copy.uri_mut() = request.uri().clone();
-            *copy.version_mut() = Version::HTTP_11;
-            *copy.headers_mut() = request.headers().clone();
-            self.request = Some(copy);
+            self.request = Some(copied(&request));
         }
         self.copy = true;
-        Some(request)
+        request
+    }
+
+    /// The same request for another endpoint at the same time; only one without a body has such a twin.
+    pub(super) fn twin(&self) -> Option<Self> {
+        let request = self.request.as_ref().filter(|_| self.empty && !self.copy)?;
+        Some(Self { request: Some(copied(request)), copy: false, empty: true, tape: None })
     }
 
     /// Nothing of it was sent.
@@ -78,6 +79,16 @@ impl Sending {
             (_, None) => self.empty.then_some(RequestBody::Empty),
         }
     }
+}
+
+/// The head of a request once more.
+pub(super) fn copied(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = Version::HTTP_11;
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// A client's body that is kept while it is sent, up to a bound.

@@ -108,11 +108,14 @@ impl Tries {
         next
     }
 
-    /// Whether an answer that breaks off could be asked for again.
-    pub(super) fn could_repeat(&self, job: &Job) -> bool {
-        let repeats = job
-            .retry()
-            .is_some_and(|retry| retry.on.reset && self.retries < retry.times && (job.idempotent || retry.any_method));
+    /// Whether an answer with a status is wanted, and could be asked for again if it breaks off.
+    pub(super) fn could_repeat(&self, job: &Job, status: u16) -> bool {
+        let repeats = job.retry().is_some_and(|retry| {
+            retry.on.reset
+                && self.retries < retry.times
+                && (job.idempotent || retry.any_method)
+                && !retry.on.statuses.contains(&status)
+        });
         repeats && job.sending.is_kept()
     }
 

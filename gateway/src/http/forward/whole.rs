@@ -23,19 +23,11 @@ const MOST: u64 = 64 * 1024;
 /// For so long; what is not whole by then is passed on as it comes.
 const LONGEST_MS: u64 = 1_000;
 
-/// Holds an answer until it is whole, where that is worth it.
+/// Holds an answer until it is whole.
 ///
 /// # Errors
 /// When it broke off: the endpoint failed, as if it had not answered at all.
-pub(super) async fn whole(job: &Job, tries: &Tries, answered: Answered) -> Result<Answered, Missed> {
-    if !is_held(&answered.0) || !tries.could_repeat(job) {
-        return Ok(answered);
-    }
-    // Most pools say nothing of retries: it need not lie in each exchange's future.
-    Box::pin(hold(answered)).await
-}
-
-async fn hold((response, lease): Answered) -> Result<Answered, Missed> {
+pub(super) async fn whole((response, lease): Answered) -> Result<Answered, Box<Missed>> {
     let (parts, mut incoming) = response.into_parts();
     let mut frames = VecDeque::with_capacity(1);
     // None while nothing was waited for.
@@ -58,7 +50,7 @@ async fn hold((response, lease): Answered) -> Result<Answered, Missed> {
         Ok(()) => Ok((Response::from_parts(parts, begun(frames, incoming)), lease)),
         Err(why) => {
             let reason = format!("broke off in the middle of an answer ({why})");
-            Err(Missed { lease: Some(lease), ..Missed::new(Cause::Reset, Phase::Body, reason) })
+            Err(Box::new(Missed { lease: Some(lease), ..Missed::new(Cause::Reset, Phase::Body, reason) }))
         }
     }
 }
@@ -67,8 +59,12 @@ fn begun(frames: VecDeque<Frame<Bytes>>, rest: Incoming) -> Incoming {
     if frames.is_empty() { rest } else { Incoming::Begun(Box::new(Begun::new(frames, rest))) }
 }
 
-/// Whether an answer says how long it is, and is short; those of gRPC are streams.
-fn is_held(response: &Response<Incoming>) -> bool {
+/// Whether an answer is to be held: it is wanted, could still be asked for again, says how long it is, and is
+/// short; those of gRPC are streams.
+pub(super) fn is_held(job: &Job, tries: &Tries, response: &Response<Incoming>) -> bool {
+    if !tries.could_repeat(job, response.status().as_u16()) {
+        return false;
+    }
     let headers = response.headers();
     let short = || response.body().size_hint().exact().is_some_and(|length| length <= MOST);
     let grpc =
