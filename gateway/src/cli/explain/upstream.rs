@@ -2,7 +2,7 @@
 
 use super::Story;
 use super::connection::destination;
-use crate::http::{forward, upgrade};
+use crate::http::{forward, grpc, upgrade};
 use crate::upstream::Spot;
 use dsl::tree::ir::{Balance, Plan, Pool, PoolIdx, PoolLimit, PoolTls, Protocol, Site};
 use dsl::tree::request::Plain;
@@ -25,7 +25,14 @@ impl Story<'_> {
 
     fn met(&mut self, site: &Site, plan: &Plan, pool: &Arc<Pool>, request: &Plain) {
         let of = &plan.settings;
-        let (timeout, idle) = forward::bounds(of, pool);
+        let (timeout, mut idle) = forward::bounds(of, pool);
+        let calls = request
+            .headers
+            .iter()
+            .any(|(name, value)| name == "content-type" && value.starts_with(b"application/grpc"));
+        if calls && of.idle_ms.or(pool.idle_ms).is_none() {
+            idle = grpc::IDLE_MS;
+        }
         self.say("protocol", &protocol(pool), Some(pool.loc));
         let mut say = |label: &str, text: String| self.say(label, &text, None);
         let off = || "off".to_owned();
