@@ -119,7 +119,7 @@ impl Lease {
             }
             Sender::Http1(sender) if sender.is_closed() => {}
             // The connection was never this request's alone.
-            Sender::Http2(_) => {}
+            Sender::Http2(slot) => slot.end(),
             Sender::Http1(mut sender) => {
                 // hyper has not seen the end of the exchange yet: the request is still being sent, or
                 // its task has not had its turn.

@@ -16,6 +16,8 @@ mod pump;
 mod send;
 mod shared;
 
+use std::time::Duration;
+
 pub(super) use body::Incoming;
 pub(super) use send::send;
 pub(super) use shared::{Shared, Slot, start};
@@ -33,5 +35,11 @@ const SEND_BUFFER: usize = 128 * 1024;
 const FRAME: u32 = 16 * 1024;
 /// The most that is read of the head or the trailers of an answer.
 const HEADER_LIST: u32 = 64 * 1024;
-/// Streams given up by us of which the connection remembers that something may still come.
-const RESETS: usize = 256;
+/// Streams given up by us of which the connection remembers that something may still come …
+const RESETS: usize = 1024;
+/// … for so long.
+const RESET_FOR: Duration = Duration::from_secs(3);
+/// Frames on streams that it has forgotten: more of them in its life, and h2 ends the connection.
+const STRAYS: usize = 8 * 1024;
+/// Before it comes to that: a connection on which so many streams were given up takes no new ones.
+const GIVEN_UP: usize = 4 * 1024;

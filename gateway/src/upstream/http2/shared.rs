@@ -1,7 +1,10 @@
 //! A connection that the streams of many requests share.
 
 use super::drive::{Watched, drive};
-use super::{CONNECTION_WINDOW, FRAME, HEADER_LIST, RESETS, SEND_BUFFER, STREAM_WINDOW, STREAMS, faults};
+use super::{
+    CONNECTION_WINDOW, FRAME, GIVEN_UP, HEADER_LIST, RESET_FOR, RESETS, SEND_BUFFER, STRAYS, STREAM_WINDOW, STREAMS,
+    faults,
+};
 use crate::runtime::ticks::{Ticks, Timer};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -34,6 +37,8 @@ pub(super) struct State {
     pub(super) open: Cell<usize>,
     /// It takes no new requests: it ended, or nobody knows whether it lives.
     pub(super) closing: Cell<bool>,
+    /// Streams that were given up before their end.
+    given_up: Cell<usize>,
     /// When something was read last.
     pub(super) heard: Cell<u64>,
     /// Since when it has no stream.
@@ -49,6 +54,7 @@ pub(in crate::upstream) struct Slot {
     pub(super) fresh: bool,
     begun: u64,
     answered: Cell<bool>,
+    ended: bool,
 }
 
 /// Opens HTTP/2 on a stream, and waits for the endpoint's settings.
@@ -69,6 +75,7 @@ where
         ticks: Rc::clone(ticks),
         open: Cell::new(0),
         closing: Cell::new(false),
+        given_up: Cell::new(0),
         heard: Cell::new(now),
         idle_since: Cell::new(now),
         look: Timer::new(ticks),
@@ -81,6 +88,8 @@ where
         .header_table_size(4096)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESETS)
+        .reset_stream_duration(RESET_FOR)
+        .max_local_error_reset_streams(Some(STRAYS))
         .enable_push(false)
         // Until the endpoint says how many.
         .initial_max_send_streams(0)
@@ -157,7 +166,7 @@ impl Slot {
         if state.open.replace(state.open.get() + 1) == 0 {
             state.look.set(super::drive::LOOK_MS);
         }
-        Self { shared: Rc::clone(shared), fresh, begun: state.ticks.now_ms(), answered: Cell::new(false) }
+        Self { shared: Rc::clone(shared), fresh, begun: state.ticks.now_ms(), answered: Cell::new(false), ended: false }
     }
 
     /// The connection.
@@ -168,6 +177,11 @@ impl Slot {
     /// The head of an answer came.
     pub(super) fn answered(&self) {
         self.answered.set(true);
+    }
+
+    /// The answer is through.
+    pub(in crate::upstream) fn end(mut self) {
+        self.ended = true;
     }
 
     /// No answer came in time, or its rest. Where nothing at all came since the request began, the connection is as
@@ -186,6 +200,13 @@ impl Drop for Slot {
         // Given up without an answer, and not at once: its time was over.
         if !self.answered.get() && state.ticks.now_ms().saturating_sub(self.begun) >= PATIENT_MS {
             self.doubt();
+        }
+        if !self.ended {
+            let given_up = state.given_up.get() + 1;
+            state.given_up.set(given_up);
+            if given_up >= GIVEN_UP {
+                state.closing.set(true);
+            }
         }
         let open = state.open.get() - 1;
         state.open.set(open);

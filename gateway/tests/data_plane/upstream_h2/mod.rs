@@ -266,3 +266,44 @@ fn a_client_that_leaves_resets_its_stream() {
     }
     assert_eq!(origin.connections(), 1);
 }
+
+#[test]
+fn streams_that_are_given_up_do_not_end_the_others() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let origin = H2Origin::new(move |request, mut respond| {
+        let gate = Arc::clone(&opened);
+        async move {
+            if request.uri().path() == "/long" {
+                gate.acquire().await.unwrap().forget();
+                return say(respond, "long");
+            }
+            // Something is on its way when the client has left.
+            if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
+                while body.send_data(Bytes::from_static(&[7; 1024]), false).is_ok() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    });
+    let rig = Rig::new(vec![h2c(origin.address)]);
+    run(async {
+        let mut sender = client(&rig).await;
+        let (long, _) = sender.send_request(get("/long"), true).unwrap();
+        for _ in 0..60 {
+            let mut leaving = client(&rig).await;
+            let mut answers = Vec::new();
+            for n in 0..100 {
+                answers.push(leaving.send_request(get(&format!("/{n}")), true).unwrap());
+            }
+            let (first, _) = answers.remove(0);
+            assert_eq!(first.await.unwrap().status(), 200);
+            drop((answers, leaving));
+        }
+        gate.add_permits(1);
+        let mut answer = long.await.unwrap().into_body();
+        assert_eq!(answer.data().await.unwrap().unwrap(), "long");
+    });
+    // The first connection took no more requests at some time.
+    assert!((2..8).contains(&origin.connections()), "{}", origin.connections());
+}
