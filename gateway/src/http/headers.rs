@@ -249,7 +249,7 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// An edit that a policy asks for, rendered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Edit {
     /// What is done.
     pub op: HeaderOp,

@@ -38,6 +38,8 @@ pub(super) struct Caught {
     pub(super) head: Head,
     pub(super) host: String,
     pub(super) path: String,
+    /// What policies edit of the request: they do not run again, and what they did holds all the same.
+    pub(super) edits: Vec<Edit>,
 }
 
 impl Exchange {
@@ -142,7 +144,7 @@ impl Exchange {
 
     /// What a plan has for a status of its upstream.
     pub(super) fn instead(&mut self, status: u16, caught: Box<Caught>, job: &mut Job) -> Option<Result<Step, Reason>> {
-        let Caught { snapshot, plan, mut head, host, path } = *caught;
+        let Caught { snapshot, plan, mut head, host, path, edits } = *caught;
         let served = find(&snapshot, &host).ok()?;
         let plan = served.program.site().plans.get(plan.0 as usize)?;
         let catch = dsl::tree::judge::catch(plan, status)?;
@@ -166,6 +168,7 @@ impl Exchange {
         if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
             return Some(Err(reason));
         }
+        headers::apply(edits, &mut head.headers);
         let about = job.about.clone();
         let web = job.web();
         if let Some(web) = web {

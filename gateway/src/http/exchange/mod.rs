@@ -205,6 +205,7 @@ impl Exchange {
                 head: head.copy(),
                 host: host.to_string(),
                 path: path.to_string(),
+                edits: edits.clone(),
             })
         });
         let target = match (target, &path) {
