@@ -38,5 +38,6 @@ mod peers_spread;
 mod peers_web;
 mod reload;
 mod routing;
+mod secrets;
 mod storm;
 mod tls;

@@ -303,6 +303,23 @@ fn catch_leads_to_another_pool() {
 }
 
 #[test]
+fn what_policies_take_away_stays_away_from_the_pool_of_a_catch() {
+    let nobody = Refusing::new();
+    let spare = Origin::fixed("spare");
+    let sluice = Sluice::with(format!(
+        "pool first = {}\npool spare = {}\n\nsite a.test {{\n    http allowed\n    catch [502] -> spare\n    \
+         remove request header x-user\n    set request header x-site = \"a\"\n    else -> first\n}}\n",
+        nobody.addr(),
+        spare.addr()
+    ));
+    let mut wire = sluice.wire();
+    wire.send("GET / HTTP/1.1\r\nHost: a.test\r\nX-User: root\r\n\r\n");
+    assert_eq!(wire.reply().text(), "spare");
+    let seen = spare.only();
+    assert_eq!((seen.header("x-user"), seen.header("x-site")), (None, Some("a")));
+}
+
+#[test]
 fn catch_does_not_see_the_gateways_own_answers() {
     let sluice = Sluice::with(
         "site a.test {\n    http allowed\n    catch [502] -> respond 503 \"caught\"\n    else -> respond 502 \"own\"\n}\n",
