@@ -260,6 +260,19 @@ fn the_gateway_says_whom_it_believes_and_what_it_writes() {
     assert_eq!((metrics.ip, metrics.port), (Some("127.0.0.1".parse().unwrap()), 9090));
     assert_eq!(made.proxy_protocol_from.len(), 2);
     assert_eq!(gateway("    metrics :9090").metrics.unwrap().ip, None);
+    assert_eq!(gateway("").resolver, []);
+    let asked = gateway("    resolver 10.0.0.53 [::1]:5353 ::ffff:10.0.0.53").resolver;
+    let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+    assert_eq!(asked, ["10.0.0.53:53", "[::1]:5353"], "each once");
+}
+
+#[test]
+fn a_resolver_is_an_address() {
+    for wrong in ["", "ns.internal", ":53", "10.0.0.53:0", "10.0.0.0/8"] {
+        let files = Files::one("sites/gateway.route", &format!("gateway {{\n    resolver {wrong}\n}}\n"));
+        let compiled = files.compile(0);
+        assert!(compiled.diagnostics.iter().any(|d| d.code == "G1024"), "{wrong}: {:?}", compiled.diagnostics);
+    }
 }
 
 #[test]

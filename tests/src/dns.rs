@@ -44,11 +44,13 @@ pub struct Asked {
     pub tcp: bool,
 }
 
+/// Records of one name and type: what is in each, and how long they are good, seconds.
+type Data = (Vec<Vec<u8>>, u32);
+
 #[derive(Debug, Default)]
 struct State {
-    /// Records by name and type: their data, and how long they are good, seconds. A name without any
-    /// does not exist.
-    records: BTreeMap<(String, u16), (Vec<Vec<u8>>, u32)>,
+    /// By name and type. A name without any does not exist.
+    records: BTreeMap<(String, u16), Data>,
     mood: Mood,
     asked: Vec<Asked>,
 }

@@ -35,12 +35,21 @@ const HOSTS_SECONDS: u32 = 5;
 pub(super) struct Client {
     resolv_conf: PathBuf,
     hosts_file: PathBuf,
-    asks: Mutex<Option<(Option<Arc<[SocketAddr]>>, Stamp, Arc<Asks>)>>,
+    asks: Mutex<Option<Made>>,
     hosts: Mutex<(Stamp, Arc<Hosts>)>,
 }
 
 /// What tells a version of a file from the one before it: none where there is no file.
 type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// Whom to ask, and what that was made of.
+struct Made {
+    /// The servers of the gateway file; `None` for those of the system.
+    servers: Option<Arc<[SocketAddr]>>,
+    /// Of the system's file.
+    stamp: Stamp,
+    asks: Arc<Asks>,
+}
 
 /// Whom to ask, and for which names.
 struct Asks {
@@ -120,18 +129,16 @@ impl Client {
     fn asks(&self, servers: &Arc<[SocketAddr]>) -> Arc<Asks> {
         let own = Some(Arc::clone(servers)).filter(|servers| !servers.is_empty());
         let stamp = if own.is_some() { None } else { stamp(&self.resolv_conf) };
-        let mut asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*asks {
-            Some((of, at, asks)) if *of == own && *at == stamp => Arc::clone(asks),
-            _ => {
-                let made = Arc::new(match &own {
-                    Some(servers) => Asks::of(servers),
-                    None => Asks::system(&self.resolv_conf),
-                });
-                *asks = Some((own, stamp, Arc::clone(&made)));
-                made
-            }
+        let mut made = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = made.as_ref().filter(|made| made.servers == own && made.stamp == stamp) {
+            return Arc::clone(&made.asks);
         }
+        let asks = Arc::new(match &own {
+            Some(servers) => Asks::of(servers),
+            None => Asks::system(&self.resolv_conf),
+        });
+        *made = Some(Made { servers: own, stamp, asks: Arc::clone(&asks) });
+        asks
     }
 
     fn hosts(&self) -> Arc<Hosts> {
