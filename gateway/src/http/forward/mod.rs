@@ -81,7 +81,7 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
         };
         let tried = match tried {
             // Most pools say nothing of retries: it need not lie in each exchange's future.
-            Ok(answered) if is_held(job, &course.tries, &answered.0) => Box::pin(whole(answered)).await,
+            Ok(answered) if is_held(job, &answered.0) => Box::pin(whole(answered)).await,
             other => other,
         };
         let next = match course.judge(worker, job, tried) {

@@ -66,11 +66,6 @@ impl Sending {
         true
     }
 
-    /// Whether all of it is kept.
-    pub(super) fn is_kept(&self) -> bool {
-        self.request.is_some() && self.tape.as_ref().is_none_or(|tape| !tape.kept.borrow().over)
-    }
-
     /// The body from its start, for another request; `None` when some of it is lost.
     pub fn take_body(&mut self) -> Option<RequestBody> {
         match (self.request.take(), &self.tape) {

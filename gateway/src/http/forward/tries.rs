@@ -108,17 +108,6 @@ impl Tries {
         next
     }
 
-    /// Whether an answer with a status is wanted, and could be asked for again if it breaks off.
-    pub(super) fn could_repeat(&self, job: &Job, status: u16) -> bool {
-        let repeats = job.retry().is_some_and(|retry| {
-            retry.on.reset
-                && self.retries < retry.times
-                && (job.idempotent || retry.any_method)
-                && !retry.on.statuses.contains(&status)
-        });
-        repeats && job.sending.is_kept()
-    }
-
     /// An endpoint that was not tried, and none that asked not to be for a while.
     fn other(&self, worker: &Worker, job: &Job, members: &Members) -> Option<usize> {
         let now = worker.ticks.now_ms();

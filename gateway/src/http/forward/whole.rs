@@ -1,16 +1,16 @@
-//! An answer that is held until it is whole, where it could still be asked for again: half of one can then
-//! be had from another endpoint, or answered in order, instead of being cut under the client's eyes.
+//! An answer that is held until it is whole, where requests are retried that get half of one: it can then
+//! be had from another endpoint, or be answered in order, instead of being cut under the client's eyes.
 //!
 //! Nearly always such a body comes with its head, so that nothing waits.
 
 use super::attempt::Missed;
 use super::failure::{Cause, Phase};
-use super::tries::Tries;
 use super::{Answered, Job};
 use crate::http::body::describe;
 use crate::runtime::ticks::Timer;
 use crate::upstream::{Begun, Incoming};
 use bytes::Bytes;
+use dsl::tree::ir::Retry;
 use http::{Response, header};
 use http_body::{Body, Frame};
 use std::collections::VecDeque;
@@ -59,10 +59,13 @@ fn begun(frames: VecDeque<Frame<Bytes>>, rest: Incoming) -> Incoming {
     if frames.is_empty() { rest } else { Incoming::Begun(Box::new(Begun::new(frames, rest))) }
 }
 
-/// Whether an answer is to be held: it is wanted, could still be asked for again, says how long it is, and is
-/// short; those of gRPC are streams.
-pub(super) fn is_held(job: &Job, tries: &Tries, response: &Response<Incoming>) -> bool {
-    if !tries.could_repeat(job, response.status().as_u16()) {
+/// Whether an answer is to be held: it is wanted, breaks are retried (after the last try as well: 502 in order is
+/// more than half of something), it says how long it is, and is short; those of gRPC are streams.
+pub(super) fn is_held(job: &Job, response: &Response<Incoming>) -> bool {
+    let status = response.status().as_u16();
+    let retried =
+        |retry: &Retry| retry.on.reset && (job.idempotent || retry.any_method) && !retry.on.statuses.contains(&status);
+    if !job.retry().is_some_and(retried) {
         return false;
     }
     let headers = response.headers();
