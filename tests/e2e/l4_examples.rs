@@ -1,4 +1,4 @@
-//! The examples about L4 run, show what they say, and leave nothing behind.
+//! The examples run, show what they say, and leave nothing behind: those about L4 here, others use [`once`].
 
 use sluice_tests::peer::{self, Peer};
 use sluice_tests::sluice::{TempDir, program, workspace};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 /// Runs an example once, on free ports: what it printed. Nothing listens on its ports afterwards.
 #[track_caller]
-fn once(example: &str, names: &[&str]) -> String {
+pub fn once(example: &str, names: &[&str]) -> String {
     let state = TempDir::new();
     let ports: Vec<u16> = names.iter().map(|_| ports::free()).collect();
     let mut command = Command::new(workspace().join("examples").join(example).join("run"));
     command.arg("--once").env("SLUICE", program()).env("DATA", state.path().join("data"));
-    command.env("TMPDIR", state.path());
+    command.env("TMPDIR", state.path()).env("PYTHON", peer::python().get_program());
     for (name, port) in names.iter().zip(&ports) {
         command.env(name, port.to_string());
     }
