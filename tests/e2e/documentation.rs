@@ -1,5 +1,6 @@
 //! What the documentation says is what happens: the README's commands, every example.
 
+use sluice_tests::peer;
 use sluice_tests::sluice::{self, TempDir, program, workspace};
 use sluice_tests::wait;
 use std::fs;
@@ -53,6 +54,7 @@ fn background(line: &str, dir: &Path, state: &Path) -> Group {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("bash");
     shell.args(["-c", line]).current_dir(dir).env("PATH", path).env("XDG_STATE_HOME", state);
+    shell.env("PYTHON", peer::python().get_program());
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     Group(shell.spawn().unwrap())
 }

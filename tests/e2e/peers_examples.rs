@@ -17,6 +17,21 @@ fn reencrypt_example() {
     }
 }
 
+#[test]
+fn grpc_example() {
+    let said = once("grpc", &["HTTP", "HTTPS", "METRICS", "RED", "GREEN", "BLUE"]);
+    for wanted in [
+        "Follow ['a lamp: packed', 'a lamp: sent', 'a lamp: delivered']",
+        "Pack   a parcel with a lamp, a cable, a bulb",
+        "error  INVALID_ARGUMENT - an order needs a thing",
+        "spread blue 90 - failed 0",
+        "grpc-status: 14",
+        "503 text/html",
+    ] {
+        assert!(said.lines().any(|line| line.contains(wanted)), "{wanted} in\n{said}");
+    }
+}
+
 /// The tests that stand beside the routes pass.
 #[test]
 fn tests_in_the_language() {

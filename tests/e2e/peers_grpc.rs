@@ -121,6 +121,20 @@ fn servers_with_tls_of_their_own() {
 }
 
 #[test]
+fn deadlines_reach_the_server_and_end_calls() {
+    let programs = Programs::new();
+    let [(port, server)] = programs.servers(["one"]);
+    let sluice = gateway(&[port], "    timeout 2s\n");
+    let said = peer::succeed(&mut programs.client("deadlines", &sluice, true));
+    assert_eq!(said, "deadline of 7 s reaches the server\ndeadline of 0.5 s ends in DEADLINE_EXCEEDED\ndone\n");
+    server.says("cancelled deadline");
+    // Who names no deadline has the pool's, and is told in gRPC's words.
+    let said = peer::succeed(&mut programs.client("gateways_deadline", &sluice, true));
+    assert_eq!(said, "late DEADLINE_EXCEEDED after 2 s\ndone\n");
+    server.says("cancelled late");
+}
+
+#[test]
 fn cancellation_reaches_the_server() {
     let programs = Programs::new();
     let [(port, server)] = programs.servers(["one"]);
