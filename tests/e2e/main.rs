@@ -42,4 +42,6 @@ mod reload;
 mod routing;
 mod secrets;
 mod storm;
+mod streaming;
 mod tls;
+mod websocket;

@@ -18,6 +18,7 @@ pub mod origin;
 pub mod peer;
 pub mod pki;
 pub mod ports;
+pub mod slow;
 pub mod sluice;
 pub mod storm;
 pub mod tls;

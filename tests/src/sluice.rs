@@ -258,6 +258,13 @@ impl Sluice {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// The most memory that it ever held, in bytes.
+    pub fn peak_rss(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// What it printed so far.
     pub fn console(&self) -> Vec<String> {
         self.console.get().clone()

@@ -15,20 +15,23 @@ use std::pin::Pin;
 use std::rc::Rc;
 use tokio::io::AsyncWriteExt;
 
-/// The most that hyper buffers of a request or an answer: large enough for few system calls,
-/// small enough for many connections.
-const BUFFER: usize = 128 * 1024;
+/// What hyper buffers of a request or an answer: large enough for few system calls, small enough for many
+/// slow clients, each of which is waited for by a buffer that is full.
+const BUFFER: usize = 64 * 1024;
+/// The longest head that a gateway may allow.
+const LONGEST_HEAD: usize = 64 * 1024;
 /// A client has so long to take the end of a connection.
 const SHUT_MS: u64 = 5_000;
 
 /// Serves a connection to its end. `seen` was read from it already.
 pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: BytesMut) {
     let worker = Rc::clone(&client.worker);
-    let (limits, patience) = {
+    let (limits, patience, buffer) = {
         let limits = &worker.snapshot().gateway.limits;
-        let head = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX).min(BUFFER / 2);
+        let head = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX).min(LONGEST_HEAD);
         let patience = Patience { head_ms: limits.header_ms, idle_ms: limits.keep_alive_ms };
-        (Limits::with_head(head), patience)
+        // A head is read whole, and something behind it.
+        (Limits::with_head(head), patience, BUFFER.max(2 * head))
     };
     let link = Link::new(&worker.ticks, patience);
     let gate = Gate::new(io, seen, limits, Rc::clone(&link));
@@ -37,7 +40,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
     let mut connection = Builder::new()
         .half_close(false)
         .keep_alive(true)
-        .max_buf_size(BUFFER)
+        .max_buf_size(buffer)
         // The gate has its own deadlines, which need no timer each.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(gate), service);
