@@ -2,6 +2,7 @@
 //! compression; in the clear, with TLS, over HTTP/2, and to an origin with TLS.
 
 use sluice_tests::peer::{self, Peer};
+use sluice_tests::pki::Pki;
 use sluice_tests::sluice::TempDir;
 use sluice_tests::{Sluice, ports};
 use std::fs;
@@ -114,6 +115,36 @@ fn a_websocket_is_closed_when_it_was_idle_for_too_long() {
     let all = String::from_utf8_lossy(&wire.rest()).into_owned();
     assert!(all.starts_with("HTTP/1.1 101 "), "{all}");
     rig.server.says("closed 1006");
+    let line = rig.sluice.record("the WebSocket", |line| line["request"] == "websocket");
+    assert_eq!((&line["end"], &line["host"], &line["path"]), (&"idle".into(), &"ws.test".into(), &"/chat".into()));
+    assert!(line["lasted_ms"].as_u64().unwrap() >= 300, "{line}");
+}
+
+#[test]
+fn to_an_origin_with_tls() {
+    let pki = Pki::new();
+    let identity = pki.issue(&["ws.internal"]);
+    let dir = TempDir::new();
+    let script = dir.path().join("websocket_peer.py");
+    fs::write(&script, include_str!("programs/websocket_peer.py")).unwrap();
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+    let mut serve = peer::python();
+    serve.arg(&script).args(["serve", &addr.port().to_string()]).arg(&identity.cert).arg(&identity.key);
+    let server = Peer::start(&mut serve);
+    server.says("serving");
+    let route = format!(
+        "pool ws {{\n    https://{addr}\n    tls {{ name ws.internal  trust \"root.pem\" }}\n}}\n\
+         site ws.test {{\n    else -> ws\n}}\n"
+    );
+    let root = fs::read(pki.root()).unwrap();
+    let sluice = Sluice::setup().file("root.pem", root).file("a.route", route).start();
+    let rig = Rig { sluice, server, script, _dir: dir };
+    let port = rig.sluice.https.port().to_string();
+    // TLS of its own on either side, HTTP/2 on one.
+    let lines = rig.lines(rig.program("codes").args(["wss://ws.test/chat", &port]).arg(rig.sluice.root()));
+    assert_eq!(lines.last().map(|last| last.starts_with("version")), Some(true), "{lines:?}");
+    let lines = rig.lines(rig.program("talk2").args([&port, "ws.test"]).arg(rig.sluice.root()));
+    assert_eq!(lines[1], "echoed 10000 of 10000 compressed");
 }
 
 #[test]

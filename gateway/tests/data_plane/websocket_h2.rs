@@ -2,6 +2,7 @@
 
 use super::support::{Origin, PATIENCE, Rig, hello, plan, pool, proxied, proxy, read_request, read_to_end, site};
 use bytes::Bytes;
+use dsl::tree::ir;
 use http::{Method, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -211,5 +212,16 @@ fn a_connection_with_a_websocket_is_busy() {
         while sender.ready().await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
+    });
+}
+
+#[test]
+fn a_pool_that_speaks_http2_carries_none() {
+    let mut pool = pool(&["127.0.0.1:1".parse().unwrap()]);
+    pool.protocol = ir::Protocol::H2c;
+    let rig = Rig::new(vec![site(vec![("/*", plan(proxy()))], vec![pool])]);
+    run(async {
+        let mut sender = connect(&rig).await;
+        assert_eq!(sender.send_request(ask("websocket")).await.unwrap().status(), 502);
     });
 }

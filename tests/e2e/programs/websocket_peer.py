@@ -1,6 +1,6 @@
 """A WebSocket server and clients of it that were written by others: websockets, and h2 for HTTP/2.
 
-    websocket_peer.py serve PORT
+    websocket_peer.py serve PORT [CERT KEY]
     websocket_peer.py talk URL PORT [ROOT]   many messages through 127.0.0.1:PORT
     websocket_peer.py codes URL PORT [ROOT]  close codes from both sides, subprotocols, pings
     websocket_peer.py talk2 PORT NAME [ROOT] many messages over HTTP/2: extended CONNECT, in the clear or with TLS
@@ -67,9 +67,12 @@ async def echo(socket):
         print("closed", socket.close_code, socket.close_reason, flush=True)
 
 
-async def run_server(port):
+async def run_server(port, cert=None, key=None):
     settings = dict(select_subprotocol=lambda _, offered: "chat" if "chat" in offered else None)
     settings |= dict(max_size=MAX, ping_interval=None, max_queue=4)
+    if cert:
+        settings["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        settings["ssl"].load_cert_chain(cert, key)
     async with serve(echo, "127.0.0.1", port, **settings) as server:
         print("serving", flush=True)
         await server.serve_forever()
@@ -254,7 +257,7 @@ async def talk2(port, name, root=None):
 
 
 if sys.argv[1] == "serve":
-    asyncio.run(run_server(int(sys.argv[2])))
+    asyncio.run(run_server(int(sys.argv[2]), *sys.argv[3:]))
 else:
     begin = time.monotonic()
     asyncio.run({"talk": talk, "codes": codes, "talk2": talk2}[sys.argv[1]](*sys.argv[2:]))

@@ -16,7 +16,7 @@ use crate::http::judge::{Prepared, prepare};
 use crate::http::upgrade::{self, Switched};
 use crate::observe::log::Failed;
 use crate::runtime::worker::Current;
-use crate::upstream::{Incoming, Lease, Outcome};
+use crate::upstream::{Incoming, Lease, Outcome, Speaks};
 use dsl::tree::ir::PlanIdx;
 use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER, TE};
 use http::uri::{PathAndQuery, Uri};
@@ -46,6 +46,10 @@ impl Exchange {
     /// Asks a pool.
     pub(super) async fn ask(&mut self, job: &mut Job) -> Result<Response<Content>, Box<Failure>> {
         let worker = &self.client.worker;
+        if job.switch_idle_ms().is_some() && job.pool.transport().speaks() == Speaks::Http2 {
+            let why = "WebSocket goes to origins by HTTP/1.1, and the pool's `protocol` says HTTP/2";
+            return Err(self.told(job, Failure::before(Cause::Garbage, Phase::Choose, why)));
+        }
         let (response, lease) = match forward(&self.client, job).await {
             Ok(answered) => answered,
             Err(failure) => return Err(self.told(job, failure)),
@@ -94,7 +98,7 @@ impl Exchange {
             return Err(garbage(reason));
         }
         let idle_ms = job.switch_idle_ms().unwrap_or(upgrade::IDLE_MS);
-        self.switched = Switched::of(&mut response, lease, idle_ms).await;
+        self.switched = Switched::of(&mut response, lease, idle_ms, job).await;
         if self.switched.is_none() {
             return Err(garbage("broke off when it had switched protocols"));
         }

@@ -14,6 +14,7 @@ pub use handshake::{agree, ask, is_agreed};
 pub use key::Key;
 pub use tunnel::Tunnel;
 
+use crate::http::forward::{About, Job};
 use crate::l4::side::Side;
 use crate::runtime::ticks::within;
 use crate::upstream::{Lease, Reached};
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
 use tokio_rustls::client::TlsStream;
 
 /// Nothing may happen for so long on a WebSocket whose route does not say otherwise.
@@ -50,14 +52,19 @@ pub struct Switched {
     pub lease: Lease,
     /// How long nothing may happen, milliseconds.
     pub idle_ms: u64,
+    /// The handshake, for the log.
+    pub about: About,
+    /// The pool's name, likewise.
+    pub pool: Arc<str>,
 }
 
 impl Switched {
     /// The connection of an answer that agrees. `None` when it broke meanwhile.
-    pub async fn of<B>(answer: &mut Response<B>, lease: Lease, idle_ms: u64) -> Option<Box<Self>> {
+    pub async fn of<B>(answer: &mut Response<B>, lease: Lease, idle_ms: u64, job: &Job) -> Option<Box<Self>> {
         let upgraded = within(lease.ticks(), HAND_OVER_MS, hyper::upgrade::on(answer)).await?.ok()?;
         let (upstream, seen) = side(upgraded);
-        Some(Box::new(Self { upstream, seen, lease, idle_ms }))
+        let pool = Arc::clone(&job.pool.pool().name);
+        Some(Box::new(Self { upstream, seen, lease, idle_ms, about: job.about.clone(), pool }))
     }
 }
 

@@ -1,14 +1,20 @@
 //! A WebSocket, from the answer that agrees to it to its end.
 
 use super::Switched;
-use crate::l4::relay::Half;
+use crate::http::forward::About;
+use crate::l4::End;
+use crate::l4::relay::{At, Broken, Half};
 use crate::l4::side::Side;
-use crate::runtime::ticks::Timer;
+use crate::observe::log::WebSocket;
+use crate::runtime::ticks::{Timer, process_ms};
 use crate::runtime::worker::Worker;
 use crate::upstream::Lease;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 /// How often a connection is looked at whose one end does not take what the other sent: a reset of the
 /// sender is not seen by reading, for nothing is read.
@@ -27,55 +33,97 @@ pub struct Tunnel {
     active: u64,
     idle_ms: u64,
     timer: Timer,
+    /// What it ends as that both ends ended: who did first.
+    first: Option<End>,
+    told: Told,
+}
+
+/// What is known of it when it has ended: it is logged when this is dropped, whatever ended it.
+struct Told {
+    worker: Rc<Worker>,
+    about: About,
+    pool: Arc<str>,
     /// The endpoint has it for as long as this lasts.
-    _lease: Lease,
+    lease: Lease,
+    started: SystemTime,
+    began_ms: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    end: End,
 }
 
 impl Tunnel {
     /// Between a client, of which `seen` was read behind its request, and an origin.
     #[must_use]
     pub fn new(worker: Rc<Worker>, client: Side, seen: &[u8], switched: Switched) -> Self {
-        let Switched { upstream, seen: sent, lease, idle_ms } = switched;
+        let Switched { upstream, seen: sent, lease, idle_ms, about, pool } = switched;
         let timer = Timer::after(&worker.ticks, idle_ms);
         let active = worker.ticks.now_ms();
         let (up, down) = (Half::holding(seen.to_vec()), Half::holding(sent.to_vec()));
-        Self { worker, client, upstream, up, down, active, idle_ms, timer, _lease: lease }
+        let told = Told {
+            worker: Rc::clone(&worker),
+            about,
+            pool,
+            lease,
+            started: SystemTime::now(),
+            began_ms: process_ms(),
+            bytes_in: seen.len() as u64,
+            bytes_out: sent.len() as u64,
+            // What is not ended by anything else is ended with the worker.
+            end: End::Stopped,
+        };
+        Self { worker, client, upstream, up, down, active, idle_ms, timer, first: None, told }
     }
 
-    /// Moves what can be moved. Ready when both ends are done, or one broke: whether all went well.
-    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Moves what can be moved. Ready when both ends are done, or one broke: how it ended.
+    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Self { client, upstream, up, down, told, .. } = self;
         let tools = &self.worker.carrying.tools;
         let mut active = false;
-        let moved = &mut |_: usize| active = true;
-        if !self.up.is_over() {
-            let last = self.down.is_over();
-            if let Poll::Ready(Err(_)) = self.up.poll(cx, &mut self.client, &mut self.upstream, last, tools, moved) {
-                return Poll::Ready(false);
+        if !up.is_over() {
+            let moved = &mut |n: usize| {
+                active = true;
+                told.bytes_in += n as u64;
+            };
+            if let Poll::Ready(Err(e)) = up.poll(cx, client, upstream, down.is_over(), tools, moved) {
+                return Poll::Ready(broken(e.at == At::Source, &e));
             }
         }
-        if !self.down.is_over() {
-            let last = self.up.is_over();
-            if let Poll::Ready(Err(_)) = self.down.poll(cx, &mut self.upstream, &mut self.client, last, tools, moved) {
-                return Poll::Ready(false);
+        if !down.is_over() {
+            let moved = &mut |n: usize| {
+                active = true;
+                told.bytes_out += n as u64;
+            };
+            if let Poll::Ready(Err(e)) = down.poll(cx, upstream, client, up.is_over(), tools, moved) {
+                return Poll::Ready(broken(e.at == At::Destination, &e));
             }
         }
         if active {
             self.active = self.worker.ticks.now_ms();
         }
-        if self.up.is_over() && self.down.is_over() { Poll::Ready(true) } else { Poll::Pending }
+        let first = match (up.has_ended(), down.has_ended()) {
+            (true, _) => End::ClientClosed,
+            (false, true) => End::UpstreamClosed,
+            (false, false) => return Poll::Pending,
+        };
+        let first = *self.first.get_or_insert(first);
+        if up.is_over() && down.is_over() { Poll::Ready(first) } else { Poll::Pending }
     }
 
-    /// A deadline was reached. Whether it all went well, when that is the end.
-    fn overdue(&self) -> Option<bool> {
+    /// A deadline was reached: is it over, and how did it end?
+    fn overdue(&self) -> Option<End> {
         let now = self.worker.ticks.now_ms();
         let idle = self.active.saturating_add(self.idle_ms);
         if idle <= now {
-            return Some(true);
+            return Some(End::Idle);
         }
         let mut next = idle - now;
         if self.is_blocked() {
-            if self.client.is_broken() || self.upstream.is_broken() {
-                return Some(false);
+            if self.client.is_broken() {
+                return Some(End::ClientReset);
+            }
+            if self.upstream.is_broken() {
+                return Some(End::UpstreamReset);
             }
             next = next.min(BLOCKED_LOOK_MS);
         }
@@ -83,22 +131,35 @@ impl Tunnel {
         None
     }
 
-    fn end(&mut self, cx: &mut Context<'_>, well: bool) {
+    fn is_blocked(&self) -> bool {
+        self.up.is_blocked() || self.down.is_blocked()
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>, end: End) {
+        self.told.end = end;
         self.up.release(&self.worker.carrying.tools);
         self.down.release(&self.worker.carrying.tools);
         for side in [&mut self.client, &mut self.upstream] {
-            if well {
-                // A TLS peer is told, if that can be done at once.
-                let _ = side.poll_end(cx);
-            } else {
+            if end.is_error() {
                 // What broke on one side did not end well on the other.
                 side.reset();
+            } else {
+                // A TLS peer is told, if that can be done at once.
+                let _ = side.poll_end(cx);
             }
         }
     }
+}
 
-    fn is_blocked(&self) -> bool {
-        self.up.is_blocked() || self.down.is_blocked()
+/// Whose fault it is that something broke.
+fn broken(client: bool, broken: &Broken) -> End {
+    // What rustls refuses comes so.
+    let tls = broken.error.kind() == io::ErrorKind::InvalidData;
+    match (client, tls) {
+        (true, false) => End::ClientReset,
+        (true, true) => End::ClientTls,
+        (false, false) => End::UpstreamReset,
+        (false, true) => End::UpstreamTls,
     }
 }
 
@@ -107,19 +168,34 @@ impl Future for Tunnel {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Poll::Ready(well) = this.relay(cx) {
-            this.end(cx, well);
+        if let Poll::Ready(end) = this.relay(cx) {
+            this.end(cx, end);
             return Poll::Ready(());
         }
         if this.is_blocked() {
             this.timer.hasten(BLOCKED_LOOK_MS);
         }
         while this.timer.poll(cx).is_ready() {
-            if let Some(well) = this.overdue() {
-                this.end(cx, well);
+            if let Some(end) = this.overdue() {
+                this.end(cx, end);
                 return Poll::Ready(());
             }
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.worker.log.websocket(WebSocket {
+            started: self.started,
+            about: self.about.clone(),
+            pool: Arc::clone(&self.pool),
+            endpoint: Arc::clone(self.lease.endpoint().name()),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            lasted_ms: process_ms().saturating_sub(self.began_ms),
+            end: self.end,
+        });
     }
 }

@@ -6,6 +6,7 @@
 mod failed;
 mod line;
 mod target;
+mod websocket;
 
 use crate::console::Console;
 use crate::l4::Record;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use target::Target;
 
 pub use failed::Failed;
+pub use websocket::WebSocket;
 
 /// Records that may wait to be written: a few megabytes.
 const QUEUE: usize = 16 * 1024;
@@ -47,6 +49,7 @@ struct Ends {
 enum Message {
     Record(Box<Record>),
     Failed(Box<Failed>),
+    WebSocket(Box<WebSocket>),
     /// There are orders.
     Wake,
 }
@@ -140,6 +143,11 @@ impl LogSender {
     /// Hands over what is to be said of a request that failed.
     pub fn failed(&self, failed: Failed) {
         self.put(|| Message::Failed(Box::new(failed)));
+    }
+
+    /// Hands over what is to be said of a WebSocket that has ended.
+    pub fn websocket(&self, ended: WebSocket) {
+        self.put(|| Message::WebSocket(Box::new(ended)));
     }
 
     fn put(&self, message: impl FnOnce() -> Message) {
@@ -239,6 +247,7 @@ impl Writer {
         match message {
             Message::Record(record) => line::write(&mut self.lines, record),
             Message::Failed(failed) => failed.write(&mut self.lines),
+            Message::WebSocket(ended) => ended.write(&mut self.lines),
             Message::Wake => return,
         }
         self.waiting += 1;
