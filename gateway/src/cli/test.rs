@@ -93,12 +93,12 @@ impl Ran {
         }
         let shown = only.map(|only| loaded.loader.places().show(only));
         self.refused(&loaded, shown.as_deref());
-        for (path, tests, programs) in loaded.loader.tests() {
-            if only.is_some_and(|only| *path != *only) {
+        for tested in loaded.loader.tests() {
+            if only.is_some_and(|only| *tested.path != *only) {
                 continue;
             }
-            let verdicts = testing::run(&tests, &programs, testing::BUDGET);
-            let path = loaded.loader.places().show(&path);
+            let verdicts = testing::run(&tested.tests, &tested.sites, testing::BUDGET);
+            let path = loaded.loader.places().show(&tested.path);
             let _ = writeln!(self.out, "{}", self.style.bold(&printable(&path)));
             for verdict in &verdicts {
                 self.verdict(verdict, &loaded);

@@ -138,6 +138,17 @@ struct Good<I: Install> {
     claims: Vec<(Claim, usize)>,
 }
 
+/// A file with tests.
+#[derive(Clone, Debug)]
+pub struct Tested<S> {
+    /// Where it is, relative to the sites directory.
+    pub path: Arc<Path>,
+    /// Its tests.
+    pub tests: Vec<Arc<Test>>,
+    /// The sites that they are about.
+    pub sites: Vec<Arc<S>>,
+}
+
 /// What becomes of tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Tests {
@@ -241,12 +252,17 @@ impl<I: Install> Loader<I> {
     }
 
     /// The tests of files that load, with the sites that they are about, in the order of the paths.
-    pub fn tests(&self) -> Vec<(Arc<Path>, Vec<Arc<Test>>, Vec<Arc<I::Site>>)> {
+    pub fn tests(&self) -> Vec<Tested<I::Site>> {
         let good = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?)));
         let tested = good.filter(|(_, good)| !good.tests.is_empty());
-        let sites = |good: &Good<I>| good.sites.iter().map(|(_, site)| Arc::clone(site)).collect();
-        let mut all: Vec<_> = tested.map(|(path, good)| (Arc::clone(path), good.tests.clone(), sites(good))).collect();
-        all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let mut all: Vec<_> = tested
+            .map(|(path, good)| Tested {
+                path: Arc::clone(path),
+                tests: good.tests.clone(),
+                sites: good.sites.iter().map(|(_, site)| Arc::clone(site)).collect(),
+            })
+            .collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
         all
     }
 
