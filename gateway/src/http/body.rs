@@ -184,6 +184,9 @@ impl OriginBody {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
+                    if let Some(lease) = &self.lease {
+                        lease.trailed(trailers);
+                    }
                 }
                 // hyper does not ask a body again that has given as much as it said, and drops it.
                 if frame.is_trailers() || self.incoming.is_end_stream() {

@@ -5,7 +5,7 @@ use super::http2::Slot;
 use super::{EndpointHandle, Outcome, PoolHandle, RequestPermit, UnderWay};
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -81,10 +81,19 @@ impl Lease {
     }
 
     /// The answer's head arrived, with this status.
-    pub fn answered(&self, status: StatusCode) {
+    pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
         let now = self.worker.ticks.now_ms();
-        self.under_way.note(Outcome::Answered(status.as_u16()), now);
+        // A call without messages has its status here.
+        let called = self.pool.pool().eject.and_then(|_| Outcome::of_call(headers));
+        self.under_way.note(called.unwrap_or(Outcome::Answered(status.as_u16())), now);
         self.endpoint().answered(&self.pool, now, &self.worker.notices);
+    }
+
+    /// The answer's trailers arrived.
+    pub fn trailed(&self, trailers: &HeaderMap) {
+        if let Some(called) = self.pool.pool().eject.and_then(|_| Outcome::of_call(trailers)) {
+            self.under_way.note(called, self.worker.ticks.now_ms());
+        }
     }
 
     /// The origin failed in this way; who tells it is somebody else.

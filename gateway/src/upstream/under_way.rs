@@ -3,6 +3,7 @@
 use super::{Cause, Held};
 use crate::runtime::ticks::process_us;
 use dsl::tree::ir::Balance;
+use http::HeaderMap;
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -13,6 +14,8 @@ use std::rc::Rc;
 pub enum Outcome {
     /// The head of an answer came, with this status; a connection was all that was wanted: 200.
     Answered(u16),
+    /// A call of gRPC ended with this status.
+    Called(u8),
     /// No connection came about, or no TLS session on it.
     Unreachable,
     /// The connection broke, before the answer or in the middle of it.
@@ -93,12 +96,20 @@ impl UnderWay {
 }
 
 impl Outcome {
+    /// Of a head or of trailers that have the status of a call of gRPC.
+    #[must_use]
+    pub fn of_call(headers: &HeaderMap) -> Option<Self> {
+        headers.get("grpc-status")?.to_str().ok()?.parse().ok().map(Self::Called)
+    }
+
     /// Whether it speaks against the endpoint: a status does that says that the server is to blame, and
     /// not what was asked of it (500, 502, 503, 504).
     #[must_use]
     pub fn failed(self) -> bool {
         match self {
             Self::Answered(status) => matches!(status, 500 | 502 | 503 | 504),
+            // UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: the others are about the call.
+            Self::Called(status) => matches!(status, 2 | 13 | 14 | 15),
             Self::Refused => false,
             Self::Unreachable | Self::Reset | Self::Garbage | Self::Late => true,
         }
@@ -109,6 +120,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered(status) => write!(f, "answered {status}"),
+            Self::Called(status) => write!(f, "answered gRPC status {status}"),
             Self::Unreachable => f.write_str("no connection"),
             Self::Reset => f.write_str("the connection broke off"),
             Self::Refused => f.write_str("the request was refused"),

@@ -103,7 +103,7 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
     match sent {
         Ok(Ok(response)) => match unsound(&response) {
             None => {
-                lease.answered(response.status());
+                lease.answered(response.status(), response.headers());
                 Ok((response, lease))
             }
             Some(why) => {

@@ -76,6 +76,21 @@ fn so_many_failures_in_a_row_eject() {
 }
 
 #[test]
+fn a_call_of_grpc_fails_by_its_own_status() {
+    let call = |status: &str| {
+        let headers = [(http::HeaderName::from_static("grpc-status"), status.parse().unwrap())].into_iter().collect();
+        Outcome::of_call(&headers)
+    };
+    assert_eq!((Outcome::of_call(&http::HeaderMap::new()), call("x")), (None, None));
+    let fails = |status: &str| call(status).is_some_and(Outcome::failed);
+    let failing: Vec<_> = (0..=16).filter(|status: &u8| fails(&status.to_string())).collect();
+    assert_eq!(failing, [2, 13, 14, 15]);
+    let (_pools, handle, notices) = intern(pool(3, after(1)));
+    handle.members().note(0, Outcome::Called(14), 1_000);
+    assert!(told(&notices)[0].ends_with("1 failure, the last: answered gRPC status 14"));
+}
+
+#[test]
 fn a_share_of_the_answers_ejects_when_there_are_enough() {
     let (_pools, handle, notices) = intern(pool(3, share(50)));
     let members = handle.members();
