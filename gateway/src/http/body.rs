@@ -1,13 +1,16 @@
 //! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
 
 use super::again::Rewound;
-use super::forward::Reel;
+use super::forward::failure::{Cause, Phase};
+use super::forward::{About, Failure, Mirror, Reel};
 use super::gate::{Link, Reason, forbidden_trailer};
 use super::grpc::web;
 use super::headers;
 use crate::answer::files::FileBody;
+use crate::observe::log::Failed;
 use crate::runtime::ticks::{Ticks, Timer};
-use crate::upstream::{self, Lease, Outcome};
+use crate::runtime::worker::Worker;
+use crate::upstream::{self, Lease, PoolHandle};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -15,6 +18,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Why a body broke off.
@@ -52,6 +56,8 @@ impl std::error::Error for Broken {}
 pub struct AnswerBody {
     content: Content,
     finish: Finish,
+    /// What is said of the request if the answer breaks off, and how often it was tried.
+    about: Option<(About, u32)>,
 }
 
 /// What an answer consists of.
@@ -90,7 +96,13 @@ impl AnswerBody {
     /// A body that tells when it ends.
     #[must_use]
     pub fn new(content: Content, finish: Finish) -> Self {
-        Self { content, finish }
+        Self { content, finish, about: None }
+    }
+
+    /// The same, of a request that is known by this to people, and was tried so often.
+    #[must_use]
+    pub fn about(self, about: Option<(About, u32)>) -> Self {
+        Self { about, ..self }
     }
 
     fn broke(&self) {
@@ -119,6 +131,9 @@ impl Body for AnswerBody {
         };
         if let Poll::Ready(Some(Err(_))) = &polled {
             this.broke();
+            if let (Content::Origin(body), Some((about, attempt))) = (&mut this.content, this.about.take()) {
+                body.tell(&about, attempt);
+            }
         }
         super::h2::note(&polled);
         polled
@@ -152,13 +167,21 @@ pub struct OriginBody {
     lease: Option<Lease>,
     idle_ms: u64,
     timer: Option<Timer>,
+    /// How it broke off.
+    broken: Option<Box<(Lost, Failure)>>,
+}
+
+/// Whose answer broke off.
+struct Lost {
+    worker: Rc<Worker>,
+    pool: Arc<PoolHandle>,
 }
 
 impl OriginBody {
     /// The body of an origin's answer.
     #[must_use]
     pub fn new(incoming: upstream::Incoming, lease: Lease, idle_ms: u64) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None };
+        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None, broken: None };
         if body.incoming.is_end_stream() {
             body.ended();
         }
@@ -176,6 +199,22 @@ impl OriginBody {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+
+    fn breaks(&mut self, cause: Cause, reason: String) {
+        let Some(lease) = self.lease.take() else { return };
+        let lost = Lost { worker: Rc::clone(lease.worker()), pool: Arc::clone(lease.pool()) };
+        let endpoint = Some(Arc::clone(lease.endpoint()));
+        lease.died(cause.outcome(), &reason);
+        self.broken = Some(Box::new((lost, Failure { cause, phase: Phase::Body, endpoint, attempt: 0, reason })));
+    }
+
+    /// How it broke off, for the log.
+    fn tell(&mut self, about: &About, attempt: u32) {
+        let Some(broken) = self.broken.take() else { return };
+        let (Lost { worker, pool }, failure) = *broken;
+        pool.shared().shard(worker.number).failed.add(1);
+        worker.log.failed(Failed::new(about, &pool.pool().name, &Failure { attempt, ..failure }));
     }
 
     /// The next piece.
@@ -197,9 +236,7 @@ impl OriginBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(e))) => {
-                if let Some(lease) = self.lease.take() {
-                    lease.died(Outcome::Reset, &format!("broke off in the middle of an answer ({})", describe(&*e)));
-                }
+                self.breaks(Cause::Reset, format!("broke off in the middle of an answer ({})", describe(&*e)));
                 Poll::Ready(Some(Err(Broken::Origin)))
             }
             Poll::Ready(None) => {
@@ -213,9 +250,7 @@ impl OriginBody {
                     timer.set(self.idle_ms);
                 }
                 ready!(timer.poll(cx));
-                if let Some(lease) = self.lease.take() {
-                    lease.died(Outcome::Late, "fell silent in the middle of an answer");
-                }
+                self.breaks(Cause::Timeout, "fell silent in the middle of an answer".to_owned());
                 Poll::Ready(Some(Err(Broken::OriginSilent)))
             }
         }
@@ -252,6 +287,8 @@ pub enum RequestBody {
     Rewound(Box<Rewound>),
     /// gRPC-Web in base64.
     Text(Box<web::Text>),
+    /// All of it, in one piece.
+    Whole(Bytes),
 }
 
 /// What a client sends.
@@ -262,6 +299,8 @@ pub struct ClientBody {
     idle_ms: u64,
     timer: Timer,
     state: Rc<Upload>,
+    /// A copy of the request, which takes the body along.
+    mirror: Option<Box<Mirror>>,
 }
 
 /// What the exchange knows of a body that it has handed on.
@@ -326,7 +365,14 @@ impl RequestBody {
             broken: Cell::new(None),
             link,
         });
-        let body = ClientBody { incoming, left: limit, idle_ms, timer: Timer::new(ticks), state: Rc::clone(&state) };
+        let body = ClientBody {
+            incoming,
+            left: limit,
+            idle_ms,
+            timer: Timer::new(ticks),
+            state: Rc::clone(&state),
+            mirror: None,
+        };
         (Self::Client(body), Some(state))
     }
 }
@@ -348,6 +394,10 @@ impl Body for RequestBody {
             Self::Kept(reel) => reel.poll_frame(cx),
             Self::Rewound(body) => Pin::new(&mut **body).poll_frame(cx),
             Self::Text(body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -358,6 +408,7 @@ impl Body for RequestBody {
             Self::Kept(reel) => reel.is_end_stream(),
             Self::Rewound(body) => body.is_end_stream(),
             Self::Text(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
         }
     }
 
@@ -368,6 +419,7 @@ impl Body for RequestBody {
             Self::Kept(reel) => reel.size_hint(),
             Self::Rewound(body) => body.size_hint(),
             Self::Text(body) => body.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }
@@ -383,6 +435,25 @@ impl ClientBody {
     #[must_use]
     pub fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+
+    /// A copy of the request takes the body along, and is sent when it is through.
+    pub fn mirror(&mut self, mirror: Box<Mirror>) {
+        self.mirror = Some(mirror);
+    }
+
+    fn mirrored(&mut self, data: Option<&Bytes>) {
+        // hyper does not ask a body again that has given as much as it said, and drops it.
+        let ended = self.incoming.is_end_stream();
+        if let Some(mut mirror) = self.mirror.take()
+            && data.is_none_or(|data| mirror.add(data))
+        {
+            if ended {
+                mirror.send();
+            } else {
+                self.mirror = Some(mirror);
+            }
+        }
     }
 
     /// Nobody asks for it any more, or not for now: the client is not waited for.
@@ -408,6 +479,9 @@ impl ClientBody {
                     Some(_) if forbidden => Broken::Refused(Reason::Trailer),
                     Some(left) => {
                         self.left = left;
+                        if self.mirror.is_some() {
+                            self.mirrored(frame.data_ref());
+                        }
                         return Poll::Ready(Some(Ok(frame)));
                     }
                     None => Broken::Refused(Reason::BodyTooLarge),
@@ -417,7 +491,12 @@ impl ClientBody {
                 Some(reason) => Broken::Refused(reason),
                 None => Broken::ClientGone,
             },
-            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(None) => {
+                if let Some(mirror) = self.mirror.take() {
+                    mirror.send();
+                }
+                return Poll::Ready(None);
+            }
             Poll::Pending => {
                 self.state.waits.set(true);
                 if !self.timer.is_set() {

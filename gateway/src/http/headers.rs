@@ -3,6 +3,7 @@
 //! A map is never rebuilt: one look over the names says what there is to remove, which is little.
 
 use super::client::Client;
+use super::forward::X_SLUICE_MIRROR;
 use super::gate::forbidden_trailer;
 use dsl::syntax::ast::HeaderOp;
 use http::header::{
@@ -100,7 +101,7 @@ fn hop(name: &str) -> u16 {
 }
 
 fn speaks_for_gateway(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || name == "x-real-ip"
+    name.starts_with("x-forwarded-") || name == "x-real-ip" || name == X_SLUICE_MIRROR
 }
 
 /// Whether a client speaks for the gateway by a header of this name, in lower case.

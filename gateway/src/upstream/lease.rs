@@ -74,6 +74,18 @@ impl Lease {
         self.under_way.members().endpoint(self.under_way.index())
     }
 
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<PoolHandle> {
+        &self.pool
+    }
+
+    /// The worker.
+    #[must_use]
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
     /// The worker's deadlines.
     #[must_use]
     pub fn ticks(&self) -> &Rc<Ticks> {

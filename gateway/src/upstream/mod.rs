@@ -43,7 +43,7 @@ pub use members::{Member, Members};
 pub use pools::{CONNECT_MS, PoolHandle, Pools};
 pub use reached::Reached;
 pub use sending::{Cause, Incoming, Unanswered};
-pub use shared::{RetryCause, Shared};
+pub use shared::{RetryCause, Shard, Shared};
 pub use sticky::{Sticky, Whom};
 pub use tls::{UpstreamTls, connect_tls};
 pub use transport::{Speaks, Transport};

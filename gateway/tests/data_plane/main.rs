@@ -7,6 +7,7 @@ mod exchange;
 mod files;
 mod hello;
 mod http2;
+mod mirror;
 mod pool_limits;
 mod retry;
 mod support;

@@ -8,7 +8,7 @@ mod sticky;
 
 use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
-use super::forward::Job;
+use super::forward::{About, Job, Mirror};
 use super::gate::{Limits, Link, Reason};
 use super::grpc::{self, Web};
 use super::h2::Stream;
@@ -73,7 +73,8 @@ pub fn http1(
             grpc::list_trailers(response.headers_mut());
         }
         let response = if head { answer::without_body(response) } else { response };
-        Ok(response.map(|content| AnswerBody::new(content, finish)))
+        let about = step.about(&response);
+        Ok(response.map(|content| AnswerBody::new(content, finish).about(about)))
     }
 }
 
@@ -111,7 +112,8 @@ pub fn http2(
             }
         }
         let response = if head { answer::without_body(response) } else { response };
-        Ok(response.map(|content| AnswerBody::new(content, finish)))
+        let about = step.about(&response);
+        Ok(response.map(|content| AnswerBody::new(content, finish).about(about)))
     }
 }
 
@@ -236,7 +238,20 @@ impl Exchange {
             (Some(web), Some(upload)) => web.body(body, upload),
             (Some(_) | None, _) => body,
         };
-        let mut job = Job::new(request(head, body), Arc::clone(pool), spot, &plan.settings, upload, about);
+        let mut request = request(head, body);
+        if let Some(mirror) = plan.settings.mirror
+            && web.is_none()
+            && !switches
+            && client.worker.draw() < mirror.share
+        {
+            let shadow = &served.pools[mirror.pool.0 as usize];
+            let copy = Mirror::new(&client, shadow, &request, &about, mirror.body_bytes);
+            match request.body_mut() {
+                RequestBody::Client(body) => body.mirror(copy),
+                _ => copy.send(),
+            }
+        }
+        let mut job = Job::new(request, Arc::clone(pool), spot, &plan.settings, upload, about);
         if let Some(web) = web {
             job.speaks(web);
         }
@@ -285,6 +300,16 @@ fn idle_of(settings: &Settings, head: &Head) -> Option<u64> {
 }
 
 impl Step {
+    /// What a request is known by to people, for an answer that may still break off.
+    fn about(self, response: &Response<Content>) -> Option<(About, u32)> {
+        match self {
+            Self::Ask(Ask { job, .. }) if matches!(response.body(), Content::Origin(_)) => {
+                Some((job.about, job.attempt))
+            }
+            _ => None,
+        }
+    }
+
     /// The same, its answer to be edited.
     fn edited(self, edits: Vec<Edit>) -> Self {
         match self {

@@ -124,6 +124,11 @@ impl Job {
         self.idempotent = false;
     }
 
+    /// It is a copy of another request: it is sent once.
+    pub(super) fn is_copy(&mut self) {
+        self.idempotent = false;
+    }
+
     /// The visitor of a sticky pool brought this.
     pub fn brings(&mut self, brought: Option<Brought>) {
         if brought.is_some() {

@@ -4,12 +4,14 @@ mod attempt;
 pub mod failure;
 mod hedge;
 mod job;
+mod mirror;
 mod replay;
 mod tries;
 mod whole;
 
 pub use failure::{About, Failure};
 pub use job::{Job, bounds};
+pub use mirror::{Mirror, X_SLUICE_MIRROR};
 pub use replay::{Reel, Sending};
 
 use super::body::OriginBody;

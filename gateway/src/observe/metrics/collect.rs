@@ -1,6 +1,7 @@
 //! What is counted, under the names that it is known by outside. Label values come from route files,
 //! never from clients: what those choose would grow without a bound.
 
+use super::pools;
 use super::text::{Format, Kind, Text};
 use crate::l4::counts::{Count, Shard};
 use crate::l4::{Counts, End, Routes};
@@ -41,6 +42,7 @@ pub fn collect(sources: &Sources, format: Format) -> String {
     process(&mut text);
     gateway(sources, &mut text);
     carried(sources, &mut text);
+    pools::write(sources, &mut text);
     text.end()
 }
 

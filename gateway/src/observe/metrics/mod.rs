@@ -4,6 +4,7 @@
 //! are busy. Few connections at once, one request each, and a deadline for all of it.
 
 pub mod collect;
+mod pools;
 pub mod text;
 
 use crate::runtime::follow::{Begin, Table};
