@@ -261,6 +261,8 @@ fn not_connected(e: &ConnectError) -> Refusal {
         ConnectError::Refused(e) if is_ours(e) => End::System,
         ConnectError::Refused(_) => End::ConnectFailed,
         ConnectError::Tls(_) | ConnectError::Protocol(_) => End::UpstreamTls,
+        // A pool of `tcp` counts its connections itself.
+        ConnectError::Full(_) => End::ConnectFailed,
     };
     (end, Some(e.to_string()))
 }

@@ -2,9 +2,10 @@
 
 use super::connections::{Http1, Joined};
 use super::http2::{self, Slot};
+use super::lease::Single;
 use super::opening::Opened;
 use super::tls::is_http2;
-use super::{Connection, EndpointHandle, PoolHandle, Reached, Speaks, Transport, dial};
+use super::{Connection, ConnectionPermit, EndpointHandle, Full, PoolHandle, Reached, Speaks, Transport, dial};
 use crate::http::body::describe;
 use crate::http::client::Client;
 use crate::l4::proxy_header::{self, Told};
@@ -34,6 +35,8 @@ pub enum ConnectError {
     Tls(String),
     /// It does not speak what the pool's `protocol` says: why that is known, in words.
     Protocol(String),
+    /// The pool has as many connections as its `limit` says, and none of them became free in time.
+    Full(Full),
 }
 
 impl fmt::Display for ConnectError {
@@ -44,6 +47,7 @@ impl fmt::Display for ConnectError {
             Self::Timeout(ms) => write!(f, "no connection within {ms} ms"),
             Self::Tls(reason) => write!(f, "TLS: {reason}"),
             Self::Protocol(reason) => f.write_str(reason),
+            Self::Full(full) => full.fmt(f),
         }
     }
 }
@@ -52,7 +56,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused(e) => Some(e),
-            Self::Timeout(_) | Self::Tls(_) | Self::Protocol(_) => None,
+            Self::Timeout(_) | Self::Tls(_) | Self::Protocol(_) | Self::Full(_) => None,
         }
     }
 }
@@ -93,7 +97,15 @@ pub async fn connect(
             }
             Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
         };
-        match opening.wait().await? {
+        let opened = match opening.wait().await {
+            // Those that there are have to do: streams wait for their turn.
+            Err(ConnectError::Full(full)) => match worker.upstreams.least_busy(pool, endpoint) {
+                Some(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
+                None => return Err(ConnectError::Full(full)),
+            },
+            other => other?,
+        };
+        match opened {
             Opened::Http2(shared) if shared.has_room() && shared.is_open() => {
                 return Ok(Connection::http2(Slot::new(&shared, true)));
             }
@@ -109,6 +121,27 @@ pub async fn connect(
     }
 }
 
+/// Room for a connection under the pool's `limit`, over all workers. One that is idle makes room; else the
+/// queue of the limit is waited in.
+async fn room(worker: &Worker, pool: &PoolHandle) -> Result<Option<Box<ConnectionPermit>>, ConnectError> {
+    let shared = pool.shared();
+    loop {
+        if let Ok(permit) = shared.limit().try_connection() {
+            return Ok(permit.map(Box::new));
+        }
+        if !worker.upstreams.make_room(pool) {
+            break;
+        }
+    }
+    let shard = shared.shard(worker.number);
+    shard.queued.add(1);
+    // The queue's own patience is the bound.
+    shared.limit().connection(u64::MAX).await.map(|permit| permit.map(Box::new)).map_err(|full| {
+        shard.limited.add(1);
+        ConnectError::Full(full)
+    })
+}
+
 /// Opens a connection: what precedes TLS, TLS, and as much of HTTP as it takes to send requests.
 async fn open(
     worker: &Rc<Worker>,
@@ -117,11 +150,12 @@ async fn open(
     endpoint: &Arc<EndpointHandle>,
     speaks: Speaks,
 ) -> Result<Connection, ConnectError> {
+    let permit = if pool.shared().limit().counts_connections() { Box::pin(room(worker, pool)).await? } else { None };
     let stream = dial(worker, pool, endpoint).await?;
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;
     // Large, as all of TLS is.
-    let prepared = Box::pin(prepare(worker, client, pool.transport(), endpoint, speaks, stream));
+    let prepared = Box::pin(prepare(worker, client, pool.transport(), endpoint, speaks, stream, permit));
     within(&worker.ticks, allowed, prepared).await.ok_or(ConnectError::Timeout(allowed))?
 }
 
@@ -132,22 +166,27 @@ async fn prepare(
     endpoint: &Arc<EndpointHandle>,
     speaks: Speaks,
     mut stream: Reached,
+    permit: Option<Box<ConnectionPermit>>,
 ) -> Result<Connection, ConnectError> {
     if let (Some(version), Some(client)) = (transport.proxy(), client) {
         stream.write_all(&header(client, version)).await.map_err(ConnectError::Refused)?;
     }
     let Some(tls) = transport.tls() else {
         return match speaks {
-            Speaks::Http2 => http2(worker, stream, false, 0).await,
-            Speaks::Http1 | Speaks::Agreed => http1(stream, 0).await,
+            Speaks::Http2 => http2(worker, stream, false, 0, permit).await,
+            Speaks::Http1 | Speaks::Agreed => http1(stream, 0, permit).await,
         };
     };
     let shaken = tls.handshake_http(speaks, endpoint.host(), stream).await;
     let (stream, generation) = shaken.map_err(ConnectError::Tls)?;
-    if is_http2(&stream) { http2(worker, stream, true, generation).await } else { http1(stream, generation).await }
+    if is_http2(&stream) {
+        http2(worker, stream, true, generation, permit).await
+    } else {
+        http1(stream, generation, permit).await
+    }
 }
 
-async fn http1<T>(stream: T, generation: u64) -> Result<Connection, ConnectError>
+async fn http1<T>(stream: T, generation: u64, permit: Option<Box<ConnectionPermit>>) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -160,14 +199,21 @@ where
         // What went wrong is told to whoever waits for an answer.
         let _ = connection.with_upgrades().await;
     });
-    Ok(Connection::http1(sender, generation))
+    Ok(Connection::http1(Single { sender, generation, permit }))
 }
 
-async fn http2<T>(worker: &Rc<Worker>, stream: T, https: bool, generation: u64) -> Result<Connection, ConnectError>
+async fn http2<T>(
+    worker: &Rc<Worker>,
+    stream: T,
+    https: bool,
+    generation: u64,
+    permit: Option<Box<ConnectionPermit>>,
+) -> Result<Connection, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let shared = http2::start(stream, &worker.ticks, https, generation).await.map_err(ConnectError::Protocol)?;
+    let shared =
+        http2::start(stream, &worker.ticks, https, generation, permit).await.map_err(ConnectError::Protocol)?;
     Ok(Connection::http2(Slot::new(&shared, true)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::balance::{Dice, Turns};
 use super::http2::{Shared, Slot};
-use super::lease::{Connection, Sender};
+use super::lease::{Connection, Sender, Single};
 use super::opening::{Opened, Opening};
 use super::transport::{Speaks, Transport};
 use super::{ConnectError, EndpointHandle, Members, Place, PoolHandle, Spot, Tried, Whom};
@@ -83,8 +83,7 @@ pub(super) enum Joined {
 }
 
 struct Idle {
-    sender: Http1,
-    generation: u64,
+    single: Single,
     since: u64,
 }
 
@@ -135,26 +134,42 @@ impl Upstreams {
         if let Some(shared) = lane.shared.iter().find(usable) {
             return Some(Connection::http2(Slot::new(shared, false)));
         }
-        while let Some(Idle { sender, generation, .. }) = lane.idle.pop() {
-            if sender.is_ready() && !sender.is_closed() && generation == now {
-                return Some(Connection::http1(sender, generation));
+        while let Some(Idle { single, .. }) = lane.idle.pop() {
+            if single.sender.is_ready() && !single.sender.is_closed() && single.generation == now {
+                return Some(Connection::http1(single));
             }
         }
         None
     }
 
     /// Keeps a connection that is idle again.
-    pub(super) fn put(&self, pool: &PoolHandle, endpoint: &EndpointHandle, sender: Http1, generation: u64, now: u64) {
+    pub(super) fn put(&self, pool: &PoolHandle, endpoint: &EndpointHandle, single: Single, now: u64) {
         let transport = pool.transport();
         // Its PROXY header told of one client, and its request may have come from another one.
-        if transport.proxy().is_some() || generation != transport.generation() {
+        if transport.proxy().is_some() || single.generation != transport.generation() {
             return;
         }
         let mut lanes = self.lanes.borrow_mut();
+        if single.permit.is_some() && !may_be_idle(&lanes, pool) {
+            return;
+        }
         let idle = &mut lane_of(&mut lanes, endpoint.place(), transport).idle;
         if idle.len() < IDLE_CONNECTIONS {
-            idle.push(Idle { sender, generation, since: now });
+            idle.push(Idle { single, since: now });
         }
+    }
+
+    /// Closes an idle connection of a pool, to whichever endpoint, so that another one has room under the
+    /// pool's `limit`. False where there is none.
+    pub(super) fn make_room(&self, pool: &PoolHandle) -> bool {
+        let id = pool.transport().id();
+        let mut lanes = self.lanes.borrow_mut();
+        let mut of_pool = lanes.iter_mut().flat_map(|kept| &mut kept.value).filter(|lane| lane.transport.id() == id);
+        let Some(lane) = of_pool.find(|lane| !lane.idle.is_empty()) else { return false };
+        let oldest = lane.idle.remove(0);
+        drop(lanes);
+        drop(oldest);
+        true
     }
 
     /// Whether requests to an endpoint share connections, as far as is known.
@@ -168,6 +183,16 @@ impl Upstreams {
                 !lane_of(&mut lanes, endpoint.place(), transport).chose_http1
             }
         }
+    }
+
+    /// The connection of HTTP/2 to an endpoint that has the fewest streams.
+    pub(super) fn least_busy(&self, pool: &PoolHandle, endpoint: &EndpointHandle) -> Option<Rc<Shared>> {
+        let transport = pool.transport();
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lane_of(&mut lanes, endpoint.place(), transport);
+        let now = transport.generation();
+        let open = lane.shared.iter().filter(|shared| shared.generation() == now && shared.is_open());
+        open.min_by_key(|shared| shared.open()).map(Rc::clone)
     }
 
     /// A connection of HTTP/2 in the making.
@@ -200,16 +225,16 @@ impl Upstreams {
         let mut lanes = self.lanes.borrow_mut();
         let lane = lane_of(&mut lanes, endpoint.place(), transport);
         let opening = lane.opening.take();
-        let outcome = outcome.map(|connection| match connection.into_parts() {
-            (Sender::Http2(slot), _) => {
+        let outcome = outcome.map(|connection| match connection.sender {
+            Sender::Http2(slot) => {
                 lane.chose_http1 = false;
                 let shared = slot.shared();
                 lane.shared.push(Rc::clone(&shared));
                 Opened::Http2(shared)
             }
-            (Sender::Http1(sender), generation) => {
+            Sender::Http1(single) => {
                 lane.chose_http1 = true;
-                lane.idle.push(Idle { sender, generation, since: now });
+                lane.idle.push(Idle { single, since: now });
                 Opened::Http1
             }
         });
@@ -234,7 +259,9 @@ impl Upstreams {
                 for lane in &mut kept.value {
                     let current = lane.transport.generation();
                     let stale = |idle: &mut Idle| {
-                        idle.sender.is_closed() || idle.since + IDLE_MS <= now || idle.generation != current
+                        idle.single.sender.is_closed()
+                            || idle.since + IDLE_MS <= now
+                            || idle.single.generation != current
                     };
                     over.extend(lane.idle.extract_if(.., stale));
                     gone.extend(lane.shared.extract_if(.., |shared| {
@@ -261,6 +288,19 @@ impl Upstreams {
         }
         found
     }
+}
+
+/// Whether another connection of a pool with a `limit` may be idle: nobody waits for room, and each worker
+/// keeps no more than its part of it, so that none is without room because of what another one keeps.
+fn may_be_idle(lanes: &[Kept<Vec<Lane>>], pool: &PoolHandle) -> bool {
+    let shared = pool.shared();
+    if shared.limit().waiting() > 0 {
+        return false;
+    }
+    let part = pool.pool().limit.connections.map_or(usize::MAX, |most| most as usize / shared.workers());
+    let id = pool.transport().id();
+    let of_pool = lanes.iter().flat_map(|kept| &kept.value).filter(|lane| lane.transport.id() == id);
+    of_pool.map(|lane| lane.idle.len()).sum::<usize>() < part
 }
 
 fn lane_of<'k>(lanes: &'k mut Vec<Kept<Vec<Lane>>>, place: Place, transport: &Arc<Transport>) -> &'k mut Lane {

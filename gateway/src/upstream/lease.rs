@@ -2,7 +2,7 @@
 
 use super::connections::Http1;
 use super::http2::Slot;
-use super::{EndpointHandle, Outcome, PoolHandle, RequestPermit, UnderWay};
+use super::{ConnectionPermit, EndpointHandle, Outcome, PoolHandle, RequestPermit, UnderWay};
 use crate::runtime::ticks::{Ticks, within};
 use crate::runtime::worker::Worker;
 use http::{HeaderMap, StatusCode};
@@ -17,15 +17,22 @@ const SETTLE_MS: u64 = 10_000;
 /// A connection to an endpoint.
 pub struct Connection {
     pub(super) sender: Sender,
-    /// By which files its endpoint was verified.
-    generation: u64,
 }
 
 /// Where requests are put in.
 pub(super) enum Sender {
-    Http1(Http1),
+    Http1(Single),
     /// A stream among others.
     Http2(Slot),
+}
+
+/// A connection for one request at a time.
+pub(super) struct Single {
+    pub(super) sender: Http1,
+    /// By which files its endpoint was verified.
+    pub(super) generation: u64,
+    /// What it counts by against the pool's `limit`.
+    pub(super) permit: Option<Box<ConnectionPermit>>,
 }
 
 /// A connection that a request has, until its answer is through.
@@ -39,16 +46,12 @@ pub struct Lease {
 }
 
 impl Connection {
-    pub(super) fn http1(sender: Http1, generation: u64) -> Self {
-        Self { sender: Sender::Http1(sender), generation }
+    pub(super) fn http1(single: Single) -> Self {
+        Self { sender: Sender::Http1(single) }
     }
 
     pub(super) fn http2(slot: Slot) -> Self {
-        Self { sender: Sender::Http2(slot), generation: 0 }
-    }
-
-    pub(super) fn into_parts(self) -> (Sender, u64) {
-        (self.sender, self.generation)
+        Self { sender: Sender::Http2(slot) }
     }
 }
 
@@ -130,25 +133,25 @@ impl Lease {
 
     /// The answer is through: the connection serves the next request.
     pub fn give_back(self) {
-        let Self { connection: Connection { sender, generation }, pool, worker, under_way, permit } = self;
+        let Self { connection: Connection { sender }, pool, worker, under_way, permit } = self;
         drop(permit);
         under_way.through(worker.ticks.now_ms());
         let endpoint = under_way.members().endpoint(under_way.index());
         match sender {
-            Sender::Http1(sender) if sender.is_ready() => {
-                worker.upstreams.put(&pool, endpoint, sender, generation, worker.ticks.now_ms());
+            Sender::Http1(single) if single.sender.is_ready() => {
+                worker.upstreams.put(&pool, endpoint, single, worker.ticks.now_ms());
             }
-            Sender::Http1(sender) if sender.is_closed() => {}
+            Sender::Http1(single) if single.sender.is_closed() => {}
             // The connection was never this request's alone.
             Sender::Http2(slot) => slot.end(),
-            Sender::Http1(mut sender) => {
+            Sender::Http1(mut single) => {
                 // hyper has not seen the end of the exchange yet: the request is still being sent, or
                 // its task has not had its turn.
                 let endpoint = Arc::clone(endpoint);
                 tokio::task::spawn_local(async move {
-                    let ready = poll_fn(|cx| sender.poll_ready(cx));
+                    let ready = poll_fn(|cx| single.sender.poll_ready(cx));
                     if let Some(Ok(())) = within(&worker.ticks, SETTLE_MS, ready).await {
-                        worker.upstreams.put(&pool, &endpoint, sender, generation, worker.ticks.now_ms());
+                        worker.upstreams.put(&pool, &endpoint, single, worker.ticks.now_ms());
                     }
                 });
             }

@@ -59,5 +59,6 @@ fn copy(e: &ConnectError) -> ConnectError {
         ConnectError::Timeout(ms) => ConnectError::Timeout(*ms),
         ConnectError::Tls(reason) => ConnectError::Tls(reason.clone()),
         ConnectError::Protocol(reason) => ConnectError::Protocol(reason.clone()),
+        ConnectError::Full(full) => ConnectError::Full(*full),
     }
 }

@@ -52,7 +52,7 @@ impl Lease {
         request: impl FnOnce() -> Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unanswered> {
         match self.sender() {
-            Sender::Http1(sender) => match sender.try_send_request(request()).await {
+            Sender::Http1(single) => match single.sender.try_send_request(request()).await {
                 Ok(response) => Ok(response.map(Incoming::Http1)),
                 Err(mut refused) => {
                     let unsent = refused.take_message();

@@ -93,6 +93,12 @@ impl Shared {
         }
     }
 
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shards.len()
+    }
+
     /// What its `limit` is held against.
     #[inline]
     #[must_use]

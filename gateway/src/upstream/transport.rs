@@ -34,6 +34,8 @@ pub(super) struct Key {
     speaks: Speaks,
     proxy: Option<ProxyProtocol>,
     tls: Option<(PoolTls, Arc<Path>)>,
+    /// A pool that counts its connections shares them with no other.
+    counted: Option<(Arc<str>, Arc<Path>)>,
 }
 
 impl Speaks {
@@ -62,6 +64,7 @@ impl Key {
             speaks: Speaks::of(pool.protocol, pool.tls.is_some()),
             proxy: pool.proxy_protocol,
             tls: pool.tls.clone().map(|tls| (tls, dir.into())),
+            counted: pool.limit.connections.map(|_| (Arc::clone(&pool.name), dir.into())),
         }
     }
 }

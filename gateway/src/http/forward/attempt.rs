@@ -84,7 +84,12 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
         // Rare beside requests, and large: it need not lie in each exchange's future.
         None => {
             let connecting = Box::pin(connected(at)).await;
-            connecting.inspect_err(|_| under_way.note(Outcome::Unreachable, worker.ticks.now_ms()))?
+            connecting.inspect_err(|missed| {
+                // That the pool is full is no fault of the endpoint's.
+                if missed.cause != Cause::Full {
+                    under_way.note(Outcome::Unreachable, worker.ticks.now_ms());
+                }
+            })?
         }
     };
     let mut lease = Lease::new(connection, under_way, Arc::clone(at.pool), Rc::clone(worker));
@@ -154,6 +159,7 @@ fn unconnected(e: &ConnectError) -> Missed {
         ConnectError::Timeout(_) => (Cause::Timeout, Phase::Connect),
         ConnectError::Tls(_) => (Cause::Tls, Phase::Tls),
         ConnectError::Protocol(_) => (Cause::Garbage, Phase::Connect),
+        ConnectError::Full(_) => (Cause::Full, Phase::Queue),
     };
     Missed { harmless: true, ..Missed::new(cause, phase, e.to_string()) }
 }

@@ -187,12 +187,13 @@ impl Course {
         if let Some(failure) = job.broken() {
             return ControlFlow::Break(failure);
         }
-        let next = if missed.over {
+        let full = missed.cause == Cause::Full;
+        let next = if missed.over || full {
             Next::Fail
         } else {
             self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Missed(&missed))
         };
-        if next != Next::Fresh {
+        if next != Next::Fresh && !full {
             blame(worker, job, &self.members, self.index, &missed);
         }
         if next != Next::Fail {

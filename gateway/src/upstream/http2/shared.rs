@@ -6,6 +6,7 @@ use super::{
     faults,
 };
 use crate::runtime::ticks::{Ticks, Timer};
+use crate::upstream::ConnectionPermit;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use http::HeaderValue;
@@ -26,6 +27,8 @@ pub(in crate::upstream) struct Shared {
     pub(super) state: Rc<State>,
     generation: u64,
     https: bool,
+    /// What it counts by against the pool's `limit`.
+    _permit: Option<Box<ConnectionPermit>>,
     /// The host that was asked last: a connection rarely speaks of two.
     authority: RefCell<Option<(HeaderValue, Authority)>>,
 }
@@ -66,6 +69,7 @@ pub(in crate::upstream) async fn start<T>(
     ticks: &Rc<Ticks>,
     https: bool,
     generation: u64,
+    permit: Option<Box<ConnectionPermit>>,
 ) -> Result<Rc<Shared>, String>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -107,7 +111,14 @@ where
         .await?;
     }
     tokio::task::spawn_local(drive(connection, Rc::clone(&state)));
-    Ok(Rc::new(Shared { send: RefCell::new(send), state, generation, https, authority: RefCell::new(None) }))
+    Ok(Rc::new(Shared {
+        send: RefCell::new(send),
+        state,
+        generation,
+        https,
+        _permit: permit,
+        authority: RefCell::new(None),
+    }))
 }
 
 impl Shared {

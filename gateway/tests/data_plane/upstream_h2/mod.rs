@@ -271,7 +271,10 @@ fn a_client_that_leaves_resets_its_stream() {
 fn streams_that_are_given_up_do_not_end_the_others() {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
-    let origin = H2Origin::new(move |request, mut respond| {
+    let mut builder = Builder::new();
+    // Not for it to end the connection.
+    builder.max_pending_accept_reset_streams(100_000).max_local_error_reset_streams(None);
+    let origin = H2Origin::with(builder, None, move |request, mut respond| {
         let gate = Arc::clone(&opened);
         async move {
             if request.uri().path() == "/long" {
@@ -306,4 +309,78 @@ fn streams_that_are_given_up_do_not_end_the_others() {
     });
     // The first connection took no more requests at some time.
     assert!((2..8).contains(&origin.connections()), "{}", origin.connections());
+}
+
+/// A pool with `limit …`.
+fn limited(protocol: Protocol, origins: &[SocketAddr], limit: ir::PoolLimit) -> ir::Site {
+    let pool = ir::Pool { protocol, limit, ..pool(origins) };
+    site(vec![("/*", plan(proxy()))], vec![pool])
+}
+
+#[test]
+fn a_pool_has_no_more_connections_than_its_limit_says() {
+    let gate = Arc::new(std::sync::Barrier::new(2));
+    let opened = Arc::clone(&gate);
+    let origin = Origin::new(move |stream, number| {
+        if number == 1 {
+            opened.wait();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").is_ok()
+    });
+    let other = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let one = |queue| ir::PoolLimit { connections: Some(1), requests: None, queue };
+    let rig = Rig::new(vec![limited(Protocol::H1, &[origin.address, other.address], one(None))]);
+    // The idle connection to the one endpoint makes room for one to the other.
+    for _ in 0..2 {
+        assert_eq!(rig.get("/").status, 200);
+    }
+    let mut held = rig.connect();
+    held.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    until("it is there", || origin.heads().len() == 2);
+    let full = rig.get("/");
+    assert_eq!(full.status, 503, "{}", full.head);
+    assert!(full.header("retry-after").is_some(), "{}", full.head);
+    gate.wait();
+    assert_eq!(Reply::read(&mut held).status, 200);
+    assert_eq!(rig.get("/").status, 200);
+    assert!(rig.notices.try_recv().is_err(), "that a pool is full is no trouble of an endpoint's");
+}
+
+#[test]
+fn who_waits_for_a_connection_gets_the_next_one() {
+    let gate = Arc::new(std::sync::Barrier::new(2));
+    let opened = Arc::clone(&gate);
+    let origin = Origin::new(move |stream, number| {
+        if number == 0 {
+            opened.wait();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").is_ok()
+    });
+    let limit = ir::PoolLimit { connections: Some(1), requests: None, queue: Some((10, 15_000)) };
+    let rig = Rig::new(vec![limited(Protocol::H1, &[origin.address], limit)]);
+    let mut clients: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = rig.connect();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+            client
+        })
+        .collect();
+    until("the first is there", || origin.heads().len() == 1);
+    gate.wait();
+    for client in &mut clients {
+        assert_eq!(Reply::read(client).status, 200);
+    }
+    // By HTTP/2 a connection more is not needed: streams wait for their turn.
+    let mut builder = Builder::new();
+    builder.max_concurrent_streams(1);
+    let origin = H2Origin::with(builder, None, |_, respond| async { say(respond, "hi") });
+    rig.publish(vec![limited(Protocol::H2c, &[origin.address], ir::PoolLimit { queue: None, ..limit })]);
+    run(async {
+        let mut sender = client(&rig).await;
+        let answers: Vec<_> = (0..10).map(|n| sender.send_request(get(&format!("/{n}")), true).unwrap().0).collect();
+        for answer in answers {
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+    });
+    assert_eq!(origin.connections(), 1);
 }
