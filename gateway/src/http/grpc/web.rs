@@ -135,16 +135,16 @@ impl Body for Text {
         let this = self.get_mut();
         while !this.ended {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(text) => match this.decoder.decode(&text) {
+                Some(Ok(frame)) => {
+                    // There are no trailers in gRPC-Web.
+                    let Ok(text) = frame.into_data() else { continue };
+                    match this.decoder.decode(&text) {
                         // Less than four characters so far.
                         Some(data) if data.is_empty() => {}
                         Some(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                         None => return this.malformed(),
-                    },
-                    // There are none in gRPC-Web.
-                    Err(_) => {}
-                },
+                    }
+                }
                 Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
                 None => {
                     this.ended = true;
