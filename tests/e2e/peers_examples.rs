@@ -32,6 +32,14 @@ fn grpc_example() {
     }
 }
 
+#[test]
+fn canary_example() {
+    let names = ["HTTP", "HTTPS", "METRICS", "S1", "S2", "S3", "NEXT", "SHADOW", "SEARCH"];
+    let said = once("canary", &names);
+    assert_eq!(said.matches("failed 0").count(), 9, "{said}");
+    assert!(said.contains("<h1>The shop is being tidied</h1>"), "{said}");
+}
+
 /// The tests that stand beside the routes pass.
 #[test]
 fn tests_in_the_language() {

@@ -164,6 +164,24 @@ fn calls_of_one_connection_are_spread_over_servers() {
     }
 }
 
+/// What is not there, what was there a moment ago.
+#[test]
+fn server_that_is_killed_is_unavailable() {
+    let programs = Programs::new();
+    let [(port, mut server)] = programs.servers(["one"]);
+    let sluice = gateway(&[port], "");
+    let mut client = Peer::start_to_tell(&mut programs.client("dies", &sluice, true));
+    client.says("streaming");
+    server.kill();
+    client.tell("it is dead");
+    let said = ends(client);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..2], ["streaming", "stream UNAVAILABLE"], "{said}");
+    // The words are the gateway's own, and say nothing of the inside.
+    assert!(lines[2].starts_with("unary UNAVAILABLE | ") && !lines[2].contains(&port.to_string()), "{said}");
+    assert!(!lines[2].contains("127.0.0.1"), "{said}");
+}
+
 /// Its health is asked by gRPC's own protocol; who says NOT_SERVING gets nothing, and nobody notices.
 #[test]
 fn server_that_says_it_does_not_serve() {

@@ -4,7 +4,7 @@ use super::again::Rewound;
 use super::forward::failure::{Cause, Phase};
 use super::forward::{About, Failure, Mirror, Reel};
 use super::gate::{Link, Reason, forbidden_trailer};
-use super::grpc::web;
+use super::grpc::{self, web};
 use super::headers;
 use crate::answer::files::FileBody;
 use crate::observe::log::Failed;
@@ -12,6 +12,7 @@ use crate::runtime::ticks::{Ticks, Timer};
 use crate::runtime::worker::Worker;
 use crate::upstream::{self, Lease, PoolHandle};
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::cell::Cell;
@@ -131,9 +132,11 @@ impl Body for AnswerBody {
         };
         if let Poll::Ready(Some(Err(_))) = &polled {
             this.broke();
-            if let (Content::Origin(body), Some((about, attempt))) = (&mut this.content, this.about.take()) {
-                body.tell(&about, attempt);
-            }
+        }
+        if let Some(body) = this.content.broken()
+            && let Some((about, attempt)) = this.about.take()
+        {
+            body.tell(&about, attempt);
         }
         super::h2::note(&polled);
         polled
@@ -160,6 +163,19 @@ impl Body for AnswerBody {
     }
 }
 
+impl Content {
+    /// The origin's answer, where it broke off just now.
+    #[inline]
+    fn broken(&mut self) -> Option<&mut OriginBody> {
+        let body = match self {
+            Self::Origin(body) => body,
+            Self::Web(body) => body.origin(),
+            Self::Empty | Self::Text(_) | Self::File(_) => return None,
+        };
+        body.is_broken().then_some(body)
+    }
+}
+
 /// What an origin sends, with the connection that it comes by.
 pub struct OriginBody {
     incoming: upstream::Incoming,
@@ -169,6 +185,8 @@ pub struct OriginBody {
     timer: Option<Timer>,
     /// How it broke off.
     broken: Option<Box<(Lost, Failure)>>,
+    /// Whether it is gRPC's: then it ends with a status in any case.
+    calls: bool,
 }
 
 /// Whose answer broke off.
@@ -181,11 +199,17 @@ impl OriginBody {
     /// The body of an origin's answer.
     #[must_use]
     pub fn new(incoming: upstream::Incoming, lease: Lease, idle_ms: u64) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None, broken: None };
+        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None, broken: None, calls: false };
         if body.incoming.is_end_stream() {
             body.ended();
         }
         body
+    }
+
+    /// The same, of an answer with this head.
+    #[must_use]
+    pub fn under(self, head: &HeaderMap) -> Self {
+        Self { calls: grpc::is_grpc(head), ..self }
     }
 
     /// Whether there is nothing in it.
@@ -209,8 +233,20 @@ impl OriginBody {
         self.broken = Some(Box::new((lost, Failure { cause, phase: Phase::Body, endpoint, attempt: 0, reason })));
     }
 
+    /// The end of an answer that broke off. A stream of gRPC that is reset would be `INTERNAL` to its client, who
+    /// may ask again only after `UNAVAILABLE`.
+    fn cut(&self, broken: Broken) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let end = if self.calls { Ok(Frame::trailers(grpc::broken_off())) } else { Err(broken) };
+        Poll::Ready(Some(end))
+    }
+
+    /// Whether it broke off, and nobody was told.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// How it broke off, for the log.
-    fn tell(&mut self, about: &About, attempt: u32) {
+    pub fn tell(&mut self, about: &About, attempt: u32) {
         let Some(broken) = self.broken.take() else { return };
         let (Lost { worker, pool }, failure) = *broken;
         pool.shared().shard(worker.number).failed.add(1);
@@ -237,7 +273,7 @@ impl OriginBody {
             }
             Poll::Ready(Some(Err(e))) => {
                 self.breaks(Cause::Reset, format!("broke off in the middle of an answer ({})", describe(&*e)));
-                Poll::Ready(Some(Err(Broken::Origin)))
+                self.cut(Broken::Origin)
             }
             Poll::Ready(None) => {
                 self.ended();
@@ -251,7 +287,7 @@ impl OriginBody {
                 }
                 ready!(timer.poll(cx));
                 self.breaks(Cause::Timeout, "fell silent in the middle of an answer".to_owned());
-                Poll::Ready(Some(Err(Broken::OriginSilent)))
+                self.cut(Broken::OriginSilent)
             }
         }
     }

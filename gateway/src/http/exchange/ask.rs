@@ -63,7 +63,7 @@ impl Exchange {
         headers::remove_answer_hops(&mut parts.headers);
         sticky::keep(job, &mut parts.headers, parts.status, lease.endpoint());
         parts.version = Version::HTTP_11;
-        let body = OriginBody::new(incoming, lease, job.idle_ms);
+        let body = OriginBody::new(incoming, lease, job.idle_ms).under(&parts.headers);
         let web = job.web().filter(|web| web.to_web(&mut parts.headers));
         let content = match web {
             _ if body.is_empty() => Content::Empty,

@@ -29,6 +29,15 @@ pub fn list_trailers(headers: &mut HeaderMap) {
     }
 }
 
+/// The trailers of an answer whose origin broke off in the middle of it: 14, `UNAVAILABLE`.
+#[must_use]
+pub fn broken_off() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from_static("14"));
+    trailers.insert("grpc-message", HeaderValue::from_static("the origin broke off"));
+    trailers
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -174,6 +174,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What the origin sends.
+    pub(crate) fn origin(&mut self) -> &mut OriginBody {
+        &mut self.origin
+    }
+
     /// Whether nothing more comes.
     #[must_use]
     pub fn is_end(&self) -> bool {
