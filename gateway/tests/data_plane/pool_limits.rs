@@ -75,6 +75,45 @@ fn requests_wait_in_the_queue_and_no_longer_than_it_says() {
 }
 
 #[test]
+fn an_idle_connection_is_closed_to_make_room_for_one_to_another_endpoint() {
+    let origins = [(); 2].map(|()| Origin::new(|stream, _| stream.write_all(OK).is_ok()));
+    let mut limited = pool(&origins.each_ref().map(|origin| origin.address));
+    limited.limit = PoolLimit { requests: None, connections: Some(1), queue: None };
+    let rig = rig(limited);
+    for _ in 0..6 {
+        assert_eq!(rig.get("/").text(), "ok");
+    }
+    assert!(origins.iter().all(|origin| origin.heads().len() == 3));
+}
+
+#[test]
+fn connections_are_limited_and_waited_for() {
+    for queue in [None, Some((5, 60_000))] {
+        let (origin, arrivals, go) = told();
+        let mut limited = pool(&[origin.address]);
+        limited.limit = PoolLimit { requests: None, connections: Some(1), queue };
+        let rig = rig(limited);
+        let mut first = rig.connect();
+        first.write_all(GET).unwrap();
+        arrivals.recv_timeout(PATIENCE).unwrap();
+        if queue.is_none() {
+            let refused = rig.get("/");
+            assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+            assert!(rig.notices.try_recv().is_err(), "no fault of the origin");
+            go.send(()).unwrap();
+            assert_eq!(Reply::read(&mut first).text(), "ok");
+            continue;
+        }
+        let mut second = rig.connect();
+        second.write_all(GET).unwrap();
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(Reply::read(&mut first).text(), "ok");
+        assert_eq!(Reply::read(&mut second).text(), "ok");
+    }
+}
+
+#[test]
 fn a_slow_answer_is_asked_for_elsewhere_and_given_up() {
     let (tell, gone) = channel();
     let tell = Mutex::new(tell);
