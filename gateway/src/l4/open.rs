@@ -11,9 +11,7 @@ use super::{End, Route};
 use crate::http::judge::{share, sticky};
 use crate::listen::hello::SSL_REQUEST;
 use crate::runtime::ticks::within;
-use crate::upstream::{
-    ConnectError, EndpointHandle, InUse, Outcome, PoolHandle, Reached, Tried, connect_tls, dial, hash_of,
-};
+use crate::upstream::{ConnectError, EndpointHandle, InUse, PoolHandle, Reached, Tried, connect_tls, dial, hash_of};
 use bytes::BytesMut;
 use dsl::tree::ir::ProxyProtocol;
 use dsl::tree::l4::Target;
@@ -159,7 +157,6 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
         {
             Some(Ok((upstream, before))) => {
                 let now = worker.ticks.now_ms();
-                members.note(index, Outcome::Answered(200), now);
                 endpoint.endpoint().answered(pool, now, &worker.notices);
                 return Ok(Opened { upstream, before, endpoint });
             }
@@ -172,7 +169,6 @@ async fn reach(tally: &Tally, pool: &Arc<PoolHandle>, client: &Side, opening: Op
         if failed.0 != End::System {
             let now = worker.ticks.now_ms();
             worker.upstreams.failed(&members, index, now);
-            members.note(index, Outcome::Unreachable, now);
             let words = failed.1.as_deref().unwrap_or_else(|| failed.0.label());
             endpoint.endpoint().failed(pool, now, &worker.notices, words);
         }
