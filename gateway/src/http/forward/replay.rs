@@ -103,7 +103,7 @@ struct Kept {
     ended: bool,
 }
 
-/// A reading of a [`Tape`] from its start.
+/// A reading of what was kept of a body, from its start.
 pub struct Reel {
     tape: Rc<Tape>,
     turn: u32,
