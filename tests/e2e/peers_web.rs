@@ -162,7 +162,7 @@ fn node_by_http2_in_the_clear_and_with_tls() {
 
         // The origin ends connections in the middle of everything: nothing fails.
         for _ in 0..20 {
-            let paths = ["/goaway"].into_iter().chain(["/a", "/b", "/c"].into_iter().cycle()).take(16);
+            let paths = ["/goaway", "/a", "/b", "/c"].into_iter().cycle().take(16);
             let requests = paths.map(|path| Request::get(format!("https://a.test{path}")).body(empty()).unwrap());
             for answer in h2.ask_all(requests.collect()) {
                 assert_eq!(answer.expect("an answer").status, 200);

@@ -35,8 +35,10 @@ pub struct Unanswered {
 pub enum Cause {
     /// The connection broke before the head of an answer.
     Reset,
-    /// The origin says that it did not act on the request: a refused stream, or one beyond GOAWAY.
+    /// The origin says that it did not act on the request: a refused stream.
     Refused,
+    /// The origin ended the connection and says that it had not begun with the request: one beyond GOAWAY.
+    NotBegun,
     /// What came is no answer.
     Garbage,
 }

@@ -134,7 +134,7 @@ impl From<Cause> for Outcome {
     fn from(cause: Cause) -> Self {
         match cause {
             Cause::Reset => Self::Reset,
-            Cause::Refused => Self::Refused,
+            Cause::Refused | Cause::NotBegun => Self::Refused,
             Cause::Garbage => Self::Garbage,
         }
     }

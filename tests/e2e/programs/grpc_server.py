@@ -86,10 +86,16 @@ def counts(request, context):
 def drips(request, context):
     """A message now, and the next when the caller has gone."""
     over = threading.Event()
-    context.add_callback(over.set)
+
+    def gone():
+        # Here: a generator whose caller has gone is not resumed.
+        say("cancelled", request.value)
+        over.set()
+
+    context.add_callback(gone)
     yield StringValue(value="first")
-    over.wait(30)
-    say("cancelled", request.value) if over.is_set() else say("forgotten", request.value)
+    if not over.wait(30):
+        say("forgotten", request.value)
 
 
 def sums(requests, context):

@@ -41,6 +41,8 @@ pub(super) struct Missed {
     pub(super) reused: bool,
     /// Whether the endpoint cannot have acted on the request.
     pub(super) harmless: bool,
+    /// Whether the endpoint only ended the connection before it came to the request.
+    pub(super) not_begun: bool,
     /// Whether no time is left.
     pub(super) over: bool,
     /// What the endpoint is to be told of; nothing is held against it while this is here.
@@ -49,7 +51,7 @@ pub(super) struct Missed {
 
 impl Missed {
     pub(super) fn new(cause: Cause, phase: Phase, reason: String) -> Self {
-        Self { cause, phase, reason, reused: false, harmless: false, over: false, lease: None }
+        Self { cause, phase, reason, reused: false, harmless: false, not_begun: false, over: false, lease: None }
     }
 
     fn late(late: Late, phase: Phase, what: &str) -> Self {
@@ -117,18 +119,19 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
             }
         },
         Ok(Err(unanswered)) => {
-            let harmless = unanswered.unsent.is_some() || unanswered.cause == upstream::Cause::Refused;
+            let not_begun = unanswered.cause == upstream::Cause::NotBegun;
+            let harmless = unanswered.unsent.is_some() || not_begun || unanswered.cause == upstream::Cause::Refused;
             if let Some(unsent) = unanswered.unsent {
                 sending.put_back(unsent);
             }
             let cause = match unanswered.cause {
                 upstream::Cause::Reset => Cause::Reset,
-                upstream::Cause::Refused => Cause::Refused,
+                upstream::Cause::Refused | upstream::Cause::NotBegun => Cause::Refused,
                 upstream::Cause::Garbage => Cause::Garbage,
             };
             let phase = if harmless { Phase::Send } else { Phase::Head };
             let missed = Missed::new(cause, phase, unanswered.reason);
-            Err(Box::new(Missed { reused, harmless, lease: Some(lease), ..missed }))
+            Err(Box::new(Missed { reused, harmless, not_begun, lease: Some(lease), ..missed }))
         }
         Err(late) => Err(Box::new(Missed { lease: Some(lease), ..Missed::late(late, Phase::Head, "answer") })),
     }

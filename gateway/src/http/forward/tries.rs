@@ -10,6 +10,8 @@ use dsl::tree::ir::RetryOn;
 
 /// Before the first try on an endpoint that was asked already; twice as long before each one after it.
 const PAUSE_MS: u64 = 25;
+/// A request that an endpoint had not begun when it ended the connection is sent to it anew so often.
+const ANEW: u32 = 4;
 /// It grows no longer than this.
 const LONGEST_PAUSE_MS: u64 = 1_000;
 
@@ -22,6 +24,8 @@ pub(super) struct Tries {
     retries: u32,
     /// How often all endpoints had been tried.
     rounds: u32,
+    /// How often it was sent anew because a connection ended before it was begun.
+    anew: u32,
 }
 
 /// What comes next.
@@ -61,6 +65,12 @@ impl Tries {
             && let Some(other) = self.other(worker, job, members)
         {
             return Next::Other(other);
+        }
+        // Connections end (RFC 9113 section 6.8), one after the other where an endpoint restarts: as long as
+        // none of them came to the request, that is no failure.
+        if missed.not_begun() && self.anew < ANEW && job.sending.again() {
+            self.anew += 1;
+            return Next::Fresh;
         }
         self.retry(worker, job, members, deadline, missed)
     }
@@ -139,6 +149,10 @@ impl Lost<'_> {
 
     fn harmless(&self) -> bool {
         matches!(self, Self::Missed(missed) if missed.harmless)
+    }
+
+    fn not_begun(&self) -> bool {
+        matches!(self, Self::Missed(missed) if missed.not_begun)
     }
 
     fn stale(&self) -> bool {

@@ -111,7 +111,7 @@ fn shares_follow_weights() {
         // A ring's shares lie within some ten percent; what is drawn within four deviations.
         let slack = match balance {
             Balance::Hash(_) => 0.25,
-            Balance::Random | Balance::LeastRequests | Balance::PeakEwma => 0.04,
+            Balance::Random | Balance::LeastRequests | Balance::PeakEwma => 0.06,
             _ => 0.02,
         };
         for (got, eighths) in chosen.iter().zip([4, 2, 1, 1]) {

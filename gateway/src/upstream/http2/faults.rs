@@ -28,7 +28,7 @@ pub(super) fn stream(error: &Error) -> (Cause, String) {
     let reason = error.reason();
     if error.is_remote() && error.is_go_away() {
         // RFC 9113 section 6.8: nothing beyond the last stream that it names was acted on.
-        return (Cause::Refused, format!("ends the connection, this request not begun ({})", said(error)));
+        return (Cause::NotBegun, format!("ends the connection, this request not begun ({})", said(error)));
     }
     if error.is_remote() && error.is_reset() {
         return match reason {

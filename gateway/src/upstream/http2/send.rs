@@ -46,8 +46,9 @@ pub(in crate::upstream) async fn send(
         Ok(opened) => opened,
         Err(e) => {
             // Nothing was sent, whatever the reason.
-            let (_, reason) = faults::stream(&e);
-            return Err(Unanswered { unsent: kept.map(|kept| kept.with(body)), cause: Cause::Refused, reason });
+            let (cause, reason) = faults::stream(&e);
+            let cause = if cause == Cause::NotBegun { cause } else { Cause::Refused };
+            return Err(Unanswered { unsent: kept.map(|kept| kept.with(body)), cause, reason });
         }
     };
     let mut pump = (!bodiless).then(|| Pump::new(body, stream));
@@ -70,11 +71,11 @@ pub(in crate::upstream) async fn send(
         Err(e) => {
             let (cause, reason) = faults::stream(&e);
             let unsent = match (cause, kept) {
-                (Cause::Refused, Some(kept)) => match pump {
+                (Cause::Refused | Cause::NotBegun, Some(kept)) => match pump {
                     None => Some(kept.with(RequestBody::Empty)),
                     Some(pump) => pump.rewound().map(|body| kept.with(body)),
                 },
-                (Cause::Refused | Cause::Reset | Cause::Garbage, _) => None,
+                (Cause::Refused | Cause::NotBegun | Cause::Reset | Cause::Garbage, _) => None,
             };
             Err(Unanswered { unsent, cause, reason })
         }
