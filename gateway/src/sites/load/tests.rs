@@ -3,6 +3,7 @@
 use super::*;
 use crate::console::{Console, Style};
 use crate::sites::testing::TempDir;
+use crate::sites::tree;
 
 /// Keeps what a site says to `GET /`.
 pub(super) struct Say;

@@ -1,0 +1,239 @@
+//! Settling who has a host: what compiled is taken in or refused.
+
+use super::{Batch, Done, Good, Install, Loader, Tests, Why};
+use crate::secrets::Secrets;
+use crate::sites::claims::{Candidate, Key};
+use crate::sites::compile::{Claim, Compiled, GATEWAY, Module, Source};
+use crate::sites::digest::Digest;
+use crate::sites::report::{Event, Refused, line_of};
+use crate::sites::store::{Change, Version};
+use crate::sites::{claims, secrets};
+use dsl::diagnostic::Diagnostic;
+use dsl::syntax::span::FileId;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+impl<I: Install> Loader<I> {
+    /// Notes whether tests decide. Files that were refused for theirs are loaded where they do not any more.
+    pub(super) fn decide_by(&mut self, tests: Tests, batch: &mut Batch) {
+        let before = std::mem::replace(&mut self.tests, tests);
+        if before == Tests::Decide && tests == Tests::Off {
+            let now = batch.done.iter().filter(|(_, done)| done.compiled.fails_a_test()).map(|(file, _)| *file);
+            let mut again = std::mem::take(&mut self.failing);
+            again.extend(now);
+            for file in again {
+                self.queue(file, Why::Waiting, batch);
+            }
+        }
+    }
+
+    /// Decides which compiled files serve, and lets them.
+    pub(super) fn settle(&mut self, batch: &mut Batch) {
+        let mut done = std::mem::take(&mut batch.done);
+        batch.settled.extend(done.keys().copied());
+        for (file, done) in &done {
+            if done.compiled.fails_a_test() {
+                self.failing.insert(*file);
+            } else {
+                self.failing.remove(file);
+            }
+        }
+        self.find_secrets(&mut done, batch);
+        let mut candidates = Vec::new();
+        for (file, done) in &done {
+            batch.freed.extend(self.claims.refused_for(*file).iter().cloned());
+            let shown = self.places.show(&done.job.source.path);
+            batch.report.texts.insert(*file, shown, Arc::clone(&done.job.source.text));
+            if done.compiled.sound() {
+                let claims = &done.compiled.claims;
+                let given_up = |key: &&Key| claims.iter().all(|c| c.key != **key);
+                batch.freed.extend(self.claims.held(*file).iter().filter(given_up).cloned());
+                let keys = claims.iter().map(|c| (Arc::clone(&c.key), c.what.clone())).collect();
+                let first = *done.job.source.path == *Path::new(GATEWAY);
+                candidates.push(Candidate { file: *file, keys, first });
+            } else {
+                self.claims.forgive(*file);
+            }
+        }
+        let verdict = self.claims.decide(&candidates);
+        // What was lost to each other is told before anything moves.
+        let lost: BTreeMap<FileId, Vec<Diagnostic>> = verdict
+            .refused
+            .iter()
+            .map(|(file, lost)| (*file, self.conflicts(*file, lost, &done, &mut batch.report.texts)))
+            .collect();
+        for (file, mut done) in done {
+            done.compiled.findings.extend(lost.get(&file).into_iter().flatten().cloned());
+            let path = Arc::clone(&done.job.source.path);
+            self.module_texts(&done.compiled, batch);
+            batch.findings.insert(Arc::clone(&path), done.compiled.findings.clone());
+            if verdict.accepted.contains(&file) {
+                self.accept(file, done, batch);
+            } else {
+                let why = Refused::by(&done.compiled.findings, &batch.report.texts);
+                let why = why.expect("what is refused has an error that says why");
+                self.refuse(file, &done.compiled.claims, why, batch);
+            }
+        }
+    }
+
+    /// Reads secrets from where `gateway.route` says, and refuses the files whose secrets are not there.
+    pub(super) fn find_secrets(&mut self, done: &mut BTreeMap<FileId, Done>, batch: &mut Batch) {
+        let Some(secrets) = self.secrets.clone() else { return };
+        let file = self.ids.get(Path::new(GATEWAY));
+        if !self.directed || file.is_some_and(|file| done.contains_key(&file)) {
+            self.direct(&secrets, file, done, batch);
+        }
+        let missing = |done: &Done| secrets::missing(secrets::pools(&done.compiled), &secrets);
+        if done.values().any(|done| !missing(done).0.is_empty()) {
+            // One that was written a moment ago is there.
+            batch.report.warnings.extend(secrets.look().words);
+        }
+        for (file, done) in done.iter_mut() {
+            let (names, findings) = missing(done);
+            if findings.is_empty() {
+                self.waiting.remove(file);
+            } else {
+                done.compiled.findings.extend(findings);
+                done.compiled.refuse();
+                self.waiting.insert(*file);
+            }
+            if let Some(unit) = self.units.get_mut(file) {
+                unit.waits_for = names;
+            }
+        }
+        self.queue_for_secrets(batch);
+    }
+
+    /// Reads secrets from where `gateway.route` says.
+    pub(super) fn direct(
+        &mut self,
+        secrets: &Secrets,
+        file: Option<FileId>,
+        done: &BTreeMap<FileId, Done>,
+        batch: &mut Batch,
+    ) {
+        let new = file.and_then(|file| done.get(&file)).filter(|done| done.compiled.sound());
+        let dir = match (new, file.and_then(|file| self.units.get(&file))) {
+            (Some(done), _) => done.compiled.gateway.as_ref().and_then(|gateway| gateway.secrets.clone()),
+            (None, Some(unit)) => unit.good.as_ref().and_then(|good| good.gateway.as_ref()?.secrets.clone()),
+            (None, None) => None,
+        };
+        let dir = dir.map(|dir| self.places.root.join(&*dir));
+        batch.report.warnings.extend(secrets.read_from(dir).words);
+        self.directed = true;
+    }
+
+    /// Findings in modules are shown with the modules' texts.
+    pub(super) fn module_texts(&self, compiled: &Compiled, batch: &mut Batch) {
+        for path in compiled.asked.keys() {
+            let Some(file) = self.ids.get(path) else { continue };
+            if let Some(Module::Ready(source)) = self.modules.get(&file)
+                && !batch.report.texts.contains(file)
+            {
+                batch.report.texts.insert(file, self.places.show(path), Arc::clone(&source.text));
+            }
+        }
+    }
+
+    pub(super) fn accept(&mut self, file: FileId, done: Done, batch: &mut Batch) {
+        let Done { job, compiled } = done;
+        let event = match job.why {
+            Why::New | Why::Waiting => Event::Added,
+            Why::Changed => Event::Changed,
+            Why::Importer => Event::Recompiled,
+        };
+        batch.events.insert(self.places.show(&job.source.path), event);
+        let version = self.version(&job.source, &compiled);
+        let unit = self.units.get_mut(&file).expect("a file that was compiled is known");
+        unit.refused = None;
+        // What is kept already need not be handed over.
+        if unit.stored.take().is_none_or(|stored| *stored != version) {
+            batch.changes.push(Change::Good(
+                Arc::clone(&job.source.path),
+                Arc::new(version),
+                self.texts_of(&job.source, &compiled),
+            ));
+        }
+        let good = self.good(&job.source, compiled);
+        self.replace(file, good, batch);
+    }
+
+    pub(super) fn version(&self, source: &Source, compiled: &Compiled) -> Version {
+        Version {
+            digest: source.digest,
+            imports: compiled.asked.iter().filter_map(|(path, d)| Some((Arc::from(path.as_path()), (*d)?))).collect(),
+            hosts: compiled.claims.iter().map(|c| Arc::clone(&c.key)).collect(),
+        }
+    }
+
+    pub(super) fn texts_of(&self, source: &Source, compiled: &Compiled) -> Vec<(Digest, Arc<str>)> {
+        let mut texts = vec![(source.digest, Arc::clone(&source.text))];
+        for path in compiled.asked.keys() {
+            if let Some(Module::Ready(module)) = self.ids.get(path).and_then(|file| self.modules.get(&file)) {
+                texts.push((module.digest, Arc::clone(&module.text)));
+            }
+        }
+        texts
+    }
+
+    pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
+        let dir = self.places.dir(&source.path);
+        let sites = compiled
+            .programs
+            .into_iter()
+            .map(|program| {
+                let site = program.site();
+                let mut keys: Vec<Key> = site.hosts.iter().map(|(pattern, _)| claims::key(pattern)).collect();
+                if site.settings.default {
+                    keys.push(claims::DEFAULT.into());
+                }
+                (keys, Arc::new(self.install.install(program, &dir)))
+            })
+            .collect();
+        let items = compiled.items.iter().map(|item| (item.keys(), self.install.carry(item, &dir))).collect();
+        let line = |claim: &Claim| line_of(&source.text, claim.loc.span.start);
+        Good {
+            digest: source.digest,
+            gateway: compiled.gateway.map(Arc::new),
+            sites,
+            items,
+            tests: if self.tests == Tests::Kept { compiled.tests } else { Vec::new() },
+            claims: compiled.claims.into_iter().map(|c| (line(&c), c)).map(|(line, c)| (c, line)).collect(),
+        }
+    }
+
+    /// Lets a version serve instead of the one before it.
+    pub(super) fn replace(&mut self, file: FileId, good: Good<I>, batch: &mut Batch) {
+        let unit = self.units.get_mut(&file).expect("a file that serves is known");
+        let before = unit.good.take();
+        let shut = std::mem::take(&mut unit.shut);
+        for (claim, _) in before.iter().chain(Some(&good)).flat_map(|g| &g.claims) {
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
+        }
+        let gateway = |g: &Good<I>| g.gateway.clone();
+        batch.gateway |= before.as_ref().and_then(gateway) != gateway(&good);
+        unit.good = Some(good);
+        self.open(file, &shut, batch);
+    }
+
+    /// What is on disk does not serve: the last good version does, or nothing.
+    pub(super) fn refuse(&mut self, file: FileId, claims: &[Claim], why: Refused, batch: &mut Batch) {
+        self.stored(file);
+        let Some(unit) = self.units.get_mut(&file) else { return };
+        let kept = unit.good.is_some();
+        unit.refused = Some(why.clone());
+        for (claim, _) in unit.good.iter().flat_map(|g| &g.claims) {
+            batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
+        }
+        batch.gateway |= unit.good.as_ref().is_some_and(|g| g.gateway.is_some());
+        let shown = self.places.show(&unit.path);
+        let shut = std::mem::take(&mut unit.shut);
+        batch.events.insert(shown, Event::Refused { why, kept });
+        self.open(file, &shut, batch);
+        if !kept {
+            self.shut(file, claims, batch);
+        }
+    }
+}
