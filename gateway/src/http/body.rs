@@ -187,6 +187,8 @@ pub struct OriginBody {
     broken: Option<Box<(Lost, Failure)>>,
     /// Whether it is gRPC's: then it ends with a status in any case.
     calls: bool,
+    /// The client's body, which may still be on its way.
+    upload: Option<Rc<Upload>>,
 }
 
 /// Whose answer broke off.
@@ -199,7 +201,8 @@ impl OriginBody {
     /// The body of an origin's answer.
     #[must_use]
     pub fn new(incoming: upstream::Incoming, lease: Lease, idle_ms: u64) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), idle_ms, timer: None, broken: None, calls: false };
+        let mut body =
+            Self { incoming, lease: Some(lease), idle_ms, timer: None, broken: None, calls: false, upload: None };
         if body.incoming.is_end_stream() {
             body.ended();
         }
@@ -210,6 +213,12 @@ impl OriginBody {
     #[must_use]
     pub fn under(self, head: &HeaderMap) -> Self {
         Self { calls: grpc::is_grpc(head), ..self }
+    }
+
+    /// The same, for a request whose body may still be on its way.
+    #[must_use]
+    pub fn beside(self, upload: Option<Rc<Upload>>) -> Self {
+        Self { upload, ..self }
     }
 
     /// Whether there is nothing in it.
@@ -227,6 +236,10 @@ impl OriginBody {
 
     fn breaks(&mut self, cause: Cause, reason: String) {
         let Some(lease) = self.lease.take() else { return };
+        // What the client did to its own request is no news about an endpoint.
+        if self.upload.as_ref().is_some_and(|upload| upload.broken().is_some()) {
+            return;
+        }
         let lost = Lost { worker: Rc::clone(lease.worker()), pool: Arc::clone(lease.pool()) };
         let endpoint = Some(Arc::clone(lease.endpoint()));
         lease.died(cause.outcome(), &reason);

@@ -21,6 +21,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+/// An endpoint that ends so many connections before one takes a request speaks no HTTP/2 to speak of.
+const ENDED_AT_ONCE: u32 = 4;
 /// What hyper buffers of an answer.
 const BUFFER: usize = 64 * 1024;
 
@@ -83,6 +85,7 @@ pub async fn connect(
     if transport.proxy().is_some() || speaks == Speaks::Http1 || !worker.upstreams.shares(pool, endpoint) {
         return open(worker, Some(client), pool, endpoint, speaks).await;
     }
+    let mut ended = 0;
     loop {
         let opening = match worker.upstreams.opening(pool, endpoint) {
             Joined::Other(opening) => opening,
@@ -95,12 +98,13 @@ pub async fn connect(
                 });
                 opening
             }
-            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
+            // It may end before it comes to this request: a copy is kept.
+            Joined::Full(shared) => return Ok(Connection::http2(Slot::new(&shared, true))),
         };
         let opened = match opening.wait().await {
             // Those that there are have to do: streams wait for their turn.
             Err(ConnectError::Full(full)) => match worker.upstreams.least_busy(pool, endpoint) {
-                Some(shared) => return Ok(Connection::http2(Slot::new(&shared, false))),
+                Some(shared) => return Ok(Connection::http2(Slot::new(&shared, true))),
                 None => return Err(ConnectError::Full(full)),
             },
             other => other?,
@@ -110,7 +114,13 @@ pub async fn connect(
                 return Ok(Connection::http2(Slot::new(&shared, true)));
             }
             // Others were faster.
-            Opened::Http2(_) => {}
+            Opened::Http2(shared) if shared.is_open() => {}
+            Opened::Http2(_) => {
+                ended += 1;
+                if ended == ENDED_AT_ONCE {
+                    return Err(ConnectError::Protocol("it ends each connection at once".to_owned()));
+                }
+            }
             Opened::Http1 => {
                 if let Some(connection) = worker.upstreams.take(pool, endpoint) {
                     return Ok(connection);
@@ -123,7 +133,11 @@ pub async fn connect(
 
 /// Room for a connection under the pool's `limit`, over all workers. One that is idle makes room; else the
 /// queue of the limit is waited in.
-async fn room(worker: &Worker, pool: &PoolHandle) -> Result<Option<Box<ConnectionPermit>>, ConnectError> {
+async fn room(
+    worker: &Worker,
+    pool: &PoolHandle,
+    endpoint: &EndpointHandle,
+) -> Result<Option<Box<ConnectionPermit>>, ConnectError> {
     let shared = pool.shared();
     loop {
         if let Ok(permit) = shared.limit().try_connection() {
@@ -134,6 +148,10 @@ async fn room(worker: &Worker, pool: &PoolHandle) -> Result<Option<Box<Connectio
         }
     }
     let shard = shared.shard(worker.number);
+    // Streams of a connection that is there come free sooner than a place for another one.
+    if worker.upstreams.least_busy(pool, endpoint).is_some() {
+        return Err(ConnectError::Full(Full::Queue));
+    }
     shard.queued.add(1);
     // The queue's own patience is the bound.
     shared.limit().connection(u64::MAX).await.map(|permit| permit.map(Box::new)).map_err(|full| {
@@ -150,7 +168,8 @@ async fn open(
     endpoint: &Arc<EndpointHandle>,
     speaks: Speaks,
 ) -> Result<Connection, ConnectError> {
-    let permit = if pool.shared().limit().counts_connections() { Box::pin(room(worker, pool)).await? } else { None };
+    let permit =
+        if pool.shared().limit().counts_connections() { Box::pin(room(worker, pool, endpoint)).await? } else { None };
     let stream = dial(worker, pool, endpoint).await?;
     // No pool waits for longer than u64 milliseconds.
     let allowed = pool.connect_within().as_millis() as u64;

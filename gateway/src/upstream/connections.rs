@@ -165,11 +165,20 @@ impl Upstreams {
         let id = pool.transport().id();
         let mut lanes = self.lanes.borrow_mut();
         let mut of_pool = lanes.iter_mut().flat_map(|kept| &mut kept.value).filter(|lane| lane.transport.id() == id);
-        let Some(lane) = of_pool.find(|lane| !lane.idle.is_empty()) else { return false };
-        let oldest = lane.idle.remove(0);
+        if let Some(lane) = of_pool.find(|lane| !lane.idle.is_empty()) {
+            let oldest = lane.idle.remove(0);
+            drop(lanes);
+            drop(oldest);
+            return true;
+        }
+        let unused = |shared: &Rc<Shared>| shared.open() == 0;
+        let mut of_pool = lanes.iter_mut().flat_map(|kept| &mut kept.value).filter(|lane| lane.transport.id() == id);
+        let found = of_pool.find_map(|lane| {
+            let at = lane.shared.iter().position(unused)?;
+            Some(lane.shared.swap_remove(at))
+        });
         drop(lanes);
-        drop(oldest);
-        true
+        found.is_some()
     }
 
     /// Whether requests to an endpoint share connections, as far as is known.

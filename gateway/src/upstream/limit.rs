@@ -79,6 +79,12 @@ impl Limit {
         self.connections.is_some()
     }
 
+    /// Whether there is no room for another connection now.
+    #[must_use]
+    pub fn is_out_of_connections(&self) -> bool {
+        self.connections.as_ref().is_some_and(|connections| connections.available_permits() == 0)
+    }
+
     /// Requests that wait now, over all workers.
     #[must_use]
     pub fn waiting(&self) -> u32 {

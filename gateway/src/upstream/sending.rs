@@ -28,6 +28,8 @@ pub struct Unanswered {
     pub cause: Cause,
     /// In words, for people: `closed the connection without an answer`.
     pub reason: String,
+    /// Whether the endpoint gave up this request alone, and its connection is well.
+    pub given_up: bool,
 }
 
 /// What happened to a request without an answer.
@@ -79,7 +81,7 @@ impl Unanswered {
         } else {
             (Cause::Reset, format!("broke off before it answered ({})", describe(error)))
         };
-        Self { unsent: None, cause, reason }
+        Self { unsent: None, cause, reason, given_up: false }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::upstream::{Incoming, Lease, Outcome, Speaks};
 use dsl::tree::ir::PlanIdx;
 use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER, TE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -63,7 +63,10 @@ impl Exchange {
         headers::remove_answer_hops(&mut parts.headers);
         sticky::keep(job, &mut parts.headers, parts.status, lease.endpoint());
         parts.version = Version::HTTP_11;
-        let body = OriginBody::new(incoming, lease, job.idle_ms).under(&parts.headers);
+        let mut body = OriginBody::new(incoming, lease, job.idle_ms).beside(job.upload.clone());
+        if job.about.method == Method::POST {
+            body = body.under(&parts.headers);
+        }
         let web = job.web().filter(|web| web.to_web(&mut parts.headers));
         let content = match web {
             _ if body.is_empty() => Content::Empty,
@@ -126,6 +129,8 @@ impl Exchange {
         caught: Box<Caught>,
         job: &mut Job,
     ) -> Response<Content> {
+        // It is not under way in its pool while somebody else is asked.
+        drop(job.let_go());
         let status = match &result {
             Ok(response) => response.status().as_u16(),
             Err(failure) if failure.cause.blame() == Blame::Client => 0,

@@ -8,7 +8,7 @@ mod sticky;
 
 use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
-use super::forward::{About, Job, Mirror};
+use super::forward::{About, Job, Mirror, carries_calls};
 use super::gate::{Limits, Link, Reason};
 use super::grpc::{self, Web};
 use super::h2::Stream;
@@ -20,7 +20,7 @@ use crate::answer::errors::{Form, presented};
 use crate::runtime::worker::Current;
 use ask::{Ask, Caught, about, outgoing, request};
 use dsl::tree::canonical;
-use dsl::tree::ir::Settings;
+use dsl::tree::ir::{Pool, Settings};
 use head::{Head, host_of, raw_path, respelled};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
@@ -48,6 +48,7 @@ pub fn http1(
     let finish = Finish::Http1(Rc::clone(link));
     link.ends_by_closing(request.version() == Version::HTTP_10);
     let unread = !request.body().is_end_stream();
+    let post = request.method() == Method::POST;
     let head = request.method() == Method::HEAD;
     let mut exchange = Exchange::new(client, &request);
     if link.asked() {
@@ -69,7 +70,7 @@ pub fn http1(
         if exchange.refused || (unread && !touched) {
             answer::close(&mut response);
         }
-        if matches!(response.body(), Content::Origin(_)) {
+        if post && matches!(response.body(), Content::Origin(_)) {
             grpc::list_trailers(response.headers_mut());
         }
         let response = if head { answer::without_body(response) } else { response };
@@ -192,7 +193,11 @@ impl Exchange {
         let Judged { plan, prepared, edits, answer_edits } = judged;
         let (index, plan) = plan.ok_or(Reason::Repeated)?;
         if let Some(link) = link {
-            link.patient_for(idle_of(&plan.settings, &head));
+            let pool = match &prepared {
+                Prepared::Proxy { pool, .. } => Some(pool.pool()),
+                _ => None,
+            };
+            link.patient_for(idle_of(&plan.settings, &head, pool));
         }
         let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
             drop(path);
@@ -230,7 +235,7 @@ impl Exchange {
         if incoming.size_hint().lower() > limit {
             return Err(Reason::BodyTooLarge);
         }
-        let upload_idle = idle_of(&plan.settings, &head).unwrap_or(UPLOAD_IDLE_MS);
+        let upload_idle = idle_of(&plan.settings, &head, Some(pool.pool())).unwrap_or(UPLOAD_IDLE_MS);
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
         self.upload.clone_from(&upload);
@@ -295,8 +300,10 @@ impl Exchange {
 
 /// How long a body may stand still, where somebody says so. The messages of a gRPC stream come when
 /// there is something to say.
-fn idle_of(settings: &Settings, head: &Head) -> Option<u64> {
-    settings.idle_ms.or_else(|| grpc::is_grpc(&head.headers).then_some(grpc::IDLE_MS))
+fn idle_of(settings: &Settings, head: &Head, pool: Option<&Pool>) -> Option<u64> {
+    // Calls of gRPC are POSTs: others need no look at their headers.
+    let call = || head.method == Method::POST && grpc::is_grpc(&head.headers) && pool.is_some_and(carries_calls);
+    settings.idle_ms.or_else(|| call().then_some(grpc::IDLE_MS))
 }
 
 impl Step {

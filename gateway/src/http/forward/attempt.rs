@@ -88,7 +88,7 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
             let connecting = Box::pin(connected(at)).await;
             connecting.inspect_err(|missed| {
                 // That the pool is full is no fault of the endpoint's.
-                if missed.cause != Cause::Full {
+                if missed.cause != Cause::Full && !(missed.over && at.deadline.hurried()) {
                     under_way.note(Outcome::Unreachable, worker.ticks.now_ms());
                 }
             })?
@@ -131,6 +131,8 @@ pub(super) async fn attempt(at: &Where<'_>, sending: &mut Sending) -> Result<Ans
             };
             let phase = if harmless { Phase::Send } else { Phase::Head };
             let missed = Missed::new(cause, phase, unanswered.reason);
+            // A connection that lives was no stale one: whether to ask again is for `retry` to say.
+            let reused = reused && !unanswered.given_up;
             Err(Box::new(Missed { reused, harmless, not_begun, lease: Some(lease), ..missed }))
         }
         Err(late) => Err(Box::new(Missed { lease: Some(lease), ..Missed::late(late, Phase::Head, "answer") })),
@@ -141,6 +143,11 @@ async fn connected(at: &Where<'_>) -> Result<Connection, Box<Missed>> {
     let connecting = pin!(connect(at.client, at.pool, at.members.endpoint(at.index), at.alone));
     match at.deadline.bound(connecting).await {
         Ok(connected) => connected.map_err(|e| Box::new(unconnected(&e))),
+        // It waited for room under the pool's own limit.
+        Err(late) if at.pool.shared().limit().is_out_of_connections() => {
+            let missed = Missed { cause: Cause::Full, ..Missed::late(late, Phase::Queue, "room for a connection") };
+            Err(Box::new(Missed { harmless: true, ..missed }))
+        }
         Err(late) => {
             let missed = Missed::late(late, Phase::Connect, "connection");
             Err(Box::new(Missed { harmless: true, ..missed }))

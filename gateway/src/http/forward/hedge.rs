@@ -49,6 +49,10 @@ pub(super) async fn hedged(
     let Some(index) = worker.upstreams.choose(at.members, spot, tried, now) else {
         return (first.await, at.index);
     };
+    // It is one request more, while both are under way.
+    let Ok(_permit) = shared.limit().try_request() else {
+        return (first.await, at.index);
+    };
     if !shared.may_retry(budget, now) {
         shard.exhausted.add(1);
         return (first.await, at.index);

@@ -8,7 +8,7 @@ use crate::http::grpc::{self, Web};
 use crate::runtime::ticks::{Ticks, Timer};
 use crate::upstream::{PoolHandle, RequestPermit, Spot};
 use dsl::tree::ir;
-use http::Request;
+use http::{Method, Request};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub struct Job {
     pub upload: Option<Rc<Upload>>,
     /// What the request is known by to people.
     pub about: About,
+    /// Whether its client gives it less time than the pool would: what is late then is no slow endpoint.
+    pub(super) hurried: bool,
     /// How often it was tried.
     pub attempt: u32,
     /// Whether doing it twice is as good as doing it once (RFC 9110 section 9.2.2).
@@ -73,6 +75,16 @@ pub fn bounds(settings: &ir::Settings, pool: &ir::Pool) -> (u64, u64) {
     (timeout.min(within), settings.idle_ms.or(pool.idle_ms).unwrap_or(IDLE_MS))
 }
 
+/// Whether a pool can carry calls of gRPC: it speaks HTTP/2, or may.
+#[must_use]
+pub fn carries_calls(pool: &ir::Pool) -> bool {
+    match pool.protocol {
+        ir::Protocol::H1 => false,
+        ir::Protocol::Auto => pool.tls.is_some(),
+        ir::Protocol::H2 | ir::Protocol::H2c | ir::Protocol::Grpc => true,
+    }
+}
+
 impl Job {
     /// A request for a pool, by the settings of its plan and of the pool.
     #[must_use]
@@ -86,11 +98,14 @@ impl Job {
     ) -> Self {
         let said = pool.pool();
         let (mut timeout_ms, mut idle_ms) = bounds(settings, said);
-        if grpc::is_grpc(request.headers()) {
-            if settings.idle_ms.or(said.idle_ms).is_none() {
+        let mut hurried = false;
+        if *request.method() == Method::POST && grpc::is_grpc(request.headers()) {
+            if settings.idle_ms.or(said.idle_ms).is_none() && carries_calls(said) {
                 idle_ms = grpc::IDLE_MS;
             }
-            timeout_ms = timeout_ms.min(grpc::timeout::of(request.headers()).unwrap_or(u64::MAX));
+            let called = grpc::timeout::of(request.headers()).unwrap_or(u64::MAX);
+            hurried = called < timeout_ms;
+            timeout_ms = timeout_ms.min(called);
         }
         let idempotent = request.method().is_idempotent();
         let mut keep = 0;
@@ -103,7 +118,7 @@ impl Job {
         let rare =
             own.then(|| Box::new(Rare { retry: settings.retry.clone(), hedge: settings.hedge, ..Rare::default() }));
         let sending = Sending::new(request, keep);
-        Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, attempt: 0, idempotent, rare }
+        Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, hurried, attempt: 0, idempotent, rare }
     }
 
     /// The client speaks gRPC-Web, the endpoint gRPC.
@@ -172,7 +187,7 @@ impl Job {
     }
 
     /// What it counts by goes on with its answer.
-    pub(super) fn let_go(&mut self) -> Option<RequestPermit> {
+    pub fn let_go(&mut self) -> Option<RequestPermit> {
         self.rare.as_mut()?.permit.take()
     }
 
@@ -194,6 +209,7 @@ pub(super) struct Deadline {
     each: Option<(u64, Timer)>,
     /// While the client's body is on its way, the time has not begun.
     upload: Option<Rc<Upload>>,
+    hurried: bool,
 }
 
 /// Something took too long: so many milliseconds.
@@ -211,6 +227,11 @@ impl Deadline {
         self.started
     }
 
+    /// Whether the client set the whole of it, below what the pool would wait.
+    pub(super) fn hurried(&self) -> bool {
+        self.hurried
+    }
+
     /// From now on.
     pub(super) fn new(ticks: &Rc<Ticks>, job: &Job) -> Self {
         let each = job.retry().and_then(|retry| retry.each_ms).map(|ms| (ms, Timer::new(ticks)));
@@ -219,7 +240,9 @@ impl Deadline {
             total: Timer::after(ticks, job.timeout_ms),
             timeout_ms: job.timeout_ms,
             each,
-            upload: job.upload.clone(),
+            // Who says how long a call may take counts its own pauses too.
+            upload: if job.hurried { None } else { job.upload.clone() },
+            hurried: job.hurried,
         }
     }
 

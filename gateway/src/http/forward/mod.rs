@@ -10,7 +10,7 @@ mod tries;
 mod whole;
 
 pub use failure::{About, Failure};
-pub use job::{Job, bounds};
+pub use job::{Job, bounds, carries_calls};
 pub use mirror::{Mirror, X_SLUICE_MIRROR};
 pub use replay::{Reel, Sending};
 
@@ -193,7 +193,9 @@ impl Course {
         } else {
             self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Missed(&missed))
         };
-        if next != Next::Fresh && !full {
+        // A client that gives up soon says nothing about the endpoint.
+        let hurried = missed.over && self.deadline.hurried();
+        if next != Next::Fresh && !full && !hurried {
             blame(worker, job, &self.members, self.index, &missed);
         }
         if next != Next::Fail {

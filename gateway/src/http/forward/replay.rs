@@ -50,7 +50,13 @@ impl Sending {
         self.copy = false;
     }
 
-    /// Whether the request is there to be sent, if need be once more.
+    /// Whether [`Sending::again`] would find the request; nothing changes.
+    pub(super) fn may_again(&self) -> bool {
+        let kept = |tape: &Rc<Tape>| !tape.kept.borrow().over;
+        self.request.is_some() && (!self.copy || self.tape.as_ref().is_none_or(kept))
+    }
+
+    /// Whether the request is there to be sent, if need be once more: what was sent of it before is given up.
     pub(super) fn again(&mut self) -> bool {
         let Some(request) = &mut self.request else { return false };
         if self.copy {

@@ -61,8 +61,9 @@ impl Tries {
         // Nothing was sent: that harms nobody, and moving on is no retry until all were asked.
         if missed.harmless()
             && self.rounds == 0
-            && job.sending.again()
+            && job.sending.may_again()
             && let Some(other) = self.other(worker, job, members)
+            && job.sending.again()
         {
             return Next::Other(other);
         }
@@ -89,7 +90,8 @@ impl Tries {
             return Next::Fail;
         }
         let budget = retry.budget;
-        if !job.sending.again() {
+        // A try that is still under way, for its answer is passed on, keeps its body.
+        if !job.sending.may_again() {
             return Next::Fail;
         }
         let next = match self.other(worker, job, members) {
@@ -111,6 +113,9 @@ impl Tries {
         let shard = shared.shard(worker.number);
         if !shared.may_retry(budget, now) {
             shard.exhausted.add(1);
+            return Next::Fail;
+        }
+        if !job.sending.again() {
             return Next::Fail;
         }
         shard.retries[missed.cause() as usize].add(1);

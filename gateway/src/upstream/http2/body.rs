@@ -43,7 +43,8 @@ impl Body for Incoming {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 // RFC 9113 section 8.1: it has answered and does not want the rest of the request.
-                Some(Err(e)) if e.reason() == Some(h2::Reason::NO_ERROR) && this.left.unwrap_or(0) == 0 => {
+                // Where the length is not known, a reset before the end is an answer that broke off.
+                Some(Err(e)) if e.reason() == Some(h2::Reason::NO_ERROR) && this.left == Some(0) => {
                     return Poll::Ready(None);
                 }
                 Some(Err(e)) => return Poll::Ready(Some(Err(e))),

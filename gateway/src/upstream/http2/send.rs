@@ -37,7 +37,7 @@ pub(in crate::upstream) async fn send(
     let is_head = parts.method == Method::HEAD;
     let Some(request) = head::outgoing(&slot.shared, parts.method, &parts.uri, parts.headers) else {
         let reason = "the `Host` for it is none that HTTP/2 can carry".to_owned();
-        return Err(Unanswered { unsent: None, cause: Cause::Garbage, reason });
+        return Err(Unanswered { unsent: None, cause: Cause::Garbage, reason, given_up: false });
     };
     // Not `is_end_stream` alone: a body that has ended may have trailers.
     let bodiless = matches!(body, RequestBody::Empty);
@@ -48,7 +48,7 @@ pub(in crate::upstream) async fn send(
             // Nothing was sent, whatever the reason.
             let (cause, reason) = faults::stream(&e);
             let cause = if cause == Cause::NotBegun { cause } else { Cause::Refused };
-            return Err(Unanswered { unsent: kept.map(|kept| kept.with(body)), cause, reason });
+            return Err(Unanswered { unsent: kept.map(|kept| kept.with(body)), cause, reason, given_up: false });
         }
     };
     let mut pump = (!bodiless).then(|| Pump::new(body, stream));
@@ -77,7 +77,9 @@ pub(in crate::upstream) async fn send(
                 },
                 (Cause::Refused | Cause::NotBegun | Cause::Reset | Cause::Garbage, _) => None,
             };
-            Err(Unanswered { unsent, cause, reason })
+            // What it refused it did not act on, which is another matter.
+            let given_up = e.is_reset() && cause != Cause::Refused;
+            Err(Unanswered { unsent, cause, reason, given_up })
         }
     }
 }
