@@ -1,5 +1,6 @@
 //! HTTP/2 to origins: sharing, limits, windows, trailers, and what origins do when they go.
 
+mod given_up;
 mod grpc;
 pub mod origin;
 mod streams;
