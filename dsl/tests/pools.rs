@@ -642,3 +642,12 @@ fn words_that_are_missing_or_too_many_are_never_a_surprise() {
         }
     }
 }
+
+#[test]
+fn a_check_by_datagrams_is_not_for_requests() {
+    let text =
+        "pool p {\n    10.0.0.1:80\n    check udp send \"x\"\n}\nsite a.example.com {\n    /a -> p\n    else -> p\n}\n";
+    let found: Vec<_> = compile(text).diagnostics.into_iter().filter(|d| d.code == "G1022").collect();
+    assert_eq!(found.len(), 1, "said once");
+    assert!(found[0].message.contains("by UDP"), "{}", found[0].message);
+}

@@ -118,6 +118,11 @@ impl SiteBuild {
         }
     }
 
+    /// Whether a pool was named before.
+    pub(super) fn uses_pool(&self, at: (ModIdx, usize)) -> bool {
+        self.index.contains_key(&at)
+    }
+
     pub(super) fn pool(&mut self, at: (ModIdx, usize), pool: Arc<Pool>, loc: Loc) -> PoolIdx {
         *self.index.entry(at).or_insert_with(|| {
             let index = PoolIdx(u32::try_from(self.pools.len()).unwrap_or(u32::MAX));

@@ -166,6 +166,13 @@ pub(crate) fn pool_of_udp(loc: Loc, word: &str, why: &str, setting: Loc) -> Diag
         .help("make a pool for `udp` without it", "", None)
 }
 
+/// `check udp` in a pool that requests go to.
+pub(crate) fn datagrams_for_requests(loc: Loc, setting: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "requests go to this pool by TCP, and its check asks by UDP: nobody would ever be up")
+        .label(setting, "the pool says so here")
+        .help("write `check tcp` or `check GET /healthz`", "", None)
+}
+
 /// A client's TLS inside the gateway's own.
 pub(crate) fn tls_in_tls(loc: Loc, setting: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "`passthrough` hands the client's own TLS on, and this pool would wrap it in a second one")

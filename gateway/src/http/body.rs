@@ -319,6 +319,12 @@ pub fn describe(e: &dyn std::error::Error) -> String {
         }
         source = e.source();
     }
+    // rustls explains at length where an end without a farewell may come from.
+    if text.contains("close_notify") {
+        return "the connection was closed without a word, not even one of TLS: \
+                right after a handshake, the endpoint may not take our client certificate"
+            .to_owned();
+    }
     text
 }
 

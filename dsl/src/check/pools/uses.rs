@@ -8,7 +8,7 @@ use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, EndpointAddr, ItemKind, StmtKind};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Answer, Balance, Destination, EndpointKind, HashKey, Pool, PoolIdx, Protocol};
+use crate::tree::ir::{Answer, Balance, Destination, EndpointKind, HashKey, Pool, PoolIdx, Probe, Protocol};
 use crate::tree::l4::KeyPart;
 
 impl<'a> Checker<'a> {
@@ -30,6 +30,11 @@ impl<'a> Checker<'a> {
     /// The number of a pool in the site at hand.
     pub(in crate::check) fn pool_index(&mut self, b: &mut SiteBuild, at: (ModIdx, usize), loc: Loc) -> Option<PoolIdx> {
         let pool = self.pool(at.0, at.1)?;
+        let datagrams = matches!(&pool.check, Some(check) if matches!(check.probe, Probe::Udp { .. }));
+        if datagrams && !b.uses_pool(at) {
+            let setting = self.pool_setting_loc(at, "check").unwrap_or(pool.loc);
+            self.report(lint::g1022::datagrams_for_requests(loc, setting));
+        }
         Some(b.pool(at, pool, loc))
     }
 

@@ -25,7 +25,8 @@ impl Story<'_> {
 
     fn met(&mut self, site: &Site, plan: &Plan, pool: &Arc<Pool>, request: &Plain) {
         let of = &plan.settings;
-        let (timeout, mut idle) = forward::bounds(of, pool);
+        let idempotent = http::Method::from_bytes(request.method.as_bytes()).is_ok_and(|method| method.is_idempotent());
+        let (timeout, mut idle) = forward::bounds(of, pool, idempotent);
         let calls = request
             .headers
             .iter()

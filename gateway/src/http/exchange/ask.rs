@@ -165,10 +165,8 @@ impl Exchange {
             return Some(self.own(prepared, served, head.method, head.headers));
         };
         // LANGUAGE rule 19: another pool needs the request once more, from its start.
-        let Some(body) = job.sending.take_body() else {
-            let why = "the origin failed, and the request cannot be sent again";
-            return Some(Ok(Step::Done(presented(answer::plain(502, why), self.form))));
-        };
+        // Where some of its body is lost nobody can take its place: what came of it stands.
+        let body = job.sending.take_body()?;
         if let Some(before) = job.pool.sticky() {
             sticky::take(&mut head.headers, before);
         }

@@ -68,9 +68,11 @@ struct Rare {
 /// How long a request may take by the settings of its plan and of its pool, milliseconds: until the head of
 /// the answer over all tries, and between two pieces of it.
 #[must_use]
-pub fn bounds(settings: &ir::Settings, pool: &ir::Pool) -> (u64, u64) {
+pub fn bounds(settings: &ir::Settings, pool: &ir::Pool, idempotent: bool) -> (u64, u64) {
     let timeout = settings.timeout_ms.or(pool.timeout_ms).unwrap_or(TIMEOUT_MS);
     let retry = settings.retry.as_ref().or(pool.retry.as_ref()).filter(|retry| retry.times > 0);
+    // What is never tried again has the whole of its time.
+    let retry = retry.filter(|retry| idempotent || retry.any_method);
     let within = retry.and_then(|retry| retry.within_ms).unwrap_or(u64::MAX);
     (timeout.min(within), settings.idle_ms.or(pool.idle_ms).unwrap_or(IDLE_MS))
 }
@@ -97,7 +99,8 @@ impl Job {
         about: About,
     ) -> Self {
         let said = pool.pool();
-        let (mut timeout_ms, mut idle_ms) = bounds(settings, said);
+        let idempotent = request.method().is_idempotent();
+        let (mut timeout_ms, mut idle_ms) = bounds(settings, said, idempotent);
         let mut hurried = false;
         if *request.method() == Method::POST && grpc::is_grpc(request.headers()) {
             if settings.idle_ms.or(said.idle_ms).is_none() && carries_calls(said) {
@@ -107,7 +110,6 @@ impl Job {
             hurried = called < timeout_ms;
             timeout_ms = timeout_ms.min(called);
         }
-        let idempotent = request.method().is_idempotent();
         let mut keep = 0;
         if let Some(retry) = settings.retry.as_ref().or(said.retry.as_ref()).filter(|retry| retry.times > 0)
             && (idempotent || retry.any_method)
@@ -234,7 +236,8 @@ impl Deadline {
 
     /// From now on.
     pub(super) fn new(ticks: &Rc<Ticks>, job: &Job) -> Self {
-        let each = job.retry().and_then(|retry| retry.each_ms).map(|ms| (ms, Timer::new(ticks)));
+        let again = job.retry().filter(|retry| job.idempotent || retry.any_method);
+        let each = again.and_then(|retry| retry.each_ms).map(|ms| (ms, Timer::new(ticks)));
         Self {
             started: ticks.now_ms(),
             total: Timer::after(ticks, job.timeout_ms),
@@ -299,5 +302,32 @@ impl Late {
         match self {
             Self::Each(ms) | Self::Total(ms) => ms,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsl::syntax::span::Loc;
+
+    #[test]
+    fn the_bounds_of_tries_are_of_what_may_be_tried_again() {
+        let mut pool = ir::Pool::new("p".into(), Vec::new(), Loc::default());
+        pool.timeout_ms = Some(5_000);
+        let retry = ir::Retry {
+            times: 2,
+            on: ir::RetryOn::default(),
+            within_ms: Some(1_000),
+            each_ms: None,
+            budget: 20,
+            body_bytes: 0,
+            any_method: false,
+        };
+        pool.retry = Some(retry.clone());
+        let settings = ir::Settings::default();
+        assert_eq!(bounds(&settings, &pool, true).0, 1_000);
+        assert_eq!(bounds(&settings, &pool, false).0, 5_000, "a POST that is never sent again has its time");
+        pool.retry = Some(ir::Retry { any_method: true, ..retry });
+        assert_eq!(bounds(&settings, &pool, false).0, 1_000);
     }
 }

@@ -53,7 +53,8 @@ fn said(error: &Error) -> String {
     match error.reason() {
         Some(Reason::NO_ERROR) => "NO_ERROR".to_owned(),
         Some(Reason::ENHANCE_YOUR_CALM) => "ENHANCE_YOUR_CALM: too much at once, it says".to_owned(),
-        Some(reason) => reason.description().to_owned(),
+        // The name that RFC 9113 section 7 gives it.
+        Some(reason) => format!("{reason:?}"),
         None => error.to_string(),
     }
 }
