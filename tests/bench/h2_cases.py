@@ -9,7 +9,7 @@ import os
 import pathlib
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from programs_built import ROOT, built  # beside this file
 
 # Name: (path, arguments of h2load, what it is).
 CASES = {
@@ -25,19 +25,8 @@ MESSAGE = b"\x00\x00\x00\x00\x64" + b"m" * 100
 
 
 def program():
-    """The origin: built once, in the `release` profile, whatever is measured; or what H2_ORIGIN_BIN names."""
-    given = os.environ.get("H2_ORIGIN_BIN")
-    if given:
-        return given
-    if not program.built:
-        command = ["cargo", "build", "--release", "--package", "sluice-tests", "--bin", "h2-origin", "--locked"]
-        subprocess.run(command, cwd=ROOT, check=True)
-        program.built = True
-    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
-    return str(pathlib.Path(target) / "release" / "h2-origin")
-
-
-program.built = False
+    """The origin; or what H2_ORIGIN_BIN names."""
+    return built("h2-origin", "H2_ORIGIN_BIN")
 
 
 def envoy():

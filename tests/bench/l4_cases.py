@@ -5,12 +5,11 @@ stderr what it saw that it should not have.
 """
 
 import json
-import os
 import pathlib
 import re
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from programs_built import built  # beside this file
 
 # Name: (which of the peer's ports, what is counted, CPU time's unit per it, what it is).
 CASES = {
@@ -33,19 +32,8 @@ def offered(peer, case):
 
 
 def program():
-    """The load program: built once, in the `release` profile, whatever is measured; or what L4_LOAD_BIN names."""
-    given = os.environ.get("L4_LOAD_BIN")
-    if given:
-        return given
-    if not program.built:
-        command = ["cargo", "build", "--release", "--package", "sluice-tests", "--bin", "l4-load", "--locked"]
-        subprocess.run(command, cwd=ROOT, check=True)
-        program.built = True
-    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
-    return str(pathlib.Path(target) / "release" / "l4-load")
-
-
-program.built = False
+    """The load program; or what L4_LOAD_BIN names."""
+    return built("l4-load", "L4_LOAD_BIN")
 
 
 def stream_module():

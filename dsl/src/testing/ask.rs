@@ -1,6 +1,6 @@
 //! A request of a test, from its URL to what becomes of it.
 
-use super::{Asked, Given, Received};
+use super::{Asked, Given};
 use crate::tree::ir::{Answer, Plan, Pool};
 use crate::tree::judge::{self, Admission, Edit, Rendered, admit};
 use crate::tree::request::Plain;
@@ -86,7 +86,7 @@ impl Sites {
         };
         let settings = &program.site().settings;
         lines.push(self.host_line(program, &host));
-        let sni = asked.tls.sni.as_deref().filter(|sni| *sni != host);
+        let sni = asked.plain.tls.sni.as_deref().filter(|sni| *sni != host);
         let named = sni.map(|sni| self.find(sni).map(|program| program.site().settings.tls));
         let admission = admit(settings, asked.plain.https, named);
         if admission == Admission::Misdirected {
@@ -115,7 +115,7 @@ impl Sites {
             judge::append_query(&mut location, &plain);
             return none(Outcome::ToHttps(location), lines);
         }
-        told(program, &Received { plain: &plain, tls: &asked.tls }, given, lines)
+        told(program, &plain, given, lines)
     }
 
     fn host_line(&self, program: &Program, host: &str) -> Line {
@@ -131,7 +131,7 @@ impl Sites {
     }
 }
 
-fn told<'s>(program: &'s Program, request: &Received<'_>, given: &[&Given], mut lines: Vec<Line>) -> Came<'s> {
+fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: Vec<Line>) -> Came<'s> {
     let draw = given.iter().rev().find_map(|given| match given {
         Given::Draw(point) => Some(*point),
         Given::Answers(..) | Given::Down { .. } => None,

@@ -14,8 +14,7 @@ pub use run::{BUDGET, Failure, Verdict, findings, run};
 use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{EndpointKind, Pool};
-use crate::tree::request::{Plain, Request, TlsFacts};
-use std::net::IpAddr;
+use crate::tree::request::Plain;
 use std::sync::Arc;
 
 /// A test, checked.
@@ -79,23 +78,10 @@ impl PoolName {
 pub struct Asked {
     /// Its method, headers and client; host and path are as they were written, not canonical yet.
     pub plain: Plain,
-    /// What the handshake said where that is not the URL's host, TLS 1.3 and no protocol.
-    pub tls: Handshake,
     /// As it is written.
     pub shown: Arc<str>,
     /// Its line.
     pub loc: Loc,
-}
-
-/// What `with tls.…` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Handshake {
-    /// `tls.sni`
-    pub sni: Option<String>,
-    /// `tls.version`
-    pub version: Option<String>,
-    /// `tls.alpn`
-    pub alpn: Option<String>,
 }
 
 /// Something that is expected.
@@ -148,50 +134,6 @@ pub enum Wanted {
     Timeout(u64),
     /// `idle 60s`, milliseconds.
     Idle(u64),
-}
-
-/// A request with what its handshake said.
-struct Received<'a> {
-    plain: &'a Plain,
-    tls: &'a Handshake,
-}
-
-impl Request for Received<'_> {
-    fn method(&self) -> &str {
-        self.plain.method()
-    }
-    fn host(&self) -> &str {
-        self.plain.host()
-    }
-    fn path(&self) -> &str {
-        self.plain.path()
-    }
-    fn query(&self) -> Option<&str> {
-        self.plain.query()
-    }
-    fn version(&self) -> &'static str {
-        self.plain.version()
-    }
-    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        self.plain.header(name, each);
-    }
-    fn client_ip(&self) -> IpAddr {
-        self.plain.client_ip()
-    }
-    fn client_port(&self) -> u16 {
-        self.plain.client_port()
-    }
-    fn size(&self) -> Option<u64> {
-        self.plain.size()
-    }
-    fn tls(&self) -> Option<TlsFacts<'_>> {
-        let facts = self.plain.tls()?;
-        Some(TlsFacts {
-            sni: self.tls.sni.as_deref().or(facts.sni),
-            version: self.tls.version.as_deref().unwrap_or(facts.version),
-            alpn: self.tls.alpn.as_deref().or(facts.alpn),
-        })
-    }
 }
 
 #[cfg(test)]

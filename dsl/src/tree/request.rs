@@ -40,6 +40,17 @@ pub struct TlsFacts<'a> {
     pub alpn: Option<&'a str>,
 }
 
+/// What a handshake said, as far as it is not the usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// `tls.sni`
+    pub sni: Option<String>,
+    /// `tls.version`
+    pub version: Option<String>,
+    /// `tls.alpn`
+    pub alpn: Option<String>,
+}
+
 /// A request in plain memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
@@ -47,6 +58,8 @@ pub struct Plain {
     pub method: String,
     /// `https` or `http`.
     pub https: bool,
+    /// What its handshake said where that is not the host, TLS 1.3 and no protocol.
+    pub tls: Handshake,
     /// The host.
     pub host: String,
     /// The canonical path.
@@ -66,6 +79,7 @@ impl Default for Plain {
         Self {
             method: "GET".into(),
             https: true,
+            tls: Handshake::default(),
             host: String::new(),
             path: "/".into(),
             query: None,
@@ -110,6 +124,11 @@ impl Request for Plain {
         std::str::from_utf8(v).ok()?.parse().ok()
     }
     fn tls(&self) -> Option<TlsFacts<'_>> {
-        self.https.then_some(TlsFacts { sni: Some(&self.host), version: "1.3", alpn: None })
+        let Handshake { sni, version, alpn } = &self.tls;
+        self.https.then(|| TlsFacts {
+            sni: Some(sni.as_deref().unwrap_or(&self.host)),
+            version: version.as_deref().unwrap_or("1.3"),
+            alpn: alpn.as_deref(),
+        })
     }
 }

@@ -125,22 +125,14 @@ struct Linted {
 
 impl Linted {
     fn path(&mut self, path: &Path) -> Result<(), Failed> {
-        let meta =
-            std::fs::metadata(path).map_err(|e| Failed::new(format!("cannot read `{}`: {e}", path.display())))?;
-        if meta.is_dir() {
-            return self.load(path, None);
-        }
-        let (home, below) = offline::home(path);
-        self.load(&home, Some(&below))
+        let (sites, below) = offline::place(path)?;
+        self.load(&sites, below.as_deref())
     }
 
     /// Takes the findings of a directory, or of one file in it.
     fn load(&mut self, sites: &Path, only: Option<&Path>) -> Result<(), Failed> {
         let loaded = offline::load_tested(sites, only)?;
-        for (dir, e) in &loaded.unreadable {
-            self.unreadable = true;
-            let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
-        }
+        self.unreadable |= loaded.tells_unreadable(sites);
         self.files += if only.is_some() { 1 } else { loaded.loader.len() };
         let mut together = loaded.together();
         together.extend(secrets(&loaded));

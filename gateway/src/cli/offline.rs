@@ -9,6 +9,7 @@ use dsl::diagnostic::Diagnostic;
 use dsl::lint;
 use dsl::tree::ir::{Gateway, Site};
 use dsl::tree::{HostIndex, Program};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,7 +64,25 @@ fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> L
     Ok(Loaded { loader, outcome, unreadable: scan.unreadable })
 }
 
+/// What a path on the command line names: a sites directory, or a file with the one that it belongs to.
+pub(super) fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), Failed> {
+    let meta = std::fs::metadata(path).map_err(|e| Failed::new(format!("cannot read `{}`: {e}", path.display())))?;
+    if meta.is_dir() {
+        return Ok((path.to_path_buf(), None));
+    }
+    let (home, below) = home(path);
+    Ok((home, Some(below)))
+}
+
 impl Loaded {
+    /// Tells which directories could not be read; whether there are any.
+    pub(super) fn tells_unreadable(&self, sites: &Path) -> bool {
+        for (dir, e) in &self.unreadable {
+            let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
+        }
+        !self.unreadable.is_empty()
+    }
+
     /// Findings that no file shows alone: items beside each other, and beside the gateway's listeners.
     pub(super) fn together(&self) -> Vec<Diagnostic> {
         let default = Gateway::default();

@@ -76,21 +76,13 @@ struct Ran {
 
 impl Ran {
     fn path(&mut self, path: &Path) -> Result<(), Failed> {
-        let meta =
-            std::fs::metadata(path).map_err(|e| Failed::new(format!("cannot read `{}`: {e}", path.display())))?;
-        if meta.is_dir() {
-            return self.load(path, None);
-        }
-        let (home, below) = offline::home(path);
-        self.load(&home, Some(&below))
+        let (sites, below) = offline::place(path)?;
+        self.load(&sites, below.as_deref())
     }
 
     fn load(&mut self, sites: &Path, only: Option<&Path>) -> Result<(), Failed> {
         let loaded = offline::load(sites, only)?;
-        for (dir, e) in &loaded.unreadable {
-            self.broken = true;
-            let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
-        }
+        self.broken |= loaded.tells_unreadable(sites);
         let shown = only.map(|only| loaded.loader.places().show(only));
         self.refused(&loaded, shown.as_deref());
         for tested in loaded.loader.tests() {

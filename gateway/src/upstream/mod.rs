@@ -23,6 +23,8 @@ mod resolve;
 mod sending;
 mod shared;
 mod sticky;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls;
 mod transport;
 mod under_way;

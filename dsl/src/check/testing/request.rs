@@ -6,7 +6,7 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{Expr, Name, Word};
 use crate::syntax::span::{Loc, Spanned};
-use crate::testing::{Asked, Handshake};
+use crate::testing::Asked;
 use crate::tree::request::Plain;
 use std::net::IpAddr;
 
@@ -16,12 +16,7 @@ const WITH: &[&str] = &["header", "cookie", "tls", "request"];
 impl Checker<'_> {
     pub(super) fn request_line(&mut self, words: &mut Words<'_>) -> Option<Asked> {
         let method = self.method_word(words)?;
-        let mut asked = Asked {
-            plain: Plain { method, ..Plain::default() },
-            tls: Handshake::default(),
-            shown: "".into(),
-            loc: words.line,
-        };
+        let mut asked = Asked { plain: Plain { method, ..Plain::default() }, shown: "".into(), loc: words.line };
         let Some(url) = self.url_word(words) else {
             self.report(lint::g1024::shape(
                 words.line,
@@ -198,9 +193,9 @@ impl Checker<'_> {
             }
             "tls" if asked.plain.https => {
                 let place = match member.node.as_str() {
-                    "sni" => &mut asked.tls.sni,
-                    "version" => &mut asked.tls.version,
-                    "alpn" => &mut asked.tls.alpn,
+                    "sni" => &mut asked.plain.tls.sni,
+                    "version" => &mut asked.plain.tls.version,
+                    "alpn" => &mut asked.plain.tls.alpn,
                     other => {
                         let near = nearest(other, ["sni", "version", "alpn"]);
                         self.report(lint::g1004::no_member(member_loc, "tls", "member", other, near));

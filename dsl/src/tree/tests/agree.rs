@@ -1,11 +1,12 @@
 //! Program and interpreter agree; a compiler that makes a mistake is found out.
 
-use super::generate::{Generator, Random, Sent};
+use super::generate::{Generator, Random};
 use crate::region::Algebra;
 use crate::tree::fault::{FAULT, Fault};
 use crate::tree::interpret::interpret_with;
 use crate::tree::ir::*;
 use crate::tree::program::{Limits, compile_within};
+use crate::tree::request::Plain;
 use crate::tree::request::Request;
 use crate::tree::{Decision, HostIndex, eval};
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ fn disagreement(
     seed: u64,
     sites: usize,
     limits: &Limits,
-    mut each: impl FnMut(&Site, &Sent, &Decision),
+    mut each: impl FnMut(&Site, &Plain, &Decision),
 ) -> Option<usize> {
     let mut generator = Generator::new(seed);
     let mut algebra = Algebra::paths();
@@ -97,7 +98,7 @@ impl Coverage {
         *self.count.entry(what.into()).or_default() += 1;
     }
 
-    fn add(&mut self, site: &Site, request: &Sent, decision: &Decision) {
+    fn add(&mut self, site: &Site, request: &Plain, decision: &Decision) {
         match decision {
             Decision::Plan(plan) => {
                 let miss = site.scopes.iter().position(|s| s.miss == *plan);
@@ -137,7 +138,7 @@ impl Coverage {
         }
     }
 
-    fn cond(&mut self, cond: &Cond, request: &Sent) {
+    fn cond(&mut self, cond: &Cond, request: &Plain) {
         let holds = eval::holds(cond, request);
         match cond {
             Cond::Const(value) => self.see(format!("const: {value}")),

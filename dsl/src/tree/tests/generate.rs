@@ -2,7 +2,7 @@
 //! conditions hold about as often as not.
 
 use crate::tree::ir::*;
-use crate::tree::request::{Plain, Request, TlsFacts};
+use crate::tree::request::{Handshake, Plain};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,46 +36,6 @@ impl Random {
 
     pub(super) fn word<'a>(&mut self, all: &[&'a str]) -> &'a str {
         all[self.below(all.len())]
-    }
-}
-
-/// A plain request with what its handshake agreed on.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub(super) plain: Plain,
-    alpn: Option<&'static str>,
-}
-
-impl Request for Sent {
-    fn method(&self) -> &str {
-        self.plain.method()
-    }
-    fn host(&self) -> &str {
-        self.plain.host()
-    }
-    fn path(&self) -> &str {
-        self.plain.path()
-    }
-    fn query(&self) -> Option<&str> {
-        self.plain.query()
-    }
-    fn version(&self) -> &'static str {
-        self.plain.version()
-    }
-    fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        self.plain.header(name, each);
-    }
-    fn client_ip(&self) -> IpAddr {
-        self.plain.client_ip()
-    }
-    fn client_port(&self) -> u16 {
-        self.plain.client_port()
-    }
-    fn size(&self) -> Option<u64> {
-        self.plain.size()
-    }
-    fn tls(&self) -> Option<TlsFacts<'_>> {
-        self.plain.tls().map(|tls| TlsFacts { alpn: self.alpn, ..tls })
     }
 }
 
@@ -338,7 +298,7 @@ impl Generator {
     }
 
     /// A request that is likely to meet the site.
-    pub(super) fn request(&mut self, site: &Site) -> Sent {
+    pub(super) fn request(&mut self, site: &Site) -> Plain {
         let scope = self.random.below(site.scopes.len());
         let entries = &site.scopes[scope].entries;
         let pattern = if entries.is_empty() { None } else { Some(&entries[self.random.below(entries.len())].pattern) };
@@ -417,7 +377,7 @@ impl Generator {
             ])
             .parse()
             .unwrap();
-        let plain = Plain {
+        Plain {
             method: (*self.random.pick(&["GET", "POST", "HEAD", "get"])).into(),
             https: self.random.chance(60),
             host: (*self.random.pick(&["a.example", "b.example", "a", "ab.example"])).into(),
@@ -426,7 +386,7 @@ impl Generator {
             version: self.random.word(&["1.0", "1.1", "2"]),
             headers,
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
-        };
-        Sent { plain, alpn: *self.random.pick(&[None, Some("h2")]) }
+            tls: Handshake { alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned), ..Handshake::default() },
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::sites::item::{Item, own_ports};
 use crate::sites::load::Stand;
 use crate::upstream::{Pools, Spot, Tried, Upstreams, hash_of};
 use dsl::tree::canonical;
-use dsl::tree::ir::{Balance, Cond, Endpoint, EndpointKind, Gateway, Pool, Tls};
+use dsl::tree::ir::{Cond, Endpoint, EndpointKind, Gateway, Pool, Tls};
 use dsl::tree::l4::{Entry, Facts, Step, Target, Transport};
 use dsl::tree::words;
 use std::net::{IpAddr, SocketAddr};
@@ -226,20 +226,7 @@ impl Story<'_> {
 
     /// Who of the pool gets it, where that can be said beforehand.
     fn balance(&mut self, pool: &Arc<Pool>, facts: &Facts<'_>) {
-        let by = &pool.balance;
-        let mut line = match by {
-            Balance::RoundRobin
-            | Balance::Random
-            | Balance::LeastConnections
-            | Balance::LeastRequests
-            | Balance::PeakEwma => by.to_string(),
-            Balance::Hash(_) | Balance::Maglev(_) => {
-                match Spot::of_connection(by, facts).and_then(|spot| destination(pool, spot)) {
-                    Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
-                    None => by.to_string(),
-                }
-            }
-        };
+        let mut line = chosen(pool, Spot::of_connection(&pool.balance, facts));
         let tls = if pool.tls.is_some() { ", with TLS" } else { "" };
         let told = match pool.proxy_protocol {
             Some(version) => format!(", told the client by PROXY {version}"),
@@ -259,9 +246,18 @@ impl Story<'_> {
     }
 }
 
+/// How a pool chooses, and whom for a key, where that can be said beforehand.
+pub(super) fn chosen(pool: &Arc<Pool>, spot: Option<Spot>) -> String {
+    let by = &pool.balance;
+    match spot.and_then(|spot| destination(pool, spot)) {
+        Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
+        None => by.to_string(),
+    }
+}
+
 /// The endpoint that a pool's table has for a key: the one that the gateway looks up. Which addresses a name
 /// has is not known beforehand.
-pub(super) fn destination(pool: &Arc<Pool>, spot: Spot) -> Option<String> {
+fn destination(pool: &Arc<Pool>, spot: Spot) -> Option<String> {
     let known = |e: &Endpoint| match e.kind {
         EndpointKind::Tcp => e.host.parse::<IpAddr>().is_ok(),
         EndpointKind::Unix => true,

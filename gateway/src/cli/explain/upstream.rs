@@ -1,10 +1,10 @@
 //! What a request that goes to a pool meets there: each setting in force, defaults included.
 
 use super::Story;
-use super::connection::destination;
+use super::connection::chosen;
 use crate::http::{forward, grpc, upgrade};
 use crate::upstream::Spot;
-use dsl::tree::ir::{Balance, Plan, Pool, PoolIdx, PoolLimit, PoolTls, Protocol, Site};
+use dsl::tree::ir::{Plan, Pool, PoolIdx, PoolLimit, PoolTls, Protocol, Site};
 use dsl::tree::request::Plain;
 use dsl::tree::upstream_text::{duration, mirror};
 use dsl::tree::words;
@@ -106,22 +106,10 @@ fn verified(tls: &PoolTls) -> String {
 /// How an endpoint is chosen, and which it is where that can be said beforehand.
 fn balance(pool: &Arc<Pool>, request: &Plain) -> String {
     let by = &pool.balance;
-    match by {
-        Balance::RoundRobin
-        | Balance::Random
-        | Balance::LeastConnections
-        | Balance::LeastRequests
-        | Balance::PeakEwma => by.to_string(),
-        Balance::Hash(_) | Balance::Maglev(_) => {
-            // Where the request arrived is known to the gateway only: no part of a request's key.
-            let local = SocketAddr::from(([192, 0, 2, 1], 443));
-            match Spot::of_request(by, request, local) {
-                Err(conflict) => format!("{by}: 400, `{}` arrived several times with different values", conflict.0),
-                Ok(spot) => match spot.and_then(|spot| destination(pool, spot)) {
-                    Some(endpoint) => format!("{by}: {endpoint}, while all are up"),
-                    None => by.to_string(),
-                },
-            }
-        }
+    // Where the request arrived is known to the gateway only: no part of a request's key.
+    let local = SocketAddr::from(([192, 0, 2, 1], 443));
+    match Spot::of_request(by, request, local) {
+        Err(conflict) => format!("{by}: 400, `{}` arrived several times with different values", conflict.0),
+        Ok(spot) => chosen(pool, spot),
     }
 }

@@ -81,22 +81,13 @@ fn is(pair: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{PoolHandle, Pools};
-    use dsl::syntax::span::Loc;
+    use crate::upstream::{PoolHandle, Pools, testing};
     use dsl::tree::ir;
     use std::path::Path;
     use std::sync::Arc;
 
     fn pool() -> Arc<PoolHandle> {
-        let endpoint = |port: u16| ir::Endpoint {
-            kind: ir::EndpointKind::Tcp,
-            host: "10.0.0.1".into(),
-            port,
-            weight: 1,
-            backup: false,
-            loc: Loc::default(),
-        };
-        let mut pool = ir::Pool::new("shop".into(), vec![endpoint(1), endpoint(2)], Loc::default());
+        let mut pool = testing::pool("shop", 2);
         pool.sticky = Some(ir::Sticky { cookie: "route".into(), secret: None, for_ms: Some(43_200_000) });
         Pools::new(1).intern(&Arc::new(pool), Path::new(""))
     }

@@ -2,8 +2,7 @@
 
 use super::tests::by_client;
 use super::*;
-use crate::upstream::{Outcome, PoolHandle, Pools};
-use dsl::syntax::span::Loc;
+use crate::upstream::{Outcome, PoolHandle, Pools, testing};
 use dsl::tree::ir;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,15 +10,7 @@ use std::sync::Arc;
 /// A pool of so many endpoints with a check that is a century away, and an `eject` that ejects all of
 /// them.
 fn pool(endpoints: u16, with: impl FnOnce(&mut ir::Pool)) -> Arc<PoolHandle> {
-    let endpoint = |port: u16| ir::Endpoint {
-        kind: ir::EndpointKind::Tcp,
-        host: "10.0.0.1".into(),
-        port,
-        weight: 1,
-        backup: false,
-        loc: Loc::default(),
-    };
-    let mut pool = ir::Pool::new("p".into(), (1..=endpoints).map(endpoint).collect(), Loc::default());
+    let mut pool = testing::pool("p", endpoints);
     let every_ms = 100 * 365 * 86_400_000;
     let check = ir::Check { probe: ir::Probe::Tcp, port: None, every_ms, within_ms: 1_000, rise: 1, fall: 1 };
     pool.check = Some(check);

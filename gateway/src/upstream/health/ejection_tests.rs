@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::runtime::notice;
-use crate::upstream::{Members, Outcome, PoolHandle, Pools, Tried, Upstreams};
-use dsl::syntax::span::Loc;
+use crate::upstream::{Members, Outcome, PoolHandle, Pools, Tried, Upstreams, testing};
 use std::sync::mpsc::Receiver;
 
 const ANSWERS: Outcome = Outcome::Answered(200);
@@ -18,16 +17,7 @@ fn share(percent: u8) -> ir::Eject {
 }
 
 fn pool(endpoints: u16, eject: ir::Eject) -> ir::Pool {
-    let endpoint = |port: u16| ir::Endpoint {
-        kind: ir::EndpointKind::Tcp,
-        host: "10.0.0.1".into(),
-        port,
-        weight: 1,
-        backup: false,
-        loc: Loc::default(),
-    };
-    let endpoints = (1..=endpoints).map(endpoint).collect();
-    ir::Pool { eject: Some(eject), ..ir::Pool::new("api".into(), endpoints, Loc::default()) }
+    ir::Pool { eject: Some(eject), ..testing::pool("api", endpoints) }
 }
 
 fn intern(pool: ir::Pool) -> (Pools, Arc<PoolHandle>, Receiver<Notice>) {

@@ -2,23 +2,13 @@
 
 use super::*;
 use crate::sites::testing::TempDir;
-use crate::upstream::{PoolHandle, Pools, Tried, Upstreams};
-use dsl::syntax::span::Loc;
+use crate::upstream::{PoolHandle, Pools, Tried, Upstreams, testing};
 use std::path::Path;
 use std::time::Duration;
 
 fn pool(name: &str, sticky: ir::Sticky) -> ir::Pool {
-    let endpoint = |port: u16| ir::Endpoint {
-        kind: ir::EndpointKind::Tcp,
-        host: "10.0.0.1".into(),
-        port,
-        weight: 1,
-        backup: false,
-        loc: Loc::default(),
-    };
-    let endpoints = (1..=3).map(endpoint).collect();
     let eject = ir::Eject { failures: Some(1), ratio: None, for_ms: 30_000, up_to: 50 };
-    ir::Pool { sticky: Some(sticky), eject: Some(eject), ..ir::Pool::new(name.into(), endpoints, Loc::default()) }
+    ir::Pool { sticky: Some(sticky), eject: Some(eject), ..testing::pool(name, 3) }
 }
 
 fn said(secret: Option<&str>, for_ms: Option<u64>) -> ir::Sticky {
