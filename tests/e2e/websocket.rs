@@ -43,6 +43,17 @@ impl Rig {
         command
     }
 
+    /// A client of an address by `ws` or `wss`.
+    fn talk(&self, what: &str, scheme: &str, to: &str) -> Command {
+        let mut command = self.program(what);
+        let port = if scheme == "wss" { self.sluice.https.port() } else { self.sluice.http.port() };
+        command.args([&format!("{scheme}://{to}"), &port.to_string()]);
+        if scheme == "wss" {
+            command.arg(self.sluice.root());
+        }
+        command
+    }
+
     /// Runs a client and returns the lines that it printed.
     #[track_caller]
     fn lines(&self, command: &mut Command) -> Vec<String> {
@@ -53,22 +64,23 @@ impl Rig {
     }
 }
 
+/// Ten thousand messages there and back, with compression and without.
+#[track_caller]
+fn ten_thousand(scheme: &str, seen: &str) {
+    let rig = Rig::start("");
+    let lines = rig.lines(&mut rig.talk("talk", scheme, "ws.test/chat"));
+    assert_eq!(lines[..2], ["echoed 10000 of 10000 compressed", "echoed 10000 of 10000 plain"]);
+    rig.server.says(&format!("opened /chat None {seen}"));
+}
+
 #[test]
 fn ten_thousand_messages_in_the_clear() {
-    let rig = Rig::start("");
-    let port = rig.sluice.http.port().to_string();
-    let lines = rig.lines(rig.program("talk").args(["ws://ws.test/chat", &port]));
-    assert_eq!(lines[..2], ["echoed 10000 of 10000 compressed", "echoed 10000 of 10000 plain"]);
-    rig.server.says("opened /chat None http");
+    ten_thousand("ws", "http");
 }
 
 #[test]
 fn ten_thousand_messages_with_tls() {
-    let rig = Rig::start("");
-    let port = rig.sluice.https.port().to_string();
-    let lines = rig.lines(rig.program("talk").args(["wss://ws.test/chat", &port]).arg(rig.sluice.root()));
-    assert_eq!(lines[..2], ["echoed 10000 of 10000 compressed", "echoed 10000 of 10000 plain"]);
-    rig.server.says("opened /chat None https");
+    ten_thousand("wss", "https");
 }
 
 #[test]
@@ -85,14 +97,8 @@ fn ten_thousand_messages_over_http2() {
 #[test]
 fn close_codes_both_ways_subprotocols_and_pings() {
     let rig = Rig::start("");
-    let ports = [("ws", rig.sluice.http.port()), ("wss", rig.sluice.https.port())];
-    for (scheme, port) in ports {
-        let mut codes = rig.program("codes");
-        codes.args([&format!("{scheme}://ws.test/chat"), &port.to_string()]);
-        if scheme == "wss" {
-            codes.arg(rig.sluice.root());
-        }
-        let lines = rig.lines(&mut codes);
+    for scheme in ["ws", "wss"] {
+        let lines = rig.lines(&mut rig.talk("codes", scheme, "ws.test/chat"));
         let wanted = [1000, 1001, 4000].map(|code| format!("server closed {code} the server says so"));
         assert_eq!(lines[..3], wanted);
         assert_eq!(lines[3..6], ["subprotocol chat", "pong", "still there"]);

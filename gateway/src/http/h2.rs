@@ -4,6 +4,7 @@ use super::body::Broken;
 use super::client::Client;
 use super::exchange;
 use super::gate::Transport;
+use crate::runtime::reads::{Read, Reads};
 use crate::runtime::ticks::{Ticks, Timer};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Frame;
@@ -18,7 +19,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Streams that a client may have open at once.
 const STREAMS: u32 = 256;
@@ -72,7 +73,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
         .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WITHIN)
-        .serve_connection(TokioIo::new(Seen { io, seen }), service);
+        .serve_connection(TokioIo::new(Reads::new(io, Seen(seen))), service);
     let mut connection = pin!(connection);
     let mut leaving = false;
     // An error is the client's leaving or a violation that h2 has answered.
@@ -196,50 +197,20 @@ async fn watched<F: Future<Output = ()>>(mut stream: Pin<Box<F>>, ticks: Rc<Tick
 
 // === what was read before the protocol was known
 
-/// A stream of which something was read already.
-struct Seen<S> {
-    io: S,
-    seen: BytesMut,
-}
+/// What was read already comes first.
+struct Seen(BytesMut);
 
-impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.seen.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
+impl<S: AsyncRead> Read<S> for Seen {
+    fn poll_read(&mut self, io: Pin<&mut S>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return io.poll_read(cx, into);
         }
-        let n = this.seen.len().min(buf.remaining());
-        buf.put_slice(&this.seen[..n]);
-        this.seen.advance(n);
-        if this.seen.is_empty() {
-            this.seen = BytesMut::new();
+        let n = self.0.len().min(into.remaining());
+        into.put_slice(&self.0[..n]);
+        self.0.advance(n);
+        if self.0.is_empty() {
+            self.0 = BytesMut::new();
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Seen<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }

@@ -10,6 +10,7 @@ pub mod follow;
 mod handed;
 pub mod listeners;
 pub mod notice;
+pub mod reads;
 pub mod sockets;
 pub mod ticks;
 mod watchdog;

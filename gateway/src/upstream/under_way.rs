@@ -142,12 +142,52 @@ impl From<Cause> for Outcome {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.members.endpoint(self.index()).leave();
+        let endpoint = self.members.endpoint(self.index());
+        endpoint.leave();
+        // Given up before it answered, by a client that left or for another endpoint that was faster: it would
+        // have taken longer still.
+        if let Some(since) = self.since.take() {
+            let now = process_us();
+            let (took, now_ms) = (now.saturating_sub(since.get()), now / 1_000);
+            if took as f32 > endpoint.average().now(now_ms) {
+                endpoint.average().add(took, now_ms);
+            }
+        }
     }
 }
 
 impl fmt::Debug for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("UnderWay").field(self.members.endpoint(self.index()).name()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Pools, Upstreams, testing};
+    use dsl::tree::ir;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn who_is_given_up_is_no_faster_than_that() {
+        let said = ir::Pool { balance: Balance::PeakEwma, ..testing::pool("p", 2) };
+        let pool = Pools::new(1).intern(&Arc::new(said), Path::new(""));
+        let members = Upstreams::default().members(&pool);
+        let average = members.endpoint(0).average();
+        let under_way = UnderWay::begin(&members, 0);
+        // A microsecond passes.
+        let begun = process_us();
+        while process_us() <= begun + 1 {
+            std::hint::spin_loop();
+        }
+        assert!(average.now(process_us() / 1_000) < 1.0);
+        drop(under_way);
+        assert!(average.now(process_us() / 1_000) >= 1.0, "the hedge that was faster leaves it so much");
+        // What is known to be slower stays known.
+        average.add(1_000_000_000, process_us() / 1_000);
+        drop(UnderWay::begin(&members, 0));
+        assert!(average.now(process_us() / 1_000) > 900_000_000.0);
     }
 }

@@ -20,7 +20,7 @@ use crate::upstream::{Incoming, Lease, Outcome, Speaks};
 use dsl::tree::ir::PlanIdx;
 use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER, TE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Exchange {
         sticky::keep(job, &mut parts.headers, parts.status, lease.endpoint());
         parts.version = Version::HTTP_11;
         let mut body = OriginBody::new(incoming, lease, job.idle_ms).beside(job.upload.clone());
-        if job.about.method == Method::POST {
+        if job.calls {
             body = body.under(&parts.headers);
         }
         let web = job.web().filter(|web| web.to_web(&mut parts.headers));

@@ -8,6 +8,7 @@ use crate::http::grpc::{self, Web};
 use crate::runtime::ticks::{Ticks, Timer};
 use crate::upstream::{PoolHandle, RequestPermit, Spot};
 use dsl::tree::ir;
+use http::header::TE;
 use http::{Method, Request};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -41,6 +42,8 @@ pub struct Job {
     pub about: About,
     /// Whether its client gives it less time than the pool would: what is late then is no slow endpoint.
     pub(super) hurried: bool,
+    /// Whether it is a call of gRPC whose client takes trailers, which tell how it ended in any case.
+    pub calls: bool,
     /// How often it was tried.
     pub attempt: u32,
     /// Whether doing it twice is as good as doing it once (RFC 9110 section 9.2.2).
@@ -101,13 +104,14 @@ impl Job {
         let said = pool.pool();
         let idempotent = request.method().is_idempotent();
         let (mut timeout_ms, mut idle_ms) = bounds(settings, said, idempotent);
-        let mut hurried = false;
+        let (mut hurried, mut calls) = (false, false);
         if *request.method() == Method::POST && grpc::is_grpc(request.headers()) {
             if settings.idle_ms.or(said.idle_ms).is_none() && carries_calls(said) {
                 idle_ms = grpc::IDLE_MS;
             }
             let called = grpc::timeout::of(request.headers()).unwrap_or(u64::MAX);
             hurried = called < timeout_ms;
+            calls = request.headers().contains_key(TE);
             timeout_ms = timeout_ms.min(called);
         }
         let mut keep = 0;
@@ -120,12 +124,13 @@ impl Job {
         let rare =
             own.then(|| Box::new(Rare { retry: settings.retry.clone(), hedge: settings.hedge, ..Rare::default() }));
         let sending = Sending::new(request, keep);
-        Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, hurried, attempt: 0, idempotent, rare }
+        Self { sending, pool, spot, timeout_ms, idle_ms, upload, about, hurried, calls, attempt: 0, idempotent, rare }
     }
 
     /// The client speaks gRPC-Web, the endpoint gRPC.
     pub fn speaks(&mut self, web: Web) {
         self.rare.get_or_insert_default().web = Some(web);
+        self.calls = true;
     }
 
     /// How the client speaks gRPC-Web, if it does.

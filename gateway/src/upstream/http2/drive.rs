@@ -1,11 +1,12 @@
 //! The task of a connection: it reads and writes, and finds out whether the endpoint is still there.
 
 use super::shared::State;
+use crate::runtime::reads::{Read, Reads};
 use bytes::Bytes;
 use h2::client::Connection;
 use h2::{Ping, PingPong};
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -99,52 +100,19 @@ fn next(now: u64, heard: u64, asked: Option<u64>, waits: bool) -> Next {
     }
 }
 
-/// A stream that notes when something was read from it.
-pub(super) struct Watched<T> {
-    io: T,
-    state: Rc<State>,
-}
+/// Notes when something was read.
+pub(super) struct Noted(pub(super) Rc<State>);
 
-impl<T> Watched<T> {
-    pub(super) fn new(io: T, state: Rc<State>) -> Self {
-        Self { io, state }
-    }
-}
+/// A stream on which that is noted.
+pub(super) type Watched<T> = Reads<T, Noted>;
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.io).poll_read(cx, into);
+impl<T: AsyncRead> Read<T> for Noted {
+    fn poll_read(&mut self, io: Pin<&mut T>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let polled = io.poll_read(cx, into);
         if polled.is_ready() {
-            this.state.heard.set(this.state.ticks.now_ms());
+            self.0.heard.set(self.0.ticks.now_ms());
         }
         polled
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
 

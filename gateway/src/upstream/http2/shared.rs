@@ -1,6 +1,6 @@
 //! A connection that the streams of many requests share.
 
-use super::drive::{Watched, drive};
+use super::drive::{Noted, Watched, drive};
 use super::{
     CONNECTION_WINDOW, FRAME, GIVEN_UP, HEADER_LIST, RESET_FOR, RESETS, SEND_BUFFER, STRAYS, STREAM_WINDOW, STREAMS,
     faults,
@@ -97,7 +97,7 @@ where
         .enable_push(false)
         // Until the endpoint says how many.
         .initial_max_send_streams(0)
-        .handshake::<_, Bytes>(Watched::new(stream, Rc::clone(&state)))
+        .handshake::<_, Bytes>(Watched::new(stream, Noted(Rc::clone(&state))))
         .await
         .map_err(|e| faults::opening(&e))?;
     {

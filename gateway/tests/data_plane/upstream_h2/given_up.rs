@@ -7,12 +7,19 @@ use bytes::Bytes;
 use dsl::tree::ir::{self, Protocol};
 use h2::Reason;
 use http::{Request, Response};
+use std::io::{Read, Write};
 
-/// `/cut` sends half of an answer of no known length and resets the stream with NO_ERROR, `/no` gives the
+/// `/call` begins the answer to a call of gRPC and breaks off, `/cut` sends half of an answer of no known length and resets the stream with NO_ERROR, `/no` gives the
 /// request up, `/late` never answers, anything else is answered.
 fn origin() -> H2Origin {
     H2Origin::new(|request, mut respond| async move {
         match request.uri().path() {
+            "/call" => {
+                let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                let mut body = respond.send_response(head, false).unwrap();
+                body.send_data(Bytes::from_static(b"half"), false).unwrap();
+                body.send_reset(Reason::INTERNAL_ERROR);
+            }
             "/cut" => {
                 let mut body = respond.send_response(Response::new(()), false).unwrap();
                 body.send_data(Bytes::from_static(b"half"), false).unwrap();
@@ -95,4 +102,29 @@ fn a_client_in_a_hurry_ejects_nobody() {
         assert_eq!(response.await.unwrap().status(), 200);
     });
     assert_eq!(origin.connections(), 1, "nor is its connection doubted");
+}
+
+/// All that comes of a call by HTTP/1.
+fn called(rig: &Rig, more: &str) -> String {
+    let mut stream = rig.connect();
+    let head = format!(
+        "POST /call HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/grpc\r\n{more}Content-Length: 5\r\n\r\n\0\0\0\0\0"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut all = Vec::new();
+    // It may end by a reset.
+    let _ = stream.read_to_end(&mut all);
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn a_call_that_breaks_off_ends_in_order_only_where_its_status_arrives() {
+    let origin = origin();
+    let rig = Rig::new(vec![speaking(Protocol::Grpc, &[origin.address])]);
+    // What is reset at once may take the head with it: then there is an answer of the gateway's.
+    let told = |all: &str| all.contains("grpc-status: 14");
+    let with = called(&rig, "TE: trailers\r\nConnection: TE, close\r\n");
+    assert!(told(&with), "{with}");
+    let without = called(&rig, "Connection: close\r\n");
+    assert!(told(&without) || !without.ends_with("0\r\n\r\n"), "half a call that looks whole: {without}");
 }
