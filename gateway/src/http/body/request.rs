@@ -1,0 +1,251 @@
+//! What a client sends, on its way to an origin.
+
+use super::Broken;
+use crate::http::again::Rewound;
+use crate::http::forward::{Mirror, Reel};
+use crate::http::gate::{Link, Reason, forbidden_trailer};
+use crate::http::grpc::web;
+use crate::runtime::ticks::{Ticks, Timer};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// The body of a request, on its way to an origin.
+pub enum RequestBody {
+    /// There is none.
+    Empty,
+    /// What the client sends.
+    Client(ClientBody),
+    /// The same, kept while it is sent.
+    Kept(Reel),
+    /// The same, some of it once more.
+    Rewound(Box<Rewound>),
+    /// gRPC-Web in base64.
+    Text(Box<web::Text>),
+    /// All of it, in one piece.
+    Whole(Bytes),
+}
+
+/// What a client sends.
+pub struct ClientBody {
+    incoming: Incoming,
+    /// Bytes that may still come.
+    left: u64,
+    idle_ms: u64,
+    timer: Timer,
+    state: Rc<Upload>,
+    /// A copy of the request, which takes the body along.
+    mirror: Option<Box<Mirror>>,
+}
+
+/// What the exchange knows of a body that it has handed on.
+#[derive(Debug)]
+pub struct Upload {
+    ticks: Rc<Ticks>,
+    /// Whether somebody asked for it: `100 Continue` has been sent, bytes may be lost to a retry.
+    touched: Cell<bool>,
+    moved_at: Cell<u64>,
+    /// Whether the client is waited for.
+    waits: Cell<bool>,
+    broken: Cell<Option<Broken>>,
+    link: Option<Rc<Link>>,
+}
+
+impl Upload {
+    /// Whether anybody has read from it.
+    #[must_use]
+    pub fn touched(&self) -> bool {
+        self.touched.get()
+    }
+
+    /// It broke off, whoever found out.
+    pub fn breaks(&self, broken: Broken) {
+        self.broken.set(Some(broken));
+    }
+
+    /// Why it broke off, if it did.
+    #[must_use]
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
+    }
+
+    /// Milliseconds since the origin took something of it. None while the client is waited for,
+    /// which has a deadline of its own.
+    #[must_use]
+    pub fn still_for(&self) -> Option<u64> {
+        let still = self.ticks.now_ms().saturating_sub(self.moved_at.get());
+        (!self.waits.get()).then_some(still)
+    }
+}
+
+impl RequestBody {
+    /// A client's body, of which `limit` bytes are let through, and what is known of it. The link
+    /// tells why the gate broke a body off.
+    #[must_use]
+    pub fn new(
+        incoming: Incoming,
+        limit: u64,
+        idle_ms: u64,
+        ticks: &Rc<Ticks>,
+        link: Option<Rc<Link>>,
+    ) -> (Self, Option<Rc<Upload>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let state = Rc::new(Upload {
+            ticks: Rc::clone(ticks),
+            touched: Cell::new(false),
+            moved_at: Cell::new(ticks.now_ms()),
+            waits: Cell::new(false),
+            broken: Cell::new(None),
+            link,
+        });
+        let body = ClientBody {
+            incoming,
+            left: limit,
+            idle_ms,
+            timer: Timer::new(ticks),
+            state: Rc::clone(&state),
+            mirror: None,
+        };
+        (Self::Client(body), Some(state))
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        self.put_down();
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Client(body) => body.poll_frame(cx),
+            Self::Kept(reel) => reel.poll_frame(cx),
+            Self::Rewound(body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Text(body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(body) => body.is_end_stream(),
+            Self::Kept(reel) => reel.is_end_stream(),
+            Self::Rewound(body) => body.is_end_stream(),
+            Self::Text(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Client(body) => body.size_hint(),
+            Self::Kept(reel) => reel.size_hint(),
+            Self::Rewound(body) => body.size_hint(),
+            Self::Text(body) => body.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl ClientBody {
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// How much more comes.
+    #[must_use]
+    pub fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// A copy of the request takes the body along, and is sent when it is through.
+    pub fn mirror(&mut self, mirror: Box<Mirror>) {
+        self.mirror = Some(mirror);
+    }
+
+    fn mirrored(&mut self, data: Option<&Bytes>) {
+        // hyper does not ask a body again that has given as much as it said, and drops it.
+        let ended = self.incoming.is_end_stream();
+        if let Some(mut mirror) = self.mirror.take()
+            && data.is_none_or(|data| mirror.add(data))
+        {
+            if ended {
+                mirror.send();
+            } else {
+                self.mirror = Some(mirror);
+            }
+        }
+    }
+
+    /// Nobody asks for it any more, or not for now: the client is not waited for.
+    pub fn put_down(&self) {
+        self.state.waits.set(false);
+        self.state.moved_at.set(self.state.ticks.now_ms());
+    }
+
+    /// The next piece.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.state.touched.set(true);
+        let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer.lift();
+                self.state.waits.set(false);
+                self.state.moved_at.set(self.state.ticks.now_ms());
+                let len = frame.data_ref().map_or(0, |d| d.len() as u64);
+                // On HTTP/1 the gate has seen to it.
+                let forbidden = frame
+                    .trailers_ref()
+                    .is_some_and(|trailers| trailers.keys().any(|name| forbidden_trailer(name.as_str().as_bytes())));
+                match self.left.checked_sub(len) {
+                    Some(_) if forbidden => Broken::Refused(Reason::Trailer),
+                    Some(left) => {
+                        self.left = left;
+                        if self.mirror.is_some() {
+                            self.mirrored(frame.data_ref());
+                        }
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    None => Broken::Refused(Reason::BodyTooLarge),
+                }
+            }
+            Poll::Ready(Some(Err(_))) => match self.state.link.as_ref().and_then(|link| link.body_refused()) {
+                Some(reason) => Broken::Refused(reason),
+                None => Broken::ClientGone,
+            },
+            Poll::Ready(None) => {
+                if let Some(mirror) = self.mirror.take() {
+                    mirror.send();
+                }
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {
+                self.state.waits.set(true);
+                if !self.timer.is_set() {
+                    self.timer.set(self.idle_ms);
+                }
+                ready!(self.timer.poll(cx));
+                Broken::Refused(Reason::BodyTimeout)
+            }
+        };
+        self.state.broken.set(Some(broken));
+        Poll::Ready(Some(Err(broken)))
+    }
+}
