@@ -24,7 +24,7 @@ pub struct AnswerBody {
     content: Content,
     finish: Finish,
     /// What is said of the request if the answer breaks off, and how often it was tried.
-    about: Option<(About, u32)>,
+    about: Option<(Rc<About>, u32)>,
 }
 
 /// What an answer consists of.
@@ -60,16 +60,11 @@ impl Drop for Finish {
 }
 
 impl AnswerBody {
-    /// A body that tells when it ends.
+    /// A body that tells when it ends; of an origin's answer with what its request is known by to people, and
+    /// how often it was tried.
     #[must_use]
-    pub fn new(content: Content, finish: Finish) -> Self {
-        Self { content, finish, about: None }
-    }
-
-    /// The same, of a request that is known by this to people, and was tried so often.
-    #[must_use]
-    pub fn about(self, about: Option<(About, u32)>) -> Self {
-        Self { about, ..self }
+    pub fn new(content: Content, finish: Finish, about: Option<(Rc<About>, u32)>) -> Self {
+        Self { content, finish, about }
     }
 
     fn broke(&self) {

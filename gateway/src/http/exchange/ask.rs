@@ -176,7 +176,7 @@ impl Exchange {
             return Some(Err(reason));
         }
         headers::apply(edits, &mut head.headers);
-        let about = job.about.clone();
+        let about = Rc::clone(&job.about);
         let web = job.web();
         if let Some(web) = web {
             // The body is gRPC's by now.
@@ -218,13 +218,13 @@ pub(super) fn request(head: Head, body: RequestBody) -> Request<RequestBody> {
 }
 
 /// What a request is known by to people, before anything in it is changed.
-pub(super) fn about(head: &Head) -> About {
-    About {
+pub(super) fn about(head: &Head) -> Rc<About> {
+    Rc::new(About {
         client: head.ip,
         method: head.method.clone(),
         target: head.uri.path_and_query().cloned(),
         host: head.headers.get(HOST).cloned(),
-    }
+    })
 }
 
 /// Makes of a request what goes to the origin.

@@ -75,7 +75,7 @@ pub fn http1(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish).about(about)))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about)))
     }
 }
 
@@ -114,7 +114,7 @@ pub fn http2(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish).about(about)))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about)))
     }
 }
 
@@ -272,16 +272,18 @@ impl Exchange {
         match step {
             Step::Done(_) | Step::Gone => {}
             Step::Own(own) => {
-                let response = Box::pin(read(&self.client, own, self.form)).await;
-                return edited(response, std::mem::take(&mut own.answer_edits));
+                let mut response = Box::pin(read(&self.client, own, self.form)).await;
+                headers::apply(std::mem::take(&mut own.answer_edits), response.headers_mut());
+                return response;
             }
             Step::Ask(ask) => {
                 let result = self.ask(&mut ask.job).await;
-                let response = match ask.caught.take() {
+                let mut response = match ask.caught.take() {
                     Some(caught) => Box::pin(self.catch(result, caught, &mut ask.job)).await,
                     None => result.unwrap_or_else(|failure| self.failed(&failure)),
                 };
-                return edited(response, std::mem::take(&mut ask.answer_edits));
+                headers::apply(std::mem::take(&mut ask.answer_edits), response.headers_mut());
+                return response;
             }
         }
         match std::mem::replace(step, Step::Gone) {
@@ -308,10 +310,10 @@ fn idle_of(settings: &Settings, head: &Head, pool: Option<&Pool>) -> Option<u64>
 
 impl Step {
     /// What a request is known by to people, for an answer that may still break off.
-    fn about(self, response: &Response<Content>) -> Option<(About, u32)> {
+    fn about(&self, response: &Response<Content>) -> Option<(Rc<About>, u32)> {
         match self {
             Self::Ask(Ask { job, .. }) if matches!(response.body(), Content::Origin(_)) => {
-                Some((job.about, job.attempt))
+                Some((Rc::clone(&job.about), job.attempt))
             }
             _ => None,
         }

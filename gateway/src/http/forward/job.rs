@@ -39,7 +39,7 @@ pub struct Job {
     /// What is known of the request's body, when it has one.
     pub upload: Option<Rc<Upload>>,
     /// What the request is known by to people.
-    pub about: About,
+    pub about: Rc<About>,
     /// Whether its client gives it less time than the pool would: what is late then is no slow endpoint.
     pub(super) hurried: bool,
     /// Whether it is a call of gRPC whose client takes trailers, which tell how it ended in any case.
@@ -99,7 +99,7 @@ impl Job {
         spot: Option<Spot>,
         settings: &ir::Settings,
         upload: Option<Rc<Upload>>,
-        about: About,
+        about: Rc<About>,
     ) -> Self {
         let said = pool.pool();
         let idempotent = request.method().is_idempotent();

@@ -34,7 +34,7 @@ pub struct Mirror {
     client: Rc<Client>,
     pool: Arc<PoolHandle>,
     request: Request<RequestBody>,
-    about: About,
+    about: Rc<About>,
     bytes: Vec<u8>,
     most: u64,
 }
@@ -49,7 +49,7 @@ impl Mirror {
         client: &Rc<Client>,
         pool: &Arc<PoolHandle>,
         request: &Request<RequestBody>,
-        about: &About,
+        about: &Rc<About>,
         most: u64,
     ) -> Box<Self> {
         let mut request = copied(request);

@@ -27,7 +27,6 @@ use http::{HeaderMap, Response, header};
 use http_body::Body;
 use job::Deadline;
 use std::future::poll_fn;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,9 +85,18 @@ pub async fn forward(client: &Client, job: &mut Job) -> Result<Answered, Box<Fai
             Ok(answered) if is_held(job, &answered.0) => Box::pin(whole(answered)).await,
             other => other,
         };
-        let next = match course.judge(worker, job, tried) {
-            ControlFlow::Continue(next) => next,
-            ControlFlow::Break(end) => return end,
+        let next = match tried {
+            Ok(mut answered) => match course.unwanted(worker, job, &answered) {
+                None => {
+                    answered.1.hold(job.let_go());
+                    return Ok(answered);
+                }
+                Some(next) => {
+                    discard(worker, answered);
+                    next
+                }
+            },
+            Err(missed) => course.missed(worker, job, *missed)?,
         };
         fresh = course.alone || next == Next::Fresh;
         match next {
@@ -150,42 +158,25 @@ impl Course {
         Where { client, pool, members, index: *index, fresh, alone: *alone, keep: *keep, deadline }
     }
 
-    /// What comes of a try: what is next, or the end.
-    fn judge(
-        &mut self,
-        worker: &Rc<Worker>,
-        job: &mut Job,
-        tried: Result<Answered, Box<Missed>>,
-    ) -> ControlFlow<Result<Answered, Box<Failure>>, Next> {
-        match tried {
-            Ok(answered) => self.wanted(worker, job, answered).map_break(Ok),
-            Err(missed) => self.missed(worker, job, *missed).map_break(Err),
-        }
-    }
-
-    /// Whether an answer is taken.
-    fn wanted(&mut self, worker: &Rc<Worker>, job: &mut Job, mut answered: Answered) -> ControlFlow<Answered, Next> {
+    /// What comes after an answer that is not taken; `None` where it is.
+    fn unwanted(&mut self, worker: &Rc<Worker>, job: &mut Job, (response, _): &Answered) -> Option<Next> {
         if let Some(begun) = self.begun {
             let shard = job.pool.shared().shard(worker.number);
             shard.latency.add(begun.elapsed(), worker.ticks.now_ms());
         }
-        let status = answered.0.status().as_u16();
-        if job.retry().is_some_and(|retry| retry.on.statuses.contains(&status)) {
-            note_wait(worker, &self.members, self.index, answered.0.headers());
-            let next = self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Status(status));
-            if next != Next::Fail {
-                discard(worker, answered);
-                return ControlFlow::Continue(next);
-            }
+        let status = response.status().as_u16();
+        if !job.retry()?.on.statuses.contains(&status) {
+            return None;
         }
-        answered.1.hold(job.let_go());
-        ControlFlow::Break(answered)
+        note_wait(worker, &self.members, self.index, response.headers());
+        let next = self.tries.next(worker, job, &self.members, &self.deadline, self.index, &Lost::Status(status));
+        (next != Next::Fail).then_some(next)
     }
 
     /// What comes after a try that came to nothing.
-    fn missed(&mut self, worker: &Worker, job: &mut Job, missed: Missed) -> ControlFlow<Box<Failure>, Next> {
+    fn missed(&mut self, worker: &Worker, job: &mut Job, missed: Missed) -> Result<Next, Box<Failure>> {
         if let Some(failure) = job.broken() {
-            return ControlFlow::Break(failure);
+            return Err(failure);
         }
         let full = missed.cause == Cause::Full;
         let next = if missed.over || full {
@@ -199,11 +190,11 @@ impl Course {
             blame(worker, job, &self.members, self.index, &missed);
         }
         if next != Next::Fail {
-            return ControlFlow::Continue(next);
+            return Ok(next);
         }
         let Missed { cause, phase, reason, .. } = missed;
         let endpoint = Some(Arc::clone(self.members.endpoint(self.index)));
-        ControlFlow::Break(Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason }))
+        Err(Box::new(Failure { cause, phase, endpoint, attempt: job.attempt, reason }))
     }
 }
 

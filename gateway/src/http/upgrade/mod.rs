@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio_rustls::client::TlsStream;
 
@@ -53,7 +54,7 @@ pub struct Switched {
     /// How long nothing may happen, milliseconds.
     pub idle_ms: u64,
     /// The handshake, for the log.
-    pub about: About,
+    pub about: Rc<About>,
     /// The pool's name, likewise.
     pub pool: Arc<str>,
 }

@@ -41,7 +41,7 @@ pub struct Tunnel {
 /// What is known of it when it has ended: it is logged when this is dropped, whatever ended it.
 struct Told {
     worker: Rc<Worker>,
-    about: About,
+    about: Rc<About>,
     pool: Arc<str>,
     /// The endpoint has it for as long as this lasts.
     lease: Lease,
@@ -189,7 +189,7 @@ impl Drop for Told {
     fn drop(&mut self) {
         self.worker.log.websocket(WebSocket {
             started: self.started,
-            about: self.about.clone(),
+            about: About::clone(&self.about),
             pool: Arc::clone(&self.pool),
             endpoint: Arc::clone(self.lease.endpoint().name()),
             bytes_in: self.bytes_in,
