@@ -96,6 +96,7 @@ fn site(host: &str, entries: Vec<Entry>, miss: usize) -> Site {
         scopes: vec![Scope { pattern, entries, miss: plan(miss), protected: false, loc: Default::default() }],
         plans: Vec::new(),
         pools: Vec::new(),
+        calls: Vec::new(),
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: true,

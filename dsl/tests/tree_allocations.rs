@@ -102,6 +102,7 @@ fn site() -> Site {
         scopes: vec![Scope { pattern: patterns[0].clone(), entries, miss, protected: false, loc: Default::default() }],
         plans: Vec::new(),
         pools: Vec::new(),
+        calls: Vec::new(),
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: true,

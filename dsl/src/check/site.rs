@@ -82,6 +82,8 @@ pub(super) struct SiteBuild {
     pub(super) scopes: Vec<Scope>,
     pub(super) plans: Vec<Plan>,
     pub(super) pools: Vec<Arc<Pool>>,
+    /// What the site's conditions and values ask.
+    pub(super) calls: Vec<Arc<crate::tree::ir::Call>>,
     index: BTreeMap<(ModIdx, usize), PoolIdx>,
     /// By pool: where it is declared, and where it is used first.
     pub(super) used: Vec<((ModIdx, usize), Loc)>,
@@ -101,6 +103,7 @@ impl SiteBuild {
             scopes: Vec::new(),
             plans: Vec::new(),
             pools: Vec::new(),
+            calls: Vec::new(),
             index: BTreeMap::new(),
             used: Vec::new(),
             settings: SiteSettings {
@@ -209,6 +212,7 @@ impl<'a> Checker<'a> {
                 scopes: b.scopes,
                 plans: b.plans,
                 pools: b.pools,
+                calls: b.calls,
                 settings: b.settings,
                 loc: head,
             };

@@ -483,6 +483,8 @@ pub(crate) fn source_name(field: &Field) -> String {
         Field::Cookie(name) => member("cookie", name),
         Field::Query(name) => member("query", name),
         Field::Capture(_) => "this capture".into(),
+        Field::Call(..) => "this call".into(),
+        Field::Claim(_, name) => format!("the claim `{name}`"),
     }
 }
 

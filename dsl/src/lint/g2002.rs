@@ -150,6 +150,8 @@ fn same_policies(a: &Plan, b: &Plan) -> bool {
     let places = |p: &Plan| {
         let steps = p.steps.iter().map(|s| match s {
             Step::Require { loc, .. } | Step::Header { loc, .. } => *loc,
+            Step::Limit(limit) => limit.loc,
+            Step::Session(session) => session.loc,
         });
         steps.chain(p.catches.iter().map(|c| c.loc)).collect::<Vec<_>>()
     };

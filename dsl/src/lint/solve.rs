@@ -1,10 +1,12 @@
 //! Requests that make a condition hold, found by trying a value of every class of each field.
 
 use crate::region::Algebra;
+use crate::tree::calls::Outcome;
 use crate::tree::eval;
 use crate::tree::ir::{Capture, Class, Cond, Field, IpNet, Order, Regex, Segment, Test};
 use crate::tree::request::{Plain, Request};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Requests that are tried for one question.
 const LIMIT: usize = 20_000;
@@ -108,6 +110,14 @@ pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (
         // They follow from the path, the host and the handshake.
         Field::Path | Field::Uri | Field::Host | Field::TlsSni | Field::TlsVersion | Field::TlsAlpn => complete = false,
         Field::Capture(_) => complete = false,
+        Field::Call(..) => {
+            push(None);
+            push(Some("yes".into()));
+        }
+        Field::Claim(..) => {
+            push(None);
+            push(Some("x".into()));
+        }
     }
     let mut shapes: Vec<Segment> = Vec::new();
     for test in tests {
@@ -265,6 +275,23 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
                 parts.push(&rest);
             }
             request.path = format!("/{}", parts.join("/"));
+        }
+        (Field::Call(call, _), Some(_)) => match request.calls.outcome(*call) {
+            Some(Outcome::Yes(_)) => {}
+            Some(Outcome::No | Outcome::Failed) => return false,
+            None => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
+        },
+        (Field::Call(call, _), None) => {
+            if matches!(request.calls.outcome(*call), Some(Outcome::Yes(_))) {
+                return false;
+            }
+            request.calls.suppose(*call, Outcome::No);
+        }
+        (Field::Claim(call, name), Some(v)) => {
+            if matches!(request.calls.outcome(*call), Some(Outcome::No | Outcome::Failed)) {
+                return false;
+            }
+            request.calls.suppose_claim(*call, name, v);
         }
         (Field::Path, Some(v)) if v.starts_with('/') => request.path = encode(v, b"/%"),
         // The host, the handshake and what is made of them stay as they are.

@@ -5,11 +5,13 @@
 //! "never" and "always" are certain, and a request is replayed before it is shown.
 
 use super::Algebra;
+use crate::tree::calls::Outcome;
 use crate::tree::eval;
 use crate::tree::guard::column::{ABSENT, ClassId, Column};
 use crate::tree::guard::graph::{Asked, Builder, Limits};
 use crate::tree::ir::{Capture, Cond, Field, Site, Test};
 use crate::tree::request::Plain;
+use std::sync::Arc;
 
 /// Whether no request can satisfy a condition. False also where that cannot be decided.
 pub fn never_true(cond: &Cond) -> bool {
@@ -81,7 +83,9 @@ fn always_there(field: &Field) -> bool {
         | Field::Header(_)
         | Field::Cookie(_)
         | Field::Query(_)
-        | Field::Capture(_) => false,
+        | Field::Capture(_)
+        | Field::Call(..)
+        | Field::Claim(..) => false,
     }
 }
 
@@ -91,7 +95,9 @@ fn settled(field: &Field) -> bool {
         Field::Path
         | Field::Host
         | Field::Capture(Capture::Segment { .. } | Capture::Splat { .. } | Capture::Host { .. }) => true,
-        Field::Method
+        Field::Call(..)
+        | Field::Claim(..)
+        | Field::Method
         | Field::Uri
         | Field::QueryString
         | Field::Size
@@ -151,6 +157,8 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         Field::TlsVersion | Field::TlsSni | Field::TlsAlpn => &[],
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::QueryString => &[],
         Field::Path | Field::Uri | Field::Host | Field::Capture(_) => &[],
+        Field::Call(..) => &["yes"],
+        Field::Claim(..) => &[],
     };
     let sendable: fn(u8) -> bool = match &column.field {
         Field::Cookie(_) => |b| b.is_ascii_graphic() && b != b';',
@@ -167,7 +175,9 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
-        | Field::Capture(_) => |b| b.is_ascii_graphic(),
+        | Field::Capture(_)
+        | Field::Call(..)
+        | Field::Claim(..) => |b| b.is_ascii_graphic(),
     };
     let with = |value: &str| {
         let mut changed = request.clone();
@@ -212,6 +222,8 @@ fn set(field: &Field, value: &str, request: &mut Plain) -> Option<()> {
         Field::QueryString => request.query = Some(value.into()),
         Field::Uri => request.query = Some(value.strip_prefix(&*request.path)?.strip_prefix('?')?.into()),
         Field::TlsSni | Field::TlsVersion => request.https = true,
+        Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
+        Field::Claim(call, name) => request.calls.suppose_claim(*call, name, value),
         Field::Path | Field::Host | Field::TlsAlpn | Field::Capture(_) => return None,
     }
     Some(())
@@ -232,6 +244,9 @@ fn unset(field: &Field, request: &mut Plain) {
         }
         Field::Query(_) | Field::QueryString => request.query = None,
         Field::TlsSni | Field::TlsVersion => request.https = false,
+        Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
+        // Known again when it is told anew; a call that says yes may tell nothing by this name.
+        Field::Claim(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Method
         | Field::Path
         | Field::Uri
@@ -325,6 +340,7 @@ mod tests {
             scopes: Vec::new(),
             plans: Vec::new(),
             pools: Vec::new(),
+            calls: Vec::new(),
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: false,

@@ -2,7 +2,7 @@
 
 use super::{Asked, Given};
 use crate::tree::ir::{Answer, Plan, Pool};
-use crate::tree::judge::{self, Admission, Edit, Rendered, admit};
+use crate::tree::judge::{self, Admission, Edit, Refused, Rendered, admit};
 use crate::tree::request::Plain;
 use crate::tree::tell::{self, Line, sent};
 use crate::tree::{HostIndex, Program, canonical};
@@ -203,8 +203,10 @@ impl Outcome<'_> {
                 | Rendered::File { status, .. }
                 | Rendered::Deny { status } => Some(*status),
                 Rendered::NotFound => Some(404),
+                Rendered::Limited { .. } => Some(429),
+                Rendered::Refused(Refused::Failed(_)) => Some(503),
                 Rendered::Refused(_) => Some(400),
-                Rendered::Files { .. } | Rendered::Proxy { .. } => None,
+                Rendered::Files { .. } | Rendered::Proxy { .. } | Rendered::Pending(_) => None,
             },
         }
     }
@@ -244,6 +246,9 @@ impl Outcome<'_> {
                 Rendered::Deny { status } => format!("deny {status}").into(),
                 Rendered::NotFound => "404: no route matches".into(),
                 Rendered::Files { dir, path, .. } => format!("files {dir:?} at {path}").into(),
+                Rendered::Limited { .. } => "429".into(),
+                Rendered::Pending(_) => "nothing yet: it depends on a call".into(),
+                Rendered::Refused(why @ Refused::Failed(_)) => format!("503: {}", tell::refused(why)).into(),
                 Rendered::Refused(why) => format!("400: {}", tell::refused(why)).into(),
                 Rendered::Proxy { .. } => "a pool".into(),
             },

@@ -93,6 +93,11 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) => read_copies(field, req),
         Field::Capture(capture) => read_capture(capture, req)
             .map_or(Read::Missing, |text| Read::One(Text::Bytes(Bytes::percent(text.as_bytes())))),
+        Field::Call(call, _) => maybe(req.calls().and_then(|calls| calls.read(*call)).map(|_| "yes")),
+        Field::Claim(call, name) => {
+            let claims = req.calls().and_then(|calls| calls.read(*call));
+            maybe(claims.and_then(|all| all.iter().find(|(n, _)| n == name)).map(|(_, text)| &**text))
+        }
     }
 }
 
@@ -157,7 +162,9 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
-        | Field::Capture(_) => {}
+        | Field::Capture(_)
+        | Field::Call(..)
+        | Field::Claim(..) => {}
     }
 }
 
@@ -198,7 +205,9 @@ pub(crate) fn repeats(field: &Field) -> bool {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
-        | Field::Capture(_) => false,
+        | Field::Capture(_)
+        | Field::Call(..)
+        | Field::Claim(..) => false,
     }
 }
 

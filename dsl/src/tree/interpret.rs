@@ -3,6 +3,7 @@
 //! It is slow and plain, and nothing serves from it: fuzzing and the checks at load compare the
 //! program with it.
 
+use super::calls::Calls;
 use super::eval;
 use super::fields;
 use super::ir::{Cond, Entry, Field, PlanIdx, ScopeIdx, Site, Target};
@@ -41,6 +42,29 @@ fn walk(site: &Site, scope: ScopeIdx, req: &impl Request, algebra: &mut Algebra)
         }
     }
     site.scopes[scope.0 as usize].miss
+}
+
+/// The scope of the guard at which an evaluation stops, for a request that one reads an unknown call of.
+pub(super) fn stops_in(site: &Site, req: &impl Request) -> ScopeIdx {
+    let mut algebra = Algebra::paths();
+    let mut scope = ScopeIdx(0);
+    'scopes: loop {
+        for entry in candidates(site, scope, req.path(), &mut algebra) {
+            let held = eval::holds(&entry.guard, req);
+            if req.calls().is_some_and(|calls| Calls::stopped(calls).is_some()) {
+                return scope;
+            }
+            match entry.target {
+                Target::Scope(inner) if held => {
+                    scope = inner;
+                    continue 'scopes;
+                }
+                Target::Plan(_) if held => return scope,
+                Target::Scope(_) | Target::Plan(_) => {}
+            }
+        }
+        return scope;
+    }
 }
 
 fn name_fields(site: &Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra, into: &mut Vec<Field>) {

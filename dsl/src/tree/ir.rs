@@ -9,7 +9,9 @@
 //!    order of LANGUAGE rule 8. The first whose guard holds is taken.
 //! 3. A scope that was entered answers: when nothing in it holds, its `miss` plan does.
 
+mod call;
 mod gateway;
+mod limit;
 mod pool;
 
 use crate::syntax::ast::{HeaderOp, Side};
@@ -17,8 +19,10 @@ use crate::syntax::span::Loc;
 use std::sync::Arc;
 
 pub use super::regex::Regex;
+pub use call::*;
 pub use gateway::*;
 pub use ipnet::IpNet;
+pub use limit::*;
 pub use pool::*;
 
 /// A site, ready to be compiled.
@@ -32,6 +36,8 @@ pub struct Site {
     pub plans: Vec<Plan>,
     /// The pools that its plans name, by [`PoolIdx`].
     pub pools: Vec<Arc<Pool>>,
+    /// What its conditions and values ask, by [`CallIdx`].
+    pub calls: Vec<Arc<Call>>,
     /// Settings that hold before a route is chosen.
     pub settings: SiteSettings,
     /// The `site` line.
@@ -202,6 +208,10 @@ pub enum Field {
     Query(Arc<str>),
     /// A capture.
     Capture(Capture),
+    /// Whether a call says yes: present then, else missing. With it, how it is written.
+    Call(CallIdx, Arc<str>),
+    /// What a call that says yes tells by this name: a claim of a token; missing otherwise.
+    Claim(CallIdx, Arc<str>),
 }
 
 /// Where a captured value stands. Its bounds follow from the pattern alone, whichever pattern matched.
@@ -378,6 +388,10 @@ pub enum Step {
         /// Its line.
         loc: Loc,
     },
+    /// `limit …`
+    Limit(Arc<Limit>),
+    /// `start session(…)`, `end session(…)`
+    Session(Arc<Session>),
 }
 
 /// `catch [502, 503] -> answer`

@@ -3,15 +3,20 @@
 //! INVARIANT: this is walked by the data plane, by `explain` and by tests alike. Nothing here waits or
 //! draws; what is drawn is handed in.
 
+use super::calls::{Calls, Stop};
 use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
+use super::interpret;
 use super::ir::{
-    Answer, Catch, Cond, Destination, Field, Paths, Plan, PlanIdx, PoolIdx, Site, SiteSettings, Step, Tls, Value,
+    Answer, CallIdx, CallKind, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx,
+    Session, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What sees a request go through the policies of its plan.
 pub trait Walk<'p> {
@@ -21,8 +26,32 @@ pub trait Walk<'p> {
     /// The value cannot stand in a header.
     fn edit(&mut self, edit: Edit<'p>) -> Result<(), BadText>;
 
+    /// A `limit` counts the request under a key, and says whether it may pass.
+    fn limit(&mut self, _limit: &'p Arc<Limit>, _key: Vec<u8>) -> Admit {
+        Admit::Pass
+    }
+
+    /// A session is issued to `sub`, or ended where that is `None`.
+    fn session(&mut self, _session: &'p Arc<Session>, _sub: Option<String>) {}
+
     /// A `require` was asked.
     fn asked(&mut self, _cond: &'p Cond, _held: bool, _loc: Loc) {}
+}
+
+/// What a limit says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Go on.
+    Pass,
+    /// 429; the client may come back after so many milliseconds.
+    Later(u64),
+}
+
+/// How far a request came, where a call has to be worked out before it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    plan: Option<PlanIdx>,
+    steps: usize,
 }
 
 /// An edit of a header.
@@ -108,7 +137,16 @@ pub enum Rendered<'p> {
         /// The Host that is sent; as received without it.
         host: Option<String>,
     },
-    /// 400.
+    /// 429: a `limit` is used up.
+    Limited {
+        /// Which.
+        limit: &'p Arc<Limit>,
+        /// When to come back, milliseconds.
+        after_ms: u64,
+    },
+    /// A call has to be worked out and told first; then the request is judged again, with the same progress.
+    Pending(CallIdx),
+    /// 400, or 503 for a call that failed.
     Refused(Refused<'p>),
 }
 
@@ -123,63 +161,201 @@ pub enum Refused<'p> {
     Missing(&'p Field),
     /// The Host that would be sent is none.
     Host,
+    /// A call could not be worked out: 503.
+    Failed(CallIdx),
 }
 
 impl Program {
     /// Decides about a request, walks the policies and renders the answer. `draw` gives a point below
-    /// 10 000 and is asked where shares are drawn anew.
+    /// 10 000 and is asked where shares are drawn anew. Where the answer is [`Rendered::Pending`], steps
+    /// that were walked are not walked again by the next judgement with the same `progress`.
     pub fn judge<'p>(
         &'p self,
         req: &impl Request,
         draw: &mut dyn FnMut() -> u32,
         walk: &mut impl Walk<'p>,
+        progress: &mut Progress,
     ) -> Judged<'p> {
-        let (index, plan) = match self.decide(req) {
-            Decision::Plan(index) => (index, &self.site().plans[index.0 as usize]),
-            Decision::Conflict(field) => {
-                return Judged { plan: None, answer: Rendered::Refused(Refused::Repeated(field.clone())), at: None };
-            }
+        let nowhere = |answer| Judged { plan: None, answer, at: None };
+        let index = match progress.plan {
+            Some(index) => index,
+            None => match self.decide(req) {
+                Decision::Conflict(field) => return nowhere(Rendered::Refused(Refused::Repeated(field))),
+                Decision::Plan(index) => match stopped(req) {
+                    Some(stop) => return nowhere(self.ask_in_guard(stop, req, draw, walk, progress)),
+                    None => index,
+                },
+            },
         };
-        let (answer, at) = match steps(plan, req, walk) {
-            Ok(None) => (render(&plan.answer, self.site(), req, draw), plan.loc),
-            Ok(Some((answer, loc))) => (render(answer, self.site(), req, draw), loc),
-            Err(refused) => (Rendered::Refused(refused), plan.loc),
+        progress.plan = Some(index);
+        let plan = &self.site().plans[index.0 as usize];
+        let (answer, at) = match steps(plan, self.site(), req, walk, draw, progress) {
+            Some((answer, loc)) => (answer, loc),
+            None => (render(&plan.answer, self.site(), req, draw), plan.loc),
         };
         Judged { plan: Some((index, plan)), answer, at: Some(at) }
     }
-}
 
-/// Goes through the policies. An answer and its line, when one of them gives it.
-fn steps<'p>(
-    plan: &'p Plan,
-    req: &impl Request,
-    walk: &mut impl Walk<'p>,
-) -> Result<Option<(&'p Answer, Loc)>, Refused<'p>> {
-    let holds = |cond: &Cond| eval::cond(cond, req).map_err(|eval::Conflict(field)| Refused::Repeated(field));
-    for step in &plan.steps {
-        match step {
-            Step::Require { cond, otherwise, loc } => {
-                let held = holds(cond)?;
-                walk.asked(cond, held, *loc);
-                if !held {
-                    return Ok(Some((otherwise, *loc)));
-                }
-            }
-            Step::Header { op, side, name, value, when, loc } => {
-                if !holds(when)? {
-                    continue;
-                }
-                match text(value, req) {
-                    Ok(value) => {
-                        walk.edit(Edit { op: *op, side: *side, name, value, loc: *loc }).map_err(Refused::BadText)?
-                    }
-                    Err(Unrenderable::Answer(answer)) => return Ok(Some((answer, *loc))),
-                    Err(other) => return Err(refused(other)),
-                }
+    /// A guard on the way reads a call. What asks somebody else does so behind its block's policies
+    /// (LANGUAGE rule 4); what a key alone can tell may be worked out at once.
+    fn ask_in_guard<'p>(
+        &'p self,
+        stop: Stop,
+        req: &impl Request,
+        draw: &mut dyn FnMut() -> u32,
+        walk: &mut impl Walk<'p>,
+        progress: &mut Progress,
+    ) -> Rendered<'p> {
+        let (Stop::Unknown(call) | Stop::Failed(call)) = stop;
+        if matches!(self.site().calls[call.0 as usize].kind, CallKind::Ask(_)) {
+            let scope = interpret::stops_in(self.site(), req);
+            let miss = self.site().scopes[scope.0 as usize].miss;
+            let plan = &self.site().plans[miss.0 as usize];
+            if let Some((answer, _)) = steps(plan, self.site(), req, walk, draw, progress) {
+                return answer;
             }
         }
+        of_stop(stop)
     }
-    Ok(None)
+}
+
+fn stopped(req: &impl Request) -> Option<Stop> {
+    req.calls().and_then(Calls::stopped)
+}
+
+fn of_stop<'p>(stop: Stop) -> Rendered<'p> {
+    match stop {
+        Stop::Unknown(call) => Rendered::Pending(call),
+        Stop::Failed(call) => Rendered::Refused(Refused::Failed(call)),
+    }
+}
+
+/// Goes through the policies that were not walked yet. An answer and its line, when one of them gives it.
+fn steps<'p>(
+    plan: &'p Plan,
+    site: &'p Site,
+    req: &impl Request,
+    walk: &mut impl Walk<'p>,
+    draw: &mut dyn FnMut() -> u32,
+    progress: &mut Progress,
+) -> Option<(Rendered<'p>, Loc)> {
+    while let Some(step) = plan.steps.get(progress.steps) {
+        let (taken, loc) = take(step, req, walk);
+        if let Some(stop) = stopped(req) {
+            return Some((of_stop(stop), loc));
+        }
+        progress.steps += 1;
+        match taken {
+            Taken::On => {}
+            Taken::Answer(answer) => return Some((render(answer, site, req, draw), loc)),
+            Taken::Limited(limit, after_ms) => return Some((Rendered::Limited { limit, after_ms }, loc)),
+            Taken::Refused(refused) => return Some((Rendered::Refused(refused), loc)),
+        }
+    }
+    None
+}
+
+/// What one step comes to.
+enum Taken<'p> {
+    On,
+    Answer(&'p Answer),
+    Limited(&'p Arc<Limit>, u64),
+    Refused(Refused<'p>),
+}
+
+impl<'p> From<Unrenderable<'p>> for Taken<'p> {
+    fn from(why: Unrenderable<'p>) -> Self {
+        match why {
+            Unrenderable::Answer(answer) => Self::Answer(answer),
+            other => Self::Refused(refused(other)),
+        }
+    }
+}
+
+/// Takes one step. Nothing is counted, edited or asked of the walk while a call that the step reads is
+/// not known: the step is taken again then.
+fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Taken<'p>, Loc) {
+    let holds = |cond: &Cond| match eval::cond(cond, req) {
+        Ok(holds) => Ok(holds),
+        Err(eval::Conflict(field)) => Err(Taken::Refused(Refused::Repeated(field))),
+    };
+    let known = || req.calls().is_none_or(Calls::is_running);
+    match step {
+        Step::Require { cond, otherwise, loc } => match holds(cond) {
+            Ok(held) => {
+                if known() {
+                    walk.asked(cond, held, *loc);
+                }
+                (if held { Taken::On } else { Taken::Answer(otherwise) }, *loc)
+            }
+            Err(refused) => (refused, *loc),
+        },
+        Step::Header { op, side, name, value, when, loc } => {
+            let taken = match holds(when) {
+                Ok(false) => Taken::On,
+                Err(refused) => refused,
+                Ok(true) => match text(value, req) {
+                    Ok(_) if !known() => Taken::On,
+                    Ok(value) => match walk.edit(Edit { op: *op, side: *side, name, value, loc: *loc }) {
+                        Ok(()) => Taken::On,
+                        Err(bad) => Taken::Refused(Refused::BadText(bad)),
+                    },
+                    Err(why) => why.into(),
+                },
+            };
+            (taken, *loc)
+        }
+        Step::Limit(limit) => {
+            let taken = match holds(&limit.when) {
+                Ok(false) => Taken::On,
+                Err(refused) => refused,
+                Ok(true) => match key(&limit.key, req) {
+                    Ok(_) if !known() => Taken::On,
+                    Ok(key) => match walk.limit(limit, key) {
+                        Admit::Later(after_ms) if !limit.shadow => Taken::Limited(limit, after_ms),
+                        Admit::Pass | Admit::Later(_) => Taken::On,
+                    },
+                    Err(why) => why.into(),
+                },
+            };
+            (taken, limit.loc)
+        }
+        Step::Session(session) => {
+            let sub = session.start.as_ref().map(|start| text(&start.sub, req)).transpose();
+            let taken = match (holds(&session.when), sub) {
+                (Ok(false), _) => Taken::On,
+                (Err(refused), _) => refused,
+                (Ok(true), Err(why)) => why.into(),
+                (Ok(true), Ok(_)) if !known() => Taken::On,
+                (Ok(true), Ok(sub)) => {
+                    walk.session(session, sub);
+                    Taken::On
+                }
+            };
+            (taken, session.loc)
+        }
+    }
+}
+
+/// The bytes that a limit's key is told apart by: each part with where it comes from, so that one
+/// source's text is never another's; IPv6 addresses by their /64 (LANGUAGE rule 21).
+fn key<'p>(parts: &'p [LimitKey], req: &impl Request) -> Result<Vec<u8>, Unrenderable<'p>> {
+    let mut key = Vec::new();
+    for part in parts {
+        let value = text(&part.value, req)?;
+        let address = if part.address { value.parse::<IpAddr>().ok() } else { None };
+        let mut piece = |bytes: &[u8]| {
+            key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+            key.extend_from_slice(bytes);
+        };
+        piece(part.source.as_bytes());
+        match address.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V6(ip)) => piece(&ip.octets()[..8]),
+            Some(IpAddr::V4(ip)) => piece(&ip.octets()),
+            None => piece(value.as_bytes()),
+        }
+    }
+    Ok(key)
 }
 
 fn text<'p>(value: &'p Value, req: &impl Request) -> Result<String, Unrenderable<'p>> {
@@ -209,7 +385,11 @@ pub fn render<'p>(
     // A template may answer instead of giving a text, and that answer has templates of its own;
     // they are written inside one another, so this ends.
     loop {
-        match attempt(answer, site.settings.paths, req, draw) {
+        let attempted = attempt(answer, site.settings.paths, req, draw);
+        if let Some(stop) = stopped(req) {
+            return of_stop(stop);
+        }
+        match attempted {
             Ok(rendered) => return rendered,
             Err(Unrenderable::Answer(instead)) => answer = instead,
             Err(other) => return Rendered::Refused(refused(other)),

@@ -5,6 +5,7 @@
 
 mod automaton;
 pub(crate) mod bytes;
+pub mod calls;
 pub mod canonical;
 pub mod eval;
 mod explain;

@@ -1,5 +1,6 @@
 //! A request, as the program sees it.
 
+use super::calls::Calls;
 use std::net::IpAddr;
 
 /// What a decision may read. The data plane implements it over the received head without copying;
@@ -27,6 +28,10 @@ pub trait Request {
     fn size(&self) -> Option<u64>;
     /// What the handshake said; `None` on clear ports.
     fn tls(&self) -> Option<TlsFacts<'_>>;
+    /// What is known of its calls; `None` where nothing can be.
+    fn calls(&self) -> Option<&Calls> {
+        None
+    }
 }
 
 /// What a TLS handshake said.
@@ -72,6 +77,8 @@ pub struct Plain {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client.
     pub client: (IpAddr, u16),
+    /// What is known of its calls.
+    pub calls: Calls,
 }
 
 impl Default for Plain {
@@ -86,6 +93,7 @@ impl Default for Plain {
             version: "1.1",
             headers: Vec::new(),
             client: (IpAddr::from([203, 0, 113, 1]), 50_000),
+            calls: Calls::default(),
         }
     }
 }
@@ -130,5 +138,8 @@ impl Request for Plain {
             version: version.as_deref().unwrap_or("1.3"),
             alpn: alpn.as_deref(),
         })
+    }
+    fn calls(&self) -> Option<&Calls> {
+        Some(&self.calls)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::eval::BadText;
 use super::ir::{Answer, Cond, Destination};
-use super::judge::{Edit, Judged, Refused, Rendered, Walk};
+use super::judge::{Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::Request;
 use super::words;
@@ -66,7 +66,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
         drawn = true;
         draw.unwrap_or_default()
     };
-    let judged = program.judge(request, &mut point, &mut walked);
+    let judged = program.judge(request, &mut point, &mut walked, &mut Progress::default());
     let mut lines = Vec::new();
     let Some((_, plan)) = judged.plan else {
         if let Decision::Conflict(field) = program.decide(request) {
@@ -118,7 +118,13 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         Rendered::Proxy { pool, to, target, host } => {
             return proxy(program, (*pool, to), target.as_deref(), host.as_deref(), request, open, loc);
         }
+        Rendered::Refused(why @ Refused::Failed(_)) => return Line::refused("answer", 503, refused(why)),
         Rendered::Refused(why) => return Line::refused("answer", 400, refused(why)),
+        Rendered::Limited { limit, .. } => return Line::refused("answer", 429, format!("limit {}", limit.name)),
+        Rendered::Pending(call) => {
+            let call = &program.site().calls[call.0 as usize];
+            format!("depends on what {} comes to", call.shown)
+        }
         Rendered::Respond { status, body, content_type } => {
             format!("respond {status} {:?} as {content_type}", words::short(body))
         }
@@ -181,6 +187,7 @@ pub fn refused(why: &Refused<'_>) -> String {
         Refused::BadText(bad) => bad.reason().to_owned(),
         Refused::Missing(field) => format!("`{field}` is missing"),
         Refused::Host => "the host to be sent is none".to_owned(),
+        Refused::Failed(_) => "a call could not be worked out".to_owned(),
     }
 }
 

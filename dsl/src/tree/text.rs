@@ -109,6 +109,8 @@ impl Display for Field {
             Self::Cookie(name) => member(f, "cookie", name),
             Self::Query(name) => member(f, "query", name),
             Self::Capture(capture) => capture.fmt(f),
+            Self::Call(_, shown) => f.write_str(shown),
+            Self::Claim(_, name) => write!(f, "claim {name}"),
         }
     }
 }
@@ -241,7 +243,9 @@ fn constant(f: &mut Formatter<'_>, field: &Field, text: &str) -> fmt::Result {
         | Field::Header(_)
         | Field::Cookie(_)
         | Field::Query(_)
-        | Field::Capture(_) => quoted(f, text),
+        | Field::Capture(_)
+        | Field::Call(..)
+        | Field::Claim(..) => quoted(f, text),
     }
 }
 

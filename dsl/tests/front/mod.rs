@@ -153,6 +153,7 @@ pub fn ask(compiled: &Compiled, request: &str, headers: &[&str]) -> String {
                     },
                 }
             }
+            Step::Limit(_) | Step::Session(_) => {}
         }
     }
     let mut out = answer(program.site(), &plan.answer, &plain);

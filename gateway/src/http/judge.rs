@@ -15,7 +15,7 @@ use crate::upstream::{PoolHandle, Spot};
 use dsl::syntax::ast::Side;
 use dsl::tree::eval::BadText;
 use dsl::tree::ir::{Answer, Plan, PlanIdx};
-use dsl::tree::judge::{self, Refused, Rendered, Walk, append_query};
+use dsl::tree::judge::{self, Progress, Refused, Rendered, Walk, append_query};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
@@ -69,7 +69,7 @@ pub enum Prepared<'s> {
 #[must_use]
 pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) -> Judged<'s> {
     let mut edits = Edits::default();
-    let judged = served.program.judge(request, &mut || worker.draw(), &mut edits);
+    let judged = served.program.judge(request, &mut || worker.draw(), &mut edits, &mut Progress::default());
     let prepared = prepared(judged.answer, served, request);
     Judged { plan: judged.plan, prepared, edits: edits.of_request, answer_edits: edits.of_answer }
 }
@@ -138,10 +138,15 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
                 Err(_) => Prepared::Refused(Reason::Repeated),
             }
         }
+        Rendered::Limited { .. } => Prepared::Answer(answer::plain(429, "too many requests")),
+        // The checker makes no calls yet.
+        Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => {
+            Prepared::Answer(answer::plain(503, "this cannot be decided now"))
+        }
         Rendered::Refused(why) => Prepared::Refused(match why {
             Refused::Repeated(_) => Reason::Repeated,
             Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,
-            Refused::Host => Reason::HostInvalid,
+            Refused::Host | Refused::Failed(_) => Reason::HostInvalid,
         }),
     }
 }

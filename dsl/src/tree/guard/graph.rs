@@ -455,6 +455,8 @@ impl Builder {
                 Field::Cookie(_) => 4,
                 Field::Header(_) => 5,
                 Field::Query(_) => 6,
+                // Last: they may have to be worked out.
+                Field::Call(..) | Field::Claim(..) => 8,
             },
         }
     }

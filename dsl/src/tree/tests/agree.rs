@@ -247,6 +247,8 @@ fn name_of_field(field: &Field) -> &'static str {
         Field::Capture(Capture::Segment { .. }) => "segment",
         Field::Capture(Capture::Splat { .. }) => "splat capture",
         Field::Capture(Capture::Host { .. }) => "host capture",
+        Field::Call(..) => "call",
+        Field::Claim(..) => "claim",
     }
 }
 

@@ -54,6 +54,7 @@ fn site() -> Site {
         scopes: vec![scope(&[], root, 0, 0), scope(&["checkout"], block, 4, 1)],
         plans: Vec::new(),
         pools: Vec::new(),
+        calls: Vec::new(),
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: false,

@@ -112,6 +112,7 @@ impl Generator {
             scopes,
             plans: vec![plan; plans as usize],
             pools: Vec::new(),
+            calls: Vec::new(),
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: true,
@@ -233,9 +234,12 @@ impl Generator {
             Field::ClientIp => &["10.0.0.1", "2001:db8::1", "203.0.113.1"],
             Field::TlsVersion => &["1.3", "1.2"],
             Field::TlsAlpn => &["h2"],
-            Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::Capture(_) => {
-                &["a", "b", "7", "a7", "a b", "ab", "10.0.0.1", "x=a", ""]
-            }
+            Field::Header(_)
+            | Field::Cookie(_)
+            | Field::Query(_)
+            | Field::Capture(_)
+            | Field::Call(..)
+            | Field::Claim(..) => &["a", "b", "7", "a7", "a b", "ab", "10.0.0.1", "x=a", ""],
         };
         let mut word = || Arc::from(*self.random.pick(words));
         let (one, two) = (word(), word());
@@ -385,6 +389,7 @@ impl Generator {
             query,
             version: self.random.word(&["1.0", "1.1", "2"]),
             headers,
+            calls: Default::default(),
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
             tls: Handshake { alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned), ..Handshake::default() },
         }

@@ -1,0 +1,113 @@
+//! What is known of a request's calls.
+
+use super::ir::CallIdx;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes, with what it says: claims of a token, by name, as texts.
+    Yes(Arc<[(Arc<str>, Arc<str>)]>),
+    /// No.
+    No,
+    /// It could not be worked out: the request is answered 503.
+    Failed,
+}
+
+/// Why an evaluation means nothing: a call that it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Is not known yet: to be worked out, told, and evaluated again.
+    Unknown(CallIdx),
+    /// Failed.
+    Failed(CallIdx),
+}
+
+/// The low bits of a stop that is kept as a word; the call stands above them.
+const UNKNOWN: u64 = 1;
+const FAILED: u64 = 2;
+
+/// The outcomes that are known of a request. Reading one that is not stops the evaluation that read it.
+#[derive(Debug, Default)]
+pub struct Calls {
+    known: Vec<(CallIdx, Outcome)>,
+    /// The stop, in a word: requests of tests are shared by threads, though no two evaluate one at once.
+    stop: AtomicU64,
+}
+
+impl Clone for Calls {
+    fn clone(&self) -> Self {
+        Self { known: self.known.clone(), stop: AtomicU64::new(self.stop.load(Ordering::Relaxed)) }
+    }
+}
+
+impl PartialEq for Calls {
+    /// By what is known.
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
+}
+
+impl Eq for Calls {}
+
+impl Calls {
+    /// Says what a call came to. What was said first stays.
+    pub fn tell(&mut self, call: CallIdx, outcome: Outcome) {
+        if self.outcome(call).is_none() {
+            self.known.push((call, outcome));
+        }
+    }
+
+    /// Supposes what a call came to, whatever was said before: for requests that are made up.
+    pub(crate) fn suppose(&mut self, call: CallIdx, outcome: Outcome) {
+        self.known.retain(|(known, _)| *known != call);
+        self.known.push((call, outcome));
+    }
+
+    /// Supposes that a call says yes, and this besides.
+    pub(crate) fn suppose_claim(&mut self, call: CallIdx, name: &str, text: &str) {
+        let mut claims = match self.outcome(call) {
+            Some(Outcome::Yes(claims)) => claims.to_vec(),
+            Some(Outcome::No | Outcome::Failed) | None => Vec::new(),
+        };
+        claims.retain(|(known, _)| **known != *name);
+        claims.push((name.into(), text.into()));
+        self.suppose(call, Outcome::Yes(claims.into()));
+    }
+
+    /// What a call came to, as far as that is known.
+    pub fn outcome(&self, call: CallIdx) -> Option<&Outcome> {
+        self.known.iter().find(|(known, _)| *known == call).map(|(_, outcome)| outcome)
+    }
+
+    /// The first call since this was last asked that an evaluation read and that was not known or failed.
+    pub fn stopped(&self) -> Option<Stop> {
+        let word = self.stop.load(Ordering::Relaxed);
+        if word == 0 {
+            return None;
+        }
+        self.stop.store(0, Ordering::Relaxed);
+        let call = CallIdx(u32::try_from(word >> 2).unwrap_or(u32::MAX));
+        Some(if word & 3 == FAILED { Stop::Failed(call) } else { Stop::Unknown(call) })
+    }
+
+    /// Whether nothing stopped since [`Self::stopped`] was last asked.
+    pub(crate) fn is_running(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) == 0
+    }
+
+    /// The claims of a call that said yes.
+    pub(crate) fn read(&self, call: CallIdx) -> Option<&[(Arc<str>, Arc<str>)]> {
+        let why = match self.outcome(call) {
+            Some(Outcome::Yes(claims)) => return Some(claims),
+            Some(Outcome::No) => return None,
+            Some(Outcome::Failed) => FAILED,
+            None => UNKNOWN,
+        };
+        if self.is_running() {
+            self.stop.store(u64::from(call.0) << 2 | why, Ordering::Relaxed);
+        }
+        None
+    }
+}

@@ -1,0 +1,109 @@
+//! Calls: what a request is asked of somebody else, or of a key: tokens, signatures, secrets, other services.
+//!
+//! To decisions and to the analysis a call is a yes or a no about which nothing more is known. Whoever
+//! walks a plan works it out when it is first read, once for each request, and goes on.
+
+use super::{PoolIdx, Value};
+use crate::syntax::span::Loc;
+use std::sync::Arc;
+
+/// Index into [`Site::calls`](super::Site::calls).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct CallIdx(pub u32);
+
+/// A call, the same wherever it is written the same in a site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// What is asked.
+    pub kind: CallKind,
+    /// As it is shown: `jwt(cookie.sid, …)`.
+    pub shown: Arc<str>,
+    /// Where it was first written.
+    pub loc: Loc,
+}
+
+/// What a call asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallKind {
+    /// `jwt(token, key: …)`
+    Jwt(Jwt),
+    /// `signed(…)`
+    Signed(Signed),
+    /// `header.k is secret.x`, `header.k in secret.keys`: compared in constant time (LANGUAGE rule 23).
+    Secret(SecretTest),
+    /// `ask(pool, GET /path)`
+    Ask(Ask),
+}
+
+/// A token to be verified (RFC 7519).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jwt {
+    /// The token; no when it is missing.
+    pub token: Value,
+    /// Names of the secrets whose lines are keys: the first signs, all verify.
+    pub keys: Vec<Arc<str>>,
+    /// Algorithms that are accepted; the kind of the key bounds them further. Never empty, never `none`.
+    pub algorithms: Vec<Algorithm>,
+    /// What `iss` must be.
+    pub issuer: Option<Value>,
+    /// What `aud` must be, or have among others.
+    pub audience: Option<Value>,
+    /// By how much clocks may differ, milliseconds.
+    pub leeway_ms: u64,
+}
+
+/// How a token is signed (RFC 7518 section 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+/// A text that carries a signature of itself: HMAC with SHA-256, base64url without padding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signed {
+    /// What was signed.
+    pub text: Value,
+    /// The signature; no when it is missing.
+    pub signature: Value,
+    /// Until when it holds, seconds since 1970; no when it has passed or is no number. Part of what was signed.
+    pub expires: Option<Value>,
+    /// Names of the secrets whose lines are keys.
+    pub keys: Vec<Arc<str>>,
+}
+
+/// A value that is compared with secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecretTest {
+    /// The value; no when it is missing.
+    pub value: Value,
+    /// The secret.
+    pub secret: Arc<str>,
+    /// `in`: any line of the secret; else its whole content.
+    pub any_line: bool,
+}
+
+/// A question to another service: 2xx is yes, 4xx no, anything else failed (LANGUAGE rule 20).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// Whom.
+    pub pool: PoolIdx,
+    /// The method: `GET` or `HEAD` where none is written.
+    pub method: Arc<str>,
+    /// The path that is asked for.
+    pub at: Value,
+    /// Until the head of the answer, milliseconds.
+    pub within_ms: u64,
+    /// Headers, in lower case, that are deleted from the request, then copied from the answer.
+    pub copy: Vec<Arc<str>>,
+    /// What a failure counts as; 503 without it.
+    pub failed: Option<bool>,
+}
