@@ -8,8 +8,8 @@ use super::{Checker, Env, LocalKind};
 use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, Arg, Expr, ItemKind, Name};
-use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Cond, PathPattern};
+use crate::syntax::span::{FileId, Loc, Spanned};
+use crate::tree::ir::{Cond, PathPattern, Use};
 use std::sync::Arc;
 
 /// Policies of the standard library that come with the functions they need: module, name, form.
@@ -56,8 +56,20 @@ impl<'a> Checker<'a> {
             when: super::cond::and(vec![frame.when.clone(), cond]),
             stack: frame.stack.clone(),
         };
-        chain.policies.push(Tagged { node: (name.as_str().into(), loc), tags: inner.tags.clone() });
-        let (module, item) = match self.find_policy(&policy.node, frame.env.module, name_loc) {
+        let found = self.find_policy(&policy.node, frame.env.module, name_loc);
+        let declared = match found {
+            Found::Policy(module, item) => self.declared(module, item),
+            Found::Later(_) | Found::Nothing => (name_loc.file, name.as_str().into()),
+        };
+        let used = Use {
+            name: name.as_str().into(),
+            loc,
+            policy: declared,
+            when: inner.when.clone(),
+            through: 0,
+        };
+        chain.policies.push(Tagged { node: used, tags: inner.tags.clone() });
+        let (module, item) = match found {
             Found::Policy(module, item) => (module, item),
             Found::Later(form) => {
                 for arg in args {
@@ -88,6 +100,13 @@ impl<'a> Checker<'a> {
         self.statements(b, &def.body.stmts, chain, &mut inner, acc);
     }
 
+    /// A policy as other files know it: the file that declares it, and its name there.
+    pub(super) fn declared(&self, module: ModIdx, item: usize) -> (FileId, Arc<str>) {
+        let name = crate::resolve::item_name(self.linked.item(module, item)).map_or("", |name| &name.node);
+        (self.linked.modules[module].file, name.into())
+    }
+
+    /// What a policy's name means.
     pub(super) fn find_policy(&mut self, name: &Name, module: ModIdx, loc: Loc) -> Found {
         let m = &self.linked.modules[module];
         if self.linked.is_broken(module, &name.parts[0].node) {
@@ -223,7 +242,9 @@ impl<'a> Checker<'a> {
         let pattern = PathPattern { segments: Vec::new(), splat: true };
         let mut acc = ScopeAcc::new(pattern, false);
         let mut chain = Chain::default();
-        chain.policies.push(Tagged { node: (Arc::from(def.name.node.as_str()), loc), tags: vec![0] });
+        let name = Arc::from(def.name.node.as_str());
+        let used = Use { name, loc, policy: self.declared(0, index), when: Cond::Const(true), through: 0 };
+        chain.policies.push(Tagged { node: used, tags: vec![0] });
         let braces = self.loc(0, def.body.span);
         self.alone = true;
         self.block(&mut b, &def.body, &chain, &frame, &mut acc, loc, braces, None);

@@ -9,7 +9,7 @@ use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, Action, Body, Expr, Name, Stmt, StmtKind};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target};
+use crate::tree::ir::{Answer, Catch, Cond, Entry, Field, PathPattern, Plan, Segment, Settings, Step, Target, Use};
 use std::sync::Arc;
 
 /// Something that a `use` put there: the numbers of the `use`s around it, outermost first.
@@ -28,7 +28,7 @@ pub(super) struct Chain {
     pub(super) settings: Settings,
     /// Where those of the settings are said that are in force.
     pub(super) said: Vec<(String, Loc)>,
-    pub(super) policies: Vec<Tagged<(Arc<str>, Loc)>>,
+    pub(super) policies: Vec<Tagged<Use>>,
     pub(super) protectors: Vec<Tagged<Protector>>,
     /// Fields that are there, because a `require` or a guard asked for them.
     pub(super) known: Vec<Tagged<Field>>,
@@ -280,13 +280,18 @@ impl<'a> Checker<'a> {
         let chain = chain.without(gone);
         let tries = answer.as_ref().map(|answer| self.tries(b, &chain, answer)).unwrap_or_default();
         let broken = answer.is_none();
+        let policies = chain.policies.iter().map(|used| {
+            let own = used.tags.last();
+            let last = chain.steps.iter().rposition(|step| own.is_some_and(|own| step.tags.contains(own)));
+            Use { through: last.map_or(0, |last| last + 1), ..used.node.clone() }
+        });
         let plan = Plan {
+            policies: policies.collect(),
             steps: chain.steps.into_iter().map(|s| s.node).collect(),
             answer: answer.unwrap_or_else(nothing),
             catches: chain.catches.into_iter().map(|c| c.node).collect(),
             settings: chain.settings,
             loc,
-            policies: chain.policies.into_iter().map(|p| p.node).collect(),
         };
         let index = b.plan(plan, chain.protectors.into_iter().map(|p| p.node).collect(), broken);
         b.info.twice.extend(tries.into_iter().map(|(retry, cause)| (index, retry, cause)));

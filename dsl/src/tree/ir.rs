@@ -15,7 +15,7 @@ mod limit;
 mod pool;
 
 use crate::syntax::ast::{HeaderOp, Side};
-use crate::syntax::span::Loc;
+use crate::syntax::span::{FileId, Loc};
 use std::sync::Arc;
 
 pub use super::regex::Regex;
@@ -356,8 +356,24 @@ pub struct Plan {
     pub settings: Settings,
     /// The arrow's line; the block's head for a `miss`.
     pub loc: Loc,
-    /// The `use`s it passes, outer first, by the name they were used under; for `explain`.
-    pub policies: Vec<(Arc<str>, Loc)>,
+    /// The `use`s it passes, outer first; for people and for proofs: no decision reads it.
+    pub policies: Vec<Use>,
+}
+
+/// A `use` on the way of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Use {
+    /// The name it was used under.
+    pub name: Arc<str>,
+    /// Its line.
+    pub loc: Loc,
+    /// The policy, whatever it is called here: the file that declares it, and its name there.
+    pub policy: (FileId, Arc<str>),
+    /// `use … when cond`, those around it included: other requests do not pass the policy.
+    pub when: Cond,
+    /// How many steps of the plan a request has taken once it is through the policy; 0 where the
+    /// policy has none.
+    pub through: usize,
 }
 
 /// One policy statement.

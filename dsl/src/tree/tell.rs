@@ -80,7 +80,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
         let label = if lines.is_empty() { "routes" } else { "" };
         lines.push(Line::new(label, "nothing more specific holds here", Some(plan.loc)));
     }
-    let used = plan.policies.iter().map(|(name, loc)| Line::new("", format!("use {name}"), Some(*loc)));
+    let used = plan.policies.iter().map(|used| Line::new("", format!("use {}", used.name), Some(used.loc)));
     let mut policies: Vec<Line> = used.chain(walked.lines).collect();
     if let Some(first) = policies.first_mut() {
         first.label = "policies";

@@ -175,7 +175,7 @@ impl Walk<'_> {
         named: impl Fn(&str) -> String,
         table: &mut Table,
     ) {
-        let policies: Vec<&str> = plan.policies.iter().map(|(name, _)| &**name).collect();
+        let policies: Vec<&str> = plan.policies.iter().map(|used| &*used.name).collect();
         let policies = if policies.is_empty() { String::new() } else { format!("  [{}]", policies.join(", ")) };
         table.rows.push([
             self.host.clone(),
