@@ -61,13 +61,7 @@ impl<'a> Checker<'a> {
             Found::Policy(module, item) => self.declared(module, item),
             Found::Later(_) | Found::Nothing => (name_loc.file, name.as_str().into()),
         };
-        let used = Use {
-            name: name.as_str().into(),
-            loc,
-            policy: declared,
-            when: inner.when.clone(),
-            through: 0,
-        };
+        let used = Use { name: name.as_str().into(), loc, policy: declared, when: inner.when.clone(), through: 0 };
         chain.policies.push(Tagged { node: used, tags: inner.tags.clone() });
         let (module, item) = match found {
             Found::Policy(module, item) => (module, item),
