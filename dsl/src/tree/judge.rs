@@ -26,8 +26,8 @@ pub trait Walk<'p> {
     /// The value cannot stand in a header.
     fn edit(&mut self, edit: Edit<'p>) -> Result<(), BadText>;
 
-    /// A `limit` counts the request under a key, and says whether it may pass.
-    fn limit(&mut self, _limit: &'p Arc<Limit>, _key: Vec<u8>) -> Admit {
+    /// A `limit` counts the request under a key, as so many, and says whether it may pass.
+    fn limit(&mut self, _limit: &'p Arc<Limit>, _key: Vec<u8>, _cost: u64) -> Admit {
         Admit::Pass
     }
 
@@ -309,9 +309,9 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
             let taken = match holds(&limit.when) {
                 Ok(false) => Taken::On,
                 Err(refused) => refused,
-                Ok(true) => match key(&limit.key, req) {
+                Ok(true) => match key(&limit.key, req).and_then(|key| Ok((key, cost(limit, req)?))) {
                     Ok(_) if !known() => Taken::On,
-                    Ok(key) => match walk.limit(limit, key) {
+                    Ok((key, cost)) => match walk.limit(limit, key, cost) {
                         Admit::Later(after_ms) if !limit.shadow => Taken::Limited(limit, after_ms),
                         Admit::Pass | Admit::Later(_) => Taken::On,
                     },
@@ -356,6 +356,12 @@ fn key<'p>(parts: &'p [LimitKey], req: &impl Request) -> Result<Vec<u8>, Unrende
         }
     }
     Ok(key)
+}
+
+/// As how many a limit counts a request. What is no number below 2^64 counts as more than any limit lets pass.
+fn cost<'p>(limit: &'p Limit, req: &impl Request) -> Result<u64, Unrenderable<'p>> {
+    let Some(value) = &limit.cost else { return Ok(1) };
+    Ok(text(value, req)?.parse().unwrap_or(u64::MAX))
 }
 
 fn text<'p>(value: &'p Value, req: &impl Request) -> Result<String, Unrenderable<'p>> {
