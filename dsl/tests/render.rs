@@ -122,6 +122,7 @@ fn json_has_the_documented_fields() {
                 { "text": "or declare it", "paste": "pool chekout {\n    10.0.0.1:80\n}", "edit": null },
             ],
             "witness": "GET https://shop.example.com/x",
+            "fingerprint": "8b633d3194c20031",
         }])
     );
     assert_eq!(render::json(&[], &Two), "[]\n");

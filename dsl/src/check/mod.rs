@@ -36,7 +36,7 @@ use ty::Ty;
 use val::Val;
 
 pub(crate) use names::METHODS;
-pub(crate) use site::{EntryInfo, Protector, SiteInfo};
+pub(crate) use site::{EntryInfo, Protector, SiteInfo, salt};
 
 /// What the checker makes of a file.
 #[derive(Debug, Default)]

@@ -283,7 +283,7 @@ fn path_scoped_policy(b: &SiteBuild) -> bool {
 }
 
 /// FNV-1a: the same for ever, on every machine.
-pub(super) fn salt(text: &str) -> u64 {
+pub(crate) fn salt(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -3,7 +3,10 @@
 //! INVARIANT: a finding speaks of the program, not of its text; what speaks of routing carries a
 //! request that was replayed through the compiled program and the interpreter before it was made.
 
+mod allow;
+mod fingerprint;
 pub(crate) mod l4;
+mod planned;
 pub(crate) mod show;
 mod solve;
 mod world;
@@ -18,6 +21,8 @@ macro_rules! findings {
 }
 
 findings! {
+    "G0001" g0001 "text that is none of the language",
+    "G0002" g0002 "form that this version refuses",
     "G0003" g0003 "program and interpreter disagree",
     "G0004" g0004 "file says nothing",
     "G1001" g1001 "unknown statement or setting",
@@ -85,11 +90,15 @@ findings! {
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
+    "G9003" g9003 "allow that allows nothing",
     "G9007" g9007 "test fails",
 }
 
+pub use allow::allow;
+pub use fingerprint::fingerprints;
 pub use g2007::cross_file;
 pub use l4::{Together, together};
+pub use planned::{Planned, planned};
 
 /// Findings about files, made by whoever can look at them: this crate cannot.
 pub mod files {
@@ -125,6 +134,12 @@ impl Rule {
 /// Every finding, in the order of their codes.
 pub fn rules() -> &'static [Rule] {
     RULES
+}
+
+/// The code, of a finding that is made or planned, that a misspelt one most likely means.
+pub fn near_code(code: &str) -> Option<&'static str> {
+    let codes = RULES.iter().map(|r| r.code).chain(planned::PLANNED.iter().map(|p| p.code));
+    crate::resolve::nearest(code, codes)
 }
 
 /// The findings that speak of where requests go.

@@ -12,7 +12,7 @@ mod build;
 mod explain;
 mod grammar;
 mod recover;
-mod scan;
+pub(crate) mod scan;
 mod words;
 
 use crate::Parsed;

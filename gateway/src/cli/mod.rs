@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything about how the command went to standard error.
 
+mod diff;
 mod explain;
 mod lint;
 mod offline;

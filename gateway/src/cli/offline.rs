@@ -1,7 +1,7 @@
 //! Loads a sites directory once, to ask it something: no sockets, no data directory, nothing kept.
 
 use super::Failed;
-use crate::sites::compile::{GATEWAY, Places};
+use crate::sites::compile::{Drafts, GATEWAY, Places};
 use crate::sites::item::Item;
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
@@ -43,9 +43,9 @@ pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> 
     load_by(sites, also, Loader::keeping_tests)
 }
 
-/// As `sluice run` does: a file whose test fails does not load.
-pub(super) fn load_tested(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
-    load_by(sites, also, |loader| loader)
+/// As `sluice run` does: a file whose test fails does not load. Drafts stand in for what is on disk.
+pub(super) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
+    load_by(sites, also, |loader| loader.with_drafts(drafts))
 }
 
 fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> Loader<Ask>) -> Result<Loaded, Failed> {

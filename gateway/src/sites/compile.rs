@@ -5,6 +5,7 @@ use super::digest::Digest;
 use super::ids::{Ids, import_path};
 use super::item::{Item, own_ports};
 use super::paths;
+use super::tree::{self, Text};
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
 use dsl::syntax::ast::{self, ItemKind};
@@ -170,12 +171,34 @@ pub struct Places {
     pub root: PathBuf,
     /// The sites directory as it was named.
     pub shown: PathBuf,
+    /// Texts that are read instead of what is on disk, by absolute path: changes that are tried out.
+    pub drafts: Drafts,
 }
+
+/// Texts that stand in for what is on disk, by absolute path.
+pub type Drafts = Arc<BTreeMap<PathBuf, Arc<str>>>;
 
 impl Places {
     /// A sites directory, as it was named.
     pub fn new(sites: &Path) -> Self {
-        Self { root: std::path::absolute(sites).unwrap_or_else(|_| sites.to_path_buf()), shown: sites.to_path_buf() }
+        Self {
+            root: std::path::absolute(sites).unwrap_or_else(|_| sites.to_path_buf()),
+            shown: sites.to_path_buf(),
+            drafts: Drafts::default(),
+        }
+    }
+
+    /// Reads a route file.
+    ///
+    /// # Errors
+    /// As [`tree::read`].
+    pub fn read(&self, path: &Path) -> std::io::Result<Text> {
+        let at = self.root.join(path);
+        let read = tree::read(&at)?;
+        Ok(match self.drafts.get(&at) {
+            Some(text) => Text { digest: Digest::of(text.as_bytes()), text: Arc::clone(text), ..read },
+            None => read,
+        })
     }
 
     /// How a file is called in messages.

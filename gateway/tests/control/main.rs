@@ -3,6 +3,7 @@
 
 mod commands;
 mod example;
+mod lint;
 mod listeners;
 mod observe;
 mod running;

@@ -75,5 +75,11 @@ fn findings() -> String {
     for rule in dsl::lint::rules() {
         let _ = write!(out, "\n## {}\n\n{}\n", rule.code, rule.explain().replace("## ", "### ").trim());
     }
+    out.push_str(
+        "\n## Planned\n\nNot made by this version. Each comes with what it speaks of.\n\n| code | | comes with |\n|---|---|---|\n",
+    );
+    for planned in dsl::lint::planned() {
+        let _ = writeln!(out, "| {} | {} | {} |", planned.code, planned.summary, planned.with);
+    }
     out
 }

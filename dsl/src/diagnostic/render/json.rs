@@ -14,6 +14,7 @@
 //! | `notes` | array of texts |
 //! | `help` | array of `text`, `paste` (may be empty) and `edit` (may be null): `path`, `start`, `end`, `text` (the replacement) and `applicability` (`safe` or `unsafe`) |
 //! | `witness` | a request that shows it, or null |
+//! | `fingerprint` | 16 hexadecimal digits that stay when lines move: of the code, the site and the pattern |
 
 use super::place::{Files, Position};
 use crate::diagnostic::{Diagnostic, Edit, Help, Label, Sources};
@@ -30,6 +31,7 @@ struct Finding<'a> {
     notes: &'a [String],
     help: Vec<Advice<'a>>,
     witness: Option<&'a str>,
+    fingerprint: String,
 }
 
 #[derive(Serialize)]
@@ -57,13 +59,15 @@ struct Replacement<'a> {
 /// An array of objects; the fields are listed in the module's documentation.
 pub fn json(diagnostics: &[Diagnostic], sources: &dyn Sources) -> String {
     let mut files = Files::new(sources);
-    let findings: Vec<Finding<'_>> = diagnostics.iter().map(|d| finding(d, &mut files)).collect();
+    let prints = crate::lint::fingerprints(diagnostics, sources);
+    let findings: Vec<Finding<'_>> =
+        diagnostics.iter().zip(prints).map(|(d, print)| finding(d, print, &mut files)).collect();
     let mut out = serde_json::to_string_pretty(&findings).expect("texts and numbers always serialise");
     out.push('\n');
     out
 }
 
-fn finding<'a>(d: &'a Diagnostic, files: &mut Files<'a>) -> Finding<'a> {
+fn finding<'a>(d: &'a Diagnostic, fingerprint: String, files: &mut Files<'a>) -> Finding<'a> {
     Finding {
         code: d.code,
         severity: d.severity.word(),
@@ -73,6 +77,7 @@ fn finding<'a>(d: &'a Diagnostic, files: &mut Files<'a>) -> Finding<'a> {
         notes: &d.notes,
         help: d.help.iter().map(|help| advice(help, files)).collect(),
         witness: d.witness.as_deref(),
+        fingerprint,
     }
 }
 

@@ -5,12 +5,16 @@
 
 mod concise;
 mod full;
+mod github;
 mod json;
 mod place;
+mod sarif;
 
 pub use concise::concise;
 pub use full::full;
+pub use github::github;
 pub use json::json;
+pub use sarif::sarif;
 
 use super::{Diagnostic, Severity};
 use std::collections::BTreeSet;

@@ -3,7 +3,6 @@
 use super::{Batch, Done, Install, Job, Loader, Tests, Unit, Why, tests_by};
 use crate::sites::compile::{Compiled, GATEWAY, Module, Source, compile, for_each};
 use crate::sites::digest::Digest;
-use crate::sites::tree;
 use dsl::syntax::span::FileId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -96,8 +95,7 @@ impl<I: Install> Loader<I> {
 
     /// A version's text, from the file if it is still there, else from the store.
     pub(super) fn text(&self, unit: &Unit<I>, digest: Digest) -> Option<Arc<str>> {
-        let disk =
-            || tree::read(&self.places.root.join(&unit.path)).ok().filter(|t| t.digest == digest).map(|t| t.text);
+        let disk = || self.places.read(&unit.path).ok().filter(|t| t.digest == digest).map(|t| t.text);
         disk().or_else(|| self.store.as_ref()?.text(digest))
     }
 

@@ -10,7 +10,7 @@ mod settling;
 mod standing;
 
 use super::claims::{Claims, Key, What};
-use super::compile::{Claim, Compiled, GATEWAY, ModuleTable, Places, Source};
+use super::compile::{Claim, Compiled, Drafts, GATEWAY, ModuleTable, Places, Source};
 use super::digest::Digest;
 use super::ids::Ids;
 use super::item::{Item, own_ports};
@@ -253,6 +253,22 @@ impl<I: Install> Loader<I> {
     #[must_use]
     pub fn keeping_tests(self) -> Self {
         Self { tests: Tests::Kept, ..self }
+    }
+
+    /// Drafts are read in the place of what is on disk from now on.
+    #[must_use]
+    pub fn with_drafts(mut self, drafts: &Drafts) -> Self {
+        self.places.drafts = Arc::clone(drafts);
+        self
+    }
+
+    /// Its files as they are now, with the paths to show; without those that cannot be read.
+    pub fn sources(&self) -> impl Iterator<Item = (FileId, String, Arc<str>)> {
+        let units = self.units.iter().map(|(file, unit)| (*file, Arc::clone(&unit.path)));
+        let units: BTreeMap<FileId, Arc<Path>> = units.collect();
+        units
+            .into_iter()
+            .filter_map(|(file, path)| Some((file, self.places.show(&path), self.places.read(&path).ok()?.text)))
     }
 
     /// The tests of files that load, with the sites that they are about, in the order of the paths.

@@ -5,7 +5,6 @@ use crate::sites::compile::{Compiled, GATEWAY, Source, compile, for_each};
 use crate::sites::digest::Digest;
 use crate::sites::report::{Event, Refused};
 use crate::sites::store::Change;
-use crate::sites::tree;
 use dsl::syntax::span::{FileId, Loc, Span};
 use std::io;
 use std::path::Path;
@@ -42,8 +41,8 @@ impl<I: Install> Loader<I> {
     }
 
     pub(super) fn read(&mut self, present: &[Arc<Path>], batch: &mut Batch) {
-        let root = &self.places.root;
-        let read = for_each(present, |path| tree::read(&root.join(path)));
+        let places = &self.places;
+        let read = for_each(present, |path| places.read(path));
         let mut sources = Vec::new();
         for (path, read) in present.iter().zip(read) {
             match read {
@@ -141,7 +140,7 @@ impl<I: Install> Loader<I> {
         }
         let Some(unit) = self.units.get_mut(&file) else { return };
         // If it changed this very moment, its own event follows; what is there now counts.
-        let Ok(read) = tree::read(&self.places.root.join(&unit.path)) else { return };
+        let Ok(read) = self.places.read(&unit.path) else { return };
         let same = unit.disk.replace((read.stamp, read.digest)).is_some_and(|(_, digest)| digest == read.digest);
         let source = Source::parse(file, Arc::clone(&unit.path), read.digest, read.text);
         batch.jobs.insert(file, Job { source, why: if same { why } else { Why::Changed }, early: None });

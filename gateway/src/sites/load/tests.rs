@@ -48,7 +48,7 @@ impl Sites {
         let console = Console::new(Style { colours: false }, std::io::sink());
         let root = temp.path().join("sites");
         let store = Store::open(&temp.path().join("data"), &root, false, &console);
-        Loader::new(Places { root, shown: "sites".into() }, Say, Some(store))
+        Loader::new(Places { shown: "sites".into(), ..Places::new(&root) }, Say, Some(store))
     }
 
     /// What the process would find if it were started again.

@@ -1,0 +1,111 @@
+//! What there is to say of several sites directories.
+
+use crate::cli::Failed;
+use crate::cli::offline::{self, Loaded};
+use crate::secrets::Secrets;
+use crate::sites::compile::Drafts;
+use crate::sites::report::Report;
+use dsl::diagnostic::{Diagnostic, Severity, Sources};
+use dsl::syntax::span::FileId;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What was found in several sites directories, each with file numbers of its own: they are given
+/// new ones, so that one renderer shows them together.
+#[derive(Default)]
+pub(super) struct Linted {
+    pub(super) findings: Vec<Diagnostic>,
+    texts: BTreeMap<FileId, (String, String)>,
+    pub(super) files: usize,
+    pub(super) unreadable: bool,
+}
+
+impl Linted {
+    /// What is found in these paths, with drafts in the place of what is on disk.
+    pub(super) fn of(paths: &[PathBuf], drafts: &Drafts) -> Result<Self, Failed> {
+        let mut all = Self::default();
+        for path in paths {
+            let (sites, below) = offline::place(path)?;
+            all.load(&sites, below.as_deref(), drafts)?;
+        }
+        Ok(all)
+    }
+
+    /// Takes the findings of a directory, or of one file in it.
+    fn load(&mut self, sites: &Path, only: Option<&Path>, drafts: &Drafts) -> Result<(), Failed> {
+        let loaded = offline::load_tested(sites, only, drafts)?;
+        self.unreadable |= loaded.tells_unreadable(sites);
+        self.files += if only.is_some() { 1 } else { loaded.loader.len() };
+        let mut together = loaded.together();
+        together.extend(secrets(&loaded));
+        let Report { findings, mut texts, .. } = loaded.outcome.report;
+        let only = only.map(|path| loaded.loader.places().show(path));
+        let mut files = Vec::new();
+        for (file, path, text) in loaded.loader.sources() {
+            if only.as_deref().is_none_or(|only| path == only) && text.contains("allow ") {
+                texts.insert(file, path, text);
+                files.push(file);
+            }
+        }
+        let findings = dsl::lint::allow(findings.into_iter().chain(together).collect(), &files, &texts);
+        let mut numbers = BTreeMap::new();
+        for mut finding in findings {
+            let shown = texts.source(finding.primary.loc.file).map(|(path, _)| path);
+            if only.as_deref().is_some_and(|only| shown != Some(only)) {
+                continue;
+            }
+            each_file(&mut finding, &mut |file| *numbers.entry(*file).or_insert_with(|| self.renumber(*file, &texts)));
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a file, by the path that it is shown by.
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.texts.values().find(|(shown, _)| shown == path).map(|(_, text)| text.as_str())
+    }
+
+    fn renumber(&mut self, file: FileId, texts: &dyn Sources) -> FileId {
+        let Some((path, text)) = texts.source(file) else { return file };
+        if let Some((known, _)) = self.texts.iter().find(|(_, (p, t))| p == path && t == text) {
+            return *known;
+        }
+        let number = FileId(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        self.texts.insert(number, (path.to_owned(), text.to_owned()));
+        number
+    }
+
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|d| d.severity == severity).count()
+    }
+}
+
+impl Sources for Linted {
+    fn source(&self, file: FileId) -> Option<(&str, &str)> {
+        self.texts.get(&file).map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+}
+
+/// Replaces each file number of a finding.
+fn each_file(finding: &mut Diagnostic, new: &mut dyn FnMut(&FileId) -> FileId) {
+    let edits = finding.help.iter_mut().filter_map(|h| h.edit.as_mut()).map(|e| &mut e.loc);
+    let labels = finding.labels.iter_mut().map(|l| &mut l.loc);
+    for loc in labels.chain(edits).chain([&mut finding.primary.loc]) {
+        loc.file = new(&loc.file);
+    }
+}
+
+/// Secrets that `sluice run` would not find here: hints, for it may run elsewhere.
+fn secrets(loaded: &Loaded) -> Vec<Diagnostic> {
+    let named = loaded.outcome.gateway.as_ref().and_then(|gateway| gateway.secrets.as_ref());
+    let secrets = Secrets::of_environment();
+    secrets.read_from(named.map(|dir| loaded.loader.places().root.join(&**dir)));
+    let (sites, items) = (loaded.loader.sites(), loaded.loader.items());
+    let of_sites = sites.iter().flat_map(|(_, program)| &program.site().pools);
+    let pools = of_sites.chain(items.iter().flat_map(|(_, item)| &item.rules().pools));
+    let (_, mut findings) = crate::sites::secrets::missing(pools, &secrets);
+    findings.iter_mut().for_each(|finding| finding.severity = Severity::Info);
+    findings
+}
