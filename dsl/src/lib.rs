@@ -6,6 +6,7 @@
 
 mod check;
 pub mod diagnostic;
+pub mod fmt;
 pub mod lint;
 pub mod region;
 mod resolve;

@@ -10,7 +10,7 @@ pub mod span;
 
 mod build;
 mod explain;
-mod grammar;
+pub(crate) mod grammar;
 mod recover;
 pub(crate) mod scan;
 mod words;
@@ -39,7 +39,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
         parsed.diagnostics.push(Diagnostic::error(CODE, loc, message));
         return parsed;
     }
-    let scan::Scan { text: lines, items, blocks, errors } = scan::scan(file, text);
+    let scan::Scan { text: lines, items, blocks, errors, comments: _ } = scan::scan(file, text);
     parsed.diagnostics = errors;
     let mut known: Vec<usize> = parsed.diagnostics.iter().map(|d| d.primary.loc.span.start as usize).collect();
     known.sort_unstable();

@@ -28,11 +28,14 @@ pub(crate) struct Scan {
     pub(crate) items: Vec<RawItem>,
     /// `{` and `}` of every block, by the place of the `{`; the end of the item for an unclosed one.
     pub(crate) blocks: Vec<(usize, usize)>,
+    /// `#` and the end of the line of every comment, in source order.
+    pub(crate) comments: Vec<(usize, usize)>,
     /// What could not be paired up.
     pub(crate) errors: Vec<Diagnostic>,
 }
 
 /// The bytes of an item.
+#[derive(Clone)]
 pub(crate) struct RawItem {
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -60,12 +63,19 @@ pub(crate) fn scan(file: FileId, source: &str) -> Scan {
         margin: None,
         items: Vec::new(),
         blocks: Vec::new(),
+        comments: Vec::new(),
         errors: Vec::new(),
     };
     scanner.run();
     let text = String::from_utf8(scanner.out).expect("only whole characters were replaced, by ASCII");
     scanner.blocks.sort_unstable();
-    Scan { text, items: scanner.items, blocks: scanner.blocks, errors: scanner.errors }
+    Scan {
+        text,
+        items: scanner.items,
+        blocks: scanner.blocks,
+        comments: scanner.comments,
+        errors: scanner.errors,
+    }
 }
 
 struct Scanner<'a> {
@@ -86,6 +96,7 @@ struct Scanner<'a> {
     margin: Option<(usize, bool)>,
     items: Vec<RawItem>,
     blocks: Vec<(usize, usize)>,
+    comments: Vec<(usize, usize)>,
     errors: Vec<Diagnostic>,
 }
 
@@ -324,6 +335,7 @@ impl Scanner<'_> {
         if let Some(next) = next.filter(|next| self.bytes[*next] == b'#')
             && let Some(end) = self.bytes[next..].iter().position(|b| *b == b'\n')
         {
+            self.comments.push((next, next + end));
             self.blank(next, next + end + 1);
             self.at = next + end;
         }
@@ -392,6 +404,7 @@ impl Scanner<'_> {
         if self.at == self.line.first && self.bytes[self.at..end].starts_with(b"##") {
             self.docs.push((self.at + 2, end));
         }
+        self.comments.push((self.at, end));
         self.blank(self.at, end);
         self.at = end;
     }
