@@ -10,6 +10,7 @@ mod balance;
 mod cli;
 mod documentation;
 mod files;
+mod fmt;
 mod forwarding;
 mod framing;
 mod l4_addresses;

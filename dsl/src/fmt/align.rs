@@ -50,7 +50,8 @@ fn pad(entries: &mut [Entry], run: &[usize]) {
     let columns = table.iter().map(|(_, cells)| cells.len()).max().unwrap_or_default();
     for column in 0..columns {
         // The last cell of a line pushes nothing.
-        let wide = table.iter().filter(|(_, cells)| cells.len() > column + 1).map(|(_, cells)| width(&cells[column])).max();
+        let wide =
+            table.iter().filter(|(_, cells)| cells.len() > column + 1).map(|(_, cells)| width(&cells[column])).max();
         for (_, cells) in &mut table {
             if cells.len() > column + 1 {
                 let missing = wide.unwrap_or_default() - width(&cells[column]);
@@ -86,7 +87,10 @@ pub(super) fn comments(lines: &mut [Line]) {
     let mut from = 0;
     while from < lines.len() {
         let joins = |line: &Line| {
-            line.comment.is_some() && line.width() <= BEHIND && !line.text.ends_with('{') && line.indent == lines[from].indent
+            line.comment.is_some()
+                && line.width() <= BEHIND
+                && !line.text.ends_with('{')
+                && line.indent == lines[from].indent
         };
         let count = lines[from..].iter().take_while(|line| joins(line)).count().max(1);
         let run = &mut lines[from..from + count];

@@ -127,7 +127,8 @@ impl Breaks {
             let too_long = line.width() > WIDTH;
             while let Some(comma) = commas.next_if(|comma| comma.line == at) {
                 let begin = if from == 0 { line.indent } else { indent + 4 };
-                if too_long && begin + comma.column - from > WIDTH
+                if too_long
+                    && begin + comma.column - from > WIDTH
                     && let Some(last) = last.take()
                 {
                     self.commas[last.number] = true;
@@ -137,13 +138,17 @@ impl Breaks {
                 last = Some(comma);
             }
             let begin = if from == 0 { line.indent } else { indent + 4 };
-            if too_long && begin + line.text.chars().count() - from > WIDTH
+            if too_long
+                && begin + line.text.chars().count() - from > WIDTH
                 && let Some(last) = last
             {
                 self.commas[last.number] = true;
                 filled = true;
             }
-            if too_long && !filled && let Some(wide) = wide {
+            if too_long
+                && !filled
+                && let Some(wide) = wide
+            {
                 self.groups[wide.id] = true;
                 filled = true;
             }
@@ -212,15 +217,7 @@ struct Painter<'a> {
 
 impl<'a> Painter<'a> {
     fn new(original: Original<'a>, breaks: &'a Breaks) -> Self {
-        Self {
-            original,
-            breaks,
-            lines: Vec::new(),
-            tight: false,
-            flat: Vec::new(),
-            inside_flat: 0,
-            commas: Vec::new(),
-        }
+        Self { original, breaks, lines: Vec::new(), tight: false, flat: Vec::new(), inside_flat: 0, commas: Vec::new() }
     }
 
     fn line(&mut self) -> &mut Line {
@@ -336,7 +333,15 @@ impl<'a> Painter<'a> {
 
     /// An element on lines of its own, from the comments above it to the one behind it; where that
     /// ends.
-    fn element(&mut self, element: &Element<'_>, holds: Holds, at: usize, next: usize, indent: usize, apart: bool) -> usize {
+    fn element(
+        &mut self,
+        element: &Element<'_>,
+        holds: Holds,
+        at: usize,
+        next: usize,
+        indent: usize,
+        apart: bool,
+    ) -> usize {
         let (Some(first), Some(last)) = (element.parts.first(), element.parts.last()) else { return at };
         let end = last_start(last);
         // A comment in its middle has no place on its line: it goes above.

@@ -312,7 +312,8 @@ impl<'a> Reader<'a> {
         let mut at = span.start() + 1;
         for inner in pair.into_inner() {
             let start = inner.as_span().start();
-            if let (Some(comma), Some(last)) = (self.lines[self.base + at..self.base + start].find(','), elements.last_mut())
+            if let (Some(comma), Some(last)) =
+                (self.lines[self.base + at..self.base + start].find(','), elements.last_mut())
             {
                 last.comma = Some(self.base + at + comma);
             }
@@ -389,9 +390,8 @@ fn without_rules<'a>(statements: Vec<(Rule, Statement<'a>)>) -> Vec<Statement<'a
 ///
 /// A `use` may bring routes along, and only the checker knows: then nothing is touched.
 fn spelled<'a>(mut statements: Vec<(Rule, Statement<'a>)>) -> Vec<Statement<'a>> {
-    let is_route = |rule: Rule| {
-        matches!(rule, Rule::route | Rule::when_statement | Rule::else_statement | Rule::arrow_statement)
-    };
+    let is_route =
+        |rule: Rule| matches!(rule, Rule::route | Rule::when_statement | Rule::else_statement | Rule::arrow_statement);
     let routes: Vec<usize> = (0..statements.len()).filter(|n| is_route(statements[*n].0)).collect();
     let bare: Vec<usize> = routes.iter().copied().filter(|n| statements[*n].0 == Rule::arrow_statement).collect();
     let others = routes.iter().any(|n| statements[*n].0 == Rule::else_statement);

@@ -69,13 +69,7 @@ pub(crate) fn scan(file: FileId, source: &str) -> Scan {
     scanner.run();
     let text = String::from_utf8(scanner.out).expect("only whole characters were replaced, by ASCII");
     scanner.blocks.sort_unstable();
-    Scan {
-        text,
-        items: scanner.items,
-        blocks: scanner.blocks,
-        comments: scanner.comments,
-        errors: scanner.errors,
-    }
+    Scan { text, items: scanner.items, blocks: scanner.blocks, comments: scanner.comments, errors: scanner.errors }
 }
 
 struct Scanner<'a> {

@@ -4,8 +4,10 @@
 
 mod diff;
 mod explain;
+mod fmt;
 mod lint;
 mod offline;
+mod replace;
 mod routes;
 mod run;
 mod story;
@@ -27,6 +29,7 @@ Examples:
   sluice explain 'GET https://shop.example.com/cart'  where would this request go, and why
   sluice routes                                      everything that is served, as a table
   sluice test                                        run the tests that stand in route files
+  sluice fmt                                         write route files the one way
 
 A route file is a few lines. Save these as sites/hello.route while `sluice run` is up:
 
@@ -50,6 +53,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Lint(lint::Lint),
+    Fmt(fmt::Fmt),
     Explain(explain::Explain),
     Routes(routes::Routes),
     Test(test::Test),
@@ -62,6 +66,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(run) => run.run(),
         Command::Lint(lint) => lint.run(),
+        Command::Fmt(fmt) => fmt.run(),
         Command::Explain(explain) => explain.run(),
         Command::Routes(routes) => routes.run(),
         Command::Test(test) => test.run(),

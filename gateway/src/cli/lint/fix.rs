@@ -4,13 +4,12 @@
 //! better is not made. Files are written at the end, each at once or not at all.
 
 use super::linted::Linted;
+use crate::cli::replace::replace;
 use crate::cli::{Failed, diff, run};
 use crate::sites::compile::Drafts;
 use dsl::diagnostic::{Diagnostic, Edit, Severity, Sources};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -231,27 +230,4 @@ impl Fixed {
         }
         Ok(())
     }
-}
-
-/// Puts a text in the place of another one: readers see the old or the new, never a part.
-fn replace(path: &Path, old: &str, new: &str) -> std::io::Result<()> {
-    // A link stays one: what it leads to is written.
-    let path = path.canonicalize()?;
-    if fs::read(&path)? != old.as_bytes() {
-        return Err(std::io::Error::other("it changed while it was looked at; run it again"));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Hidden, and no `.route`: nobody takes it for one of the sites.
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        let mut file = fs::File::create_new(&beside)?;
-        file.set_permissions(fs::metadata(&path)?.permissions())?;
-        file.write_all(new.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
