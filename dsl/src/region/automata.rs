@@ -99,7 +99,7 @@ fn representative_bytes(all: &[&Dfa], domain: Domain) -> Vec<u8> {
         .collect()
 }
 
-fn label_byte(byte: u8) -> bool {
+pub(super) fn label_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
 }
 
@@ -118,7 +118,7 @@ fn domain_automata(domain: Domain) -> &'static [Arc<Dfa>] {
     }
 }
 
-fn build(hir: &Hir) -> Result<Arc<Dfa>, Undecided> {
+pub(super) fn build(hir: &Hir) -> Result<Arc<Dfa>, Undecided> {
     match regex::automaton(std::slice::from_ref(hir)) {
         Ok(dfa) => Ok(Arc::new(dfa)),
         Err(RegexError::TooLarge | RegexError::Syntax { .. }) => Err(Undecided::TooLarge),
@@ -126,7 +126,7 @@ fn build(hir: &Hir) -> Result<Arc<Dfa>, Undecided> {
     }
 }
 
-fn hir_of(segment: &Segment, domain: Domain) -> Result<Hir, Undecided> {
+pub(super) fn hir_of(segment: &Segment, domain: Domain) -> Result<Hir, Undecided> {
     match segment {
         Segment::Lit(text) => Ok(literal(text)),
         Segment::Capture { prefix, class, suffix } => {
@@ -158,12 +158,12 @@ fn hir_of_class(class: &Class, domain: Domain) -> Result<Hir, Undecided> {
             literal("-"),
             hex(12),
         ]),
-        Class::Regex(regex) => non_empty(&translate(&without_anchors(regex.hir()), domain)?),
+        Class::Regex(regex) => non_empty(&translate(&without_anchors(regex.hir()), domain.into())?),
     })
 }
 
 /// The texts of an expression but the empty one: a capture takes one byte or more.
-fn non_empty(hir: &Hir) -> Hir {
+pub(super) fn non_empty(hir: &Hir) -> Hir {
     let nullable = |hir: &Hir| hir.properties().minimum_len() == Some(0);
     if !nullable(hir) {
         return hir.clone();
@@ -186,21 +186,21 @@ fn non_empty(hir: &Hir) -> Hir {
     }
 }
 
-fn literal(text: &str) -> Hir {
+pub(super) fn literal(text: &str) -> Hir {
     Hir::literal(text.as_bytes())
 }
 
-fn bytes(all: impl Iterator<Item = u8>) -> Hir {
+pub(super) fn bytes(all: impl Iterator<Item = u8>) -> Hir {
     Hir::class(hir::Class::Bytes(hir::ClassBytes::new(all.map(|b| hir::ClassBytesRange::new(b, b)))))
 }
 
-fn repeat(sub: Hir, min: u32, max: Option<u32>) -> Hir {
+pub(super) fn repeat(sub: Hir, min: u32, max: Option<u32>) -> Hir {
     Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(sub) })
 }
 
 /// The canonical spellings of one byte out of these: itself where it may stand in a segment, and its
 /// escape unless it must not be escaped.
-fn encoded(all: impl Iterator<Item = u8>) -> Hir {
+pub(super) fn encoded(all: impl Iterator<Item = u8>) -> Hir {
     let mut plain = Vec::new();
     let mut by_high: [Vec<u8>; 16] = Default::default();
     for byte in all {
@@ -223,7 +223,7 @@ fn hex_digit(digit: u8) -> u8 {
 }
 
 /// Without a `^` before everything and a `$` after it: values are matched whole anyway.
-fn without_anchors(hir: &Hir) -> Hir {
+pub(super) fn without_anchors(hir: &Hir) -> Hir {
     let is = |hir: &Hir, look| matches!(hir.kind(), HirKind::Look(l) if *l == look);
     match hir.kind() {
         HirKind::Concat(all) => {
@@ -251,12 +251,37 @@ fn without_anchors(hir: &Hir) -> Hir {
     }
 }
 
-/// An expression over decoded text as one over canonical spellings.
-fn translate(hir: &Hir, domain: Domain) -> Result<Hir, Undecided> {
-    let all = |all: &[Hir]| all.iter().map(|h| translate(h, domain)).collect::<Result<Vec<_>, _>>();
-    let spelled = |set: &mut dyn Iterator<Item = u8>| match domain {
-        Domain::Path => encoded(set),
-        Domain::Host => bytes(set),
+/// How a byte of decoded text can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Spelling {
+    /// As itself.
+    Plain,
+    /// In a segment of a path: itself where it may stand there, or its escape.
+    Segment,
+    /// In several segments: a slash as itself too.
+    Path,
+}
+
+impl From<Domain> for Spelling {
+    fn from(domain: Domain) -> Self {
+        match domain {
+            Domain::Path => Self::Segment,
+            Domain::Host => Self::Plain,
+        }
+    }
+}
+
+/// An expression over decoded text as one over spellings.
+pub(super) fn translate(hir: &Hir, spelling: Spelling) -> Result<Hir, Undecided> {
+    let all = |all: &[Hir]| all.iter().map(|h| translate(h, spelling)).collect::<Result<Vec<_>, _>>();
+    let spelled = |set: &mut dyn Iterator<Item = u8>| match spelling {
+        Spelling::Plain => bytes(set),
+        Spelling::Segment => encoded(set),
+        Spelling::Path => {
+            let set: Vec<u8> = set.collect();
+            let slash = set.contains(&b'/').then(|| literal("/"));
+            Hir::alternation(slash.into_iter().chain([encoded(set.into_iter())]).collect())
+        }
     };
     Ok(match hir.kind() {
         HirKind::Empty => Hir::empty(),
@@ -274,8 +299,8 @@ fn translate(hir: &Hir, domain: Domain) -> Result<Hir, Undecided> {
             )
         }
         HirKind::Look(_) => return Err(Undecided::LooksAround),
-        HirKind::Repetition(r) => repeat(translate(&r.sub, domain)?, r.min, r.max),
-        HirKind::Capture(capture) => translate(&capture.sub, domain)?,
+        HirKind::Repetition(r) => repeat(translate(&r.sub, spelling)?, r.min, r.max),
+        HirKind::Capture(capture) => translate(&capture.sub, spelling)?,
         HirKind::Concat(parts) => Hir::concat(all(parts)?),
         HirKind::Alternation(parts) => Hir::alternation(all(parts)?),
     })

@@ -8,6 +8,7 @@ pub mod cond;
 mod host;
 mod path;
 pub(crate) mod segment;
+pub mod space;
 
 use crate::tree::ir::Segment;
 use regex_automata::dfa::dense;
@@ -22,6 +23,8 @@ pub enum Undecided {
     TooLarge,
     /// An expression in it looks around itself (`\b`, `^` inside): the algebra does not model that.
     LooksAround,
+    /// A space was asked for something that it was not made for.
+    NotAsked,
 }
 
 impl fmt::Display for Undecided {
@@ -31,6 +34,7 @@ impl fmt::Display for Undecided {
             Self::LooksAround => {
                 "an expression with `\\b`, or with `^` or `$` inside it, cannot be compared with others"
             }
+            Self::NotAsked => "the analysis was not prepared for this question",
         })
     }
 }

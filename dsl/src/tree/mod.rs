@@ -3,14 +3,14 @@
 //! INVARIANT: whoever wants to know where a request goes asks [`Program::decide`]: the data plane,
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
-mod automaton;
+pub(crate) mod automaton;
 pub(crate) mod bytes;
 pub mod calls;
 pub mod canonical;
 pub mod eval;
 mod explain;
 mod fault;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod guard;
 mod hash;
 mod hosts;

@@ -10,7 +10,7 @@
 pub(super) mod layout;
 pub(super) mod sets;
 pub(super) mod subset;
-pub(super) mod trie;
+pub(crate) mod trie;
 
 /// A pattern, by its number among the site's distinct ones.
-pub(super) type PatternId = u32;
+pub(crate) type PatternId = u32;

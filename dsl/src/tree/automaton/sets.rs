@@ -7,7 +7,7 @@ use crate::tree::pattern;
 
 impl Trie {
     /// The patterns that match a canonical path, sorted.
-    pub(in crate::tree) fn matching(&self, path: &str) -> Vec<PatternId> {
+    pub(crate) fn matching(&self, path: &str) -> Vec<PatternId> {
         let mut found: Vec<PatternId> = Vec::new();
         let mut nodes: Vec<NodeId> = vec![0];
         for text in pattern::segments(path) {

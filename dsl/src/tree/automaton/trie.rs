@@ -6,29 +6,29 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A node, by its number; 0 is the root.
-pub(in crate::tree) type NodeId = u32;
+pub(crate) type NodeId = u32;
 
 /// What follows after some segments.
 #[derive(Clone, Debug, Default)]
-pub(in crate::tree) struct Node {
+pub(crate) struct Node {
     /// Literal segments.
-    pub(in crate::tree) literals: Vec<(Arc<str>, NodeId)>,
+    pub(crate) literals: Vec<(Arc<str>, NodeId)>,
     /// Captures.
-    pub(in crate::tree) captures: Vec<(Segment, NodeId)>,
+    pub(crate) captures: Vec<(Segment, NodeId)>,
     /// The patterns that end here, without a splat and with one.
-    pub(in crate::tree) exact: Option<PatternId>,
-    pub(in crate::tree) splat: Option<PatternId>,
+    pub(crate) exact: Option<PatternId>,
+    pub(crate) splat: Option<PatternId>,
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(in crate::tree) struct Trie {
-    pub(in crate::tree) nodes: Vec<Node>,
+pub(crate) struct Trie {
+    pub(crate) nodes: Vec<Node>,
 }
 
 impl Trie {
     /// The trie of distinct patterns, numbered by their place.
-    pub(in crate::tree) fn new(patterns: &[&PathPattern]) -> Self {
+    pub(crate) fn new(patterns: &[&PathPattern]) -> Self {
         let mut nodes = vec![Node::default()];
         let mut children: HashMap<(NodeId, &Segment), NodeId> = HashMap::with_capacity(patterns.len());
         for (id, pattern) in (0..).zip(patterns) {
@@ -51,7 +51,7 @@ impl Trie {
         Self { nodes }
     }
 
-    pub(in crate::tree) fn node(&self, id: NodeId) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
     }
 }

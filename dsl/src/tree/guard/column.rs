@@ -248,7 +248,7 @@ fn automaton(tests: &[Test], classes: &mut Classes) -> Option<Reader> {
 }
 
 /// The texts that pass a test.
-fn pattern(test: &Test) -> Hir {
+pub(crate) fn pattern(test: &Test) -> Hir {
     let anything = || {
         let byte = Hir::class(Class::Bytes(ClassBytes::new([ClassBytesRange::new(0, 255)])));
         Hir::repetition(Repetition { min: 0, max: None, greedy: true, sub: Box::new(byte) })

@@ -3,3 +3,4 @@
 mod agree;
 mod explain;
 mod generate;
+mod regions;
