@@ -110,6 +110,12 @@ impl Compiled {
     pub fn is_sound(&self) -> bool {
         !self.diagnostics.iter().any(|d| d.severity == Severity::Error)
     }
+
+    /// What its tests are about.
+    pub fn subject(&self) -> testing::Subject<'_> {
+        let Self { programs, listening, passthroughs, .. } = self;
+        testing::Subject { programs, listening, passthroughs }
+    }
 }
 
 /// A finder for files that import nothing but `std/…`.

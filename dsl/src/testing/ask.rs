@@ -1,11 +1,13 @@
 //! A request of a test, from its URL to what becomes of it.
 
-use super::{Asked, Given};
-use crate::tree::ir::{Answer, Plan, Pool};
+use super::coverage::What;
+use super::{Asked, Given, draw};
+use crate::syntax::span::Loc;
+use crate::tree::ir::{Answer, Cond, Plan, Pool};
 use crate::tree::judge::{self, Admission, Edit, Refused, Rendered, admit};
 use crate::tree::request::Plain;
-use crate::tree::tell::{self, Line, sent};
-use crate::tree::{HostIndex, Program, canonical};
+use crate::tree::tell::{self, Line, Told, sent};
+use crate::tree::{HostIndex, Program, canonical, eval};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ pub(super) struct Came<'s> {
     pub(super) edits: Vec<Edit<'s>>,
     /// Its plan, where there is one.
     pub(super) plan: Option<(&'s Program, &'s Plan)>,
+    /// The points that it went through, and how.
+    pub(super) seen: Vec<(What, Loc, bool)>,
     /// The story.
     pub(super) lines: Vec<Line>,
 }
@@ -71,7 +75,7 @@ impl Sites {
     /// Walks a request through its site.
     pub(super) fn ask(&self, asked: &Asked, given: &[&Given]) -> Came<'_> {
         let mut lines = Vec::new();
-        let none = |outcome, lines| Came { outcome, edits: Vec::new(), plan: None, lines };
+        let none = |outcome, lines| Came { outcome, edits: Vec::new(), plan: None, seen: Vec::new(), lines };
         let host = match canonical::host(asked.plain.host.as_bytes()) {
             Ok(host) => host.into_owned(),
             Err(why) => {
@@ -132,11 +136,9 @@ impl Sites {
 }
 
 fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: Vec<Line>) -> Came<'s> {
-    let draw = given.iter().rev().find_map(|given| match given {
-        Given::Draw(point) => Some(*point),
-        Given::Answers(..) | Given::Down { .. } => None,
-    });
+    let draw = draw(given);
     let told = tell::tell(program, request, draw);
+    let mut seen = seen(program, request, &told);
     lines.extend(told.lines);
     let plan = told.judged.plan.map(|(_, plan)| (program, plan));
     let mut answer = told.judged.answer;
@@ -159,6 +161,7 @@ fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: 
         let catch = plan.filter(|_| !caught).and_then(|(_, plan)| judge::catch(plan, status));
         let Some(catch) = catch else { break Outcome::Failed(asked, status) };
         caught = true;
+        seen.push((What::Catch, catch.loc, true));
         let mut drawn = false;
         let mut point = || {
             drawn = true;
@@ -169,7 +172,26 @@ fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: 
         open = drawn && draw.is_none();
         lines.push(tell::answer(program, &answer, request, open, Some(catch.loc)));
     };
-    Came { outcome, edits: told.edits, plan, lines }
+    Came { outcome, edits: told.edits, plan, seen, lines }
+}
+
+/// The points that a request went through, and how.
+fn seen(program: &Program, request: &Plain, told: &Told<'_>) -> Vec<(What, Loc, bool)> {
+    let Some((_, plan)) = told.judged.plan else { return Vec::new() };
+    let mut seen = Vec::new();
+    let candidates = program.candidates(request);
+    for candidate in candidates.iter().filter(|candidate| candidate.condition.is_some()) {
+        seen.push((What::When, candidate.loc, candidate.taken));
+    }
+    seen.extend(told.asked.iter().map(|(loc, held)| (What::Require, *loc, *held)));
+    let through = told.judged.at == Some(plan.loc);
+    if let Some(last) = candidates.last().filter(|last| through && last.taken && !last.block) {
+        seen.push((What::Route, last.loc, true));
+    }
+    for used in plan.policies.iter().filter(|used| !matches!(used.when, Cond::Const(_))) {
+        seen.push((What::Use, used.loc, eval::holds(&used.when, request)));
+    }
+    seen
 }
 
 /// What a pool fails with by what is given; `None` where it is well.

@@ -1,6 +1,7 @@
 //! What is expected beside what came.
 
 use super::ask::{Came, Outcome};
+use super::ask_l4::Ended;
 use super::{Asked, Wanted};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::tree::ir::Pool;
@@ -69,6 +70,16 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
         Wanted::Header { side, name, value } => header(*side, name, value.as_deref(), came, asked),
         Wanted::Retry(_) | Wanted::Mirror(_) | Wanted::Timeout(_) | Wanted::Idle(_) => setting(wanted, came),
     }
+}
+
+/// The same of a connection, of which a pool or a refusal is expected.
+pub(super) fn differs_l4(wanted: &Wanted, end: &Ended<'_>) -> Option<String> {
+    let right = match (wanted, end) {
+        (Wanted::Proxy { pool: Some(pool), at: None, host: None }, Ended::Pool(got)) => pool.is(got),
+        (Wanted::Deny(None), Ended::Refused(_)) => true,
+        _ => false,
+    };
+    (!right).then(|| end.words())
 }
 
 /// A setting of the route, or of the pool that it leads to where the route has none.

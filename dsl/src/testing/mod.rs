@@ -1,4 +1,5 @@
-//! `test "…" { … }`: requests that are walked through the compiled program, and what is expected of them.
+//! `test "…" { … }`: requests and connections that are walked through the compiled program, and what is
+//! expected of them.
 //!
 //! Nothing is opened and nothing is drawn: health and the draw of shares are given. Who runs tests hands
 //! in the programs of the file that they stand in; what comes out is what [`Program::judge`] says.
@@ -6,15 +7,21 @@
 //! [`Program::judge`]: crate::tree::Program::judge
 
 mod ask;
+mod ask_l4;
+mod coverage;
 mod expect;
 mod run;
 
-pub use run::{BUDGET, Failure, Verdict, findings, run};
+pub use coverage::{Coverage, Point, What};
+pub use run::{BUDGET, Failure, Subject, Verdict, findings, run, run_covering};
 
 use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{EndpointKind, Pool};
+use crate::tree::l4::Transport;
 use crate::tree::request::Plain;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A test, checked.
@@ -35,7 +42,9 @@ pub enum Step {
     Given(Given),
     /// `request …`
     Request(Box<Asked>),
-    /// `expect …`: of the request above it.
+    /// `connect …`
+    Connect(Box<Connection>),
+    /// `expect …`: of the request or connection above it.
     Expect(Expect),
 }
 
@@ -82,6 +91,49 @@ pub struct Asked {
     pub shown: Arc<str>,
     /// Its line.
     pub loc: Loc,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// What is reached.
+    pub to: Reached,
+    /// Who connects.
+    pub client: (IpAddr, u16),
+    /// The name in its hello, where the item at a port reads one.
+    pub sni: Option<String>,
+    /// The protocols that its hello offers.
+    pub alpn: Vec<Box<str>>,
+    /// Its line.
+    pub loc: Loc,
+}
+
+/// What a connection reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// `tcp :5432`, `udp 10.0.0.1:53`: an item by its listener.
+    Port(Transport, Option<IpAddr>, u16),
+    /// `tls vault.example.com`: an `https` listener, with this name in the hello.
+    Tls(Arc<str>),
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(transport, ip, port) => {
+                let word = match transport {
+                    Transport::Tcp => "tcp",
+                    Transport::Udp => "udp",
+                };
+                match ip {
+                    None => write!(f, "{word} :{port}"),
+                    Some(IpAddr::V4(ip)) => write!(f, "{word} {ip}:{port}"),
+                    Some(IpAddr::V6(ip)) => write!(f, "{word} [{ip}]:{port}"),
+                }
+            }
+            Self::Tls(host) => write!(f, "tls {host}"),
+        }
+    }
 }
 
 /// Something that is expected.
@@ -134,6 +186,14 @@ pub enum Wanted {
     Timeout(u64),
     /// `idle 60s`, milliseconds.
     Idle(u64),
+}
+
+/// Where the draw falls, by what is given last.
+fn draw(given: &[&Given]) -> Option<u32> {
+    given.iter().rev().find_map(|given| match given {
+        Given::Draw(point) => Some(*point),
+        Given::Answers(..) | Given::Down { .. } => None,
+    })
 }
 
 #[cfg(test)]

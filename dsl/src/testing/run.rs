@@ -1,11 +1,13 @@
 //! Tests, run; and what is said of those that fail.
 
 use super::ask::{Came, Sites};
-use super::{Asked, Given, Step, Test, expect};
+use super::ask_l4::{self, Went};
+use super::{Asked, Connection, Coverage, Given, Step, Test, expect};
 use crate::diagnostic::Diagnostic;
 use crate::lint;
 use crate::syntax::span::Loc;
 use crate::tree::Program;
+use crate::tree::l4::{Listening, Passthrough};
 use crate::tree::tell::Line;
 use std::sync::Arc;
 
@@ -37,17 +39,33 @@ pub struct Failure {
     pub lines: Vec<Line>,
 }
 
-/// Runs the tests of a file on the file's programs, within a budget of steps ([`BUDGET`]). Those that it
-/// does not suffice for fail.
+/// What the tests of a file are about: what the file was compiled to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Subject<'a> {
+    /// Its sites.
+    pub programs: &'a [Arc<Program>],
+    /// Its `tcp` and `udp` items.
+    pub listening: &'a [Arc<Listening>],
+    /// Its `passthrough` items.
+    pub passthroughs: &'a [Arc<Passthrough>],
+}
+
+/// Runs the tests of a file, within a budget of steps ([`BUDGET`]). Those that it does not suffice for fail.
 #[must_use]
-pub fn run(tests: &[Arc<Test>], programs: &[Arc<Program>], budget: u64) -> Vec<Verdict> {
+pub fn run(tests: &[Arc<Test>], subject: Subject<'_>, budget: u64) -> Vec<Verdict> {
+    run_covering(tests, subject, budget, &mut Coverage::default())
+}
+
+/// [`run`], and notes what the tests went through of what is expected to be gone through.
+#[must_use]
+pub fn run_covering(tests: &[Arc<Test>], subject: Subject<'_>, budget: u64, coverage: &mut Coverage) -> Vec<Verdict> {
     if tests.is_empty() {
         return Vec::new();
     }
-    let sites = Sites::of(programs);
-    let mut left = budget;
+    let sites = Sites::of(subject.programs);
+    let mut running = Running { sites: &sites, subject, left: budget, coverage };
     let verdict = |test: &Arc<Test>| {
-        let failures = match one(test, &sites, &mut left) {
+        let failures = match running.one(test) {
             Some(failures) => failures,
             None => vec![Failure {
                 expected: "an end".into(),
@@ -62,36 +80,72 @@ pub fn run(tests: &[Arc<Test>], programs: &[Arc<Program>], budget: u64) -> Vec<V
     tests.iter().map(verdict).collect()
 }
 
-/// `None` where the budget does not suffice.
-fn one(test: &Test, sites: &Sites, left: &mut u64) -> Option<Vec<Failure>> {
-    let mut failures = Vec::new();
-    let mut given: Vec<&Given> = Vec::new();
-    let mut asked: Option<(&Asked, Came<'_>)> = None;
-    for step in &test.steps {
-        *left = left.checked_sub(1)?;
-        match step {
-            Step::Given(one) => given.push(one),
-            Step::Request(request) => {
-                let came = sites.ask(request, &given);
-                *left = left.checked_sub(came.lines.len() as u64)?;
-                asked = Some((request, came));
-            }
-            Step::Expect(wanted) => {
-                // The checker lets no `expect` pass without a request.
-                let Some((request, came)) = &asked else { continue };
-                if let Some(got) = expect::differs(&wanted.what, came, request) {
-                    failures.push(Failure {
+struct Running<'s, 'c> {
+    sites: &'s Sites,
+    subject: Subject<'s>,
+    /// Steps that may still be taken.
+    left: u64,
+    coverage: &'c mut Coverage,
+}
+
+/// What an `expect` is about.
+enum About<'s, 't> {
+    Request(&'t Asked, Came<'s>),
+    Connection(&'t Connection, Went<'s>),
+}
+
+impl<'s> Running<'s, '_> {
+    /// `None` where the budget does not suffice.
+    fn one(&mut self, test: &Test) -> Option<Vec<Failure>> {
+        let mut failures = Vec::new();
+        let mut given: Vec<&Given> = Vec::new();
+        let mut about: Option<About<'s, '_>> = None;
+        for step in &test.steps {
+            self.take(1)?;
+            match step {
+                Step::Given(one) => given.push(one),
+                Step::Request(request) => {
+                    let came = self.sites.ask(request, &given);
+                    self.take(came.lines.len())?;
+                    self.coverage.came(&came);
+                    about = Some(About::Request(request, came));
+                }
+                Step::Connect(connection) => {
+                    let went = ask_l4::ask(self.subject, connection, &given);
+                    self.take(went.lines.len())?;
+                    self.coverage.went(&went);
+                    about = Some(About::Connection(connection, went));
+                }
+                Step::Expect(wanted) => {
+                    // The checker lets no `expect` pass without a request.
+                    let Some(about) = &about else { continue };
+                    let (got, request, lines) = match about {
+                        About::Request(request, came) => {
+                            let shown = (Arc::clone(&request.shown), request.loc);
+                            (expect::differs(&wanted.what, came, request), shown, &came.lines)
+                        }
+                        About::Connection(connection, went) => {
+                            let shown = (connection.to.to_string().into(), connection.loc);
+                            (expect::differs_l4(&wanted.what, &went.end), shown, &went.lines)
+                        }
+                    };
+                    failures.extend(got.map(|got| Failure {
                         expected: Arc::clone(&wanted.shown),
                         got,
                         loc: wanted.loc,
-                        request: Some((Arc::clone(&request.shown), request.loc)),
-                        lines: came.lines.clone(),
-                    });
+                        request: Some(request),
+                        lines: lines.clone(),
+                    }));
                 }
             }
         }
+        Some(failures)
     }
-    Some(failures)
+
+    fn take(&mut self, steps: usize) -> Option<()> {
+        self.left = self.left.checked_sub(steps as u64)?;
+        Some(())
+    }
 }
 
 /// What `lint` and the gateway say of tests that fail: G9007, an error each.

@@ -56,7 +56,7 @@ fn run_all(tests: &str, budget: u64) -> Vec<Verdict> {
     let errors: Vec<_> =
         compiled.diagnostics.iter().filter(|d| d.severity == crate::diagnostic::Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    run(&compiled.tests, &compiled.programs, budget)
+    run(&compiled.tests, compiled.subject(), budget)
 }
 
 /// What came, for each expectation that is not met.
@@ -218,7 +218,7 @@ fn settings_are_those_of_the_route_then_of_the_pool() {
 fn a_failure_has_its_places_and_the_way_of_the_request() {
     let text = "test \"t\" {\n    request GET https://shop.example.com/api/v1/x\n    expect pool web\n}\n";
     let (compiled, whole) = compile(text);
-    let verdicts = run(&compiled.tests, &compiled.programs, BUDGET);
+    let verdicts = run(&compiled.tests, compiled.subject(), BUDGET);
     let failure = &verdicts[0].failures[0];
     let at = |loc: Loc| &whole[loc.span.start as usize..loc.span.end as usize];
     assert_eq!((at(failure.loc), &*failure.expected), ("expect pool web", "pool web"));
@@ -245,6 +245,103 @@ fn the_budget_ends_what_takes_too_long() {
     assert!(run_all(&text, BUDGET).iter().all(|v| v.failures.is_empty()));
 }
 
+const CONNECTIONS: &str = r#"
+pool pg = 10.0.0.1:5432
+pool office = 10.0.0.2:5432
+pool dns = 10.0.0.3:53
+pool vault = 10.0.0.4:8443
+pool any = 10.0.0.5:8443
+
+tcp :5432 {
+    require client.ip not in [192.0.2.0/24]
+    when client.ip in [10.0.0.0/8] -> office
+    else -> pg
+}
+udp :53 {
+    idle 10s
+    limit 50/s per client.ip
+    -> dns
+}
+passthrough vault.example.com -> vault
+passthrough *.example.com {
+    when tls.alpn has "h2" -> any
+    else -> 95% vault, 5% any
+}
+"#;
+
+fn connected(lines: &str) -> Vec<String> {
+    let text = format!("{CONNECTIONS}\ntest \"t\" {{\n{lines}\n}}\n");
+    let unit = Unit { file: FileId(7), path: "a.route", text: &text, gateway: false, modules: &NoModules };
+    let compiled = crate::compile(&unit);
+    let errors: Vec<_> =
+        compiled.diagnostics.iter().filter(|d| d.severity == crate::diagnostic::Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let verdicts = run(&compiled.tests, compiled.subject(), BUDGET);
+    verdicts.into_iter().flat_map(|v| v.failures).map(|f| f.got).collect()
+}
+
+#[test]
+fn connections_are_walked_through_their_items() {
+    let holds = |lines: &str| assert_eq!(connected(lines), [""; 0], "{lines}");
+    holds("connect tcp :5432\nexpect pool pg");
+    holds("connect tcp :5432 from 10.1.2.3\nexpect pool office");
+    holds("connect tcp :5432 from 192.0.2.7\nexpect deny");
+    holds("connect udp :53\nexpect pool dns");
+    holds("connect tls vault.example.com\nexpect pool vault");
+    holds("connect tls VAULT.example.com with tls.alpn = \"http/1.1\", tls.alpn = \"h2\"\nexpect pool vault");
+    holds("connect tls a.example.com with tls.alpn = \"http/1.1\", tls.alpn = \"h2\"\nexpect pool any");
+    holds(
+        "given draw 94%\nconnect tls a.example.com\nexpect pool vault\ngiven draw 95%\nconnect tls a.example.com\nexpect pool any",
+    );
+    let fails = |lines: &str, words: &str| assert_eq!(connected(lines), [words], "{lines}");
+    fails("connect tcp :5432\nexpect deny", "pool pg");
+    fails("connect tcp :5432 from 192.0.2.7\nexpect pool pg", "deny: a `require` does not hold");
+    fails("connect tcp :5433\nexpect pool pg", "no item of this file listens on tcp :5433");
+    fails("connect udp :5432\nexpect pool pg", "no item of this file listens on udp :5432");
+    fails("connect tls example.com\nexpect pool vault", "no `passthrough` of this file is for example.com");
+    fails(
+        "connect tls a.example.com\nexpect pool any",
+        "one of 95% vault, 5% any, drawn anew for each connection; say which with `given draw 5%`",
+    );
+}
+
+/// What no test goes through, in words, and of how many outcomes how many were seen.
+fn covered(tests: &str) -> (Vec<String>, usize, usize) {
+    let (compiled, _) = compile(tests);
+    assert!(compiled.is_sound(), "{:#?}", compiled.diagnostics);
+    let mut coverage = Coverage::default();
+    coverage.expect(compiled.subject());
+    let verdicts = run_covering(&compiled.tests, compiled.subject(), BUDGET, &mut coverage);
+    assert!(verdicts.iter().all(|verdict| verdict.failures.is_empty()), "{verdicts:#?}");
+    let points = coverage.points(|_| true);
+    let sum = |of: fn((usize, usize)) -> usize| points.iter().map(|point| of(point.outcomes())).sum();
+    let missing = points.iter().filter_map(|point| Some(format!("{}: {}", point.shown, point.missing()?)));
+    (missing.collect(), sum(|(all, _)| all), sum(|(_, seen)| seen))
+}
+
+#[test]
+fn coverage_is_by_route_and_by_outcome_of_condition() {
+    let (missing, all, seen) = covered("");
+    assert_eq!((seen, all), (0, 24), "{missing:#?}");
+    let ask = |path: &str, then: &str| format!("request GET https://shop.example.com{path}\nexpect {then}\n");
+    let test = |lines: &str| format!("test \"t\" {{\n{lines}}}\n");
+    // A route behind a `require` that does not hold was not reached.
+    let (missing, _, seen) = covered(&test(&ask("/api/v1/x", "401")));
+    assert!(missing.iter().any(|m| m == "/api/{version}/*rest (else): never reached"), "{missing:#?}");
+    assert!(missing.iter().any(|m| m == "require header.x-key: never true"), "{missing:#?}");
+    assert_eq!(seen, 1);
+    let lines = ask("/api/v1/x with header.x-key = \"k\"", "pool web") + &ask("/api/v1/x", "401");
+    let (missing, _, seen) = covered(&test(&lines));
+    assert!(!missing.iter().any(|m| m.contains("x-key") || m.contains("/api/")), "{missing:#?}");
+    assert_eq!(seen, 3);
+    // Candidates behind the one that takes a request are not asked.
+    let (missing, _, _) = covered(&test(&ask("/h2 with request.version = \"2\"", "200")));
+    assert!(missing.iter().any(|m| m == "when request.version is \"2\": never false"), "{missing:#?}");
+    assert!(missing.iter().any(|m| m == "when tls.alpn is \"h2\": never asked"), "{missing:#?}");
+    let (missing, _, _) = covered(&test(&format!("given web down\n{}", ask("/fall", "pool spare"))));
+    assert!(!missing.iter().any(|m| m.starts_with("catch")), "{missing:#?}");
+}
+
 /// The first finding about the tests of a file.
 fn wrong(lines: &str) -> String {
     let (compiled, _) = compile(&format!("test \"t\" {{\n{lines}\n}}\n"));
@@ -268,8 +365,8 @@ fn mistakes_are_said_where_they_are() {
         (expect("timeout soon"), "G1024 `expect timeout` takes a duration"),
         (expect("request header x-forwarded-for = \"1\""), "G1024 `x-forwarded-for` is written by the gateway"),
         (expect("no request header x = \"1\""), "G1024 `expect request` takes"),
-        (ask(""), "G1024 nothing is expected of this request"),
-        ("expect pool web".to_owned(), "G1024 an `expect` stands below the `request`"),
+        (ask(""), "G1024 nothing is expected of this"),
+        ("expect pool web".to_owned(), "G1024 an `expect` stands below the `request` or `connect`"),
         ("given web down".to_owned(), "G1024 this test asks nothing"),
         (
             "request GTE https://shop.example.com/\nexpect 404".to_owned(),
@@ -290,6 +387,17 @@ fn mistakes_are_said_where_they_are() {
             "G1004 `tls` has no member `apln`; did you mean `alpn`?",
         ),
         (format!("{}\nexpect 404", ask(" with query.x = \"h2\"")), "G1024 the query stands in the URL"),
+        ("connect tcp 5432\nexpect deny".to_owned(), "G1024 `connect` takes"),
+        ("connect tcp :5432\nexpect 404".to_owned(), "G1024 of a connection only"),
+        (
+            "connect tls a.example.com with tls.sni = \"b.example.com\"\nexpect deny".to_owned(),
+            "G1024 `tls HOST` says the name already",
+        ),
+        (
+            "connect tcp :5432 with tls.apln = \"h2\"\nexpect deny".to_owned(),
+            "G1003 `tls.apln` is not the name of a value here; did you mean `tls.alpn`?",
+        ),
+        (format!("given pool wbe down\n{}\nexpect 404", ask("")), "G1002 no pool named `wbe`; did you mean `web`?"),
         (format!("given web dwon\n{}\nexpect 404", ask("")), "G1001 unknown statement `dwon`; did you mean `down`?"),
         (format!("given wbe down\n{}\nexpect 404", ask("")), "G1002 no pool named `wbe`; did you mean `web`?"),
         (format!("given draw 42\n{}\nexpect 404", ask("")), "G1024 `given draw` takes where in the shares"),

@@ -7,6 +7,8 @@
 //! INVARIANT: whoever wants to know where a connection goes asks [`Rules::decide`]: the data plane,
 //! `lint`, `explain`.
 
+pub mod key;
+pub mod tell;
 mod text;
 
 use super::eval;

@@ -51,6 +51,8 @@ pub struct Told<'p> {
     pub judged: Judged<'p>,
     /// The edits of headers that it met.
     pub edits: Vec<Edit<'p>>,
+    /// The `require`s that were asked, and whether they held.
+    pub asked: Vec<(Loc, bool)>,
     /// Whether shares were drawn, and nothing said where the draw falls: then it is none of the pools yet.
     pub open: bool,
     /// The story.
@@ -73,7 +75,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
             let why = format!("`{field}`, which a condition names, arrived several times with different values");
             lines.push(Line::refused("routes", 400, why));
         }
-        return Told { judged, edits: walked.edits, open: false, lines };
+        return Told { judged, edits: walked.edits, asked: walked.asked, open: false, lines };
     };
     candidates(program, request, &mut lines);
     if matches!(plan.answer, Answer::NotFound) {
@@ -94,7 +96,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
             lines.push(Line::new("catch", text, Some(catch.loc)));
         }
     }
-    Told { judged, edits: walked.edits, open, lines }
+    Told { judged, edits: walked.edits, asked: walked.asked, open, lines }
 }
 
 fn candidates(program: &Program, request: &impl Request, lines: &mut Vec<Line>) {
@@ -195,6 +197,7 @@ pub fn refused(why: &Refused<'_>) -> String {
 #[derive(Default)]
 struct Walked<'p> {
     edits: Vec<Edit<'p>>,
+    asked: Vec<(Loc, bool)>,
     lines: Vec<Line>,
 }
 
@@ -219,6 +222,7 @@ impl<'p> Walk<'p> for Walked<'p> {
     }
 
     fn asked(&mut self, cond: &'p Cond, held: bool, loc: Loc) {
+        self.asked.push((loc, held));
         let what = if held { "holds" } else { "does not hold" };
         self.lines.push(Line::new("", format!("require {cond}  · {what}"), Some(loc)));
     }

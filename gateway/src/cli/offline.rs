@@ -2,7 +2,7 @@
 
 use super::Failed;
 use crate::sites::compile::{Drafts, GATEWAY, Places};
-use crate::sites::item::Item;
+use crate::sites::item::{Item, by_kind};
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
 use dsl::diagnostic::Diagnostic;
@@ -88,13 +88,8 @@ impl Loaded {
         let default = Gateway::default();
         let sites = self.loader.sites();
         let sites: Vec<&Site> = sites.iter().map(|(_, program)| &**program.site()).collect();
-        let (mut listening, mut passthroughs) = (Vec::new(), Vec::new());
-        for (_, item) in self.loader.items() {
-            match &*item {
-                Item::Listening(item) => listening.push(Arc::clone(item)),
-                Item::Passthrough(item) => passthroughs.push(Arc::clone(item)),
-            }
-        }
+        let items = self.loader.items();
+        let (listening, passthroughs) = by_kind(items.iter().map(|(_, item)| &**item));
         lint::together(&lint::Together {
             gateway: Some(self.outcome.gateway.as_deref().unwrap_or(&default)),
             listening: &listening,

@@ -8,7 +8,10 @@ use dsl::tree::tell::Line;
 /// A line with the place that says so, and the line below it.
 pub(super) fn line(line: &Line, style: Style, texts: &Texts) -> String {
     let status = line.refused.map(|status| format!("{} ", style.red(&status.to_string()))).unwrap_or_default();
-    let text = line.text.replacen('·', &style.dim("·"), 1);
+    let mut text = line.text.replacen('·', &style.dim("·"), 1);
+    if let Some(why) = text.strip_prefix("refused: ") {
+        text = format!("{}: {why}", style.red("refused"));
+    }
     let more = line.more.iter().map(|more| format!("{:11}{more}\n", "")).collect::<String>();
     format!("{:<11}{status}{text}{}\n{more}", line.label, place(line.loc, style, texts))
 }

@@ -3,14 +3,14 @@
 use super::claims::{Key, What};
 use super::digest::Digest;
 use super::ids::{Ids, import_path};
-use super::item::{Item, own_ports};
+use super::item::{self, Item, own_ports};
 use super::paths;
 use super::tree::{self, Text};
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
 use dsl::syntax::ast::{self, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
-use dsl::testing::{self, Test};
+use dsl::testing::{self, Subject, Test};
 use dsl::tree::{Program, ir};
 use dsl::{Modules, Parsed};
 use std::cell::RefCell;
@@ -145,7 +145,9 @@ impl Compiled {
         if self.tests.is_empty() || !self.sound() {
             return;
         }
-        let failed = testing::findings(&testing::run(&self.tests, &self.programs, testing::BUDGET));
+        let (listening, passthroughs) = item::by_kind(&self.items);
+        let subject = Subject { programs: &self.programs, listening: &listening, passthroughs: &passthroughs };
+        let failed = testing::findings(&testing::run(&self.tests, subject, testing::BUDGET));
         if !failed.is_empty() {
             self.findings.extend(failed);
             self.refuse();

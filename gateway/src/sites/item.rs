@@ -78,3 +78,15 @@ pub fn own_ports(gateway: &ir::Gateway) -> impl Iterator<Item = (ListenKey, Stri
         (key, key.to_string().replacen("tcp", word, 1), listener.loc)
     })
 }
+
+/// Items by what they are, as the program of their file has them.
+pub fn by_kind<'a>(items: impl IntoIterator<Item = &'a Item>) -> (Vec<Arc<Listening>>, Vec<Arc<Passthrough>>) {
+    let (mut listening, mut passthroughs) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Listening(item) => listening.push(Arc::clone(item)),
+            Item::Passthrough(item) => passthroughs.push(Arc::clone(item)),
+        }
+    }
+    (listening, passthroughs)
+}

@@ -110,3 +110,111 @@ fn a_secret_that_is_not_at_hand_is_a_hint_of_lint() {
     let (_, out, err) = dir.run(&["lint", "--format", "concise"]);
     assert!(!out.contains("G3025") && !out.contains("hunter2"), "{out}{err}");
 }
+
+/// What docs/testing.md prints below its commands is what they print.
+#[test]
+fn the_page_about_tests_says_what_happens() {
+    let page = include_str!("../../../docs/testing.md");
+    let file = page.split("```route\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let dir = Dir::new();
+    dir.write("sites/shop.route", file);
+    let mut ran = 0;
+    for block in page.split("```\n$ sluice ").skip(1) {
+        let (command, printed) = block.split("```").next().unwrap().split_once('\n').unwrap();
+        let words: Vec<&str> = command.split(' ').collect();
+        let (_, out, err) = dir.run(&words);
+        assert_eq!(format!("{out}{err}"), printed, "sluice {command}");
+        ran += 1;
+    }
+    assert_eq!(ran, 2);
+}
+
+#[test]
+fn coverage_can_be_too_low() {
+    let dir = Dir::new();
+    dir.write("sites/shop.route", &SHOP.replace("    expect pool app\n    expect 200\n", "    expect deny 403\n"));
+    let (code, out, err) = dir.run(&["test", "--coverage", "--fail-under", "75"]);
+    assert!(out.ends_with(
+        "coverage 75.0 %  1 of 2 routes, 2 of 2 outcomes of conditions\n  sites/shop.route:8  never reached  /* (else)\n"
+    ), "{out}");
+    assert_eq!((code, err.as_str()), (Some(0), "2 tests run: 2 ok\n"));
+    let (code, _, err) = dir.run(&["test", "--coverage", "--fail-under", "75.1%"]);
+    assert_eq!(code, Some(1));
+    assert!(err.ends_with("error: the coverage is 75.0 %, below 75.1 %\n"), "{err}");
+    // A file without tests counts; one that is named counts alone.
+    dir.write("sites/other.route", "site other.test {\n    /x -> respond 200\n    else -> respond 404\n}\n");
+    let (_, out, _) = dir.run(&["test", "--coverage"]);
+    assert!(out.contains("coverage 50.0 %  1 of 4 routes"), "{out}");
+    let (_, out, _) = dir.run(&["test", "--coverage", "sites/shop.route"]);
+    assert!(out.contains("coverage 75.0 %") && !out.contains("other.route"), "{out}");
+    assert_eq!(dir.run(&["test", "--coverage", "--fail-under", "101"]).0, Some(2));
+    assert_eq!(dir.run(&["test", "--fail-under", "10"]).0, Some(2));
+}
+
+#[test]
+fn programs_read_the_result_as_json_or_as_junit() {
+    let dir = Dir::new();
+    dir.write("sites/shop.route", SHOP);
+    dir.write("sites/broken.route", "site broken.test {\n    else -> nowhere\n}\n");
+    let (code, out, _) = dir.run(&["test", "--json", "--coverage"]);
+    assert_eq!(code, Some(2));
+    let result: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (office, everybody) = (&result["cases"][0], &result["cases"][1]);
+    assert_eq!(
+        (&office["title"], &office["ok"], &office["kind"]),
+        (&"the office".into(), &true.into(), &"test".into())
+    );
+    assert_eq!(everybody["failures"][0]["got"], "deny 403");
+    assert_eq!(everybody["failures"][0]["request"]["place"], "sites/shop.route:17");
+    assert_eq!(everybody["failures"][0]["trace"][4]["place"], "sites/shop.route:5");
+    assert_eq!(result["refused"][0]["file"], "sites/broken.route");
+    assert_eq!(result["coverage"]["missing"][0]["missing"], "never reached");
+    let (code, out, _) = dir.run(&["test", "--format", "junit"]);
+    assert_eq!(code, Some(2));
+    for part in [
+        "<testsuites tests=\"3\" failures=\"1\" errors=\"1\">",
+        "<testcase classname=\"sites/shop.route\" name=\"the office\"/>",
+        "<failure message=\"expected pool app, got deny 403\">sites/shop.route:18",
+        "<error message=\"no pool named `nowhere`\">sites/broken.route:2</error>",
+    ] {
+        assert!(out.contains(part), "{part} in\n{out}");
+    }
+}
+
+#[test]
+fn tests_are_chosen_by_their_title() {
+    let dir = Dir::new();
+    dir.write("sites/shop.route", SHOP);
+    let (code, out, err) = dir.run(&["test", "--filter", "office"]);
+    assert_eq!(out, "sites/shop.route\n  ok      the office\n");
+    assert_eq!((code, err.as_str()), (Some(0), "1 test run: 1 ok\n"));
+}
+
+#[test]
+fn connections_of_a_file_are_tested_and_decide() {
+    let dir = Dir::new();
+    let file = "pool pg = 10.0.0.1:5432\n\ntcp :5432 {\n    require client.ip in [10.0.0.0/8]\n    -> pg\n}\n\ntest \"the office\" {\n    connect tcp :5432 from 10.1.2.3\n    expect pool pg\n    connect tcp :5432\n    expect pool pg\n}\n";
+    dir.write("sites/pg.route", file);
+    let (code, out, err) = dir.run(&["test"]);
+    let expected = "\
+sites/pg.route
+  FAILED  the office  [sites/pg.route:8]
+    request   tcp :5432  [sites/pg.route:11]
+    expected  pool pg  [sites/pg.route:12]
+    got       deny: a `require` does not hold
+      listener   tcp :5432  [sites/pg.route:3]
+      entries    else  · takes it  [sites/pg.route:5]
+      policies   require client.ip in [10.0.0.0/8]  · does not hold  [sites/pg.route:4]
+      answer     refused: a `require` does not hold; the connection is reset  [sites/pg.route:4]
+";
+    assert!(out == expected, "expected:\n{expected}\nprinted:\n{out}\n{err}");
+    assert_eq!(code, Some(1));
+    let (_, out, _) = dir.run(&["lint", "--format", "concise"]);
+    assert!(out.contains("sites/pg.route:12:5: error[G9007]"), "{out}");
+    dir.write(
+        "sites/pg.route",
+        &file.replace("    connect tcp :5432\n    expect pool pg\n", "    connect tcp :5432\n    expect deny\n"),
+    );
+    let (code, out, _) = dir.run(&["test", "--coverage", "--fail-under", "100"]);
+    assert_eq!(code, Some(0), "{out}");
+}

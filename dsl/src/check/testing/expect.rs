@@ -136,7 +136,7 @@ impl Checker<'_> {
         path.map(|path| Some(path.node))
     }
 
-    fn host_word(&mut self, words: &mut Words<'_>) -> Option<Arc<str>> {
+    pub(super) fn host_word(&mut self, words: &mut Words<'_>) -> Option<Arc<str>> {
         if let Some(text) = self.text_word(words) {
             return Some(text.node);
         }

@@ -1,5 +1,6 @@
 //! `test "…" { … }`: its lines, read.
 
+mod connect;
 mod expect;
 mod request;
 mod words;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use words::Words;
 
 /// How a line of a test may begin.
-const HEADS: &[&str] = &["given", "request", "expect"];
+const HEADS: &[&str] = &["given", "request", "connect", "expect"];
 
 impl<'a> Checker<'a> {
     /// Reads a test. What is wrong with it is reported, and is an error of its file.
@@ -23,7 +24,7 @@ impl<'a> Checker<'a> {
         let mut steps = Vec::new();
         // The request that nothing was expected of yet.
         let mut open: Option<Loc> = None;
-        let (mut asked, mut broken) = (false, false);
+        let (mut asked, mut broken, mut connects) = (false, false, false);
         for line in lines {
             let end = line.words.last().map_or(line.head.span.end, |word| word.span.end);
             let at = self.loc(0, Span { start: line.head.span.start, end });
@@ -32,26 +33,33 @@ impl<'a> Checker<'a> {
                 "given" => self.given(&mut words).map(Step::Given),
                 "request" => {
                     self.nothing_expected(open.replace(at));
-                    asked = true;
+                    (asked, connects) = (true, false);
                     self.request_line(&mut words).map(|request| Step::Request(Box::new(request)))
                 }
                 "expect" => {
                     open = None;
                     if !asked {
                         broken = true;
-                        self.report(lint::g1024::range(at, "an `expect` stands below the `request` that it is about"));
+                        self.report(lint::g1024::range(
+                            at,
+                            "an `expect` stands below the `request` or `connect` that it is about",
+                        ));
                         continue;
                     }
-                    self.expect_line(&mut words).map(Step::Expect)
+                    let expect = self.expect_line(&mut words);
+                    expect.filter(|expect| !connects || self.expects_end(&expect.what, expect.loc)).map(Step::Expect)
                 }
                 "connect" => {
-                    self.unsupported("connect in a test", at);
-                    None
+                    self.nothing_expected(open.replace(at));
+                    (asked, connects) = (true, true);
+                    self.connect_line(&mut words).map(|connection| Step::Connect(Box::new(connection)))
                 }
                 other => {
                     let head = self.loc(0, line.head.span);
                     let d = lint::g1001::statement(head, other, nearest(other, HEADS.iter().copied()));
-                    self.report(d.note("the lines of a test are `given …`, `request METHOD URL` and `expect …`"));
+                    self.report(
+                        d.note("the lines of a test are `given …`, `request METHOD URL`, `connect …` and `expect …`"),
+                    );
                     None
                 }
             };
@@ -67,14 +75,14 @@ impl<'a> Checker<'a> {
         }
         self.nothing_expected(open);
         if !asked && !broken {
-            self.report(lint::g1024::range(loc, "this test asks nothing: it has no `request`"));
+            self.report(lint::g1024::range(loc, "this test asks nothing: it has no `request` and no `connect`"));
         }
         Test { title: title.node.as_str().into(), loc, steps }
     }
 
     fn nothing_expected(&mut self, request: Option<Loc>) {
         if let Some(at) = request {
-            self.report(lint::g1024::range(at, "nothing is expected of this request: add an `expect` below it"));
+            self.report(lint::g1024::range(at, "nothing is expected of this: add an `expect` below it"));
         }
     }
 
@@ -104,6 +112,13 @@ impl<'a> Checker<'a> {
             }
             self.report(lint::g1024::shape(words.line, "given", SHAPE));
             return None;
+        }
+        // `given pool api down`: what it is may be said.
+        if words
+            .after()
+            .is_some_and(|next| Words::one(&next.node).is_none_or(|word| !["down", "answers"].contains(&word)))
+        {
+            words.eat("pool");
         }
         let Some(name) = words.name() else {
             self.report(lint::g1024::shape(words.line, "given", SHAPE));

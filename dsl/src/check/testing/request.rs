@@ -119,7 +119,7 @@ impl Checker<'_> {
     }
 
     /// `10.0.0.7`, `10.0.0.7:50000`
-    fn client_word(&mut self, words: &mut Words<'_>) -> Option<(IpAddr, u16)> {
+    pub(super) fn client_word(&mut self, words: &mut Words<'_>) -> Option<(IpAddr, u16)> {
         let client = words.take(|word| match word {
             Word::Value(Expr::Ip(ip)) => Some((ip.to_canonical(), Plain::default().client.1)),
             Word::Listen(addr) => Some((addr.ip?.to_canonical(), addr.port)),

@@ -35,7 +35,12 @@ impl<'w> Words<'w> {
 
     /// The next word where it is a name of one part.
     pub(super) fn peek_word(&self) -> Option<&'w str> {
-        match &self.peek()?.node {
+        Self::one(&self.peek()?.node)
+    }
+
+    /// A name of one part.
+    pub(super) fn one(word: &'w Word) -> Option<&'w str> {
+        match word {
             Word::Value(Expr::Name(Name { parts })) if parts.len() == 1 => Some(&parts[0].node),
             _ => None,
         }

@@ -1,15 +1,15 @@
 //! `sluice explain 'tcp :5432'`, `'udp :53'`, `'tls vault.example.com'`: where a connection would go.
 
 use super::Story;
-use crate::cli::Failed;
-use crate::http::judge::{share, sticky};
+use crate::cli::{Failed, story};
 use crate::l4::ListenKey;
 use crate::sites::item::{Item, own_ports};
 use crate::sites::load::Stand;
-use crate::upstream::{Pools, Spot, Tried, Upstreams, hash_of};
+use crate::upstream::{Pools, Spot, Tried, Upstreams};
 use dsl::tree::canonical;
-use dsl::tree::ir::{Cond, Endpoint, EndpointKind, Gateway, Pool, Tls};
-use dsl::tree::l4::{Entry, Facts, Step, Target, Transport};
+use dsl::tree::ir::{Endpoint, EndpointKind, Gateway, Pool, Tls};
+use dsl::tree::l4::tell::{End, tell};
+use dsl::tree::l4::{Facts, Transport};
 use dsl::tree::words;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -159,69 +159,13 @@ impl Story<'_> {
             known.push_str(&format!(", offering {}", asked.alpn.join(", ")));
         }
         self.say("client", &known, None);
-        let taken = rules.decide(&facts);
-        let mut label = "entries";
-        for entry in &rules.entries {
-            let when = match &entry.guard {
-                Cond::Const(true) => "else".to_owned(),
-                guard => format!("when {guard}"),
-            };
-            let what = match facts.refusal(&entry.guard) {
-                Some(part) => format!("no: {part} does not hold"),
-                None => "takes it".into(),
-            };
-            self.say(label, &format!("{when}  {} {what}", self.style.dim("·")), Some(entry.loc));
-            label = "";
-            if taken.is_some_and(|taken| std::ptr::eq(taken, entry)) {
-                break;
-            }
+        let told = tell(rules, item.transport(), &facts, None);
+        for line in &told.lines {
+            self.out.push_str(&story::line(line, self.style, &self.loaded.outcome.report.texts));
         }
-        match taken {
-            Some(entry) => self.taken(item, entry, &facts),
-            None => self.ends(item, "nothing here takes it", None),
+        if let End::Pool(pool) = told.end {
+            self.balance(pool, &facts);
         }
-    }
-
-    fn taken(&mut self, item: &Item, entry: &Entry, facts: &Facts<'_>) {
-        let mut label = "policies";
-        for step in &entry.steps {
-            let (what, loc) = match step {
-                Step::Require { cond, loc } => {
-                    let holds = facts.hold(cond);
-                    if !holds {
-                        self.say(label, &format!("{step}  {} does not hold", self.style.dim("·")), Some(*loc));
-                        return self.ends(item, "a `require` does not hold", Some(*loc));
-                    }
-                    ("holds", *loc)
-                }
-                Step::Limit(limit) => ("passes while it is not exceeded", limit.loc),
-            };
-            self.say(label, &format!("{step}  {} {what}", self.style.dim("·")), Some(loc));
-            label = "";
-        }
-        let rules = item.rules();
-        let (index, why) = match &entry.target {
-            Target::Deny => return self.ends(item, "`deny`", Some(entry.loc)),
-            Target::Pool(pool) => (*pool, String::new()),
-            Target::Split { shares, by, salt } => {
-                let named = |(points, pool): &(u32, dsl::tree::ir::PoolIdx)| {
-                    format!("{}% {}", words::percent(*points), rules.pools[pool.0 as usize].name)
-                };
-                let all = shares.iter().map(named).collect::<Vec<_>>().join(", ");
-                let Some(key) = by else {
-                    return self.say(
-                        "answer",
-                        &format!("one of {all}, drawn anew for each connection"),
-                        Some(entry.loc),
-                    );
-                };
-                let drawn = share(shares, sticky(*salt, &hash_of(key, facts).to_be_bytes()));
-                (drawn, format!("  ({all} by {key})"))
-            }
-        };
-        let pool = &rules.pools[index.0 as usize];
-        self.say("answer", &format!("pool {}: {}{why}", pool.name, words::endpoints(pool)), Some(entry.loc));
-        self.balance(pool, facts);
     }
 
     /// Who of the pool gets it, where that can be said beforehand.
@@ -235,14 +179,6 @@ impl Story<'_> {
         line.push_str(tls);
         line.push_str(&told);
         self.say("balance", &line, Some(pool.loc));
-    }
-
-    fn ends(&mut self, item: &Item, why: &str, loc: Option<dsl::syntax::span::Loc>) {
-        let how = match item.transport() {
-            Transport::Tcp => "the connection is reset",
-            Transport::Udp => "the datagram is dropped",
-        };
-        self.say("answer", &format!("{}: {why}; {how}", self.style.red("refused")), loc);
     }
 }
 

@@ -144,13 +144,15 @@ struct Good<I: Install> {
 
 /// A file with tests.
 #[derive(Clone, Debug)]
-pub struct Tested<S> {
+pub struct Tested<S, R> {
     /// Where it is, relative to the sites directory.
     pub path: Arc<Path>,
     /// Its tests.
     pub tests: Vec<Arc<Test>>,
     /// The sites that they are about.
     pub sites: Vec<Arc<S>>,
+    /// The `tcp`, `udp` and `passthrough` items that they are about.
+    pub items: Vec<Arc<R>>,
 }
 
 /// What becomes of tests.
@@ -272,7 +274,7 @@ impl<I: Install> Loader<I> {
     }
 
     /// The tests of files that load, with the sites that they are about, in the order of the paths.
-    pub fn tests(&self) -> Vec<Tested<I::Site>> {
+    pub fn tests(&self) -> Vec<Tested<I::Site, I::Route>> {
         let good = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?)));
         let tested = good.filter(|(_, good)| !good.tests.is_empty());
         let mut all: Vec<_> = tested
@@ -280,6 +282,7 @@ impl<I: Install> Loader<I> {
                 path: Arc::clone(path),
                 tests: good.tests.clone(),
                 sites: good.sites.iter().map(|(_, site)| Arc::clone(site)).collect(),
+                items: good.items.iter().map(|(_, item)| Arc::clone(item)).collect(),
             })
             .collect();
         all.sort_by(|a, b| a.path.cmp(&b.path));

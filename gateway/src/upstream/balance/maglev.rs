@@ -5,8 +5,8 @@
 //! The preferences of an endpoint come from its address and port, and addresses take their turns in alphabetical
 //! order: the table is the same on every node, after every restart, and however the file orders them.
 
-use super::key::xxh64;
 use crate::upstream::Members;
+use dsl::tree::l4::key::xxh64;
 
 /// Slots of a table: prime, as the paper has it.
 pub(super) const SLOTS: usize = 65_537;

@@ -4,7 +4,6 @@
 //! INVARIANT: nothing here allocates once a worker has seen a pool; tables are built elsewhere, when
 //! health or membership changes ([`Tables::rebuild`]).
 
-mod key;
 mod least_connections;
 mod least_requests;
 mod maglev;
@@ -15,14 +14,14 @@ mod ring;
 mod round_robin;
 mod tables;
 
-pub(super) use key::xxh64;
-pub use key::{client_group, hash_of};
 pub(super) use peak_ewma::Average;
 pub use tables::Spot;
 pub(super) use tables::Tables;
 
 use super::Members;
 use dsl::tree::ir::Balance;
+pub(super) use dsl::tree::l4::key::xxh64;
+pub use dsl::tree::l4::key::{client_group, hash_of};
 pub(super) use random::Dice;
 
 /// After a failure an endpoint is asked last for so long, so that not every request finds out.

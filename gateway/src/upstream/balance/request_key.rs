@@ -7,10 +7,10 @@
 //! proxies, IPv6 ones by their /64.
 
 use super::client_group;
-use super::key::{client_ip, client_port, xxh64};
 use super::ring::Crc;
 use dsl::tree::eval::{Conflict, bytes_of};
 use dsl::tree::ir::{Capture, Field, HashPart};
+use dsl::tree::l4::key::{client_ip, client_port, xxh64};
 use dsl::tree::request::Request;
 use std::fmt::Write;
 

@@ -5,7 +5,7 @@
 //! big-endian, `tls.sni` its text. Whoever can choose the key can choose the endpoint: that is what
 //! the same number everywhere means, and why limits have a hash of their own.
 
-use dsl::tree::l4::{Facts, Key, KeyPart};
+use super::{Facts, Key, KeyPart};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The hash of a connection's key.
@@ -33,13 +33,15 @@ pub fn client_group(ip: IpAddr) -> IpAddr {
 }
 
 /// A client's address, after so much of a key.
-pub(super) fn client_ip(hash: u64, ip: IpAddr) -> u64 {
+#[must_use]
+pub fn client_ip(hash: u64, ip: IpAddr) -> u64 {
     let (bytes, len) = address(client_group(ip));
     part_of(hash, b'i', &bytes[..len])
 }
 
 /// A client's port, after so much of a key.
-pub(super) fn client_port(hash: u64, port: u16) -> u64 {
+#[must_use]
+pub fn client_port(hash: u64, port: u16) -> u64 {
     part_of(hash, b'p', &port.to_be_bytes())
 }
 
@@ -81,7 +83,8 @@ const P4: u64 = 0x85eb_ca77_c2b2_ae63;
 const P5: u64 = 0x27d4_eb2f_1656_67c5;
 
 /// xxHash64, as its specification says.
-pub(in crate::upstream) fn xxh64(input: &[u8], seed: u64) -> u64 {
+#[must_use]
+pub fn xxh64(input: &[u8], seed: u64) -> u64 {
     let (stripes, _) = input.as_chunks::<32>();
     let mut hash = if stripes.is_empty() {
         seed.wrapping_add(P5)
