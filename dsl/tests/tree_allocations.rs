@@ -51,8 +51,9 @@ fn site() -> Site {
     let header = |name: &str| Field::Header(name.into());
     let cookie = |name: &str| Field::Cookie(name.into());
     let query = |name: &str| Field::Query(name.into());
-    let hole =
-        |field| Value { parts: vec![Part::Hole { field, lower: true, encode: Encode::Plain, if_missing: None }] };
+    let hole = |field| Value {
+        parts: vec![Part::Hole { field, transform: Transform::Lower, encode: Encode::Plain, if_missing: None }],
+    };
     let segment = |index| Field::Capture(Capture::Segment { index, prefix: 0, suffix: 0 });
     let guards = vec![
         is(Field::Method, "PATCH"),
@@ -103,6 +104,7 @@ fn site() -> Site {
         plans: Vec::new(),
         pools: Vec::new(),
         calls: Vec::new(),
+        on_demand: None,
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: true,

@@ -2,7 +2,7 @@
 
 use super::expr::is_host;
 use super::ty::Ty;
-use super::val::{TplPart, Val};
+use super::val::{TplPart, Val, With};
 use super::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{CmpOp, Expr};
@@ -142,11 +142,11 @@ impl<'a> Checker<'a> {
             (Val::Cond(l), Val::Cond(r)) => {
                 or(vec![and(vec![l.clone(), r.clone()]), and(vec![not(l.clone()), not(r.clone())])])
             }
-            (Val::Field { field, ty, lower, .. }, constant) if !is_made(constant) => {
-                self.field_is(field, ty, *lower, constant, at)
+            (Val::Field { field, ty, with, .. }, constant) if !is_made(constant) => {
+                self.field_is(field, ty, *with, constant, at)
             }
-            (constant, Val::Field { field, ty, lower, .. }) if !is_made(constant) => {
-                self.field_is(field, ty, *lower, constant, at.swapped())
+            (constant, Val::Field { field, ty, with, .. }) if !is_made(constant) => {
+                self.field_is(field, ty, *with, constant, at.swapped())
             }
             _ => {
                 let (lt, rt) = (l.ty().0, r.ty().0);
@@ -172,7 +172,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A field against a constant.
-    fn field_is(&mut self, field: &Field, ty: &Ty, lower: bool, constant: &Val, at: Sides) -> Cond {
+    fn field_is(&mut self, field: &Field, ty: &Ty, with: With, constant: &Val, at: Sides) -> Cond {
         match (ty, constant) {
             (Ty::Ip, Val::Ip(ip)) => Cond::Test(field.clone(), Test::InNets(vec![IpNet::from(*ip)])),
             (Ty::Int, Val::Int(n)) => Cond::Test(field.clone(), Test::Number(Order::Eq, *n)),
@@ -181,7 +181,7 @@ impl<'a> Checker<'a> {
             }
             (Ty::Size, Val::Int(n)) if *n == 0 => Cond::Test(field.clone(), Test::Number(Order::Eq, 0)),
             _ => match self.text_for(field, ty, constant, at) {
-                Some(text) if lower => relate_lower(field, Relation::Is, &text),
+                Some(text) if !with.nothing() => relate_with(field, with, Relation::Is, &text),
                 Some(text) => Cond::Test(field.clone(), Test::OneOf(vec![text])),
                 None => Cond::Const(true),
             },
@@ -251,7 +251,9 @@ impl<'a> Checker<'a> {
                 (Val::Field { ty: Ty::Ip, .. }, Val::Ip(ip)) => nets.push(IpNet::from(*ip)),
                 (Val::Field { ty: Ty::Ip, .. }, Val::Cidr(net)) => nets.push(*net),
                 (Val::Ip(ip), Val::Cidr(net)) => rest.push(Cond::Const(net.contains(ip))),
-                (Val::Field { field, ty, lower: false, .. }, constant) if ty.is_text() && !is_made(constant) => {
+                (Val::Field { field, ty, with, .. }, constant)
+                    if ty.is_text() && with.nothing() && !is_made(constant) =>
+                {
                     if let Some(text) = self.text_for(field, ty, constant, at)
                         && !texts.contains(&text)
                     {
@@ -291,10 +293,10 @@ impl<'a> Checker<'a> {
         }
         match (l, r) {
             (Val::Absent(_), _) | (_, Val::Absent(_)) => Cond::Const(false),
-            (Val::Field { field, lower, .. }, constant) if constant.as_text().is_some() => {
+            (Val::Field { field, with, .. }, constant) if constant.as_text().is_some() => {
                 let text = constant.as_text().unwrap_or_default();
-                if *lower {
-                    return relate_lower(field, relation, &text);
+                if !with.nothing() {
+                    return relate_with(field, *with, relation, &text);
                 }
                 let text: Arc<str> = if *field == Field::Host { text.to_ascii_lowercase().into() } else { text };
                 let test = match relation {
@@ -395,10 +397,10 @@ impl<'a> Checker<'a> {
         match l {
             Val::Opaque(..) => Cond::Const(true),
             Val::Absent(_) => Cond::Const(false),
-            Val::Field { field, ty, lower: false, .. } if ty.is_text() || ty == Ty::Int => {
+            Val::Field { field, ty, with, .. } if with.nothing() && (ty.is_text() || ty == Ty::Int) => {
                 Cond::Test(field, Test::Matches(regex))
             }
-            Val::Field { lower: true, .. } => {
+            Val::Field { with, .. } if !with.nothing() => {
                 self.report(lint::g1005::lower_matches(left_loc, &pattern));
                 Cond::Const(true)
             }
@@ -458,22 +460,22 @@ fn is_made(val: &Val) -> bool {
 }
 
 /// A value as it is, for relations.
-fn plain(val: &Val) -> Option<Value> {
-    let hole = |field: &Field, lower: bool| Part::Hole {
+pub(super) fn plain(val: &Val) -> Option<Value> {
+    let hole = |field: &Field, with: With| Part::Hole {
         field: field.clone(),
-        lower,
+        transform: with.transform(),
         encode: Encode::Plain,
         if_missing: None,
     };
     match val {
-        Val::Field { field, lower, .. } => Some(Value { parts: vec![hole(field, *lower)] }),
+        Val::Field { field, with, .. } => Some(Value { parts: vec![hole(field, *with)] }),
         Val::Template(_, parts) => {
             let mut out = Vec::new();
             for part in parts {
                 match part {
                     TplPart::Text(t) => out.push(Part::Text(t.as_str().into())),
                     TplPart::Hole(v, _) => match v.as_ref() {
-                        Val::Field { field, lower, .. } => out.push(hole(field, *lower)),
+                        Val::Field { field, with, .. } => out.push(hole(field, *with)),
                         _ => return None,
                     },
                 }
@@ -484,9 +486,10 @@ fn plain(val: &Val) -> Option<Value> {
     }
 }
 
-/// `lower(field)` against a constant: no test of the field itself, so a relation.
-fn relate_lower(field: &Field, relation: Relation, text: &str) -> Cond {
-    let left = Part::Hole { field: field.clone(), lower: true, encode: Encode::Plain, if_missing: None };
+/// `lower(field)`, `hash(field)` against a constant: no test of the field itself, so a relation.
+fn relate_with(field: &Field, with: With, relation: Relation, text: &str) -> Cond {
+    let left =
+        Part::Hole { field: field.clone(), transform: with.transform(), encode: Encode::Plain, if_missing: None };
     Cond::Relate(
         Box::new(Value { parts: vec![left] }),
         relation,

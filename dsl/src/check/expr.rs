@@ -1,7 +1,7 @@
 //! Expressions as values.
 
 use super::ty::Ty;
-use super::val::{TplPart, Val};
+use super::val::{TplPart, Val, With};
 use super::{Checker, Env, LocalKind};
 use crate::lint;
 use crate::resolve::nearest;
@@ -294,7 +294,7 @@ impl<'a> Checker<'a> {
         let at = self.loc(env.module, arg.value.span);
         match self.eval(&arg.value, env, Some(&Ty::Text)) {
             Val::Field { field, ty, optional, .. } if ty.is_text() => {
-                Val::Field { field, ty: Ty::Text, optional, lower: true }
+                Val::Field { field, ty: Ty::Text, optional, with: With { lower: true, ..With::default() } }
             }
             Val::Text(t) => Val::Text(t.to_lowercase().into()),
             Val::Template(ty, parts) => {
@@ -303,9 +303,15 @@ impl<'a> Checker<'a> {
                     .map(|part| match part {
                         TplPart::Text(t) => TplPart::Text(t.to_lowercase()),
                         TplPart::Hole(val, loc) => match *val {
-                            Val::Field { field, ty, optional, .. } => {
-                                TplPart::Hole(Box::new(Val::Field { field, ty, optional, lower: true }), loc)
-                            }
+                            Val::Field { field, ty, optional, .. } => TplPart::Hole(
+                                Box::new(Val::Field {
+                                    field,
+                                    ty,
+                                    optional,
+                                    with: With { lower: true, ..With::default() },
+                                }),
+                                loc,
+                            ),
                             other => TplPart::Hole(Box::new(other), loc),
                         },
                     })

@@ -1,7 +1,7 @@
 //! Names: what is visible where, and what it stands for.
 
 use super::ty::Ty;
-use super::val::Val;
+use super::val::{Val, With};
 use super::{Checker, Env, Local, LocalKind};
 use crate::lint;
 use crate::resolve::{ModIdx, is_builtin, nearest};
@@ -192,7 +192,7 @@ impl<'a> Checker<'a> {
         let loc = rest.last().map_or(self.loc(module, head.span), |l| {
             self.loc(module, Span { start: head.span.start, end: l.span.end })
         });
-        let field = |field, ty, optional| Val::Field { field, ty, optional, lower: false };
+        let field = |field, ty, optional| Val::Field { field, ty, optional, with: With::default() };
         let single = match head.node.as_str() {
             "method" => Some(field(Field::Method, Ty::Method, false)),
             "host" => Some(field(Field::Host, Ty::Host, false)),

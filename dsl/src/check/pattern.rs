@@ -2,7 +2,7 @@
 
 use super::Checker;
 use super::ty::Ty;
-use super::val::Val;
+use super::val::{Val, With};
 use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, CaptureType, HostLabel, Ident, SegmentPart, Tail};
@@ -22,7 +22,7 @@ pub(super) struct Bound {
 impl Bound {
     /// The value it stands for.
     pub(super) fn val(&self, optional: bool, ty: &Ty) -> Val {
-        Val::Field { field: Field::Capture(self.capture.clone()), ty: ty.clone(), optional, lower: false }
+        Val::Field { field: Field::Capture(self.capture.clone()), ty: ty.clone(), optional, with: With::default() }
     }
 }
 

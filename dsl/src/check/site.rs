@@ -84,6 +84,8 @@ pub(super) struct SiteBuild {
     pub(super) pools: Vec<Arc<Pool>>,
     /// What the site's conditions and values ask.
     pub(super) calls: Vec<Arc<crate::tree::ir::Call>>,
+    /// `tls on-demand`
+    pub(super) on_demand: Option<Arc<crate::tree::ir::OnDemand>>,
     index: BTreeMap<(ModIdx, usize), PoolIdx>,
     /// By pool: where it is declared, and where it is used first.
     pub(super) used: Vec<((ModIdx, usize), Loc)>,
@@ -104,6 +106,7 @@ impl SiteBuild {
             plans: Vec::new(),
             pools: Vec::new(),
             calls: Vec::new(),
+            on_demand: None,
             index: BTreeMap::new(),
             used: Vec::new(),
             settings: SiteSettings {
@@ -213,6 +216,7 @@ impl<'a> Checker<'a> {
                 plans: b.plans,
                 pools: b.pools,
                 calls: b.calls,
+                on_demand: b.on_demand,
                 settings: b.settings,
                 loc: head,
             };

@@ -1,7 +1,7 @@
 //! Templates at their places: every hole is encoded for where it stands (LANGUAGE rules 10, 11, 24, 25).
 
 use super::ty::Ty;
-use super::val::{TplPart, Val};
+use super::val::{TplPart, Val, With};
 use super::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{IfMissing, Operand, Template};
@@ -48,7 +48,7 @@ pub(super) enum Made {
 /// A template once its constants are folded.
 enum Flat {
     Text(String),
-    Hole { field: Field, ty: Ty, optional: bool, lower: bool, loc: Loc },
+    Hole { field: Field, ty: Ty, optional: bool, with: With, loc: Loc },
     Absent(Loc),
 }
 
@@ -205,11 +205,11 @@ impl<'a> Checker<'a> {
 
     fn flat_hole(&mut self, val: &Val, loc: Loc, known: &[Field]) -> Option<Flat> {
         match val {
-            Val::Field { field, ty, optional, lower } => Some(Flat::Hole {
+            Val::Field { field, ty, optional, with } => Some(Flat::Hole {
                 field: field.clone(),
                 ty: ty.clone(),
                 optional: *optional && !known.contains(field),
-                lower: *lower,
+                with: *with,
                 loc,
             }),
             Val::Absent(_) => Some(Flat::Absent(loc)),
@@ -274,7 +274,7 @@ impl<'a> Checker<'a> {
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
                 }
-                Flat::Hole { field, lower, loc: at, .. } => {
+                Flat::Hole { field, with, loc: at, .. } => {
                     let encode = match (spot, field) {
                         (Spot::Scheme | Spot::Authority, Field::Host) => Encode::Authority,
                         (Spot::Scheme | Spot::Authority, Field::Capture(Capture::Host { .. })) => {
@@ -301,7 +301,7 @@ impl<'a> Checker<'a> {
                     if spot == Spot::Scheme {
                         spot = Spot::Authority;
                     }
-                    parts.push(hole(field, *lower, encode, None));
+                    parts.push(hole(field, *with, encode, None));
                 }
                 Flat::Absent(_) => {}
             }
@@ -341,12 +341,12 @@ impl<'a> Checker<'a> {
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
                 }
-                Flat::Hole { field, lower, .. } => {
+                Flat::Hole { field, with, .. } => {
                     let encode = encode_in_url(spot, field);
                     if *field == Field::Uri && spot == Spot::Path {
                         spot = Spot::Query;
                     }
-                    parts.push(hole(field, *lower, encode, None));
+                    parts.push(hole(field, *with, encode, None));
                 }
                 Flat::Absent(_) => {}
             }
@@ -376,11 +376,11 @@ impl<'a> Checker<'a> {
                     }
                     parts.push(Part::Text(t.to_ascii_lowercase().into()));
                 }
-                Flat::Hole { field: field @ (Field::Host | Field::Capture(Capture::Host { .. })), lower, .. } => {
-                    parts.push(hole(field, *lower, Encode::Authority, None));
+                Flat::Hole { field: field @ (Field::Host | Field::Capture(Capture::Host { .. })), with, .. } => {
+                    parts.push(hole(field, *with, Encode::Authority, None));
                 }
-                Flat::Hole { field, ty: Ty::Int, lower, .. } => {
-                    parts.push(hole(field, *lower, Encode::Authority, None));
+                Flat::Hole { field, ty: Ty::Int, with, .. } => {
+                    parts.push(hole(field, *with, Encode::Authority, None));
                 }
                 Flat::Hole { field, loc, .. } => {
                     self.report(lint::g3009::host(*loc, &source_name(field)));
@@ -403,8 +403,8 @@ fn simple(flat: &[Flat], encode: Encode, settled: Option<&Missing>) -> Value {
         .iter()
         .filter_map(|part| match part {
             Flat::Text(t) => Some(Part::Text(t.as_str().into())),
-            Flat::Hole { field, lower, optional, .. } => {
-                Some(hole(field, *lower, encode, if *optional { settled } else { None }))
+            Flat::Hole { field, with, optional, .. } => {
+                Some(hole(field, *with, encode, if *optional { settled } else { None }))
             }
             Flat::Absent(_) => None,
         })
@@ -412,8 +412,8 @@ fn simple(flat: &[Flat], encode: Encode, settled: Option<&Missing>) -> Value {
     Value { parts }
 }
 
-fn hole(field: &Field, lower: bool, encode: Encode, settled: Option<&Missing>) -> Part {
-    Part::Hole { field: field.clone(), lower, encode, if_missing: settled.cloned().map(Box::new) }
+fn hole(field: &Field, with: With, encode: Encode, settled: Option<&Missing>) -> Part {
+    Part::Hole { field: field.clone(), transform: with.transform(), encode, if_missing: settled.cloned().map(Box::new) }
 }
 
 /// How a hole behind the authority is written.
@@ -422,6 +422,7 @@ fn encode_in_url(spot: Spot, field: &Field) -> Encode {
         (Spot::Path, Field::Path | Field::Uri) => Encode::Encoded,
         (Spot::Path, Field::Capture(Capture::Splat { .. })) => Encode::Path,
         (Spot::Query, Field::QueryString) => Encode::Encoded,
+        (Spot::Query, Field::Uri | Field::Path | Field::Capture(Capture::Splat { .. })) => Encode::QueryPath,
         (Spot::Query, _) => Encode::Query,
         (Spot::Scheme | Spot::Authority | Spot::Path | Spot::Fragment, _) => Encode::Segment,
     }

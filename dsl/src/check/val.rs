@@ -3,7 +3,7 @@
 use super::ty::Ty;
 use crate::resolve::ModIdx;
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Cond, Field, IpNet};
+use crate::tree::ir::{Cond, Field, IpNet, Transform};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -53,8 +53,8 @@ pub(crate) enum Val {
         ty: Ty,
         /// Whether it may be missing.
         optional: bool,
-        /// `lower(…)` stands around it.
-        lower: bool,
+        /// The functions around it.
+        with: With,
     },
     /// A capture that the pattern at hand does not have, while another pattern of the route has it.
     Absent(Ty),
@@ -67,6 +67,34 @@ pub(crate) enum Val {
     /// Of a known type, but nothing is known of its content: a parameter of a policy that is checked
     /// by itself, or something that this version does not support.
     Opaque(Ty, bool),
+}
+
+/// The functions that stand around a part of the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct With {
+    /// `lower(…)`
+    pub(crate) lower: bool,
+    /// `hash(…)`, around `lower(…)` where both stand.
+    pub(crate) hash: bool,
+    /// `local-path(…)`
+    pub(crate) local: bool,
+}
+
+impl With {
+    /// Whether none does.
+    pub(crate) fn nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What they make of the text.
+    pub(crate) fn transform(self) -> Transform {
+        match (self.hash, self.lower) {
+            (false, false) => Transform::None,
+            (false, true) => Transform::Lower,
+            (true, false) => Transform::Hash,
+            (true, true) => Transform::LowerHash,
+        }
+    }
 }
 
 /// A part of a [`Val::Template`].

@@ -278,7 +278,7 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
         }
         (Field::Call(call, _), Some(_)) => match request.calls.outcome(*call) {
             Some(Outcome::Yes(_)) => {}
-            Some(Outcome::No | Outcome::Failed) => return false,
+            Some(Outcome::No | Outcome::Failed | Outcome::Refused(_)) => return false,
             None => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         },
         (Field::Call(call, _), None) => {
@@ -288,7 +288,7 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
             request.calls.suppose(*call, Outcome::No);
         }
         (Field::Claim(call, name), Some(v)) => {
-            if matches!(request.calls.outcome(*call), Some(Outcome::No | Outcome::Failed)) {
+            if matches!(request.calls.outcome(*call), Some(Outcome::No | Outcome::Failed | Outcome::Refused(_))) {
                 return false;
             }
             request.calls.suppose_claim(*call, name, v);

@@ -341,6 +341,7 @@ mod tests {
             plans: Vec::new(),
             pools: Vec::new(),
             calls: Vec::new(),
+            on_demand: None,
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: false,

@@ -1,18 +1,59 @@
 //! What is known of a request's calls.
 
-use super::ir::CallIdx;
+use super::eval::{self, BadText, Unrenderable};
+use super::ir::{CallIdx, Field, Paths, Value};
+use super::request::Request;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a call came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Yes, with what it says: claims of a token, by name, as texts.
+    /// Yes, with what it says: claims of a token, by name, as texts. A claim that is a list stands once for
+    /// each text of it; one that is neither a text, a number, a truth value nor a list of these is left out.
     Yes(Arc<[(Arc<str>, Arc<str>)]>),
     /// No.
     No,
     /// It could not be worked out: the request is answered 503.
     Failed,
+    /// The request cannot be asked about: 400.
+    Refused(Refusal),
+}
+
+/// Why a request cannot be asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A field that the call reads arrived several times with different values.
+    Repeated(Field),
+    /// What the client sent cannot stand where the call puts it.
+    BadText(BadText),
+}
+
+/// A text that a call reads, such as the token of a `jwt`.
+///
+/// # Errors
+/// What the call comes to without it: no where something of it is missing.
+pub fn argument(value: &Value, req: &impl Request) -> Result<String, Outcome> {
+    let mut text = String::new();
+    eval::render(value, req, &mut text).map(|()| text).map_err(|why| without(&why))
+}
+
+/// The path that an `ask` asks for.
+///
+/// # Errors
+/// What the call comes to without it.
+pub fn path(value: &Value, paths: Paths, req: &impl Request) -> Result<String, Outcome> {
+    let mut text = String::new();
+    eval::render_path(value, req, paths, &mut text).map(|()| text).map_err(|why| without(&why))
+}
+
+fn without(why: &Unrenderable<'_>) -> Outcome {
+    match why {
+        Unrenderable::Conflict(field) => Outcome::Refused(Refusal::Repeated(field.clone())),
+        Unrenderable::BadRequest(bad) => Outcome::Refused(Refusal::BadText(*bad)),
+        // A call's texts have no `if missing`.
+        Unrenderable::Missing(_) | Unrenderable::Answer(_) => Outcome::No,
+    }
 }
 
 /// Why an evaluation means nothing: a call that it read.
@@ -22,11 +63,23 @@ pub enum Stop {
     Unknown(CallIdx),
     /// Failed.
     Failed(CallIdx),
+    /// Cannot be asked for this request.
+    Refused(CallIdx),
+}
+
+impl Stop {
+    /// The call.
+    pub fn call(self) -> CallIdx {
+        match self {
+            Self::Unknown(call) | Self::Failed(call) | Self::Refused(call) => call,
+        }
+    }
 }
 
 /// The low bits of a stop that is kept as a word; the call stands above them.
 const UNKNOWN: u64 = 1;
 const FAILED: u64 = 2;
+const REFUSED: u64 = 3;
 
 /// The outcomes that are known of a request. Reading one that is not stops the evaluation that read it.
 #[derive(Debug, Default)]
@@ -69,7 +122,7 @@ impl Calls {
     pub(crate) fn suppose_claim(&mut self, call: CallIdx, name: &str, text: &str) {
         let mut claims = match self.outcome(call) {
             Some(Outcome::Yes(claims)) => claims.to_vec(),
-            Some(Outcome::No | Outcome::Failed) | None => Vec::new(),
+            Some(Outcome::No | Outcome::Failed | Outcome::Refused(_)) | None => Vec::new(),
         };
         claims.retain(|(known, _)| **known != *name);
         claims.push((name.into(), text.into()));
@@ -89,7 +142,11 @@ impl Calls {
         }
         self.stop.store(0, Ordering::Relaxed);
         let call = CallIdx(u32::try_from(word >> 2).unwrap_or(u32::MAX));
-        Some(if word & 3 == FAILED { Stop::Failed(call) } else { Stop::Unknown(call) })
+        Some(match word & 3 {
+            FAILED => Stop::Failed(call),
+            REFUSED => Stop::Refused(call),
+            _ => Stop::Unknown(call),
+        })
     }
 
     /// Whether nothing stopped since [`Self::stopped`] was last asked.
@@ -103,6 +160,7 @@ impl Calls {
             Some(Outcome::Yes(claims)) => return Some(claims),
             Some(Outcome::No) => return None,
             Some(Outcome::Failed) => FAILED,
+            Some(Outcome::Refused(_)) => REFUSED,
             None => UNKNOWN,
         };
         if self.is_running() {

@@ -3,8 +3,9 @@
 use super::bytes::{self, Bytes};
 use super::canonical;
 use super::fields::{self, Read, Text};
-use super::ir::{Answer, Cond, Encode, Field, Missing, Order, Part, Paths, Relation, Test, Value};
+use super::ir::{Answer, Cond, Encode, Field, Missing, Order, Part, Paths, Relation, Test, Transform, Value};
 use super::request::Request;
+use super::transform;
 
 /// A header, cookie or query field arrived several times with different values: 400.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum BadText {
     NotLabels,
     /// The path that came out is not canonical.
     NotCanonical,
+    /// `local-path(…)` of something that is none.
+    NotLocal,
 }
 
 impl BadText {
@@ -44,6 +47,7 @@ impl BadText {
             Self::NotUtf8 => "header value is not UTF-8",
             Self::NotLabels => "not a host name",
             Self::NotCanonical => "rewritten path is not canonical",
+            Self::NotLocal => "not a path of this host",
         }
     }
 }
@@ -100,7 +104,7 @@ pub(crate) fn holds(cond: &Cond, req: &impl Request) -> bool {
 
 fn test_field(field: &Field, test: &Test, req: &impl Request) -> bool {
     if let Test::Has(wanted) = test
-        && fields::repeats(field)
+        && fields::has_copies(field)
     {
         let mut found = false;
         fields::copies(field, req, &mut |copy| found = found || copy.is(wanted.as_bytes()));
@@ -173,9 +177,9 @@ fn plain(value: &Value, req: &impl Request, out: &mut Scratch) -> bool {
             text.bytes().for_each(|b| out.push(b));
             true
         }
-        Part::Hole { field, lower, encode: _, if_missing } => match fields::read(field, req) {
+        Part::Hole { field, transform, encode: _, if_missing } => match fields::read(field, req) {
             Read::One(text) => {
-                text.with(|bytes| bytes.for_each(|b| out.push(if *lower { b.to_ascii_lowercase() } else { b })));
+                text.with(|bytes| transform::each(bytes, *transform, &mut |b| out.push(b)));
                 true
             }
             Read::Missing | Read::Conflict => match if_missing.as_deref() {
@@ -305,7 +309,14 @@ fn ends_in_capture(value: &Value) -> bool {
     match value.parts.last() {
         Some(Part::Hole { encode: Encode::Segment | Encode::Path, .. }) => true,
         Some(Part::Hole {
-            encode: Encode::Plain | Encode::Query | Encode::Header | Encode::Encoded | Encode::Authority,
+            encode:
+                Encode::Plain
+                | Encode::Query
+                | Encode::QueryPath
+                | Encode::Header
+                | Encode::Encoded
+                | Encode::Authority
+                | Encode::LocalPath,
             ..
         })
         | Some(Part::Text(_))
@@ -322,9 +333,9 @@ fn render_parts<'v>(
     for part in &value.parts {
         match part {
             Part::Text(text) => out.push_str(text),
-            Part::Hole { field, lower, encode, if_missing } => {
+            Part::Hole { field, transform, encode, if_missing } => {
                 let from = out.len();
-                if render_hole(field, *lower, *encode, req, start, out)? {
+                if render_hole(field, *transform, *encode, req, start, out)? {
                     continue;
                 }
                 match if_missing.as_deref() {
@@ -341,7 +352,7 @@ fn render_parts<'v>(
 /// Appends a field; false when it is missing.
 fn render_hole<'v>(
     field: &'v Field,
-    lower: bool,
+    transform: Transform,
     encode: Encode,
     req: &impl Request,
     start: usize,
@@ -354,7 +365,10 @@ fn render_hole<'v>(
     }
     // A capture in a path is written as it was received: it is canonical already, and an escaped
     // slash that the site lets through must not become a slash.
-    if let (Encode::Path | Encode::Segment, Field::Capture(capture)) = (encode, field) {
+    if let (Encode::Path | Encode::Segment, Field::Capture(capture), Transform::None | Transform::Lower) =
+        (encode, field, transform)
+    {
+        let lower = transform == Transform::Lower;
         let Some(text) = fields::read_capture(capture, req) else { return Ok(false) };
         for c in text.chars() {
             match c {
@@ -371,7 +385,7 @@ fn render_hole<'v>(
             Read::Missing => return Ok(false),
             Read::Conflict => return Err(Unrenderable::Conflict(field.clone())),
         };
-        text.with(|bytes| encode_into(bytes, lower, encode, out)).map_err(Unrenderable::BadRequest)?;
+        text.with(|bytes| encode_into(bytes, transform, encode, out)).map_err(Unrenderable::BadRequest)?;
     }
     if encode == Encode::Path && out.len() == from && from > start && out.ends_with('/') {
         out.pop();
@@ -392,8 +406,18 @@ fn upper_escapes(out: &mut String, from: usize) {
     }
 }
 
-fn encode_into(bytes: Bytes<'_>, lower: bool, encode: Encode, out: &mut String) -> Result<(), BadText> {
-    let bytes = bytes.map(|b| if lower { b.to_ascii_lowercase() } else { b });
+fn encode_into(bytes: Bytes<'_>, transform: Transform, encode: Encode, out: &mut String) -> Result<(), BadText> {
+    match transform {
+        Transform::None => encode_bytes(bytes, encode, out),
+        Transform::Lower => encode_bytes(bytes.map(|b| b.to_ascii_lowercase()), encode, out),
+        Transform::Hash => encode_bytes(transform::hash(bytes).into_iter(), encode, out),
+        Transform::LowerHash => {
+            encode_bytes(transform::hash(bytes.map(|b| b.to_ascii_lowercase())).into_iter(), encode, out)
+        }
+    }
+}
+
+fn encode_bytes(bytes: impl Iterator<Item = u8> + Clone, encode: Encode, out: &mut String) -> Result<(), BadText> {
     let mut escape_unless = |keep: fn(u8) -> bool| {
         for byte in bytes.clone() {
             if keep(byte) { out.push(byte.into()) } else { bytes::push_escape(out, byte) }
@@ -403,6 +427,7 @@ fn encode_into(bytes: Bytes<'_>, lower: bool, encode: Encode, out: &mut String) 
         Encode::Segment => escape_unless(bytes::segment_byte),
         Encode::Path => escape_unless(|b| b == b'/' || bytes::segment_byte(b)),
         Encode::Query => escape_unless(bytes::unreserved),
+        Encode::QueryPath => escape_unless(|b| b == b'/' || bytes::unreserved(b)),
         // What the client already encoded stays; what can stand in no URL does not.
         Encode::Encoded => escape_unless(|b| {
             b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#')
@@ -420,6 +445,13 @@ fn encode_into(bytes: Bytes<'_>, lower: bool, encode: Encode, out: &mut String) 
             Ok(text) if is_labels(&text) => out.push_str(&text),
             Ok(_) | Err(_) => return Err(BadText::NotLabels),
         },
+        Encode::LocalPath => {
+            let text: Vec<u8> = bytes.collect();
+            if !transform::is_local_path(&text) {
+                return Err(BadText::NotLocal);
+            }
+            transform::local_path(&text, out);
+        }
     }
     Ok(())
 }

@@ -95,8 +95,13 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
             .map_or(Read::Missing, |text| Read::One(Text::Bytes(Bytes::percent(text.as_bytes())))),
         Field::Call(call, _) => maybe(req.calls().and_then(|calls| calls.read(*call)).map(|_| "yes")),
         Field::Claim(call, name) => {
-            let claims = req.calls().and_then(|calls| calls.read(*call));
-            maybe(claims.and_then(|all| all.iter().find(|(n, _)| n == name)).map(|(_, text)| &**text))
+            let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
+            let mut own = claims.iter().filter(|(n, _)| n == name);
+            // A list is not one text: `has` looks into it.
+            match (own.next(), own.next()) {
+                (Some((_, text)), None) => raw(text),
+                (None, _) | (Some(_), Some(_)) => Read::Missing,
+            }
         }
     }
 }
@@ -127,7 +132,8 @@ fn read_copies<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
     }
 }
 
-/// Calls `each` for every copy of a header, cookie or query field; for no other field.
+/// Calls `each` for every copy of a header, cookie or query field, and for every text of a claim; for no
+/// other field.
 pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn FnMut(Bytes<'a>)) {
     match field {
         Field::Header(name) => req.header(name, &mut |value| each(Bytes::raw(value))),
@@ -163,8 +169,11 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::TlsVersion
         | Field::TlsAlpn
         | Field::Capture(_)
-        | Field::Call(..)
-        | Field::Claim(..) => {}
+        | Field::Call(..) => {}
+        Field::Claim(call, name) => {
+            let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
+            claims.iter().filter(|(n, _)| n == name).for_each(|(_, text)| each(Bytes::raw(text.as_bytes())));
+        }
     }
 }
 
@@ -187,6 +196,11 @@ pub(crate) fn read_capture<'a>(capture: &Capture, req: &'a impl Request) -> Opti
         }
         Capture::Host { prefix, suffix } => cut(req.host().split('.').next()?, *prefix, *suffix),
     }
+}
+
+/// Whether `has` asks for a copy of the field that is the text, not for a part of its one text.
+pub(crate) fn has_copies(field: &Field) -> bool {
+    repeats(field) || matches!(field, Field::Claim(..))
 }
 
 /// Whether a field can arrive several times.

@@ -38,6 +38,8 @@ pub struct Site {
     pub pools: Vec<Arc<Pool>>,
     /// What its conditions and values ask, by [`CallIdx`].
     pub calls: Vec<Arc<Call>>,
+    /// Who may have a certificate, where `tls` is [`Tls::OnDemand`].
+    pub on_demand: Option<Arc<OnDemand>>,
     /// Settings that hold before a route is chosen.
     pub settings: SiteSettings,
     /// The `site` line.
@@ -306,13 +308,27 @@ pub enum Part {
     Hole {
         /// Which.
         field: Field,
-        /// `lower(…)` was around it.
-        lower: bool,
+        /// What is made of it first.
+        transform: Transform,
         /// How it is encoded for its place (LANGUAGE rule 24).
         encode: Encode,
         /// What happens when it is missing; the checker allows no missing field without it.
         if_missing: Option<Box<Missing>>,
     },
+}
+
+/// What is made of a field's text before it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Transform {
+    /// It stays as it is.
+    #[default]
+    None,
+    /// `lower(…)`: ASCII letters in lower case.
+    Lower,
+    /// `hash(…)`: SHA-256 of its bytes, 64 hexadecimal digits in lower case.
+    Hash,
+    /// `hash(lower(…))`
+    LowerHash,
 }
 
 /// What stands in for a missing field.
@@ -335,12 +351,16 @@ pub enum Encode {
     Path,
     /// Percent-encoded as a query component.
     Query,
+    /// The same, `/` kept, which means nothing in a query (RFC 3986 section 3.4): for paths.
+    QueryPath,
     /// A header value: control bytes are refused (400).
     Header,
     /// Already encoded: `request.uri` and `request.query-string` in a URL.
     Encoded,
     /// A host in the authority of a URL (host captures, `host`): labels only.
     Authority,
+    /// `local-path(…)`: a path of this host with its query; anything else is refused (LANGUAGE rule 25).
+    LocalPath,
 }
 
 /// An outcome: what a request passes on its way, and what answers it.
@@ -518,8 +538,22 @@ pub enum Tls {
     Auto,
     /// By the internal CA.
     Internal,
+    /// When a name is first asked for, if [`Site::on_demand`] allows it.
+    OnDemand,
     /// Clear ports only.
     Off,
+}
+
+/// `tls on-demand { allow when … limit 20/h }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnDemand {
+    /// What must hold of a name; false where nothing is written. It reads the host, its captures, `tls.sni`,
+    /// `client.ip` and calls that read no more than these.
+    pub allow: Cond,
+    /// How many certificates are made, over all names of the site, in so many milliseconds.
+    pub limit: Option<(u32, u64)>,
+    /// Its line.
+    pub loc: Loc,
 }
 
 /// `paths …`

@@ -3,7 +3,7 @@
 //! INVARIANT: this is walked by the data plane, by `explain` and by tests alike. Nothing here waits or
 //! draws; what is drawn is handed in.
 
-use super::calls::{Calls, Stop};
+use super::calls::{Calls, Outcome, Refusal, Stop};
 use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
@@ -206,8 +206,7 @@ impl Program {
         walk: &mut impl Walk<'p>,
         progress: &mut Progress,
     ) -> Rendered<'p> {
-        let (Stop::Unknown(call) | Stop::Failed(call)) = stop;
-        if matches!(self.site().calls[call.0 as usize].kind, CallKind::Ask(_)) {
+        if matches!(self.site().calls[stop.call().0 as usize].kind, CallKind::Ask(_)) {
             let scope = interpret::stops_in(self.site(), req);
             let miss = self.site().scopes[scope.0 as usize].miss;
             let plan = &self.site().plans[miss.0 as usize];
@@ -215,7 +214,7 @@ impl Program {
                 return answer;
             }
         }
-        of_stop(stop)
+        of_stop(stop, req)
     }
 }
 
@@ -223,10 +222,15 @@ fn stopped(req: &impl Request) -> Option<Stop> {
     req.calls().and_then(Calls::stopped)
 }
 
-fn of_stop<'p>(stop: Stop) -> Rendered<'p> {
-    match stop {
-        Stop::Unknown(call) => Rendered::Pending(call),
-        Stop::Failed(call) => Rendered::Refused(Refused::Failed(call)),
+fn of_stop<'p>(stop: Stop, req: &impl Request) -> Rendered<'p> {
+    let outcome = req.calls().and_then(|calls| calls.outcome(stop.call()));
+    match (stop, outcome) {
+        (Stop::Unknown(call), _) => Rendered::Pending(call),
+        (Stop::Refused(_), Some(Outcome::Refused(Refusal::Repeated(field)))) => {
+            Rendered::Refused(Refused::Repeated(field.clone()))
+        }
+        (Stop::Refused(_), Some(Outcome::Refused(Refusal::BadText(bad)))) => Rendered::Refused(Refused::BadText(*bad)),
+        (Stop::Failed(call) | Stop::Refused(call), _) => Rendered::Refused(Refused::Failed(call)),
     }
 }
 
@@ -242,7 +246,7 @@ fn steps<'p>(
     while let Some(step) = plan.steps.get(progress.steps) {
         let (taken, loc) = take(step, req, walk);
         if let Some(stop) = stopped(req) {
-            return Some((of_stop(stop), loc));
+            return Some((of_stop(stop, req), loc));
         }
         progress.steps += 1;
         match taken {
@@ -341,8 +345,13 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
 /// source's text is never another's; IPv6 addresses by their /64 (LANGUAGE rule 21).
 fn key<'p>(parts: &'p [LimitKey], req: &impl Request) -> Result<Vec<u8>, Unrenderable<'p>> {
     let mut key = Vec::new();
-    for part in parts {
-        let value = text(&part.value, req)?;
+    for mut part in parts {
+        let value = loop {
+            match (text(&part.value, req), &part.otherwise) {
+                (Err(Unrenderable::Missing(_)), Some(otherwise)) => part = otherwise,
+                (value, _) => break value?,
+            }
+        };
         let address = if part.address { value.parse::<IpAddr>().ok() } else { None };
         let mut piece = |bytes: &[u8]| {
             key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -393,7 +402,7 @@ pub fn render<'p>(
     loop {
         let attempted = attempt(answer, site.settings.paths, req, draw);
         if let Some(stop) = stopped(req) {
-            return of_stop(stop);
+            return of_stop(stop, req);
         }
         match attempted {
             Ok(rendered) => return rendered,

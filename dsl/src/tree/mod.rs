@@ -25,6 +25,7 @@ pub mod regex;
 pub mod request;
 pub mod tell;
 mod text;
+mod transform;
 pub mod upstream_text;
 pub mod words;
 

@@ -4,8 +4,8 @@
 //! remembers what its own are called.
 
 use super::ir::{
-    Capture, Class, Cond, Entry, Field, HostHead, HostPattern, Missing, Order, Part, PathPattern, Relation, Segment,
-    Test, Value,
+    Capture, Class, Cond, Encode, Entry, Field, HostHead, HostPattern, Missing, Order, Part, PathPattern, Relation,
+    Segment, Test, Transform, Value,
 };
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
@@ -265,15 +265,17 @@ fn quoted(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &*self.parts {
-            [Part::Hole { field, lower, if_missing, encode: _ }] => write_hole(f, field, *lower, if_missing.as_deref()),
+            [Part::Hole { field, transform, if_missing, encode }] => {
+                write_hole(f, field, *transform, *encode, if_missing.as_deref())
+            }
             parts => {
                 f.write_char('"')?;
                 for part in parts {
                     match part {
                         Part::Text(text) => escaped(f, text)?,
-                        Part::Hole { field, lower, if_missing, encode: _ } => {
+                        Part::Hole { field, transform, if_missing, encode } => {
                             f.write_char('{')?;
-                            write_hole(f, field, *lower, if_missing.as_deref())?;
+                            write_hole(f, field, *transform, *encode, if_missing.as_deref())?;
                             f.write_char('}')?;
                         }
                     }
@@ -295,11 +297,19 @@ fn escaped(f: &mut Formatter<'_>, text: &Arc<str>) -> fmt::Result {
     Ok(())
 }
 
-fn write_hole(f: &mut Formatter<'_>, field: &Field, lower: bool, if_missing: Option<&Missing>) -> fmt::Result {
-    if lower {
-        write!(f, "lower({field})")?
-    } else {
-        field.fmt(f)?
+fn write_hole(
+    f: &mut Formatter<'_>,
+    field: &Field,
+    transform: Transform,
+    encode: Encode,
+    if_missing: Option<&Missing>,
+) -> fmt::Result {
+    match (transform, encode) {
+        (Transform::None, Encode::LocalPath) => write!(f, "local-path({field})")?,
+        (Transform::None, _) => field.fmt(f)?,
+        (Transform::Lower, _) => write!(f, "lower({field})")?,
+        (Transform::Hash, _) => write!(f, "hash({field})")?,
+        (Transform::LowerHash, _) => write!(f, "hash(lower({field}))")?,
     }
     match if_missing {
         None => Ok(()),

@@ -192,7 +192,7 @@ impl Story<'_> {
         if admission == Admission::Misdirected {
             let why = match settings.tls {
                 Tls::Off => "this site says `tls off`: it is served on the clear ports only".to_owned(),
-                Tls::Auto | Tls::Internal => {
+                Tls::Auto | Tls::Internal | Tls::OnDemand => {
                     format!("the connection was made for `{sni}`, whose TLS settings are others")
                 }
             };

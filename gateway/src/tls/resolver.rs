@@ -133,7 +133,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> bool {
 
 fn has_tls(site: &Served) -> bool {
     match site.program.site().settings.tls {
-        Tls::Auto | Tls::Internal => true,
+        Tls::Auto | Tls::Internal | Tls::OnDemand => true,
         Tls::Off => false,
     }
 }

@@ -426,6 +426,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
         plans,
         pools: pools.into_iter().map(Arc::new).collect(),
         calls: Vec::new(),
+        on_demand: None,
         settings: ir::SiteSettings {
             tls: ir::Tls::Auto,
             http_allowed: true,

@@ -207,10 +207,10 @@ impl<'a> Checker<'a> {
     fn pieces_of(&mut self, val: &Val, loc: Loc, out: &mut Vec<Piece>) -> bool {
         match val {
             Val::List(items) => items.iter().all(|(item, at)| self.pieces_of(item, *at, out)),
-            Val::Field { lower: true, .. } => {
+            Val::Field { with, .. } if !with.nothing() => {
                 self.report(lint::g1024::range(
                     loc,
-                    "a key takes values as they arrive: `lower(…)` has no place in it",
+                    "a key of a pool takes values as they arrive: functions have no place in it",
                 ));
                 false
             }

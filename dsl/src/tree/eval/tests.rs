@@ -20,7 +20,7 @@ fn is(field: Field, text: &str) -> Cond {
 }
 
 fn hole(field: Field, encode: Encode) -> Part {
-    Part::Hole { field, lower: false, encode, if_missing: None }
+    Part::Hole { field, transform: Transform::None, encode, if_missing: None }
 }
 
 fn text(text: &str) -> Part {
@@ -265,7 +265,10 @@ fn what_stands_in_for_a_missing_field() {
     let maybe = |missing| {
         let if_missing = Some(Box::new(missing));
         Value {
-            parts: vec![text("k-"), Part::Hole { field: header("x"), lower: true, encode: Encode::Plain, if_missing }],
+            parts: vec![
+                text("k-"),
+                Part::Hole { field: header("x"), transform: Transform::Lower, encode: Encode::Plain, if_missing },
+            ],
         }
     };
     let mut out = String::new();
@@ -290,8 +293,14 @@ fn relations_compare_whole_texts() {
     assert!(relate("x", Relation::StartsWith, "y") && !relate("y", Relation::StartsWith, "x"));
     assert!(relate("x", Relation::Has, "y") && !relate("x", Relation::EndsWith, "y"));
     assert!(relate("x", Relation::Is, "x") && !relate("x", Relation::Is, "y"));
-    let lower =
-        Value { parts: vec![Part::Hole { field: header("z"), lower: true, encode: Encode::Plain, if_missing: None }] };
+    let lower = Value {
+        parts: vec![Part::Hole {
+            field: header("z"),
+            transform: Transform::Lower,
+            encode: Encode::Plain,
+            if_missing: None,
+        }],
+    };
     let constant = Value { parts: vec![text("ab")] };
     assert_eq!(cond(&Cond::Relate(Box::new(lower), Relation::Is, Box::new(constant)), &request), Ok(true));
 }

@@ -60,7 +60,7 @@ pub(crate) enum Kind {
 /// Which kind of column a test belongs to.
 pub(crate) fn kind(field: &Field, test: &Test) -> Kind {
     match test {
-        Test::Has(_) if fields::repeats(field) => Kind::Holds,
+        Test::Has(_) if fields::has_copies(field) => Kind::Holds,
         Test::Present | Test::OneOf(_) | Test::StartsWith(_) | Test::EndsWith(_) | Test::Has(_) | Test::Matches(_) => {
             Kind::Text
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Limit {
     /// How much.
     pub bound: LimitBound,
-    /// What a request counts; 1 where none is written.
+    /// What a request counts, a whole number; 1 where none is written.
     pub cost: Option<Value>,
     /// By what requests are told apart; values of different sources are different keys (LANGUAGE rule 21).
     pub key: Vec<LimitKey>,
@@ -50,6 +50,8 @@ pub struct LimitKey {
     pub value: Value,
     /// It is an address.
     pub address: bool,
+    /// `if missing …`: what it is where the value is missing, with a source of its own.
+    pub otherwise: Option<Box<LimitKey>>,
 }
 
 /// `start session(…)`, `end session(…)`

@@ -55,6 +55,7 @@ fn site() -> Site {
         plans: Vec::new(),
         pools: Vec::new(),
         calls: Vec::new(),
+        on_demand: None,
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: false,

@@ -113,6 +113,7 @@ impl Generator {
             plans: vec![plan; plans as usize],
             pools: Vec::new(),
             calls: Vec::new(),
+            on_demand: None,
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: true,
@@ -292,7 +293,7 @@ impl Generator {
                 let fallback = Missing::Value(Value { parts: vec![Part::Text("a".into())] });
                 Part::Hole {
                     field: self.field(),
-                    lower: self.random.chance(30),
+                    transform: if self.random.chance(30) { Transform::Lower } else { Transform::None },
                     encode: Encode::Plain,
                     if_missing: self.random.chance(40).then(|| Box::new(fallback)),
                 }
