@@ -42,6 +42,36 @@ pub trait Modules {
     /// # Errors
     /// A short reason, such as `sites/pools.route does not exist`.
     fn find(&self, importer: FileId, module: &str) -> Result<Arc<Parsed>, String>;
+
+    /// The file of rows that a table of `declarer` names, relative to the folder of that file.
+    ///
+    /// # Errors
+    /// A short reason, such as `sites/data/tenants.csv does not exist`.
+    fn data(&self, declarer: FileId, path: &str) -> Result<Data, String> {
+        let _ = declarer;
+        Err(format!("there is nothing at {path}"))
+    }
+}
+
+/// A file of rows.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// Its number, for messages.
+    pub file: FileId,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+/// Reads the rows of a table anew, by what its declaration says of them. Nothing is compiled, and nothing
+/// is changed: what becomes of them is for [`ir::Table::replace`].
+///
+/// # Errors
+/// What is wrong with them. The rows are taken as a whole or not at all.
+pub fn read_rows(schema: &ir::Schema, data: &Data) -> Result<tree::rows::Rows, Vec<Diagnostic>> {
+    tree::rows::read(schema, &data.text).map_err(|wrong| {
+        let loc = |wrong: &tree::rows::Wrong| Loc { file: data.file, span: wrong.span };
+        wrong.iter().map(|w| lint::g1029::in_file(loc(w), w)).collect()
+    })
 }
 
 /// What a file's sites are before they are compiled.
@@ -61,6 +91,8 @@ pub struct Checked {
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
     pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
+    /// Its tables whose rows stand in files, those of its modules included.
+    pub tables: Vec<Arc<ir::Table>>,
     /// The files that it imports, those imported by them included.
     pub imports: Vec<FileId>,
     /// What is wrong, in source order; with an error in it, nothing of the file is to be served.
@@ -99,6 +131,8 @@ pub struct Compiled {
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
     pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
+    /// Its tables whose rows stand in files, those of its modules included.
+    pub tables: Vec<Arc<ir::Table>>,
     /// The files that it imports, those imported by them included.
     pub imports: Vec<FileId>,
     /// What is wrong, in source order.
@@ -141,6 +175,7 @@ pub fn check(unit: &Unit<'_>) -> Checked {
         tests: outcome.tests,
         claims: outcome.claims,
         listeners: outcome.listeners,
+        tables: outcome.tables,
         imports: outcome.imports,
         diagnostics,
     }
@@ -197,6 +232,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         tests: outcome.tests,
         claims: outcome.claims,
         listeners: outcome.listeners,
+        tables: outcome.tables,
         imports: outcome.imports,
         diagnostics,
     };

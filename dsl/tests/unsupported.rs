@@ -22,8 +22,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("end session", "site", "end session(\"sid\")"),
     ("auth.session", "site", "use auth.session(\"sid\")"),
     ("auth.forward", "site", "use auth.forward(web)"),
-    ("table", "top", "table t from \"t.csv\""),
-    ("table", "site", "/t/{x} -> t[x] else respond 404"),
     ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
     (
         "given time",

@@ -9,7 +9,7 @@ use super::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{Action, Expr, Operand, RespondBody, Share, Template};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Answer, Destination, Field, Value};
+use crate::tree::ir::{Answer, ByTable, Destination, Field, Lookup, Value, ValueType};
 use std::sync::Arc;
 
 /// The Content-Type of a text without one.
@@ -61,6 +61,14 @@ impl<'a> Checker<'a> {
                 let pool = match &to.node {
                     Expr::Name(_) | Expr::Paren(_) | Expr::Index { .. } => {
                         let val = self.eval(to, env, Some(&Ty::Pool));
+                        if let Val::Field { field: Field::Row(lookup), .. } = &val {
+                            let by = self.by_table(b, lookup, otherwise.as_deref(), scene, (to_loc, loc));
+                            let (at, host) = self.sent(at.as_ref(), host.as_ref(), env, known);
+                            return Some(Answer::Proxy { to: Destination::Table(by?), at: at?, host: host? });
+                        }
+                        if let Some(otherwise) = otherwise {
+                            self.answer(b, otherwise, scene);
+                        }
                         self.expect_pool(&val, to_loc)
                     }
                     Expr::Url(t) => {
@@ -82,18 +90,57 @@ impl<'a> Checker<'a> {
                         None
                     }
                 };
-                let at = match at {
-                    None => Some(None),
-                    Some(t) => self.template(t, Ty::Path, Place::Path, env, known).map(Some),
-                };
-                let host = match host {
-                    None => Some(None),
-                    Some(t) => self.template(t, Ty::Host, Place::Host, env, known).map(Some),
-                };
+                let (at, host) = self.sent(at.as_ref(), host.as_ref(), env, known);
                 let pool = pool.and_then(|p| self.pool_index(b, p, to_loc));
                 Some(Answer::Proxy { to: Destination::Pool(pool?), at: at?, host: host? })
             }
         }
+    }
+
+    /// `at /path host NAME`; `None` for what was reported.
+    fn sent(
+        &mut self,
+        at: Option<&Spanned<Template>>,
+        host: Option<&Spanned<Template>>,
+        env: &Env,
+        known: &[Field],
+    ) -> (Option<Option<Value>>, Option<Option<Value>>) {
+        let at = match at {
+            None => Some(None),
+            Some(t) => self.template(t, Ty::Path, Place::Path, env, known).map(Some),
+        };
+        let host = match host {
+            None => Some(None),
+            Some(t) => self.template(t, Ty::Host, Place::Host, env, known).map(Some),
+        };
+        (at, host)
+    }
+
+    /// `-> tenants[tenant] else respond 404`: any of the table's pools.
+    fn by_table(
+        &mut self,
+        b: &mut SiteBuild,
+        lookup: &Arc<Lookup>,
+        otherwise: Option<&Spanned<Action>>,
+        scene: &Scene<'_>,
+        (to_loc, loc): (Loc, Loc),
+    ) -> Option<ByTable> {
+        let table = &lookup.table;
+        let otherwise = match otherwise {
+            Some(otherwise) => self.answer(b, otherwise, scene),
+            None => {
+                self.report(lint::g2013::no_else(to_loc, loc));
+                Some(Answer::NotFound)
+            }
+        };
+        if table.schema.value != ValueType::Pool {
+            let values = table.schema.value.word();
+            self.report(lint::g1029::not_pools(to_loc, &table.name, values, table.loc));
+            return None;
+        }
+        let pools = self.pools_of(table);
+        let among: Option<Vec<_>> = pools.into_iter().map(|pool| self.pool_index(b, pool, to_loc)).collect();
+        Some(ByTable { lookup: Arc::clone(lookup), among: among?, otherwise: Box::new(otherwise?) })
     }
 
     /// An answer of the gateway's own.

@@ -214,6 +214,7 @@ impl<'a> Checker<'a> {
                 }
             }
             (Ty::Text, Val::Text(t) | Val::Path(t) | Val::Host(t) | Val::Url(t)) => Some(Arc::clone(t)),
+            (Ty::Url, Val::Url(t) | Val::Text(t)) => Some(Arc::clone(t)),
             _ => {
                 self.mismatch(ty, constant, at);
                 None
@@ -224,6 +225,12 @@ impl<'a> Checker<'a> {
     fn within(&mut self, l: &Val, r: &Val, at: Sides) -> Cond {
         if let Val::Absent(_) = l {
             return Cond::Const(false);
+        }
+        if let Val::Table(module, item) = r {
+            return match self.in_table(*module, *item, l, at.left) {
+                Some(val) => self.truth(val, at.whole),
+                None => Cond::Const(true),
+            };
         }
         let items = match r {
             Val::List(items) => items.clone(),

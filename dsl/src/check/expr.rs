@@ -74,11 +74,7 @@ impl<'a> Checker<'a> {
                 Val::unknown()
             }
             Expr::Name(name) => self.name(name, e.span, env, want),
-            Expr::Index { key, table } => {
-                self.unsupported("table", self.loc(env.module, table.span));
-                self.eval(key, env, None);
-                Val::unknown()
-            }
+            Expr::Index { key, table } => self.look_up(table, key, env),
         }
     }
 
@@ -109,6 +105,7 @@ impl<'a> Checker<'a> {
                         }
                         val => match val.as_text() {
                             Some(text) => push_text(&mut parts, &text),
+                            None if self.is_pool_of_row(&val, loc) => opaque = true,
                             None if matches!(val, Val::Field { .. } | Val::Absent(_)) => {
                                 parts.push(TplPart::Hole(Box::new(val), loc));
                             }
@@ -136,6 +133,13 @@ impl<'a> Checker<'a> {
             (Some(text), _) => Val::Text(text.into()),
             (None, _) => Val::Template(ty, parts),
         }
+    }
+
+    /// Whether a value is the pool of a row, which is no text; says so.
+    pub(super) fn is_pool_of_row(&mut self, val: &Val, loc: Loc) -> bool {
+        let Val::Field { field, ty: Ty::Pool, .. } = val else { return false };
+        self.report(lint::g1029::pool_as_text(loc, &super::template::source_name(field)));
+        true
     }
 
     /// `{name}`: a bare name that is not known is most likely a misspelt capture.

@@ -16,6 +16,7 @@ mod pools;
 mod route;
 mod settings;
 mod site;
+mod tables;
 mod template;
 mod testing;
 pub(crate) mod ty;
@@ -55,6 +56,8 @@ pub(crate) struct Outcome {
     pub(crate) tests: Vec<Arc<Test>>,
     /// The hosts that it claims.
     pub(crate) claims: Vec<(ir::HostPattern, Loc)>,
+    /// Its tables whose rows stand in files, those of its modules included.
+    pub(crate) tables: Vec<Arc<ir::Table>>,
     /// The files it imports.
     pub(crate) imports: Vec<FileId>,
     /// What is wrong.
@@ -73,6 +76,8 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         diagnostics: Vec::new(),
         lets: BTreeMap::new(),
         pools: BTreeMap::new(),
+        tables: BTreeMap::new(),
+        modules,
         calls: Vec::new(),
         alone: false,
     };
@@ -93,6 +98,7 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         }
         checker.diagnostics.truncate(said);
     }
+    out.tables = checker.tables_from_files();
     out.diagnostics = checker.diagnostics;
     out
 }
@@ -160,6 +166,10 @@ pub(crate) struct Checker<'a> {
     lets: BTreeMap<(ModIdx, usize), Option<Val>>,
     /// Pools that were lowered; `None` for a broken one.
     pools: BTreeMap<(ModIdx, usize), Option<Arc<ir::Pool>>>,
+    /// Tables that were lowered; `None` for a broken one.
+    tables: BTreeMap<(ModIdx, usize), Option<tables::Made>>,
+    /// Where files are found that others name.
+    modules: &'a dyn Modules,
     /// User functions that are being inlined.
     calls: Vec<Loc>,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
@@ -191,7 +201,9 @@ impl<'a> Checker<'a> {
             ItemKind::Pool(_) => {
                 self.pool(0, index);
             }
-            ItemKind::Table(t) => self.unsupported("table", self.loc(0, t.name.span)),
+            ItemKind::Table(_) => {
+                self.table(0, index);
+            }
             ItemKind::Policy(p) => self.policy_alone(index, p),
             ItemKind::Site(s) => self.site(s, loc, out),
             ItemKind::Passthrough(p) => self.passthrough(p, loc, out),

@@ -279,10 +279,7 @@ impl<'a> Checker<'a> {
                 Val::unknown()
             }
             ItemKind::Pool(_) => Val::Pool(module, item),
-            ItemKind::Table(_) => {
-                self.unsupported("table", at);
-                Val::unknown()
-            }
+            ItemKind::Table(_) => Val::Table(module, item),
             // No other item declares a value.
             ItemKind::Import(_)
             | ItemKind::Policy(_)

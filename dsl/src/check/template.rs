@@ -184,6 +184,7 @@ impl<'a> Checker<'a> {
                     }
                 }
             }
+            val if self.is_pool_of_row(val, loc) => return None,
             Val::Field { .. } | Val::Absent(_) => out.push(self.flat_hole(val, loc, known)?),
             Val::Opaque(ty, _) => {
                 if *ty == Ty::Secret {
@@ -248,6 +249,8 @@ impl<'a> Checker<'a> {
             }
             Some(Flat::Text(t)) if t.starts_with('/') => Spot::Path,
             Some(Flat::Hole { field: Field::Uri | Field::Path, .. }) => Spot::Path,
+            Some(Flat::Hole { field: Field::Row(_), ty: Ty::Path, .. }) => Spot::Path,
+            Some(Flat::Hole { field: Field::Row(_), ty: Ty::Url, .. }) => Spot::Scheme,
             Some(Flat::Hole { loc, field, .. }) => {
                 self.report(lint::g3008::whole(*loc, &source_name(field)));
                 return None;
@@ -264,6 +267,7 @@ impl<'a> Checker<'a> {
         };
         let mut parts = Vec::new();
         let mut authority_open = spot == Spot::Scheme;
+        let mut of_row = false;
         for (i, part) in flat.iter().enumerate() {
             match part {
                 Flat::Text(t) => {
@@ -274,8 +278,21 @@ impl<'a> Checker<'a> {
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
                 }
-                Flat::Hole { field, with, loc: at, .. } => {
+                Flat::Hole { field, ty, with, loc: at, .. } => {
                     let encode = match (spot, field) {
+                        // The operator's own text, checked when it was read.
+                        (Spot::Scheme, Field::Row(_)) if *ty == Ty::Url && parts.is_empty() => {
+                            of_row = true;
+                            Encode::Encoded
+                        }
+                        (Spot::Scheme | Spot::Authority, Field::Row(_)) if *ty == Ty::Host && !of_row => {
+                            Encode::Authority
+                        }
+                        // A whole URL may end anywhere: what follows must not become a part of its host.
+                        (Spot::Authority, field) if of_row && *field != Field::Uri => {
+                            self.report(lint::g3008::authority(*at, &source_name(field)));
+                            return None;
+                        }
                         (Spot::Scheme | Spot::Authority, Field::Host) => Encode::Authority,
                         (Spot::Scheme | Spot::Authority, Field::Capture(Capture::Host { .. })) => {
                             if !bounded_after(&flat[i + 1..]) {
@@ -296,7 +313,7 @@ impl<'a> Checker<'a> {
                             spot = Spot::Query;
                             Encode::Encoded
                         }
-                        (spot, field) => encode_in_url(spot, field),
+                        (spot, field) => encode_in_url(spot, field, ty),
                     };
                     if spot == Spot::Scheme {
                         spot = Spot::Authority;
@@ -322,6 +339,7 @@ impl<'a> Checker<'a> {
     fn new_path(&mut self, flat: &[Flat], loc: Loc) -> Option<Value> {
         let starts = match flat.first() {
             Some(Flat::Text(t)) => t.starts_with('/'),
+            Some(Flat::Hole { field: Field::Row(_), ty, .. }) => *ty == Ty::Path,
             Some(Flat::Hole { field, .. }) => matches!(field, Field::Uri | Field::Path),
             Some(Flat::Absent(_)) | None => false,
         };
@@ -341,8 +359,8 @@ impl<'a> Checker<'a> {
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
                 }
-                Flat::Hole { field, with, .. } => {
-                    let encode = encode_in_url(spot, field);
+                Flat::Hole { field, ty, with, .. } => {
+                    let encode = encode_in_url(spot, field, ty);
                     if *field == Field::Uri && spot == Spot::Path {
                         spot = Spot::Query;
                     }
@@ -379,7 +397,8 @@ impl<'a> Checker<'a> {
                 Flat::Hole { field: field @ (Field::Host | Field::Capture(Capture::Host { .. })), with, .. } => {
                     parts.push(hole(field, *with, Encode::Authority, None));
                 }
-                Flat::Hole { field, ty: Ty::Int, with, .. } => {
+                Flat::Hole { field: field @ Field::Row(_), ty: Ty::Host | Ty::Ip, with, .. }
+                | Flat::Hole { field, ty: Ty::Int, with, .. } => {
                     parts.push(hole(field, *with, Encode::Authority, None));
                 }
                 Flat::Hole { field, loc, .. } => {
@@ -417,8 +436,9 @@ fn hole(field: &Field, with: With, encode: Encode, settled: Option<&Missing>) ->
 }
 
 /// How a hole behind the authority is written.
-fn encode_in_url(spot: Spot, field: &Field) -> Encode {
+fn encode_in_url(spot: Spot, field: &Field, ty: &Ty) -> Encode {
     match (spot, field) {
+        (Spot::Path, Field::Row(_)) if *ty == Ty::Path => Encode::Encoded,
         (Spot::Path, Field::Path | Field::Uri) => Encode::Encoded,
         (Spot::Path, Field::Capture(Capture::Splat { .. })) => Encode::Path,
         (Spot::Query, Field::QueryString) => Encode::Encoded,
@@ -485,6 +505,7 @@ pub(crate) fn source_name(field: &Field) -> String {
         Field::Query(name) => member("query", name),
         Field::Capture(_) => "this capture".into(),
         Field::Call(..) => "this call".into(),
+        Field::Row(lookup) => lookup.to_string(),
         Field::Claim(_, name) => format!("the claim `{name}`"),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Ty {
     Status,
     /// `pool`
     Pool,
+    /// A table, as in `x in table`.
+    Table,
     /// `secret`
     Secret,
     /// `claims`
@@ -104,6 +106,7 @@ impl Ty {
             Self::Method => "a method".into(),
             Self::Status => "a status".into(),
             Self::Pool => "a pool".into(),
+            Self::Table => "a table".into(),
             Self::Secret => "a secret".into(),
             Self::Claims => "a set of claims".into(),
             Self::List(inner) if **inner == Self::Unknown => "a list".into(),
@@ -129,6 +132,7 @@ impl Ty {
             Self::Method => "methods",
             Self::Status => "statuses",
             Self::Pool => "pools",
+            Self::Table => "tables",
             Self::Secret => "secrets",
             Self::Claims => "claims",
             Self::List(_) => "lists",
@@ -150,6 +154,7 @@ impl Ty {
             | Self::Cidr
             | Self::Status
             | Self::Pool
+            | Self::Table
             | Self::Secret
             | Self::Claims
             | Self::List(_)

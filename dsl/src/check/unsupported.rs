@@ -29,7 +29,6 @@ const FORMS: &[Form] = &[
     form("end session", "end session(…)", "end a session"),
     form("auth.session", "use auth.session(…)", "admit browsers with a signed session cookie"),
     form("auth.forward", "use auth.forward(…)", "ask another service whether a request may pass"),
-    form("table", "table NAME …, -> NAME[KEY]", "route by rows of data"),
     form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
     form("given time", "given time \"…\" in a test", "set the clock of a test, for forms that read it"),
     form("given requests", "given N requests … in a test", "count requests before the one that is asked, for limits"),

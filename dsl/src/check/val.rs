@@ -64,6 +64,8 @@ pub(crate) enum Val {
     Cond(Cond),
     /// A pool: its module and item.
     Pool(ModIdx, usize),
+    /// A table: its module and item.
+    Table(ModIdx, usize),
     /// Of a known type, but nothing is known of its content: a parameter of a policy that is checked
     /// by itself, or something that this version does not support.
     Opaque(Ty, bool),
@@ -148,6 +150,7 @@ impl Val {
             }
             Self::Cond(_) => (Ty::Bool, false),
             Self::Pool(..) => (Ty::Pool, false),
+            Self::Table(..) => (Ty::Table, false),
             Self::Opaque(ty, optional) => (ty.clone(), *optional),
         }
     }
@@ -170,6 +173,7 @@ impl Val {
             | Self::Template(..)
             | Self::Cond(_)
             | Self::Pool(..)
+            | Self::Table(..)
             | Self::Opaque(..) => None,
         }
     }

@@ -110,6 +110,11 @@ pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (
         // They follow from the path, the host and the handshake.
         Field::Path | Field::Uri | Field::Host | Field::TlsSni | Field::TlsVersion | Field::TlsAlpn => complete = false,
         Field::Capture(_) => complete = false,
+        // What its key leads to.
+        Field::Row(_) => {
+            push(None);
+            complete = false;
+        }
         Field::Call(..) => {
             push(None);
             push(Some("yes".into()));
@@ -295,7 +300,7 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
         }
         (Field::Path, Some(v)) if v.starts_with('/') => request.path = encode(v, b"/%"),
         // The host, the handshake and what is made of them stay as they are.
-        (Field::Capture(Capture::Host { .. }), _)
+        (Field::Capture(Capture::Host { .. }) | Field::Row(_), _)
         | (Field::Path | Field::Uri | Field::Host | Field::TlsSni | Field::TlsVersion | Field::TlsAlpn, _)
         | (_, None) => {}
     }

@@ -9,7 +9,7 @@ use crate::tree::calls::Outcome;
 use crate::tree::eval;
 use crate::tree::guard::column::{ABSENT, ClassId, Column};
 use crate::tree::guard::graph::{Asked, Builder, Limits};
-use crate::tree::ir::{Capture, Cond, Field, Site, Test};
+use crate::tree::ir::{Capture, Cond, Field, KeyText, KeyType, Lookup, Site, Test};
 use crate::tree::request::Plain;
 use std::sync::Arc;
 
@@ -84,6 +84,7 @@ fn always_there(field: &Field) -> bool {
         | Field::Cookie(_)
         | Field::Query(_)
         | Field::Capture(_)
+        | Field::Row(_)
         | Field::Call(..)
         | Field::Claim(..) => false,
     }
@@ -95,6 +96,7 @@ fn settled(field: &Field) -> bool {
         Field::Path
         | Field::Host
         | Field::Capture(Capture::Segment { .. } | Capture::Splat { .. } | Capture::Host { .. }) => true,
+        Field::Row(lookup) => lookup.fields().all(settled),
         Field::Call(..)
         | Field::Claim(..)
         | Field::Method
@@ -158,7 +160,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::QueryString => &[],
         Field::Path | Field::Uri | Field::Host | Field::Capture(_) => &[],
         Field::Call(..) => &["yes"],
-        Field::Claim(..) => &[],
+        Field::Claim(..) | Field::Row(_) => &[],
     };
     let sendable: fn(u8) -> bool = match &column.field {
         Field::Cookie(_) => |b| b.is_ascii_graphic() && b != b';',
@@ -176,6 +178,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         | Field::TlsVersion
         | Field::TlsAlpn
         | Field::Capture(_)
+        | Field::Row(_)
         | Field::Call(..)
         | Field::Claim(..) => |b| b.is_ascii_graphic(),
     };
@@ -189,7 +192,26 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         unset(&column.field, &mut changed);
         return (column.classify(&changed) == class).then_some(changed);
     }
+    if let Field::Row(lookup) = &column.field {
+        return of_row(lookup, request, &|changed| column.classify(changed) == class);
+    }
     known.iter().find_map(|value| with(value)).or_else(|| with(&column.example(class, &sendable)?))
+}
+
+/// Rows that are tried before giving up.
+const ROWS: u32 = 64;
+
+/// The request with the key of a row that fits, where the key is one field.
+fn of_row(lookup: &Lookup, request: &Plain, fits: &dyn Fn(&Plain) -> bool) -> Option<Plain> {
+    let [KeyText::Field { field, lower: _ }] = lookup.key.as_slice() else { return None };
+    let rows = lookup.table.rows();
+    (0..ROWS.min(u32::try_from(rows.len()).unwrap_or(ROWS))).find_map(|row| {
+        let key = rows.key(row);
+        let key = key.split_once('/').filter(|_| lookup.table.schema.key == KeyType::Net).map_or(key, |(ip, _)| ip);
+        let mut changed = request.clone();
+        set(field, key, &mut changed)?;
+        fits(&changed).then_some(changed)
+    })
 }
 
 /// Gives a field a value; `None` where a plain request cannot have it.
@@ -224,7 +246,7 @@ fn set(field: &Field, value: &str, request: &mut Plain) -> Option<()> {
         Field::TlsSni | Field::TlsVersion => request.https = true,
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, value),
-        Field::Path | Field::Host | Field::TlsAlpn | Field::Capture(_) => return None,
+        Field::Path | Field::Host | Field::TlsAlpn | Field::Capture(_) | Field::Row(_) => return None,
     }
     Some(())
 }
@@ -247,6 +269,8 @@ fn unset(field: &Field, request: &mut Plain) {
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
         // Known again when it is told anew; a call that says yes may tell nothing by this name.
         Field::Claim(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
+        // Most keys have no row.
+        Field::Row(lookup) => lookup.fields().for_each(|field| unset(field, request)),
         Field::Method
         | Field::Path
         | Field::Uri

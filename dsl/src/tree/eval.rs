@@ -67,7 +67,10 @@ pub fn cond(cond: &Cond, req: &impl Request) -> Result<bool, Conflict> {
 pub(crate) fn conflict<'c>(cond: &'c Cond, req: &impl Request) -> Option<&'c Field> {
     match cond {
         Cond::Const(_) => None,
-        Cond::Test(field, test) => (!matches!(test, Test::Has(_)) && conflicting(field, req)).then_some(field),
+        Cond::Test(field, test) => {
+            let any_copy = matches!(test, Test::Has(_)) && fields::repeats(field);
+            (!any_copy && conflicting(field, req)).then_some(field)
+        }
         Cond::Relate(left, _, right) => conflict_in_value(left, req).or_else(|| conflict_in_value(right, req)),
         Cond::Not(inner) => conflict(inner, req),
         Cond::And(all) | Cond::Or(all) => all.iter().find_map(|c| conflict(c, req)),
@@ -87,7 +90,7 @@ fn conflict_in_value<'v>(value: &'v Value, req: &impl Request) -> Option<&'v Fie
 
 /// Whether a field arrived several times with different values.
 pub(crate) fn conflicting(field: &Field, req: &impl Request) -> bool {
-    fields::repeats(field) && matches!(fields::read(field, req), Read::Conflict)
+    fields::can_differ(field) && matches!(fields::read(field, req), Read::Conflict)
 }
 
 /// Whether a condition holds, copies that differ being somebody else's business.

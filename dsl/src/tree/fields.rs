@@ -4,6 +4,7 @@ use super::bytes::{Bytes, Small};
 use super::ir::{Capture, Cond, Field, Missing, Part, Test, Value};
 use super::pattern;
 use super::request::Request;
+use super::rows::{Cell, Found};
 use std::net::IpAddr;
 
 /// What a field holds.
@@ -26,6 +27,8 @@ pub(crate) enum Text<'a> {
     Ip(IpAddr),
     /// Lines of a Cookie header that HTTP/2 allows to be split: the one text that is copied to be read.
     Joined(Vec<u8>),
+    /// The value of a row.
+    Row(Cell),
 }
 
 impl Text<'_> {
@@ -36,6 +39,7 @@ impl Text<'_> {
             Self::Number(n) => f(Bytes::raw(Small::of(n).as_bytes())),
             Self::Ip(ip) => f(Bytes::raw(Small::of(ip).as_bytes())),
             Self::Joined(bytes) => f(Bytes::raw(bytes)),
+            Self::Row(cell) => f(Bytes::raw(cell.value().as_bytes())),
         }
     }
 
@@ -43,7 +47,7 @@ impl Text<'_> {
     pub(crate) fn number(&self) -> Option<i64> {
         match self {
             Self::Number(n) => i64::try_from(*n).ok().filter(|n| *n < 1_000_000_000_000_000_000),
-            Self::Bytes(_) | Self::Ip(_) | Self::Joined(_) => self.with(|bytes| {
+            Self::Bytes(_) | Self::Ip(_) | Self::Joined(_) | Self::Row(_) => self.with(|bytes| {
                 let mut value = None;
                 for (at, byte) in bytes.enumerate() {
                     if at >= 18 || !byte.is_ascii_digit() {
@@ -60,7 +64,7 @@ impl Text<'_> {
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(ip) => Some(*ip),
-            Self::Bytes(_) | Self::Number(_) | Self::Joined(_) => self.with(|bytes| {
+            Self::Bytes(_) | Self::Number(_) | Self::Joined(_) | Self::Row(_) => self.with(|bytes| {
                 let mut text = [0; 46];
                 let mut len = 0;
                 for byte in bytes {
@@ -93,6 +97,11 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) => read_copies(field, req),
         Field::Capture(capture) => read_capture(capture, req)
             .map_or(Read::Missing, |text| Read::One(Text::Bytes(Bytes::percent(text.as_bytes())))),
+        Field::Row(lookup) => match lookup.find(req) {
+            Found::Missing => Read::Missing,
+            Found::Conflict(_) => Read::Conflict,
+            Found::Row(cell) => Read::One(Text::Row(cell)),
+        },
         Field::Call(call, _) => maybe(req.calls().and_then(|calls| calls.read(*call)).map(|_| "yes")),
         Field::Claim(call, name) => {
             let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
@@ -169,6 +178,7 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::TlsVersion
         | Field::TlsAlpn
         | Field::Capture(_)
+        | Field::Row(_)
         | Field::Call(..) => {}
         Field::Claim(call, name) => {
             let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
@@ -221,7 +231,16 @@ pub(crate) fn repeats(field: &Field) -> bool {
         | Field::TlsAlpn
         | Field::Capture(_)
         | Field::Call(..)
+        | Field::Row(_)
         | Field::Claim(..) => false,
+    }
+}
+
+/// Whether copies that differ can be in the way of reading a field.
+pub(crate) fn can_differ(field: &Field) -> bool {
+    match field {
+        Field::Row(lookup) => lookup.repeats(),
+        field => repeats(field),
     }
 }
 
@@ -231,7 +250,8 @@ pub(crate) fn strict_fields(cond: &Cond, into: &mut Vec<Field>) {
     match cond {
         Cond::Const(_) => {}
         Cond::Test(field, test) => {
-            if repeats(field) && !matches!(test, Test::Has(_)) && !into.contains(field) {
+            let strict = if repeats(field) { !matches!(test, Test::Has(_)) } else { can_differ(field) };
+            if strict && !into.contains(field) {
                 into.push(field.clone());
             }
         }
@@ -249,7 +269,7 @@ fn strict_fields_of_value(value: &Value, into: &mut Vec<Field>) {
         match part {
             Part::Text(_) => {}
             Part::Hole { field, if_missing, .. } => {
-                if repeats(field) && !into.contains(field) {
+                if can_differ(field) && !into.contains(field) {
                     into.push(field.clone());
                 }
                 match if_missing.as_deref() {

@@ -13,6 +13,7 @@ mod call;
 mod gateway;
 mod limit;
 mod pool;
+mod table;
 
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::{FileId, Loc};
@@ -24,6 +25,7 @@ pub use gateway::*;
 pub use ipnet::IpNet;
 pub use limit::*;
 pub use pool::*;
+pub use table::*;
 
 /// A site, ready to be compiled.
 #[derive(Clone, Debug)]
@@ -210,6 +212,8 @@ pub enum Field {
     Query(Arc<str>),
     /// A capture.
     Capture(Capture),
+    /// `tenants[tenant]`: the value of a row, as text.
+    Row(Arc<Lookup>),
     /// Whether a call says yes: present then, else missing. With it, how it is written.
     Call(CallIdx, Arc<str>),
     /// What a call that says yes tells by this name: a claim of a token; missing otherwise.
@@ -514,6 +518,25 @@ pub enum Destination {
         /// Site and pattern (LANGUAGE rule 15).
         salt: u64,
     },
+    /// To the pool that a row names.
+    Table(ByTable),
+}
+
+impl Destination {
+    /// Every pool that it can lead to.
+    pub fn pools(&self) -> Vec<PoolIdx> {
+        match self {
+            Self::Pool(pool) => vec![*pool],
+            Self::Split { shares, .. } => shares.iter().map(|(_, pool)| *pool).collect(),
+            Self::Table(by) => {
+                let otherwise = match &*by.otherwise {
+                    Answer::Proxy { to, .. } => to.pools(),
+                    _ => Vec::new(),
+                };
+                by.among.iter().copied().chain(otherwise).collect()
+            }
+        }
+    }
 }
 
 /// Settings of a site that hold before a route is chosen.

@@ -8,11 +8,12 @@ use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
 use super::ir::{
-    Answer, CallIdx, CallKind, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx,
-    Session, Site, SiteSettings, Step, Tls, Value,
+    Answer, ByTable, CallIdx, CallKind, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx,
+    PoolIdx, Session, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
+use super::rows::Found;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
 use std::net::IpAddr;
@@ -448,6 +449,18 @@ fn attempt<'p>(
             Rendered::Files { dir, path, index, fallback: fallback.as_deref() }
         }
         Answer::Proxy { to, at, host } => {
+            // First: where a key has no row, nothing is sent.
+            let pool = match to {
+                Destination::Pool(pool) => *pool,
+                Destination::Split { shares, by, salt } => {
+                    let point = match by {
+                        Some(key) => sticky(*salt, text(key, req)?.as_bytes()),
+                        None => draw(),
+                    };
+                    share(shares, point)
+                }
+                Destination::Table(by) => row(by, req)?,
+            };
             let host = match host {
                 Some(host) => match text(host, req)? {
                     host if canonical::host(host.as_bytes()).is_ok() => Some(host),
@@ -466,19 +479,19 @@ fn attempt<'p>(
                 }
                 None => None,
             };
-            let pool = match to {
-                Destination::Pool(pool) => *pool,
-                Destination::Split { shares, by, salt } => {
-                    let point = match by {
-                        Some(key) => sticky(*salt, text(key, req)?.as_bytes()),
-                        None => draw(),
-                    };
-                    share(shares, point)
-                }
-            };
             Rendered::Proxy { pool, to, target, host }
         }
     })
+}
+
+/// The pool that a row names.
+fn row<'p>(by: &'p ByTable, req: &impl Request) -> Result<PoolIdx, Unrenderable<'p>> {
+    let pool = match by.lookup.find(req) {
+        Found::Row(cell) => by.among.get(cell.choice()).copied(),
+        Found::Missing => None,
+        Found::Conflict(field) => return Err(Unrenderable::Conflict(field)),
+    };
+    pool.ok_or(Unrenderable::Answer(&by.otherwise))
 }
 
 /// Appends `?` and the query, where there is one.

@@ -23,6 +23,7 @@ pub mod pattern;
 mod program;
 pub mod regex;
 pub mod request;
+pub mod rows;
 pub mod tell;
 mod text;
 mod transform;

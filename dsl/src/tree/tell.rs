@@ -1,10 +1,11 @@
 //! The way of a request through a site, told line by line: for `explain`, and for tests that fail.
 
 use super::eval::BadText;
-use super::ir::{Answer, Cond, Destination};
+use super::ir::{Answer, Cond, Destination, Lookup};
 use super::judge::{Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::Request;
+use super::rows::Found;
 use super::words;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
@@ -154,6 +155,7 @@ fn proxy(
     let shares = match to {
         Destination::Pool(_) => None,
         Destination::Split { .. } => Some(words::destination(to, program.site())),
+        Destination::Table(by) => Some(row(&by.lookup, request)),
     };
     let text = match shares {
         Some(shares) if open => format!("one of {shares}, drawn anew for each request"),
@@ -166,6 +168,18 @@ fn proxy(
     let (target, host) = sent(target, host, request);
     let more = format!("receives {} {target} with host {host}", request.method());
     Line { more: Some(more), ..Line::new("answer", text, loc) }
+}
+
+/// `tenants[…]: row 17 of data/tenants.csv, line 18`
+pub fn row(lookup: &Lookup, request: &impl Request) -> String {
+    let place = match lookup.find(request) {
+        Found::Row(cell) => match &lookup.table.from {
+            Some(from) => format!("row {} of {}, line {}", cell.number(), from.path, cell.line()),
+            None => format!("row {}", cell.number()),
+        },
+        Found::Missing | Found::Conflict(_) => "no row".to_owned(),
+    };
+    format!("{lookup}: {place}")
 }
 
 /// The path with its query, and the host, that an origin receives.

@@ -4,8 +4,8 @@
 //! remembers what its own are called.
 
 use super::ir::{
-    Capture, Class, Cond, Encode, Entry, Field, HostHead, HostPattern, Missing, Order, Part, PathPattern, Relation,
-    Segment, Test, Transform, Value,
+    Capture, Class, Cond, Encode, Entry, Field, HostHead, HostPattern, KeyText, Lookup, Missing, Order, Part,
+    PathPattern, Relation, Segment, Test, Transform, Value,
 };
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
@@ -109,9 +109,33 @@ impl Display for Field {
             Self::Cookie(name) => member(f, "cookie", name),
             Self::Query(name) => member(f, "query", name),
             Self::Capture(capture) => capture.fmt(f),
+            Self::Row(lookup) => lookup.fmt(f),
             Self::Call(_, shown) => f.write_str(shown),
             Self::Claim(_, name) => write!(f, "claim {name}"),
         }
+    }
+}
+
+impl Display for Lookup {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.table.name)?;
+        match self.key.as_slice() {
+            [KeyText::Field { field, lower: false }] => field.fmt(f)?,
+            [KeyText::Field { field, lower: true }] => write!(f, "lower({field})")?,
+            [KeyText::Text(text)] => quoted(f, text)?,
+            parts => {
+                f.write_char('"')?;
+                for part in parts {
+                    match part {
+                        KeyText::Text(text) => f.write_str(text)?,
+                        KeyText::Field { field, lower: false } => write!(f, "{{{field}}}")?,
+                        KeyText::Field { field, lower: true } => write!(f, "{{lower({field})}}")?,
+                    }
+                }
+                f.write_char('"')?;
+            }
+        }
+        f.write_char(']')
     }
 }
 
@@ -245,6 +269,7 @@ fn constant(f: &mut Formatter<'_>, field: &Field, text: &str) -> fmt::Result {
         | Field::Query(_)
         | Field::Capture(_)
         | Field::Call(..)
+        | Field::Row(_)
         | Field::Claim(..) => quoted(f, text),
     }
 }

@@ -35,6 +35,13 @@ pub fn destination(to: &Destination, site: &Site) -> String {
             let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
             format!("{}{by}", all.join(", "))
         }
+        Destination::Table(by) => {
+            let otherwise = match &*by.otherwise {
+                Answer::NotFound => String::new(),
+                other => format!(" else {}", answer(other, site)),
+            };
+            format!("{}{otherwise}", by.lookup)
+        }
     }
 }
 

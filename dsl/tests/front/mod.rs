@@ -8,7 +8,7 @@ use dsl::tree::eval::{self, Unrenderable};
 use dsl::tree::ir::{Answer, Destination, PoolIdx, Site, Step, Value};
 use dsl::tree::request::Plain;
 use dsl::tree::{Decision, canonical, interpret};
-use dsl::{Compiled, Modules, Parsed, Unit};
+use dsl::{Compiled, Data, Modules, Parsed, Unit};
 use std::sync::Arc;
 
 /// Files that import each other: paths and texts, by number. The first is the one that is compiled.
@@ -60,6 +60,13 @@ impl Modules for Files {
         let at = self.0.iter().position(|(p, _)| *p == path).ok_or(format!("{path} does not exist"))?;
         let file = FileId(u32::try_from(at).unwrap());
         Ok(Arc::new(dsl::syntax::parse(file, &self.0[at].1)))
+    }
+
+    fn data(&self, declarer: FileId, path: &str) -> Result<Data, String> {
+        let (from, _) = &self.0[declarer.0 as usize];
+        let path = from.rsplit_once('/').map_or_else(|| path.to_owned(), |(dir, _)| format!("{dir}/{path}"));
+        let at = self.0.iter().position(|(p, _)| *p == path).ok_or(format!("{path} does not exist"))?;
+        Ok(Data { file: FileId(u32::try_from(at).unwrap()), text: self.0[at].1.as_str().into() })
     }
 }
 
@@ -188,6 +195,7 @@ fn answer(site: &Site, answer: &Answer, plain: &Plain) -> String {
             let pool = |p: &PoolIdx| site.pools[p.0 as usize].name.to_string();
             let mut out = match to {
                 Destination::Pool(p) => pool(p),
+                Destination::Table(by) => by.lookup.to_string(),
                 Destination::Split { shares, .. } => {
                     shares.iter().map(|(n, p)| format!("{n}:{}", pool(p))).collect::<Vec<_>>().join("+")
                 }

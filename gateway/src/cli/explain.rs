@@ -273,7 +273,7 @@ impl Story<'_> {
         if let (Some((_, plan)), Rendered::Proxy { pool, to, .. }) = (told.judged.plan, &told.judged.answer) {
             let pools: Vec<PoolIdx> = match to {
                 Destination::Split { shares, by: None, salt: _ } => shares.iter().map(|(_, pool)| *pool).collect(),
-                Destination::Split { .. } | Destination::Pool(_) => vec![*pool],
+                Destination::Split { .. } | Destination::Pool(_) | Destination::Table(_) => vec![*pool],
             };
             self.upstream(site.site(), plan, &pools, request);
         }

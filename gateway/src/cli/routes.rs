@@ -6,7 +6,7 @@ use crate::console::{Style, colours};
 use crate::sites::item::Item;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Cond, Destination, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
+use dsl::tree::ir::{Answer, Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
 use dsl::tree::l4;
 use dsl::tree::upstream_text::tries;
 use dsl::tree::words;
@@ -155,10 +155,7 @@ impl Walk<'_> {
     /// What is written about the tries of a route and about its pool. Of several pools what they have in common.
     fn tries(&self, plan: &Plan) -> String {
         let pools: Vec<PoolIdx> = match &plan.answer {
-            Answer::Proxy { to: Destination::Pool(pool), .. } => vec![*pool],
-            Answer::Proxy { to: Destination::Split { shares, .. }, .. } => {
-                shares.iter().map(|(_, pool)| *pool).collect()
-            }
+            Answer::Proxy { to, .. } => to.pools(),
             _ => return String::new(),
         };
         let mut each = pools.iter().map(|pool| tries(plan, &self.site.pools[pool.0 as usize], self.site));

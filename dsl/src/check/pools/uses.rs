@@ -8,7 +8,7 @@ use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast::{self, EndpointAddr, ItemKind, StmtKind};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Answer, Balance, Destination, EndpointKind, HashKey, Pool, PoolIdx, Probe, Protocol};
+use crate::tree::ir::{Answer, Balance, EndpointKind, HashKey, Pool, PoolIdx, Probe, Protocol};
 use crate::tree::l4::KeyPart;
 
 impl<'a> Checker<'a> {
@@ -42,10 +42,7 @@ impl<'a> Checker<'a> {
     /// again what is not idempotent are handed back, with the cause.
     pub(in crate::check) fn tries(&mut self, b: &SiteBuild, chain: &Chain, answer: &Answer) -> Vec<(Loc, String)> {
         let pools: Vec<PoolIdx> = match answer {
-            Answer::Proxy { to: Destination::Pool(pool), .. } => vec![*pool],
-            Answer::Proxy { to: Destination::Split { shares, .. }, .. } => {
-                shares.iter().map(|(_, pool)| *pool).collect()
-            }
+            Answer::Proxy { to, .. } => to.pools(),
             _ => return Vec::new(),
         };
         let said = |word: &str| chain.said.iter().find(|(w, _)| w == word).map(|(_, loc)| *loc);

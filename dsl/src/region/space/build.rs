@@ -250,6 +250,8 @@ fn kind(field: &Field, test: &Test) -> Kind {
         Field::Host | Field::Capture(Capture::Host { .. }) => Kind::Host,
         // Views of what other fields hold too.
         Field::Uri | Field::QueryString => Kind::Opaque,
+        // Rows come and go while the program stays.
+        Field::Row(_) => Kind::Opaque,
         Field::Header(name) if matches!(&**name, "cookie" | "host" | "content-length") => Kind::Opaque,
         Field::ClientIp | Field::Size if spelled => Kind::Opaque,
         Field::ClientIp | Field::Size | Field::ClientPort | Field::Version | Field::TlsVersion | Field::Call(..) => {
@@ -298,9 +300,13 @@ fn divide(field: &Field, tests: Vec<Test>) -> (Vec<Test>, Vec<Class>, Vec<Test>)
         Field::TlsSni => text(Texts::Host, true, false, &[][..]),
         Field::TlsAlpn => text(Texts::Token, true, false, &["h2", "http/1.1"][..]),
         Field::Claim(..) => text(Texts::Query, true, false, &[][..]),
-        Field::Header(_) | Field::Path | Field::Uri | Field::QueryString | Field::Host | Field::Capture(_) => {
-            text(Texts::Header, true, true, &[][..])
-        }
+        Field::Header(_)
+        | Field::Path
+        | Field::Uri
+        | Field::QueryString
+        | Field::Host
+        | Field::Capture(_)
+        | Field::Row(_) => text(Texts::Header, true, true, &[][..]),
     };
     if let Ok(classes) = form(&tests) {
         return (tests, classes, Vec::new());

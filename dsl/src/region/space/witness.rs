@@ -202,7 +202,8 @@ fn take(field: &Field, request: &mut Plain) {
         | Field::Host
         | Field::ClientIp
         | Field::ClientPort
-        | Field::Capture(_) => {}
+        | Field::Capture(_)
+        | Field::Row(_) => {}
     }
 }
 
@@ -249,7 +250,7 @@ fn add(field: &Field, value: &[u8], request: &mut Plain) -> Option<()> {
         }
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, text()?),
-        Field::Path | Field::Host | Field::Capture(_) => return None,
+        Field::Path | Field::Host | Field::Row(_) | Field::Capture(_) => return None,
     }
     Some(())
 }

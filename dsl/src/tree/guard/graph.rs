@@ -456,6 +456,7 @@ impl Builder {
                 Field::Header(_) => 5,
                 Field::Query(_) => 6,
                 // Last: they may have to be worked out.
+                Field::Row(_) => 7,
                 Field::Call(..) | Field::Claim(..) => 8,
             },
         }

@@ -248,6 +248,7 @@ fn name_of_field(field: &Field) -> &'static str {
         Field::Capture(Capture::Splat { .. }) => "splat capture",
         Field::Capture(Capture::Host { .. }) => "host capture",
         Field::Call(..) => "call",
+        Field::Row(_) => "row",
         Field::Claim(..) => "claim",
     }
 }

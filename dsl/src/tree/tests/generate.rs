@@ -240,6 +240,7 @@ impl Generator {
             | Field::Query(_)
             | Field::Capture(_)
             | Field::Call(..)
+            | Field::Row(_)
             | Field::Claim(..) => &["a", "b", "7", "a7", "a b", "ab", "10.0.0.1", "x=a", ""],
         };
         let mut word = || Arc::from(*self.random.pick(words));

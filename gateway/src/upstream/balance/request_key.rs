@@ -107,6 +107,7 @@ fn tagged(hash: u64, field: &Field) -> u64 {
         Field::Capture(Capture::Segment { index, prefix, suffix }) => place(b'g', *index, *prefix, *suffix),
         Field::Capture(Capture::Splat { from }) => place(b'r', *from, 0, 0),
         Field::Capture(Capture::Host { prefix, suffix }) => place(b'w', 0, *prefix, *suffix),
+        Field::Row(lookup) => named(b"b", &lookup.to_string()),
         Field::Call(_, shown) => named(b"c", shown),
         Field::Claim(call, name) => named(b"l", &format!("{} {name}", call.0)),
     }
