@@ -15,6 +15,7 @@ pub mod h2raw;
 pub mod l4_storm;
 pub mod observed;
 pub mod origin;
+pub mod pages;
 pub mod peer;
 pub mod pki;
 pub mod ports;

@@ -30,6 +30,8 @@ use crate::syntax::span::Loc;
 
 /// An unknown statement or setting of a block.
 pub(crate) fn statement(loc: Loc, word: &str, near: Option<&str>) -> Diagnostic {
+    // What other gateways call it.
+    let near = if word == "if" { Some("when") } else { near };
     unknown(loc, &format!("unknown statement `{word}`"), near)
 }
 

@@ -1,6 +1,7 @@
 //! Writes the documentation that follows from the code: the findings, the forms that this version
-//! refuses, and their table in the README. `--check` writes nothing and fails when something is stale.
+//! refuses and their table in the README, and what the program prints about mistakes. `--check` writes nothing and fails when something is stale.
 
+use sluice_tests::pages;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 fn documents(root: &Path) -> Vec<(PathBuf, String)> {
     let mut documents =
         vec![(root.join("docs/unsupported.md"), unsupported()), (root.join("docs/findings.md"), findings())];
+    documents.push((root.join("docs/mistakes.md"), pages::mistakes::page(root)));
     let readme = root.join("README.md");
     if let Ok(text) = std::fs::read_to_string(&readme)
         && let Some(new) = between(&text, &forms_in_a_line())

@@ -5,9 +5,18 @@ use crate::diagnostic::Diagnostic;
 use crate::syntax::grammar::Rule;
 
 pub(super) fn explain(f: &Failed<'_>) -> Option<Diagnostic> {
-    let slips: [fn(&Failed<'_>) -> Option<Diagnostic>; 10] =
-        [quotes, semicolon, fragment, arrow, operator, and_or, bracket, comma, condition_word, text_hole];
+    let slips: [fn(&Failed<'_>) -> Option<Diagnostic>; 11] =
+        [if_word, quotes, semicolon, fragment, arrow, operator, and_or, bracket, comma, condition_word, text_hole];
     slips.iter().find_map(|slip| slip(f))
+}
+
+/// `if … -> pool`: whatever follows, that word is the mistake.
+fn if_word(f: &Failed<'_>) -> Option<Diagnostic> {
+    if f.head != "if" || f.context.place.is_none() {
+        return None;
+    }
+    let start = f.text.len() - f.text.trim_start().len();
+    Some(f.instead(start..start + 2, "there is no `if`: a route's condition is `when`", "write", "when"))
 }
 
 fn quotes(f: &Failed<'_>) -> Option<Diagnostic> {
