@@ -2,10 +2,13 @@
 //! answers requests by them. They share nothing but the published snapshot.
 
 pub mod answer;
+mod base64url;
 pub mod cli;
 pub mod console;
+pub mod edge;
 pub mod http;
 pub mod l4;
+pub mod limit;
 pub mod listen;
 pub mod observe;
 pub mod runtime;

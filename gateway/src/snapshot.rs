@@ -1,5 +1,6 @@
 //! What the control plane publishes and the data plane reads: immutable, shared, swapped whole.
 
+use crate::edge::Edge;
 use crate::l4::{ListenKey, Route};
 use crate::upstream::PoolHandle;
 use arc_swap::ArcSwap;
@@ -45,6 +46,8 @@ pub struct Served {
     pub pools: Vec<Arc<PoolHandle>>,
     /// The route file's directory, against which `files` and `respond … file` are resolved.
     pub dir: PathBuf,
+    /// What its calls, limits and sessions need.
+    pub edge: Edge,
 }
 
 /// Where the current snapshot is found.

@@ -183,7 +183,7 @@ impl Program {
             None => match self.decide(req) {
                 Decision::Conflict(field) => return nowhere(Rendered::Refused(Refused::Repeated(field))),
                 Decision::Plan(index) => match stopped(req) {
-                    Some(stop) => return nowhere(self.ask_in_guard(stop, req, draw, walk, progress)),
+                    Some(stop) => return self.ask_in_guard(stop, req, draw, walk, progress),
                     None => index,
                 },
             },
@@ -206,16 +206,20 @@ impl Program {
         draw: &mut dyn FnMut() -> u32,
         walk: &mut impl Walk<'p>,
         progress: &mut Progress,
-    ) -> Rendered<'p> {
+    ) -> Judged<'p> {
         if matches!(self.site().calls[stop.call().0 as usize].kind, CallKind::Ask(_)) {
             let scope = interpret::stops_in(self.site(), req);
             let miss = self.site().scopes[scope.0 as usize].miss;
             let plan = &self.site().plans[miss.0 as usize];
-            if let Some((answer, _)) = steps(plan, self.site(), req, walk, draw, progress) {
-                return answer;
+            match steps(plan, self.site(), req, walk, draw, progress) {
+                Some((answer @ (Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_))), _)) => {
+                    return Judged { plan: None, answer, at: None };
+                }
+                Some((answer, at)) => return Judged { plan: Some((miss, plan)), answer, at: Some(at) },
+                None => {}
             }
         }
-        of_stop(stop, req)
+        Judged { plan: None, answer: of_stop(stop, req), at: None }
     }
 }
 

@@ -61,6 +61,13 @@ impl Found {
     }
 }
 
+/// Whether a header frames or addresses a message, or concerns one connection only: it says nothing about
+/// another message.
+#[must_use]
+pub fn is_framing(name: &HeaderName) -> bool {
+    *name == CONTENT_LENGTH || *name == HOST || hop(name.as_str()) != 0
+}
+
 /// Looks over the names of a message.
 #[must_use]
 pub fn look(headers: &HeaderMap) -> Found {
@@ -258,6 +265,14 @@ pub struct Edit {
     pub name: HeaderName,
     /// With which value; empty for a removal.
     pub value: HeaderValue,
+}
+
+impl Edit {
+    /// A header is removed.
+    #[must_use]
+    pub fn remove(name: &HeaderName) -> Self {
+        Self { op: HeaderOp::Remove, name: name.clone(), value: HeaderValue::from_static("") }
+    }
 }
 
 /// Makes the edits, in order.

@@ -1,22 +1,21 @@
 //! What is to be done with a request: decided and rendered while it is as it arrived.
 //!
-//! Nothing here waits. The plan is walked by [`dsl::tree::judge`]; what comes out is made into what the
+//! Nothing here waits, and what has to be waited for is said. The plan is walked by [`dsl::tree::judge`]; what comes out is made into what the
 //! data plane sends, and borrows from the snapshot only, so that the request can be changed and sent on.
 
-use super::headers::Edit;
 use super::received::Received;
 use crate::answer;
 use crate::answer::files::Lookup;
+use crate::edge::{Question, Walked, Walking, Worked, limit, work_out};
 use crate::http::body::Content;
 use crate::http::gate::Reason;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::{PoolHandle, Spot};
-use dsl::syntax::ast::Side;
-use dsl::tree::eval::BadText;
-use dsl::tree::ir::{Answer, Plan, PlanIdx};
-use dsl::tree::judge::{self, Progress, Refused, Rendered, Walk, append_query};
-use http::header::{HeaderName, HeaderValue};
+use dsl::tree::calls::{Calls, Outcome};
+use dsl::tree::ir::{Answer, CallIdx, Plan, PlanIdx};
+use dsl::tree::judge::{self, Progress, Refused, Rendered, append_query};
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -29,10 +28,6 @@ pub struct Judged<'s> {
     pub plan: Option<(PlanIdx, &'s Plan)>,
     /// What answers.
     pub prepared: Prepared<'s>,
-    /// Edits of the request.
-    pub edits: Vec<Edit>,
-    /// Edits of the answer.
-    pub answer_edits: Vec<Edit>,
 }
 
 /// An answer, rendered as far as the request has a part in it.
@@ -63,41 +58,89 @@ pub enum Prepared<'s> {
         /// The Host that is sent; as received without it.
         host: Option<HeaderValue>,
     },
+    /// Another service is asked first.
+    Wait(Box<Question<'s>>),
 }
 
-/// Decides.
-#[must_use]
-pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker) -> Judged<'s> {
-    let mut edits = Edits::default();
-    let judged = served.program.judge(request, &mut || worker.draw(), &mut edits, &mut Progress::default());
-    let prepared = prepared(judged.answer, served, request);
-    Judged { plan: judged.plan, prepared, edits: edits.of_request, answer_edits: edits.of_answer }
-}
-
-/// Renders an answer.
-#[must_use]
-pub fn prepare<'s>(answer: &'s Answer, served: &'s Served, request: &Received<'_>, worker: &Worker) -> Prepared<'s> {
-    prepared(judge::render(answer, served.program.site(), request, &mut || worker.draw()), served, request)
-}
-
-/// Edits as they are made.
+/// How far a request came: kept while a call is worked out.
 #[derive(Default)]
-struct Edits {
-    of_request: Vec<Edit>,
-    of_answer: Vec<Edit>,
+pub struct Course {
+    /// What is known of its calls.
+    pub calls: Calls,
+    /// What its policies did until now.
+    pub walked: Walked,
+    progress: Progress,
 }
 
-impl<'s> Walk<'s> for Edits {
-    fn edit(&mut self, edit: judge::Edit<'s>) -> Result<(), BadText> {
-        let value = HeaderValue::from_str(&edit.value).map_err(|_| BadText::Control)?;
-        // The checker lets only tokens pass.
-        let Ok(name) = HeaderName::from_bytes(edit.name.as_bytes()) else { return Ok(()) };
-        match edit.side {
-            Side::Request => self.of_request.push(Edit { op: edit.op, name, value }),
-            Side::Response => self.of_answer.push(Edit { op: edit.op, name, value }),
-        }
-        Ok(())
+/// Decides. Calls are worked out as they are read; where one has to be waited for, that is what is prepared,
+/// and the request is judged again with the same course once its outcome was told.
+#[must_use]
+pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, course: &mut Course) -> Judged<'s> {
+    let has_calls = !served.program.site().calls.is_empty();
+    loop {
+        let Course { calls, walked, progress } = course;
+        let request = Received { calls: has_calls.then_some(&*calls), ..*request };
+        let mut walking = Walking { edge: &served.edge, worker, host: request.host, walked };
+        let judged = served.program.judge(&request, &mut || worker.draw(), &mut walking, progress);
+        let answer = match judged.answer {
+            Rendered::Pending(call) => match worked(served, call, &request, worker) {
+                Ok((call, outcome)) => {
+                    calls.tell(call, outcome);
+                    continue;
+                }
+                Err(prepared) => prepared,
+            },
+            answer => prepared(answer, served, &request),
+        };
+        let prepared = if walked.unsigned { undecided() } else { answer };
+        return Judged { plan: judged.plan, prepared };
     }
+}
+
+/// Works a call out, or one that it needs first; what is to be done where that is not possible at once.
+fn worked<'s>(
+    served: &'s Served,
+    mut call: CallIdx,
+    request: &Received<'_>,
+    worker: &Worker,
+) -> Result<(CallIdx, Outcome), Prepared<'s>> {
+    // A call needs only what was written before it, so this ends.
+    for _ in 0..=served.program.site().calls.len() {
+        match work_out(served, call, request, worker) {
+            Worked::Known(outcome) => return Ok((call, outcome)),
+            Worked::First(first) | Worked::Instead(Rendered::Pending(first)) => call = first,
+            Worked::Ask(question) => return Err(Prepared::Wait(Box::new(question))),
+            Worked::Instead(rendered) => return Err(prepared(rendered, served, request)),
+        }
+    }
+    Err(undecided())
+}
+
+/// Renders an answer; calls that it reads are those that are known, and those that need not be waited for.
+#[must_use]
+pub fn prepare<'s>(
+    answer: &'s Answer,
+    served: &'s Served,
+    request: &Received<'_>,
+    worker: &Worker,
+    calls: &mut Calls,
+) -> Prepared<'s> {
+    loop {
+        let request = Received { calls: Some(&*calls), ..*request };
+        match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
+            Rendered::Pending(call) => match worked(served, call, &request, worker) {
+                Ok((call, outcome)) => calls.tell(call, outcome),
+                Err(Prepared::Wait(_)) => return undecided(),
+                Err(prepared) => return prepared,
+            },
+            rendered => return prepared(rendered, served, &request),
+        }
+    }
+}
+
+/// A call failed, or what it decides cannot be decided without it.
+fn undecided<'s>() -> Prepared<'s> {
+    Prepared::Answer(answer::plain(503, "this cannot be decided now"))
 }
 
 fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>) -> Prepared<'s> {
@@ -138,11 +181,9 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
                 Err(_) => Prepared::Refused(Reason::Repeated),
             }
         }
-        Rendered::Limited { .. } => Prepared::Answer(answer::plain(429, "too many requests")),
-        // The checker makes no calls yet.
-        Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => {
-            Prepared::Answer(answer::plain(503, "this cannot be decided now"))
-        }
+        Rendered::Limited { limit, after_ms } => Prepared::Answer(limit::refusal(limit, after_ms)),
+        // Calls that are not known are worked out by the callers.
+        Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => undecided(),
         Rendered::Refused(why) => Prepared::Refused(match why {
             Refused::Repeated(_) => Reason::Repeated,
             Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,

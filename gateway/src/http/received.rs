@@ -1,6 +1,7 @@
 //! A request as the program sees it, without copying.
 
 use super::client::Client;
+use dsl::tree::calls::Calls;
 use dsl::tree::request::{Request, TlsFacts};
 use http::{HeaderMap, Method, Version};
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ pub struct Received<'r> {
     pub version: Version,
     /// Its headers, without those in which clients speak for the gateway.
     pub headers: &'r HeaderMap,
+    /// What is known of its calls; `None` where its site has none.
+    pub calls: Option<&'r Calls>,
 }
 
 impl Request for Received<'_> {
@@ -74,5 +77,9 @@ impl Request for Received<'_> {
     fn tls(&self) -> Option<TlsFacts<'_>> {
         let tls = self.client.tls.as_ref()?;
         Some(TlsFacts { sni: tls.sni.as_deref(), version: tls.version, alpn: tls.alpn })
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        self.calls
     }
 }

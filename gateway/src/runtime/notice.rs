@@ -99,6 +99,13 @@ pub enum Notice {
         /// Which file, and why.
         reason: String,
     },
+    /// A call of a route cannot be worked out, or a session not be signed; or its keys are weak.
+    CallFailed {
+        /// As it is written.
+        call: String,
+        /// Why, in words; never what a secret holds.
+        reason: String,
+    },
     /// Connections cannot be accepted, for example because no file descriptors are left.
     AcceptFailing {
         /// On which address.
@@ -171,6 +178,7 @@ impl fmt::Display for Notice {
             Self::StickyKey { reason } => {
                 write!(f, "the key of sticky cookies cannot be kept ({reason}); cookies will not survive a restart")
             }
+            Self::CallFailed { call, reason } => write!(f, "{call}: {reason}"),
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")
             }

@@ -2,6 +2,7 @@
 
 use super::item::Item;
 use super::load::{Install, Outcome, Stand};
+use crate::edge::{Edge, LimitTable};
 use crate::l4::{Route, Routes};
 use crate::secrets::Secrets;
 use crate::snapshot::{Host, Published, Served, Snapshot};
@@ -18,12 +19,13 @@ use std::sync::Arc;
 pub struct Serve {
     pools: Arc<Pools>,
     routes: Arc<Routes>,
+    limits: Arc<LimitTable>,
 }
 
 impl Serve {
-    /// With the tables that keep pools and routes the same across reloads.
-    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>) -> Self {
-        Self { pools, routes }
+    /// With the tables that keep pools, routes and limits the same across reloads.
+    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>, limits: Arc<LimitTable>) -> Self {
+        Self { pools, routes, limits }
     }
 
     /// The pools of what is served.
@@ -50,7 +52,8 @@ impl Install for Serve {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
-        Served { program, pools, dir: dir.to_path_buf() }
+        let edge = Edge::new(program.site(), dir, self.secrets(), &self.limits);
+        Served { program, pools, dir: dir.to_path_buf(), edge }
     }
 }
 

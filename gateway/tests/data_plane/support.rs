@@ -4,7 +4,10 @@ use arc_swap::ArcSwap;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, HostHead, HostPattern, PathPattern, Plan, Segment};
 use dsl::tree::{HostIndex, compile};
+use sluice::edge::limit::Counted;
+use sluice::edge::{Edge, LimitTable};
 use sluice::runtime::{self, listeners, notice, notice::Notice, sockets};
+use sluice::secrets::Secrets;
 use sluice::snapshot::{Host, Published, Served, Snapshot};
 use sluice::tls::InternalCa;
 use sluice::upstream::Pools;
@@ -29,7 +32,13 @@ pub struct Rig {
     pub ca: Arc<InternalCa>,
     pub dir: PathBuf,
     published: Published,
+    kept: Kept,
+}
+
+/// What is kept over reloads.
+struct Kept {
     pools: Pools,
+    limits: Arc<LimitTable>,
 }
 
 impl Drop for Rig {
@@ -50,21 +59,38 @@ impl Rig {
 
     /// Serves these sites, by other settings.
     pub fn with(sites: Vec<ir::Site>, change: impl FnOnce(&mut ir::Gateway)) -> Self {
+        Self::with_secrets(sites, &[], 1, change)
+    }
+
+    /// Serves these sites by so many workers, with secrets.
+    pub fn with_secrets(
+        sites: Vec<ir::Site>,
+        secrets: &[(&str, &str)],
+        workers: usize,
+        change: impl FnOnce(&mut ir::Gateway),
+    ) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("sluice-rig-{}-{number}", std::process::id()));
         std::fs::create_dir_all(dir.join("public")).unwrap();
         let mut gateway = ir::Gateway { http: vec![local()], https: vec![local()], ..Default::default() };
         change(&mut gateway);
-        let listeners = sockets::bind(&gateway, 1).unwrap();
+        std::fs::create_dir_all(dir.join("secrets")).unwrap();
+        for (name, content) in secrets {
+            std::fs::write(dir.join("secrets").join(name), content).unwrap();
+        }
+        let secrets = Arc::new(Secrets::new(Some(dir.join("secrets"))));
+        secrets.look();
+        let listeners = sockets::bind(&gateway, workers).unwrap();
         let (http, https) = (listeners[0].address, listeners[1].address);
         let (sender, notices) = notice::channel();
-        let pools = Pools::new(1).telling(sender.clone());
-        let snapshot = snapshot(sites, &pools, &dir, gateway, https.port());
+        let pools = Pools::new(workers).telling(sender.clone()).with_secrets(secrets);
+        let kept = Kept { pools, limits: Arc::default() };
+        let snapshot = snapshot(sites, &kept, &dir, gateway, https.port());
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
         let config = runtime::Config {
-            workers: 1,
+            workers,
             published: Arc::clone(&published),
             listeners: listeners::fixed(listeners),
             ca: Arc::clone(&ca),
@@ -72,14 +98,25 @@ impl Rig {
             log: Default::default(),
         };
         let handle = runtime::start(config).unwrap();
-        Self { handle: Some(handle), http, https, notices, ca, dir, published, pools }
+        Self { handle: Some(handle), http, https, notices, ca, dir, published, kept }
     }
 
     /// Publishes these sites in place of the others.
     pub fn publish(&self, sites: Vec<ir::Site>) {
         let gateway = ir::Gateway::clone(&self.published.load().gateway);
-        let next = snapshot(sites, &self.pools, &self.dir, gateway, self.https.port());
+        let next = snapshot(sites, &self.kept, &self.dir, gateway, self.https.port());
         self.published.store(Arc::new(next));
+    }
+
+    /// Changes a secret.
+    pub fn secret(&self, name: &str, content: &str) {
+        std::fs::write(self.dir.join("secrets").join(name), content).unwrap();
+        self.kept.pools.secrets().look();
+    }
+
+    /// What limits have counted.
+    pub fn counted(&self) -> Vec<Counted> {
+        self.kept.limits.counted()
     }
 
     /// Connects to the clear port.
@@ -112,13 +149,14 @@ impl Rig {
     }
 }
 
-fn snapshot(sites: Vec<ir::Site>, pools: &Pools, dir: &Path, gateway: ir::Gateway, https: u16) -> Snapshot {
+fn snapshot(sites: Vec<ir::Site>, kept: &Kept, dir: &Path, gateway: ir::Gateway, https: u16) -> Snapshot {
     let mut hosts = HostIndex::seeded(7);
     let mut default = None;
     for site in sites {
         let site = Arc::new(site);
         let served = Arc::new(Served {
-            pools: site.pools.iter().map(|p| pools.intern(p, dir)).collect(),
+            edge: Edge::new(&site, dir, kept.pools.secrets(), &kept.limits),
+            pools: site.pools.iter().map(|p| kept.pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),
         });

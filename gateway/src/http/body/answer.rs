@@ -2,13 +2,14 @@
 
 use super::{Broken, Upload, describe};
 use crate::answer::files::FileBody;
+use crate::edge::Holds;
 use crate::http::forward::failure::{Cause, Phase};
 use crate::http::forward::{About, Failure};
 use crate::http::gate::Link;
 use crate::http::grpc::{self, web};
 use crate::http::{h2, headers};
 use crate::observe::log::Failed;
-use crate::runtime::ticks::Timer;
+use crate::runtime::ticks::{Ticks, Timer};
 use crate::runtime::worker::Worker;
 use crate::upstream::{self, Lease, PoolHandle};
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub struct AnswerBody {
     finish: Finish,
     /// What is said of the request if the answer breaks off, and how often it was tried.
     about: Option<(Rc<About>, u32)>,
+    /// What limits of the request hold until it is through, and whose time it goes by.
+    holds: Option<(Box<Holds>, Rc<Ticks>)>,
 }
 
 /// What an answer consists of.
@@ -64,7 +67,13 @@ impl AnswerBody {
     /// how often it was tried.
     #[must_use]
     pub fn new(content: Content, finish: Finish, about: Option<(Rc<About>, u32)>) -> Self {
-        Self { content, finish, about }
+        Self { content, finish, about, holds: None }
+    }
+
+    /// The same, with what limits of the request hold until it is through, and whose time it goes by.
+    #[must_use]
+    pub fn holding(self, holds: Option<(Box<Holds>, Rc<Ticks>)>) -> Self {
+        Self { holds, ..self }
     }
 
     fn broke(&self) {
@@ -80,30 +89,18 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let polled = match &mut this.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Text(text) => {
-                let text = std::mem::take(text);
-                this.content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(text))))
-            }
-            Content::Origin(body) => body.poll_frame(cx),
-            Content::Web(body) => body.poll_frame(cx),
-            Content::File(body) => body.poll_frame(cx),
+        let polled = match this.held_back(cx) {
+            Some(polled) => polled,
+            None => this.poll_content(cx),
         };
-        if let Poll::Ready(Some(Err(_))) = &polled {
-            this.broke();
-        }
-        if let Some(body) = this.content.broken()
-            && let Some((about, attempt)) = this.about.take()
-        {
-            body.tell(&about, attempt);
-        }
         h2::note(&polled);
         polled
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.rest() > 0 {
+            return false;
+        }
         match &self.content {
             Content::Empty => true,
             Content::Text(_) => false,
@@ -114,6 +111,60 @@ impl Body for AnswerBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        let hint = self.content_hint();
+        match (hint.exact(), self.rest()) {
+            (_, 0) | (None, _) => hint,
+            (Some(left), rest) => SizeHint::with_exact(left + rest as u64),
+        }
+    }
+}
+
+impl AnswerBody {
+    /// What limits say: to wait, or to send what was read before.
+    #[inline]
+    fn held_back(&mut self, cx: &mut Context<'_>) -> Option<Poll<Option<Result<Frame<Bytes>, Broken>>>> {
+        let (holds, ticks) = self.holds.as_mut()?;
+        match holds.poll(cx, ticks) {
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(rest)) => Some(Poll::Ready(Some(Ok(Frame::data(rest))))),
+            Poll::Pending => Some(Poll::Pending),
+        }
+    }
+
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let polled = match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                self.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Content::Origin(body) => body.poll_frame(cx),
+            Content::Web(body) => body.poll_frame(cx),
+            Content::File(body) => body.poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            self.broke();
+        }
+        if let Some(body) = self.content.broken()
+            && let Some((about, attempt)) = self.about.take()
+        {
+            body.tell(&about, attempt);
+        }
+        match (&mut self.holds, polled) {
+            (Some((holds, ticks)), Poll::Ready(Some(Ok(frame)))) => {
+                Poll::Ready(Some(Ok(frame.map_data(|data| holds.send(data, ticks)))))
+            }
+            (_, polled) => polled,
+        }
+    }
+
+    /// Bytes that were read and are held back.
+    fn rest(&self) -> usize {
+        self.holds.as_ref().map_or(0, |(holds, _)| holds.rest())
+    }
+
+    fn content_hint(&self) -> SizeHint {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),

@@ -17,6 +17,7 @@ use crate::http::upgrade::{self, Switched};
 use crate::observe::log::Failed;
 use crate::runtime::worker::Current;
 use crate::upstream::{Incoming, Lease, Outcome, Speaks};
+use dsl::tree::calls::Calls;
 use dsl::tree::ir::PlanIdx;
 use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER, TE};
 use http::uri::{PathAndQuery, Uri};
@@ -40,6 +41,8 @@ pub(super) struct Caught {
     pub(super) path: String,
     /// What policies edit of the request: they do not run again, and what they did holds all the same.
     pub(super) edits: Vec<Edit>,
+    /// What is known of its calls.
+    pub(super) calls: Calls,
 }
 
 impl Exchange {
@@ -145,7 +148,8 @@ impl Exchange {
             }
             Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own, self.form).await,
             Some(Ok(Step::Done(response))) => response,
-            Some(Ok(Step::Gone)) => answer::deny(502),
+            // Nothing is asked on behalf of a catch.
+            Some(Ok(Step::Wait(_) | Step::Gone)) => answer::deny(502),
             Some(Err(reason)) => self.refuse(reason),
             None => result.unwrap_or_else(|failure| self.failed(&failure)),
         }
@@ -153,13 +157,13 @@ impl Exchange {
 
     /// What a plan has for a status of its upstream.
     pub(super) fn instead(&mut self, status: u16, caught: Box<Caught>, job: &mut Job) -> Option<Result<Step, Reason>> {
-        let Caught { snapshot, plan, mut head, host, path, edits } = *caught;
+        let Caught { snapshot, plan, mut head, host, path, edits, mut calls } = *caught;
         let served = find(&snapshot, &host).ok()?;
         let plan = served.program.site().plans.get(plan.0 as usize)?;
         let catch = dsl::tree::judge::catch(plan, status)?;
         let prepared = {
             let received = head.received(&self.client, &host, &path);
-            prepare(&catch.answer, served, &received, &self.client.worker)
+            prepare(&catch.answer, served, &received, &self.client.worker, &mut calls)
         };
         let Prepared::Proxy { pool, spot, target, host } = prepared else {
             return Some(self.own(prepared, served, head.method, head.headers));

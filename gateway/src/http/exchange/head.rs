@@ -56,6 +56,7 @@ impl Head {
             query: self.uri.query(),
             version: self.version,
             headers: &self.headers,
+            calls: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod head;
 mod host;
 mod own;
 mod sticky;
+mod wait;
 
 use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
 use super::client::Client;
@@ -13,15 +14,19 @@ use super::gate::{Limits, Link, Reason};
 use super::grpc::{self, Web};
 use super::h2::Stream;
 use super::headers::{self, Edit};
-use super::judge::{Judged, Prepared, judge};
+use super::judge::{Course, Judged, Prepared, judge};
 use super::upgrade::{self, Asks, Key, Switched};
 use crate::answer;
 use crate::answer::errors::{Form, presented};
+use crate::edge::{Holds, Walked};
+use crate::runtime::ticks::Ticks;
 use crate::runtime::worker::Current;
+use crate::snapshot::Served;
 use ask::{Ask, Caught, about, outgoing, request};
 use dsl::tree::canonical;
 use dsl::tree::ir::{Pool, Settings};
 use head::{Head, host_of, raw_path, respelled};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use own::{Own, read};
@@ -30,6 +35,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 pub use sticky::Brought;
+use wait::{Coming, Waiting};
 
 /// Between two pieces of a client's body.
 const UPLOAD_IDLE_MS: u64 = 30_000;
@@ -62,7 +68,7 @@ pub fn http1(
     async move {
         let mut response = exchange.finish(&mut step).await;
         match exchange.switched.take() {
-            Some(switched) => link.switches(switched),
+            Some(switched) => link.switches(switched.holding(exchange.holds.take())),
             None => link.stays(),
         }
         let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
@@ -75,7 +81,7 @@ pub fn http1(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish, about)))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about).holding(exchange.held())))
     }
 }
 
@@ -102,6 +108,7 @@ pub fn http2(
         if let Some(websocket) = websocket {
             match exchange.switched.take() {
                 Some(switched) => {
+                    let switched = switched.holding(exchange.holds.take());
                     let finish = std::mem::replace(&mut finish, Finish::None);
                     upgrade::carry(Rc::clone(&exchange.client.worker), websocket, switched, finish);
                 }
@@ -114,7 +121,7 @@ pub fn http2(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish, about)))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about).holding(exchange.held())))
     }
 }
 
@@ -130,6 +137,8 @@ struct Exchange {
     form: Form,
     /// The origin's connection, once it agreed to another protocol.
     switched: Option<Box<Switched>>,
+    /// What its limits hold until the answer is through.
+    holds: Option<Box<Holds>>,
 }
 
 /// How far a request came without waiting.
@@ -144,14 +153,25 @@ enum Step {
     Own(Box<Own>),
     /// An origin is to be asked.
     Ask(Ask),
+    /// Another service is to be asked before it goes on.
+    Wait(Box<Waiting>),
     /// Finished.
     Gone,
+}
+
+/// A decided request, with what of it is needed on the way.
+struct Looked<'s> {
+    judged: Judged<'s>,
+    /// The target that is sent, where the path came in another spelling.
+    respelled: Option<PathAndQuery>,
+    /// Host and path, for a catch.
+    kept: Option<Box<(String, String)>>,
 }
 
 impl Exchange {
     fn new(client: &Rc<Client>, request: &Request<Incoming>) -> Self {
         let form = Form::of(request.method(), request.headers());
-        Self { client: Rc::clone(client), upload: None, refused: false, form, asks: Asks::No, switched: None }
+        Self { client: Rc::clone(client), upload: None, refused: false, form, asks: Asks::No, switched: None, holds: None }
     }
 
     /// Decides, renders, and makes of the request what goes to an origin.
@@ -181,17 +201,59 @@ impl Exchange {
                 return Err(Reason::LineTooLong);
             }
         }
-        let mut head = Head::of(parts, &client, snapshot)?;
+        let head = Head::of(parts, &client, snapshot)?;
         let host = host_of(&head)?;
         let served = match self.site(snapshot, &host, &head)? {
             Ok(served) => served,
             Err(response) => return Ok(Step::Done(presented(response, self.form))),
         };
-        let settings = &served.program.site().settings;
-        let path = canonical::path_for(raw_path(&head.uri), settings).map_err(|_| Reason::Path)?;
-        let judged = judge(served, &head.received(&client, &host, &path), &client.worker);
-        let Judged { plan, prepared, edits, answer_edits } = judged;
-        let (index, plan) = plan.ok_or(Reason::Repeated)?;
+        let mut course = Course::default();
+        let looked = self.look(served, &head, &host, &mut course)?;
+        drop(host);
+        self.settle(Coming { snapshot, served, head, incoming, link, course }, looked)
+    }
+
+    /// Decides.
+    fn look<'s>(
+        &self,
+        served: &'s Served,
+        head: &Head,
+        host: &str,
+        course: &mut Course,
+    ) -> Result<Looked<'s>, Reason> {
+        let path = canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)?;
+        let judged = judge(served, &head.received(&self.client, host, &path), &self.client.worker, course);
+        let catches = judged.plan.is_some_and(|(_, plan)| !plan.catches.is_empty());
+        let kept = catches.then(|| Box::new((host.to_owned(), path.to_string())));
+        let respelled = match (&judged.prepared, path) {
+            (Prepared::Proxy { target: None, .. }, Cow::Owned(path)) => {
+                Some(respelled(&path, head.uri.query()).ok_or(Reason::Path)?)
+            }
+            _ => None,
+        };
+        Ok(Looked { judged, respelled, kept })
+    }
+
+    /// Makes of a decided request what is done with it.
+    fn settle(&mut self, coming: Coming<'_>, looked: Looked<'_>) -> Result<Step, Reason> {
+        let client = Rc::clone(&self.client);
+        let Looked { judged: Judged { plan, prepared }, respelled, kept } = looked;
+        if let Prepared::Wait(question) = prepared {
+            return Ok(Step::Wait(coming.wait(&client, *question)?));
+        }
+        let Coming { snapshot, served, mut head, incoming, link, course } = coming;
+        let Course { calls, walked, .. } = course;
+        let Walked { of_request: mut edits, of_answer: answer_edits, holds, .. } = walked;
+        if !holds.is_empty() {
+            self.holds = Some(Box::new(holds));
+        }
+        let Some((index, plan)) = plan else {
+            // What is refused before there is a plan has no edits.
+            return match prepared {
+                Prepared::Refused(reason) => Err(reason),
+                prepared => Ok(self.own(prepared, served, head.method, head.headers)?.edited(answer_edits)),
+            };
+        };
         if let Some(link) = link {
             let pool = match &prepared {
                 Prepared::Proxy { pool, .. } => Some(pool.pool()),
@@ -200,28 +262,26 @@ impl Exchange {
             link.patient_for(idle_of(&plan.settings, &head, pool));
         }
         let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
-            drop(path);
-            drop(host);
             let step = self.own(prepared, served, head.method, head.headers)?;
             return Ok(step.edited(answer_edits));
         };
-        let caught = (!plan.catches.is_empty()).then(|| {
+        let copied = served.edge.copied();
+        if !copied.is_empty() {
+            edits.splice(0..0, copied.iter().map(Edit::remove));
+        }
+        let caught = kept.map(|kept| {
+            let (host, path) = *kept;
             Box::new(Caught {
                 snapshot: Rc::clone(snapshot),
                 plan: index,
                 head: head.copy(),
-                host: host.to_string(),
-                path: path.to_string(),
+                host,
+                path,
                 edits: edits.clone(),
+                calls,
             })
         });
-        let target = match (target, &path) {
-            (Some(target), _) => Some(target),
-            (None, Cow::Borrowed(_)) => None,
-            (None, Cow::Owned(path)) => Some(respelled(path, head.uri.query()).ok_or(Reason::Path)?),
-        };
-        drop(path);
-        drop(host);
+        let target = target.or(respelled);
         let about = about(&head);
         let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
@@ -269,8 +329,13 @@ impl Exchange {
 
     /// Waits for what there is to wait for.
     async fn finish(&mut self, step: &mut Step) -> Response<Content> {
+        while let Step::Wait(_) = step {
+            if let Step::Wait(waiting) = std::mem::replace(step, Step::Gone) {
+                *step = Box::pin(self.wait(waiting)).await;
+            }
+        }
         match step {
-            Step::Done(_) | Step::Gone => {}
+            Step::Done(_) | Step::Wait(_) | Step::Gone => {}
             Step::Own(own) => {
                 let mut response = Box::pin(read(&self.client, own, self.form)).await;
                 headers::apply(std::mem::take(&mut own.answer_edits), response.headers_mut());
@@ -289,8 +354,13 @@ impl Exchange {
         match std::mem::replace(step, Step::Gone) {
             Step::Done(response) => response,
             // Taken care of above.
-            Step::Own(_) | Step::Ask(_) | Step::Gone => answer::deny(500),
+            Step::Own(_) | Step::Ask(_) | Step::Wait(_) | Step::Gone => answer::deny(500),
         }
+    }
+
+    /// What the body of the answer holds from now on, and whose time it goes by.
+    fn held(&mut self) -> Option<(Box<Holds>, Rc<Ticks>)> {
+        self.holds.take().map(|holds| (holds, Rc::clone(&self.client.worker.ticks)))
     }
 
     fn refuse(&mut self, reason: Reason) -> Response<Content> {
@@ -325,6 +395,7 @@ impl Step {
             Self::Done(response) => Self::Done(edited(response, edits)),
             Self::Own(own) => Self::Own(Box::new(Own { answer_edits: edits, ..*own })),
             Self::Ask(ask) => Self::Ask(Ask { answer_edits: edits, ..ask }),
+            Self::Wait(waiting) => Self::Wait(waiting),
             Self::Gone => Self::Gone,
         }
     }

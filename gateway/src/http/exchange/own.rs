@@ -45,7 +45,7 @@ impl Exchange {
             }
             Prepared::Files(lookup) => FromFiles::Any(*lookup),
             // Told apart by the callers.
-            Prepared::Proxy { .. } => return Ok(Step::Done(answer::deny(502))),
+            Prepared::Proxy { .. } | Prepared::Wait(_) => return Ok(Step::Done(answer::deny(502))),
         };
         Ok(Step::Own(Box::new(Own { files, method, headers, answer_edits: Vec::new() })))
     }

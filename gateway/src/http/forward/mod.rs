@@ -251,7 +251,7 @@ fn note_wait(worker: &Worker, members: &Members, index: usize, headers: &HeaderM
 
 /// An answer that is not passed on: what is short is read, so that its connection can be kept; else the
 /// connection is closed.
-fn discard(worker: &Rc<Worker>, (response, lease): Answered) {
+pub fn discard(worker: &Rc<Worker>, (response, lease): Answered) {
     let (parts, incoming) = response.into_parts();
     drop(parts);
     if incoming.size_hint().lower() > DRAIN_BYTES {

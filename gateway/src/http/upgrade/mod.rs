@@ -14,6 +14,7 @@ pub use handshake::{agree, ask, is_agreed};
 pub use key::Key;
 pub use tunnel::Tunnel;
 
+use crate::edge::Holds;
 use crate::http::forward::{About, Job};
 use crate::l4::side::Side;
 use crate::runtime::ticks::within;
@@ -57,6 +58,8 @@ pub struct Switched {
     pub about: Rc<About>,
     /// The pool's name, likewise.
     pub pool: Arc<str>,
+    /// What limits of the handshake hold for as long as it lasts.
+    pub holds: Option<Box<Holds>>,
 }
 
 impl Switched {
@@ -65,7 +68,16 @@ impl Switched {
         let upgraded = within(lease.ticks(), HAND_OVER_MS, hyper::upgrade::on(answer)).await?.ok()?;
         let (upstream, seen) = side(upgraded);
         let pool = Arc::clone(&job.pool.pool().name);
-        Some(Box::new(Self { upstream, seen, lease, idle_ms, about: job.about.clone(), pool }))
+        Some(Box::new(Self { upstream, seen, lease, idle_ms, about: job.about.clone(), pool, holds: None }))
+    }
+}
+
+impl Switched {
+    /// The same, with what limits of the handshake hold for as long as it lasts.
+    #[must_use]
+    pub fn holding(mut self: Box<Self>, holds: Option<Box<Holds>>) -> Box<Self> {
+        self.holds = holds;
+        self
     }
 }
 

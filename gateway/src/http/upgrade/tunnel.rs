@@ -1,6 +1,7 @@
 //! A WebSocket, from the answer that agrees to it to its end.
 
 use super::Switched;
+use crate::edge::Holds;
 use crate::http::forward::About;
 use crate::l4::End;
 use crate::l4::relay::{At, Broken, Half};
@@ -45,6 +46,8 @@ struct Told {
     pool: Arc<str>,
     /// The endpoint has it for as long as this lasts.
     lease: Lease,
+    /// Its places in limits, likewise.
+    _holds: Option<Box<Holds>>,
     started: SystemTime,
     began_ms: u64,
     bytes_in: u64,
@@ -56,7 +59,7 @@ impl Tunnel {
     /// Between a client, of which `seen` was read behind its request, and an origin.
     #[must_use]
     pub fn new(worker: Rc<Worker>, client: Side, seen: &[u8], switched: Switched) -> Self {
-        let Switched { upstream, seen: sent, lease, idle_ms, about, pool } = switched;
+        let Switched { upstream, seen: sent, lease, idle_ms, about, pool, holds } = switched;
         let timer = Timer::after(&worker.ticks, idle_ms);
         let active = worker.ticks.now_ms();
         let (up, down) = (Half::holding(seen.to_vec()), Half::holding(sent.to_vec()));
@@ -65,6 +68,7 @@ impl Tunnel {
             about,
             pool,
             lease,
+            _holds: holds,
             started: SystemTime::now(),
             began_ms: process_ms(),
             bytes_in: seen.len() as u64,

@@ -1,32 +1,18 @@
-//! Whose bucket: a key in 128 bits, under a secret of the process. Nobody who does not know it can make
-//! two clients meet, and nobody can wait for it to happen.
+//! Whose bucket a connection or flow counts in.
 
+use crate::limit::{Digest, Secret};
 use crate::upstream::client_group;
 use dsl::tree::l4::{Facts, Key, KeyPart};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
-/// A key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Digest(pub(super) [u64; 2]);
-
-/// What digests are made with.
-#[derive(Debug, Default)]
-pub(super) struct Secret(RandomState);
-
-impl Secret {
-    /// The digest of a connection's key.
-    pub(super) fn digest(&self, key: &Key, facts: &Facts<'_>) -> Digest {
-        // Two values of a keyed function (SipHash) of two different inputs.
-        Digest([0_u8, 1].map(|half| {
-            let mut hasher = self.0.build_hasher();
-            half.hash(&mut hasher);
-            for part in &key.0 {
-                part.hash(&mut hasher);
-                hash_part(*part, facts, &mut hasher);
-            }
-            hasher.finish()
-        }))
-    }
+/// The digest of a connection's key.
+pub(super) fn digest(secret: &Secret, key: &Key, facts: &Facts<'_>) -> Digest {
+    secret.digest_of(|mut hasher| {
+        for part in &key.0 {
+            part.hash(&mut hasher);
+            hash_part(*part, facts, &mut hasher);
+        }
+    })
 }
 
 fn hash_part(part: KeyPart, facts: &Facts<'_>, hasher: &mut impl Hasher) {

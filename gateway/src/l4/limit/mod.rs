@@ -2,21 +2,16 @@
 //! dialled for it.
 //!
 //! A limit is one number, whatever the count of workers, and its buckets outlive reloads
-//! ([`LimitTable`]). What is kept is bounded (`store`); where there is no room, a limit
-//! refuses too much and never admits too much.
+//! ([`LimitTable`]). Buckets are [`crate::limit`]'s.
 
-mod at_once;
 mod digest;
-mod rate;
-mod store;
 
 use super::End;
+use crate::limit::{AtOnce, Held, Rate, Secret};
 use crate::upstream::Table;
-use at_once::{AtOnce, Held};
-use digest::Secret;
+use digest::digest;
 use dsl::syntax::span::Loc;
 use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
-use rate::Rate;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,7 +111,7 @@ impl Limits {
                 Step::Limit(limit) => {
                     // Entries of another route are not known here: failure is closed.
                     let bucketed = find(&self.all, limit).ok_or(End::Limited)?;
-                    let digest = self.secret.digest(&limit.key, facts);
+                    let digest = digest(&self.secret, &limit.key, facts);
                     match &bucketed.kept {
                         Kept::Rate(rate) if rate.admits(digest) => {}
                         Kept::Rate(_) => return Err(End::Limited),

@@ -1,8 +1,7 @@
 //! What limits admit, and what they keep.
 
-use super::digest::Digest;
-use super::store::{MOST, Store};
 use super::*;
+use crate::limit::{Digest, MOST, Store};
 use dsl::syntax::span::{FileId, Span};
 use dsl::tree::ir::{Cond, PoolIdx};
 use dsl::tree::l4::{KeyPart, Settings, Target, Transport};
@@ -66,7 +65,7 @@ const fn rate(count: u32, burst: u32) -> Bound {
 
 fn digests() -> impl Fn(u32) -> Digest {
     let secret = Secret::default();
-    move |n| secret.digest(&client_ip(), &facts(number(n)))
+    move |n| digest(&secret, &client_ip(), &facts(number(n)))
 }
 
 #[test]
@@ -230,7 +229,7 @@ fn a_written_limit_is_one_set_of_buckets_and_survives_a_reload() {
 #[test]
 fn clients_are_told_apart_by_address_and_network() {
     let secret = Secret::default();
-    let digest = |key: &Key, client: SocketAddr| secret.digest(key, &facts(client));
+    let digest = |key: &Key, client: SocketAddr| super::digest(&secret, key, &facts(client));
     let v6 = |text: &str| SocketAddr::from((text.parse::<Ipv6Addr>().expect("an address"), 1));
     let ip = client_ip();
     assert_eq!(digest(&ip, v6("2001:db8::1")), digest(&ip, v6("2001:db8::ffff:2")));
@@ -238,5 +237,5 @@ fn clients_are_told_apart_by_address_and_network() {
     assert_eq!(digest(&ip, v6("::ffff:0.0.0.7")), digest(&ip, number(7)));
     let connection = Key(vec![KeyPart::Connection]);
     assert_ne!(digest(&connection, v6("2001:db8::1")), digest(&connection, v6("2001:db8::2")));
-    assert_ne!(Secret::default().digest(&ip, &facts(number(7))), digest(&ip, number(7)), "a secret of the process");
+    assert_ne!(super::digest(&Secret::default(), &ip, &facts(number(7))), digest(&ip, number(7)), "a secret of the process");
 }

@@ -36,6 +36,12 @@ impl Failed {
         }
     }
 
+    /// The same, where the client is answered with another status than the failure's.
+    #[must_use]
+    pub fn answered(self, status: Option<u16>) -> Self {
+        Self { status: status.unwrap_or(self.status), ..self }
+    }
+
     /// Appends the line, with its end.
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("{\"time\":\"");

@@ -3,6 +3,7 @@
 
 use super::pools;
 use super::text::{Format, Kind, Text};
+use crate::edge::LimitTable;
 use crate::l4::counts::{Count, Shard};
 use crate::l4::{Counts, End, Routes};
 use crate::observe::log::LogSender;
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where the numbers are.
 #[derive(Clone, Debug)]
 pub struct Sources {
+    /// Limits of requests.
+    pub limits: Arc<LimitTable>,
     /// Routes of connections and flows.
     pub routes: Arc<Routes>,
     /// Pools and their endpoints.
@@ -43,6 +46,7 @@ pub fn collect(sources: &Sources, format: Format) -> String {
     gateway(sources, &mut text);
     carried(sources, &mut text);
     pools::write(sources, &mut text);
+    limits(sources, &mut text);
     text.end()
 }
 
@@ -115,6 +119,16 @@ fn gateway(sources: &Sources, text: &mut Text) {
         .add(&[], sources.log.written());
     text.family("sluice_log_dropped", Kind::Counter, "Lines of the connection log that were not written.")
         .add(&[], sources.log.dropped());
+}
+
+fn limits(sources: &Sources, text: &mut Text) {
+    let all = sources.limits.counted();
+    let mut requests = text.family("sluice_limit_requests", Kind::Counter, "Requests that a limit counted, by what it said.");
+    for limit in &all {
+        for (outcome, n) in [("admitted", limit.admitted), ("refused", limit.refused), ("shadow", limit.shadowed)] {
+            requests.add(&[("limit", &limit.name), ("outcome", outcome)], n);
+        }
+    }
 }
 
 type Pick = fn(&Shard) -> &Count;

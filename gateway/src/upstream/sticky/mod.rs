@@ -9,18 +9,17 @@
 //!
 //! INVARIANT: what cannot be opened is no cookie: it decides nothing, and is told to nobody.
 
-mod base64url;
 mod key;
 
 pub(super) use key::OwnKey;
 
 use super::{EndpointHandle, Members};
+use crate::base64url::{decode_exactly, encode};
 use crate::secrets::Secrets;
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand;
-use base64url::{decode, encode};
 use dsl::tree::ir;
 use std::fmt;
 use std::sync::Arc;
@@ -100,7 +99,7 @@ impl Sticky {
     /// Whom a cookie names; `None` where it is not of this pool, was changed, or is over.
     #[must_use]
     pub fn open(&self, value: &[u8], now: SystemTime) -> Option<Whom> {
-        let mut sealed: [u8; SEALED] = decode(value)?;
+        let mut sealed: [u8; SEALED] = decode_exactly(value)?;
         let (nonce, content) = sealed.split_first_chunk_mut::<NONCE_LEN>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let key = self.key();

@@ -21,7 +21,7 @@ const WAYS: usize = 16;
 const SETS: usize = 128;
 /// Buckets of a limit: 3 MB.
 #[cfg(test)]
-pub(super) const MOST: usize = SHARDS * WAYS * SETS;
+pub const MOST: usize = SHARDS * WAYS * SETS;
 /// Overflow buckets of a shard.
 const OVERFLOW: usize = 64;
 /// A slot is taken over only when its bucket has been full for so long: a thread that read the clock
@@ -29,13 +29,13 @@ const OVERFLOW: usize = 64;
 const GRACE: Duration = Duration::from_millis(10);
 
 /// What time it is: zero when first asked.
-pub(super) trait Clock: clock::Clock<Instant = Duration> + Clone {}
+pub trait Clock: clock::Clock<Instant = Duration> + Clone {}
 
 impl<C: clock::Clock<Instant = Duration> + Clone> Clock for C {}
 
 /// The time that has passed since it was first asked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Since(Arc<OnceLock<Instant>>);
+pub struct Since(Arc<OnceLock<Instant>>);
 
 impl clock::Clock for Since {
     type Instant = Duration;
@@ -53,12 +53,13 @@ impl clock::Clock for Since {
 }
 
 /// The buckets of a limit.
-#[derive(Clone)]
-pub(super) struct Store<C> {
+#[derive(Clone, Debug)]
+pub struct Store<C> {
     clock: C,
     shards: Arc<[Mutex<Shard>]>,
 }
 
+#[derive(Debug)]
 struct Shard {
     /// A power of two of them, none at first.
     sets: Vec<[Slot; WAYS]>,
@@ -66,7 +67,7 @@ struct Shard {
     overflow: [u64; OVERFLOW],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     key: Digest,
     /// When it is full, nanoseconds; 0 for a slot that nobody had.
@@ -82,13 +83,15 @@ impl Default for Shard {
 const EMPTY: [Slot; WAYS] = [Slot { key: Digest([0, 0]), full_at: 0 }; WAYS];
 
 impl<C: Clock> Store<C> {
-    pub(super) fn new(clock: C) -> Self {
+    /// None yet, by this clock.
+    #[must_use]
+    pub fn new(clock: C) -> Self {
         Self { clock, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
     /// Slots that exist, taken or not.
     #[cfg(test)]
-    pub(super) fn slots(&self) -> usize {
+    pub fn slots(&self) -> usize {
         let of = |shard: &Mutex<Shard>| shard.lock().expect("no panic").sets.len() * WAYS;
         self.shards.iter().map(of).sum()
     }
@@ -186,7 +189,7 @@ fn overflow_of(key: Digest) -> usize {
     key.0[1] as usize % OVERFLOW
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

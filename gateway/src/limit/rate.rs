@@ -9,22 +9,26 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A rate with its buckets.
-pub(super) struct Rate<C: Clock = Since>(RateLimiter<Digest, Store<C>, C, NoOpMiddleware<Duration>>);
+pub struct Rate<C: Clock = Since>(RateLimiter<Digest, Store<C>, C, NoOpMiddleware<Duration>>);
 
 impl Rate {
     /// So many in so many milliseconds, so many at a stroke.
-    pub(super) fn new(count: u32, per_ms: u64, burst: u32) -> Self {
+    #[must_use]
+    pub fn new(count: u32, per_ms: u64, burst: u32) -> Self {
         Self::with(Since::default(), count, per_ms, burst)
     }
 }
 
 impl<C: Clock> Rate<C> {
-    pub(super) fn with(clock: C, count: u32, per_ms: u64, burst: u32) -> Self {
+    /// The same, by this clock.
+    #[must_use]
+    pub fn with(clock: C, count: u32, per_ms: u64, burst: u32) -> Self {
         Self::on(Store::new(clock.clone()), clock, count, per_ms, burst)
     }
 
     /// With buckets that go by the same clock.
-    pub(super) fn on(store: Store<C>, clock: C, count: u32, per_ms: u64, burst: u32) -> Self {
+    #[must_use]
+    pub fn on(store: Store<C>, clock: C, count: u32, per_ms: u64, burst: u32) -> Self {
         // Rounded up: a rate is never exceeded, not by a nanosecond a token.
         let nanos = u128::from(per_ms) * 1_000_000;
         let each = nanos.div_ceil(u128::from(count.max(1))).clamp(1, 1 << 60) as u64;
@@ -39,7 +43,21 @@ impl<C: Clock> Rate<C> {
     }
 
     /// Takes a token from a bucket; `false`: there is none.
-    pub(super) fn admits(&self, digest: Digest) -> bool {
+    #[must_use]
+    pub fn admits(&self, digest: Digest) -> bool {
         self.0.check_key(&digest).is_ok()
+    }
+
+    /// Takes so many tokens from a bucket, all or none.
+    ///
+    /// # Errors
+    /// After how long there would be so many; `None` where the bucket never holds so many.
+    pub fn take(&self, digest: Digest, tokens: u64) -> Result<(), Option<Duration>> {
+        let Some(tokens) = u32::try_from(tokens).map_or(Some(NonZeroU32::MAX), NonZeroU32::new) else { return Ok(()) };
+        match self.0.check_key_n(&digest, tokens) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(until)) => Err(Some(until.wait_time_from(self.0.clock().now()))),
+            Err(_) => Err(None),
+        }
     }
 }

@@ -13,26 +13,28 @@ const ROOM: usize = 256;
 
 /// Counts by key.
 #[derive(Debug)]
-pub(super) struct AtOnce {
+pub struct AtOnce {
     most: u32,
     shards: Box<[Mutex<HashMap<Digest, u32>>]>,
 }
 
 /// A place among those that may be open at once, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub struct Held {
     of: Arc<AtOnce>,
     key: Digest,
 }
 
 impl AtOnce {
     /// So many at one time for each key.
-    pub(super) fn new(most: u32) -> Self {
+    #[must_use]
+    pub fn new(most: u32) -> Self {
         Self { most, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
     /// Takes a place; `None`: there is none.
-    pub(super) fn take(of: &Arc<Self>, key: Digest) -> Option<Held> {
+    #[must_use]
+    pub fn take(of: &Arc<Self>, key: Digest) -> Option<Held> {
         let mut shard = of.shard(key);
         match shard.entry(key) {
             Entry::Occupied(open) if *open.get() >= of.most => return None,
@@ -51,7 +53,7 @@ impl AtOnce {
 
     /// Keys that have one open.
     #[cfg(test)]
-    pub(super) fn keys(&self) -> usize {
+    pub fn keys(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().expect("no panic").len()).sum()
     }
 }

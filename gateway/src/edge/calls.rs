@@ -1,0 +1,160 @@
+//! A call, worked out as far as that can be done without waiting.
+
+use super::jwt::{self, Rules};
+use super::keys::Keys;
+use super::{signed, since_epoch};
+use crate::http::received::Received;
+use crate::runtime::notice::Notice;
+use crate::runtime::worker::Worker;
+use crate::snapshot::Served;
+use dsl::tree::calls::{Calls, Outcome, Stop};
+use dsl::tree::eval::{self, Unrenderable};
+use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, SecretTest, Signed, Value};
+use dsl::tree::judge::{self, Refused, Rendered};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What became of a call.
+pub enum Worked<'s> {
+    /// It is known now.
+    Known(Outcome),
+    /// It needs another call first.
+    First(CallIdx),
+    /// Another service has to be asked.
+    Ask(Question<'s>),
+    /// The request is answered without it: a value of it is missing or refused.
+    Instead(Rendered<'s>),
+}
+
+/// What another service is asked.
+pub struct Question<'s> {
+    /// Which call it is.
+    pub call: CallIdx,
+    /// What is asked.
+    pub ask: &'s Ask,
+    /// The path and query that are asked for.
+    pub path: String,
+}
+
+/// Works a call out.
+#[must_use]
+pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &Received<'_>, worker: &Worker) -> Worked<'s> {
+    let site = served.program.site();
+    let Some(call_of) = site.calls.get(call.0 as usize) else { return Worked::Known(Outcome::Failed) };
+    let values = Values { served, request, worker };
+    let worked = match &call_of.kind {
+        CallKind::Jwt(jwt) => values.jwt(call, call_of, jwt),
+        CallKind::Signed(signed) => values.signed(call, call_of, signed),
+        CallKind::Secret(test) => values.secret(call_of, test),
+        CallKind::Ask(ask) => values.path(&ask.at).map(|path| Worked::Ask(Question { call, ask, path })),
+    };
+    match worked {
+        Ok(worked) => worked,
+        Err(Without::Missing) => Worked::Known(Outcome::No),
+        Err(Without::Stop(Stop::Unknown(first))) => Worked::First(first),
+        Err(Without::Stop(Stop::Failed(_))) => Worked::Known(Outcome::Failed),
+        Err(Without::Instead(rendered)) => Worked::Instead(rendered),
+    }
+}
+
+/// Why there is no value.
+enum Without<'s> {
+    Missing,
+    Stop(Stop),
+    Instead(Rendered<'s>),
+}
+
+type Valued<'s, T> = Result<T, Without<'s>>;
+
+/// Renders what calls are made of.
+struct Values<'s, 'r> {
+    served: &'s Served,
+    request: &'r Received<'r>,
+    worker: &'r Worker,
+}
+
+impl<'s> Values<'s, '_> {
+    fn jwt(&self, index: CallIdx, call: &Call, jwt: &'s Jwt) -> Valued<'s, Worked<'s>> {
+        let token = self.text(&jwt.token)?;
+        let issuer = jwt.issuer.as_ref().map(|value| self.text(value)).transpose()?;
+        let audience = jwt.audience.as_ref().map(|value| self.text(value)).transpose()?;
+        let Some(keys) = self.keys(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
+        let rules = Rules {
+            algorithms: &jwt.algorithms,
+            issuer: issuer.as_deref(),
+            audience: audience.as_deref(),
+            leeway: Duration::from_millis(jwt.leeway_ms),
+            now: since_epoch(),
+        };
+        let claims = jwt::verify(&token, &keys, &rules);
+        Ok(Worked::Known(claims.map_or(Outcome::No, Outcome::Yes)))
+    }
+
+    fn signed(&self, index: CallIdx, call: &Call, said: &'s Signed) -> Valued<'s, Worked<'s>> {
+        let signature = self.text(&said.signature)?;
+        let text = self.text(&said.text)?;
+        let expires = said.expires.as_ref().map(|value| self.text(value)).transpose()?;
+        let Some(keys) = self.keys(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
+        let holds = signed::holds(&text, expires.as_deref(), &signature, &keys, since_epoch());
+        Ok(Worked::Known(yes(holds)))
+    }
+
+    fn secret(&self, call: &Call, test: &'s SecretTest) -> Valued<'s, Worked<'s>> {
+        let value = self.text(&test.value)?;
+        let secrets = &self.served.edge.secrets;
+        let Some(secret) = secrets.get(&test.secret) else {
+            self.tell(call, format!("secret {}: {}", test.secret, secrets.why_not(&test.secret)));
+            return Ok(Worked::Known(Outcome::Failed));
+        };
+        Ok(Worked::Known(yes(signed::is_secret(value.as_bytes(), &secret, test.any_line))))
+    }
+
+    /// The keys of a call; `None` where there is none that can be used.
+    fn keys(&self, index: CallIdx, call: &Call) -> Option<Arc<Keys>> {
+        let keys = self.served.edge.rings.get(index.0 as usize)?.as_ref()?.keys();
+        if let Some(trouble) = &keys.trouble {
+            self.tell(call, trouble.clone());
+        }
+        (!keys.all.is_empty()).then_some(keys)
+    }
+
+    fn tell(&self, call: &Call, reason: String) {
+        let notice = || Notice::CallFailed { call: call.shown.to_string(), reason };
+        self.worker.tell_once(&call.shown, notice);
+    }
+
+    fn text(&self, value: &'s Value) -> Valued<'s, String> {
+        let mut text = String::new();
+        let rendered = eval::render(value, self.request, &mut text);
+        self.rendered(rendered, text)
+    }
+
+    fn path(&self, value: &'s Value) -> Valued<'s, String> {
+        let mut path = String::new();
+        let paths = self.served.program.site().settings.paths;
+        let rendered = eval::render_path(value, self.request, paths, &mut path);
+        self.rendered(rendered, path)
+    }
+
+    fn rendered(&self, rendered: Result<(), Unrenderable<'s>>, text: String) -> Valued<'s, String> {
+        if let Some(stop) = self.request.calls.and_then(Calls::stopped) {
+            return Err(Without::Stop(stop));
+        }
+        let refused = match rendered {
+            Ok(()) => return Ok(text),
+            Err(Unrenderable::Missing(_)) => return Err(Without::Missing),
+            Err(Unrenderable::Answer(answer)) => {
+                let site = self.served.program.site();
+                let rendered = judge::render(answer, site, self.request, &mut || self.worker.draw());
+                return Err(Without::Instead(rendered));
+            }
+            Err(Unrenderable::Conflict(field)) => Refused::Repeated(field),
+            Err(Unrenderable::BadRequest(bad)) => Refused::BadText(bad),
+        };
+        Err(Without::Instead(Rendered::Refused(refused)))
+    }
+}
+
+fn yes(holds: bool) -> Outcome {
+    if holds { Outcome::Yes(Arc::from([])) } else { Outcome::No }
+}

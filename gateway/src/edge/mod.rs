@@ -1,0 +1,117 @@
+//! What is decided about a request beyond its routes: calls worked out, limits counted, sessions issued.
+//!
+//! The plan is walked by [`dsl::tree::judge`], which stops where it needs a call that is not known. What
+//! a key can tell (tokens, signatures, secrets) is worked out at once; another service is asked by
+//! [`crate::http::exchange`], which waits for it. Nothing here waits.
+//!
+//! INVARIANT: everything fails closed. A call that cannot be worked out is answered 503 unless its
+//! program says otherwise, and the content of a secret is in no message.
+
+mod calls;
+mod jwt;
+mod keys;
+pub mod limit;
+mod session;
+mod signed;
+mod walk;
+
+pub use calls::{Question, Worked, work_out};
+pub use limit::{Holds, LimitTable};
+pub use walk::{Walked, Walking};
+
+use crate::secrets::Secrets;
+use dsl::tree::ir::{CallKind, Session, Site, Step};
+use http::HeaderName;
+use keys::Ring;
+use limit::Bucketed;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a site needs to carry out its calls, limits and sessions.
+pub struct Edge {
+    secrets: Arc<Secrets>,
+    /// By `CallIdx`; `None` where a call has no keys.
+    rings: Box<[Option<Ring>]>,
+    /// By the address of the step's own, which the site's program holds.
+    sessions: HashMap<usize, Ring>,
+    /// Likewise.
+    limits: HashMap<usize, Arc<Bucketed>>,
+    /// Headers that an `ask` of the site copies: nobody but it may say them.
+    copied: Box<[HeaderName]>,
+}
+
+impl Edge {
+    /// For a site of a route file in `dir`. The site must outlive it: the program has it.
+    #[must_use]
+    pub fn new(site: &Site, dir: &Path, secrets: &Arc<Secrets>, limits: &LimitTable) -> Self {
+        let ring = |names: &[Arc<str>]| Ring::new(names.to_vec(), Arc::clone(secrets));
+        let rings = site.calls.iter().map(|call| match &call.kind {
+            CallKind::Jwt(jwt) => Some(ring(&jwt.keys)),
+            CallKind::Signed(signed) => Some(ring(&signed.keys)),
+            CallKind::Secret(_) | CallKind::Ask(_) => None,
+        });
+        let mut edge = Self {
+            secrets: Arc::clone(secrets),
+            rings: rings.collect(),
+            sessions: HashMap::new(),
+            limits: HashMap::new(),
+            copied: copied(site),
+        };
+        for step in site.plans.iter().flat_map(|plan| &plan.steps) {
+            match step {
+                Step::Session(session) => {
+                    if let Some(start) = &session.start {
+                        let key = std::slice::from_ref(&start.key);
+                        edge.sessions.entry(address(session)).or_insert_with(|| ring(key));
+                    }
+                }
+                Step::Limit(limit) => {
+                    edge.limits.entry(address(limit)).or_insert_with(|| limits.intern(limit, dir));
+                }
+                Step::Require { .. } | Step::Header { .. } => {}
+            }
+        }
+        edge
+    }
+
+    /// Headers that nobody but an `ask` of the site may say, in lower case.
+    #[must_use]
+    pub fn copied(&self) -> &[HeaderName] {
+        &self.copied
+    }
+
+    fn session_ring(&self, session: &Arc<Session>) -> Option<&Ring> {
+        self.sessions.get(&address(session))
+    }
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").field("limits", &self.limits.len()).finish_non_exhaustive()
+    }
+}
+
+fn address<T>(shared: &Arc<T>) -> usize {
+    Arc::as_ptr(shared) as usize
+}
+
+fn copied(site: &Site) -> Box<[HeaderName]> {
+    let mut names: Vec<HeaderName> = Vec::new();
+    for call in &site.calls {
+        let CallKind::Ask(ask) = &call.kind else { continue };
+        for name in ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names.into()
+}
+
+/// Since 1970, by the system's clock.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,66 @@
+//! What a walk through the policies of a plan gathers: edits, what limits hold, cookies of sessions.
+
+use super::limit::Holds;
+use super::{Edge, address, session, since_epoch};
+use crate::http::headers::Edit;
+use crate::runtime::worker::Worker;
+use dsl::syntax::ast::{HeaderOp, Side};
+use dsl::tree::eval::BadText;
+use dsl::tree::ir::{Limit, Session};
+use dsl::tree::judge::{self, Admit, Walk};
+use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use std::sync::Arc;
+
+/// What was gathered so far.
+#[derive(Default)]
+pub struct Walked {
+    /// Edits of the request.
+    pub of_request: Vec<Edit>,
+    /// Edits of the answer.
+    pub of_answer: Vec<Edit>,
+    /// What the request holds until its answer is through.
+    pub holds: Holds,
+    /// A session was to be issued and could not be signed: the request is answered 503.
+    pub unsigned: bool,
+}
+
+/// A walk.
+pub struct Walking<'w> {
+    /// Of the site.
+    pub edge: &'w Edge,
+    /// Who walks.
+    pub worker: &'w Worker,
+    /// The request's.
+    pub host: &'w str,
+    /// What is gathered.
+    pub walked: &'w mut Walked,
+}
+
+impl<'s> Walk<'s> for Walking<'_> {
+    fn edit(&mut self, edit: judge::Edit<'s>) -> Result<(), BadText> {
+        let value = HeaderValue::from_str(&edit.value).map_err(|_| BadText::Control)?;
+        // The checker lets only tokens pass.
+        let Ok(name) = HeaderName::from_bytes(edit.name.as_bytes()) else { return Ok(()) };
+        match edit.side {
+            Side::Request => self.walked.of_request.push(Edit { op: edit.op, name, value }),
+            Side::Response => self.walked.of_answer.push(Edit { op: edit.op, name, value }),
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, limit: &'s Arc<Limit>, key: Vec<u8>, cost: u64) -> Admit {
+        match self.edge.limits.get(&address(limit)) {
+            Some(bucketed) => bucketed.admit(limit, &key, cost, &mut self.walked.holds),
+            // One of another site is not known here: failure is closed.
+            None => Admit::Later(1_000),
+        }
+    }
+
+    fn session(&mut self, session: &'s Arc<Session>, sub: Option<String>) {
+        let cookie = session::cookie(self.edge, session, sub.as_deref(), self.host, since_epoch(), self.worker);
+        match cookie {
+            Some(value) => self.walked.of_answer.push(Edit { op: HeaderOp::Add, name: SET_COOKIE, value }),
+            None => self.walked.unsigned = true,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A request that waits for what another service says of it (`ask`).
+//!
+//! The service is asked by a request of its own: the method and path that the program says, the client's
+//! headers without those that concern its connection, its body or a copy that it has, and
+//!
+//! * `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded`, as origins are told;
+//! * `X-Forwarded-Method` and `X-Forwarded-Uri`, and the same as `X-Original-Method` and `X-Original-URI`: what the
+//!   client asks for, its path canonical.
+//!
+//! It goes through the pool like any other: its endpoints, checks, retries and limits hold.
+
+use super::ask::{about, outgoing, request};
+use super::head::{Head, host_of, raw_path};
+use super::{Exchange, Step};
+use crate::edge::Question;
+use crate::http::body::RequestBody;
+use crate::http::client::Client;
+use crate::http::forward::failure::{Cause, Phase};
+use crate::http::forward::{Failure, Job, discard, forward};
+use crate::http::gate::{Link, Reason};
+use crate::http::headers::{self, Edit};
+use crate::http::judge::Course;
+use crate::observe::log::Failed;
+use crate::runtime::ticks::within;
+use crate::runtime::worker::Current;
+use crate::snapshot::Served;
+use crate::upstream::Spot;
+use dsl::syntax::ast::HeaderOp;
+use dsl::tree::calls::Outcome;
+use dsl::tree::canonical;
+use dsl::tree::ir::{self, CallIdx, CallKind};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::uri::PathAndQuery;
+use http::Method;
+use hyper::body::Incoming;
+use std::rc::Rc;
+use std::sync::Arc;
+
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+/// After its own deadline a question is given up in any case.
+const GRACE_MS: u64 = 100;
+/// What the client wants of its own resource, not of the service's.
+const OF_ITS_OWN: [HeaderName; 7] =
+    [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, ACCEPT_ENCODING];
+
+/// A request on its way through its policies.
+pub(super) struct Coming<'c> {
+    pub(super) snapshot: &'c Rc<Current>,
+    pub(super) served: &'c Arc<Served>,
+    pub(super) head: Head,
+    pub(super) incoming: Incoming,
+    pub(super) link: Option<&'c Rc<Link>>,
+    pub(super) course: Course,
+}
+
+/// The same, kept while a service is asked.
+pub(super) struct Waiting {
+    snapshot: Rc<Current>,
+    served: Arc<Served>,
+    head: Head,
+    incoming: Incoming,
+    link: Option<Rc<Link>>,
+    course: Course,
+    call: CallIdx,
+    job: Job,
+}
+
+impl Coming<'_> {
+    /// Waits for the answer to a question.
+    pub(super) fn wait(self, client: &Client, question: Question<'_>) -> Result<Box<Waiting>, Reason> {
+        let Self { snapshot, served, head, incoming, link, course } = self;
+        let Question { call, ask, path } = question;
+        let pool = &served.pools[ask.pool.0 as usize];
+        let spot = {
+            let host = host_of(&head)?;
+            let canonical = canonical_path(served, &head)?;
+            let received = head.received(client, &host, &canonical);
+            Spot::of_request(&pool.pool().balance, &received, client.local).map_err(|_| Reason::Repeated)?
+        };
+        let about = about(&head);
+        let asked = asks(client, served, &head, ask, path)?;
+        let settings = ir::Settings { timeout_ms: Some(ask.within_ms), ..ir::Settings::default() };
+        let job = Job::new(request(asked, RequestBody::Empty), Arc::clone(pool), spot, &settings, None, about);
+        let (snapshot, served, link) = (Rc::clone(snapshot), Arc::clone(served), link.cloned());
+        Ok(Box::new(Waiting { snapshot, served, head, incoming, link, course, call, job }))
+    }
+}
+
+impl Exchange {
+    /// Asks, and goes on with what was said.
+    pub(super) async fn wait(&mut self, mut waiting: Box<Waiting>) -> Step {
+        let outcome = self.answered(&mut waiting).await;
+        let Waiting { snapshot, served, head, incoming, link, mut course, call, job } = *waiting;
+        drop(job);
+        course.calls.tell(call, outcome);
+        let looked = match host_of(&head) {
+            Ok(host) => self.look(&served, &head, &host, &mut course),
+            Err(reason) => Err(reason),
+        };
+        let coming = Coming { snapshot: &snapshot, served: &served, head, incoming, link: link.as_ref(), course };
+        match looked.and_then(|looked| self.settle(coming, looked)) {
+            Ok(step) => step,
+            Err(reason) => Step::Done(self.refuse(reason)),
+        }
+    }
+
+    /// Asks. Headers that the service's answer gives are edits from here on.
+    async fn answered(&self, waiting: &mut Waiting) -> Outcome {
+        let Waiting { served, course, call, job, .. } = waiting;
+        let call = &served.program.site().calls[call.0 as usize];
+        // Nothing else is waited for.
+        let CallKind::Ask(ask) = &call.kind else { return Outcome::Failed };
+        let names = ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        let names: Vec<HeaderName> = names.filter(|name| !headers::is_framing(name)).collect();
+        course.walked.of_request.extend(names.iter().map(Edit::remove));
+        let worker = &self.client.worker;
+        let pool = Arc::clone(&job.pool);
+        let shard = pool.shared().shard(worker.number);
+        let late = || {
+            Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms))
+        };
+        // Waiting for names and for room counts too, which the job's own deadline does not see.
+        let answered = within(&worker.ticks, ask.within_ms + GRACE_MS, forward(&self.client, job)).await;
+        let failure = match answered.unwrap_or_else(|| Err(late())) {
+            Ok((response, lease)) => {
+                let status = response.status();
+                shard.answered(status.as_u16());
+                let endpoint = Some(Arc::clone(lease.endpoint()));
+                let said = if status.is_success() { copy(&names, response.headers()) } else { Vec::new() };
+                discard(worker, (response, lease));
+                if status.is_success() {
+                    let claims = said.iter().filter_map(|edit| {
+                        Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into()))
+                    });
+                    let outcome = Outcome::Yes(claims.collect());
+                    course.walked.of_request.extend(said);
+                    return outcome;
+                }
+                if status.is_client_error() {
+                    return Outcome::No;
+                }
+                let reason = format!("answered {}, which says neither yes nor no", status.as_u16());
+                let attempt = job.attempt;
+                Box::new(Failure { cause: Cause::Garbage, phase: Phase::Head, endpoint, attempt, reason })
+            }
+            Err(failure) => failure,
+        };
+        shard.failed.add(1);
+        let reason = format!("{}: {}", call.shown, failure.reason);
+        let failure = Failure { reason, ..*failure };
+        worker.log.failed(Failed::new(&job.about, &pool.pool().name, &failure).answered(ask.failed.is_none().then_some(503)));
+        match ask.failed {
+            Some(true) => Outcome::Yes(Arc::from([])),
+            Some(false) => Outcome::No,
+            None => Outcome::Failed,
+        }
+    }
+}
+
+fn canonical_path<'h>(served: &Served, head: &'h Head) -> Result<std::borrow::Cow<'h, str>, Reason> {
+    canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)
+}
+
+/// What a service is asked about a request.
+fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: String) -> Result<Head, Reason> {
+    let mut uri = canonical_path(served, head)?.into_owned();
+    if let Some(query) = head.uri.query() {
+        uri.push('?');
+        uri.push_str(query);
+    }
+    let uri = HeaderValue::from_str(&uri).map_err(|_| Reason::Path)?;
+    let method = HeaderValue::from_str(head.method.as_str()).map_err(|_| Reason::Unrenderable)?;
+    let mut asked = head.copy();
+    let target = PathAndQuery::try_from(path).map_err(|_| Reason::Unrenderable)?;
+    outgoing(client, &mut asked, Some(target), None)?;
+    asked.method = Method::from_bytes(ask.method.as_bytes()).map_err(|_| Reason::Unrenderable)?;
+    let headers = &mut asked.headers;
+    let foreign = |name: &HeaderName| {
+        headers::is_framing(name) || name.as_str().starts_with("content-") || OF_ITS_OWN.contains(name)
+    };
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| foreign(name)).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+    if !matches!(asked.method, Method::GET | Method::HEAD) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    let told = [(X_FORWARDED_METHOD, &method), (X_ORIGINAL_METHOD, &method), (X_FORWARDED_URI, &uri), (X_ORIGINAL_URI, &uri)];
+    let set = |(name, value): (HeaderName, &HeaderValue)| Edit { op: HeaderOp::Set, name, value: value.clone() };
+    headers::apply(told.into_iter().map(set).collect(), headers);
+    Ok(asked)
+}
+
+/// Headers of an answer, to be added to the request.
+fn copy(names: &[HeaderName], answer: &HeaderMap) -> Vec<Edit> {
+    let all = names.iter().flat_map(|name| answer.get_all(name).iter().map(move |value| (name, value)));
+    all.map(|(name, value)| Edit { op: HeaderOp::Add, name: name.clone(), value: value.clone() }).collect()
+}
