@@ -115,7 +115,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let (sender, notices) = notice::channel();
     let secrets = Arc::new(Secrets::of_environment());
     let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets).keeping(data.path()));
-    let mut control = Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&limits)), store, console);
+    let mut control =
+        Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&limits)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {

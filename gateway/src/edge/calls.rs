@@ -7,10 +7,8 @@ use crate::http::received::Received;
 use crate::runtime::notice::Notice;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
-use dsl::tree::calls::{Calls, Outcome, Stop};
-use dsl::tree::eval::{self, Unrenderable};
+use dsl::tree::calls::{self, Calls, Outcome, Stop};
 use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, SecretTest, Signed, Value};
-use dsl::tree::judge::{self, Refused, Rendered};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +20,6 @@ pub enum Worked<'s> {
     First(CallIdx),
     /// Another service has to be asked.
     Ask(Question<'s>),
-    /// The request is answered without it: a value of it is missing or refused.
-    Instead(Rendered<'s>),
 }
 
 /// What another service is asked.
@@ -50,21 +46,23 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &Received<'_>, w
     };
     match worked {
         Ok(worked) => worked,
-        Err(Without::Missing) => Worked::Known(Outcome::No),
+        Err(Without::Known(outcome)) => Worked::Known(outcome),
         Err(Without::Stop(Stop::Unknown(first))) => Worked::First(first),
         Err(Without::Stop(Stop::Failed(_))) => Worked::Known(Outcome::Failed),
-        Err(Without::Instead(rendered)) => Worked::Instead(rendered),
+        Err(Without::Stop(Stop::Refused(first))) => {
+            let said = request.calls.and_then(|calls| calls.outcome(first)).cloned();
+            Worked::Known(said.unwrap_or(Outcome::Failed))
+        }
     }
 }
 
 /// Why there is no value.
-enum Without<'s> {
-    Missing,
+enum Without {
+    Known(Outcome),
     Stop(Stop),
-    Instead(Rendered<'s>),
 }
 
-type Valued<'s, T> = Result<T, Without<'s>>;
+type Valued<T> = Result<T, Without>;
 
 /// Renders what calls are made of.
 struct Values<'s, 'r> {
@@ -74,7 +72,7 @@ struct Values<'s, 'r> {
 }
 
 impl<'s> Values<'s, '_> {
-    fn jwt(&self, index: CallIdx, call: &Call, jwt: &'s Jwt) -> Valued<'s, Worked<'s>> {
+    fn jwt(&self, index: CallIdx, call: &Call, jwt: &'s Jwt) -> Valued<Worked<'s>> {
         let token = self.text(&jwt.token)?;
         let issuer = jwt.issuer.as_ref().map(|value| self.text(value)).transpose()?;
         let audience = jwt.audience.as_ref().map(|value| self.text(value)).transpose()?;
@@ -90,7 +88,7 @@ impl<'s> Values<'s, '_> {
         Ok(Worked::Known(claims.map_or(Outcome::No, Outcome::Yes)))
     }
 
-    fn signed(&self, index: CallIdx, call: &Call, said: &'s Signed) -> Valued<'s, Worked<'s>> {
+    fn signed(&self, index: CallIdx, call: &Call, said: &'s Signed) -> Valued<Worked<'s>> {
         let signature = self.text(&said.signature)?;
         let text = self.text(&said.text)?;
         let expires = said.expires.as_ref().map(|value| self.text(value)).transpose()?;
@@ -99,7 +97,7 @@ impl<'s> Values<'s, '_> {
         Ok(Worked::Known(yes(holds)))
     }
 
-    fn secret(&self, call: &Call, test: &'s SecretTest) -> Valued<'s, Worked<'s>> {
+    fn secret(&self, call: &Call, test: &'s SecretTest) -> Valued<Worked<'s>> {
         let value = self.text(&test.value)?;
         let secrets = &self.served.edge.secrets;
         let Some(secret) = secrets.get(&test.secret) else {
@@ -123,35 +121,20 @@ impl<'s> Values<'s, '_> {
         self.worker.tell_once(&call.shown, notice);
     }
 
-    fn text(&self, value: &'s Value) -> Valued<'s, String> {
-        let mut text = String::new();
-        let rendered = eval::render(value, self.request, &mut text);
-        self.rendered(rendered, text)
+    fn text(&self, value: &Value) -> Valued<String> {
+        self.given(calls::argument(value, self.request))
     }
 
-    fn path(&self, value: &'s Value) -> Valued<'s, String> {
-        let mut path = String::new();
-        let paths = self.served.program.site().settings.paths;
-        let rendered = eval::render_path(value, self.request, paths, &mut path);
-        self.rendered(rendered, path)
+    fn path(&self, value: &Value) -> Valued<String> {
+        self.given(calls::path(value, self.served.program.site().settings.paths, self.request))
     }
 
-    fn rendered(&self, rendered: Result<(), Unrenderable<'s>>, text: String) -> Valued<'s, String> {
-        if let Some(stop) = self.request.calls.and_then(Calls::stopped) {
-            return Err(Without::Stop(stop));
+    /// A value that reads a call which is not known is no value.
+    fn given(&self, value: Result<String, Outcome>) -> Valued<String> {
+        match self.request.calls.and_then(Calls::stopped) {
+            Some(stop) => Err(Without::Stop(stop)),
+            None => value.map_err(Without::Known),
         }
-        let refused = match rendered {
-            Ok(()) => return Ok(text),
-            Err(Unrenderable::Missing(_)) => return Err(Without::Missing),
-            Err(Unrenderable::Answer(answer)) => {
-                let site = self.served.program.site();
-                let rendered = judge::render(answer, site, self.request, &mut || self.worker.draw());
-                return Err(Without::Instead(rendered));
-            }
-            Err(Unrenderable::Conflict(field)) => Refused::Repeated(field),
-            Err(Unrenderable::BadRequest(bad)) => Refused::BadText(bad),
-        };
-        Err(Without::Instead(Rendered::Refused(refused)))
     }
 }
 

@@ -114,27 +114,36 @@ fn is_for_us(body: &Object, rules: &Rules<'_>) -> bool {
     issued && meant
 }
 
-/// The claims as texts: texts, numbers and booleans by their names, those of inner objects behind a dot. Lists
-/// and `null` are left out. `None` where there are too many, or two of one name.
+/// The claims as texts: texts, numbers and booleans by their names, those of inner objects behind a dot; a list
+/// once for each of these in it. `None` where there are too many, or two of one name.
 fn claims(body: &Object) -> Option<Claims> {
-    let mut all = Vec::new();
-    flatten("", body, &mut all);
-    let mut names: Vec<_> = all.iter().map(|(name, _)| name).collect();
+    let (mut names, mut all) = (Vec::new(), Vec::new());
+    flatten("", body, &mut names, &mut all);
     names.sort_unstable();
     let once = names.windows(2).all(|pair| pair[0] != pair[1]);
     (once && all.len() <= MOST_CLAIMS).then(|| all.into())
 }
 
-fn flatten(prefix: &str, object: &Object, all: &mut Vec<(Arc<str>, Arc<str>)>) {
+fn flatten(prefix: &str, object: &Object, names: &mut Vec<Arc<str>>, all: &mut Vec<(Arc<str>, Arc<str>)>) {
     for (name, value) in &object.0 {
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let name: Arc<str> = if prefix.is_empty() { name.as_str().into() } else { format!("{prefix}.{name}").into() };
         match value {
-            Json::Text(text) => all.push((name.into(), Arc::clone(text))),
-            Json::Number(text, _) => all.push((name.into(), Arc::clone(text))),
-            Json::Bool(yes) => all.push((name.into(), if *yes { "true" } else { "false" }.into())),
-            Json::Object(inner) => flatten(&name, inner, all),
-            Json::List(_) | Json::Null => {}
+            Json::Object(inner) => {
+                flatten(&name, inner, names, all);
+                continue;
+            }
+            Json::List(list) => all.extend(list.iter().filter_map(scalar).map(|text| (Arc::clone(&name), text))),
+            other => all.extend(scalar(other).map(|text| (Arc::clone(&name), text))),
         }
+        names.push(name);
+    }
+}
+
+fn scalar(json: &Json) -> Option<Arc<str>> {
+    match json {
+        Json::Text(text) | Json::Number(text, _) => Some(Arc::clone(text)),
+        Json::Bool(yes) => Some(if *yes { "true" } else { "false" }.into()),
+        Json::List(_) | Json::Object(_) | Json::Null => None,
     }
 }
 

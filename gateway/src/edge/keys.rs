@@ -126,9 +126,9 @@ impl Key {
     pub(super) fn signed(&self, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> bool {
         match (self, algorithm) {
             (Self::Shared(key), Algorithm::Hs256) => hmac::verify(key, text, signature).is_ok(),
-            (Self::Public(kinds), algorithm) => kinds
-                .iter()
-                .any(|(kind, key)| *kind == algorithm && key.verify_sig(text, signature).is_ok()),
+            (Self::Public(kinds), algorithm) => {
+                kinds.iter().any(|(kind, key)| *kind == algorithm && key.verify_sig(text, signature).is_ok())
+            }
             (Self::Shared(_), _) => false,
         }
     }

@@ -11,8 +11,8 @@ use crate::upstream::Table;
 use bytes::Bytes;
 use dsl::tree::ir::{Limit, LimitBound};
 use dsl::tree::judge::Admit;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::Response;
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt;
 use std::hash::Hash;
 use std::path::Path;
@@ -193,10 +193,9 @@ pub fn refusal(limit: &Limit, after_ms: u64) -> Response<Content> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let name = if limit.name.bytes().all(word) { &*limit.name } else { "limit" };
     let (policy, state) = match limit.bound {
-        LimitBound::Rate { count, per_ms, .. } => (
-            format!("\"{name}\";q={count};w={}", per_ms.div_ceil(1_000)),
-            format!("\"{name}\";r=0;t={seconds}"),
-        ),
+        LimitBound::Rate { count, per_ms, .. } => {
+            (format!("\"{name}\";q={count};w={}", per_ms.div_ceil(1_000)), format!("\"{name}\";r=0;t={seconds}"))
+        }
         LimitBound::AtOnce(most) => {
             (format!("\"{name}\";q={most};qu=\"concurrent-requests\""), format!("\"{name}\";r=0"))
         }

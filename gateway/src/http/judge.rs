@@ -108,9 +108,8 @@ fn worked<'s>(
     for _ in 0..=served.program.site().calls.len() {
         match work_out(served, call, request, worker) {
             Worked::Known(outcome) => return Ok((call, outcome)),
-            Worked::First(first) | Worked::Instead(Rendered::Pending(first)) => call = first,
+            Worked::First(first) => call = first,
             Worked::Ask(question) => return Err(Prepared::Wait(Box::new(question))),
-            Worked::Instead(rendered) => return Err(prepared(rendered, served, request)),
         }
     }
     Err(undecided())

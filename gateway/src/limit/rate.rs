@@ -9,7 +9,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A rate with its buckets.
-pub struct Rate<C: Clock = Since>(RateLimiter<Digest, Store<C>, C, NoOpMiddleware<Duration>>);
+pub struct Rate<C: Clock = Since> {
+    limiter: RateLimiter<Digest, Store<C>, C, NoOpMiddleware<Duration>>,
+    burst: NonZeroU32,
+}
 
 impl Rate {
     /// So many in so many milliseconds, so many at a stroke.
@@ -39,13 +42,13 @@ impl<C: Clock> Rate<C> {
         let quota = Quota::with_period(Duration::from_nanos(each))
             .expect("a token takes a nanosecond at least")
             .allow_burst(burst);
-        Self(RateLimiter::new(quota, store, clock))
+        Self { limiter: RateLimiter::new(quota, store, clock), burst }
     }
 
     /// Takes a token from a bucket; `false`: there is none.
     #[must_use]
     pub fn admits(&self, digest: Digest) -> bool {
-        self.0.check_key(&digest).is_ok()
+        self.limiter.check_key(&digest).is_ok()
     }
 
     /// Takes so many tokens from a bucket, all or none.
@@ -53,10 +56,12 @@ impl<C: Clock> Rate<C> {
     /// # Errors
     /// After how long there would be so many; `None` where the bucket never holds so many.
     pub fn take(&self, digest: Digest, tokens: u64) -> Result<(), Option<Duration>> {
-        let Some(tokens) = u32::try_from(tokens).map_or(Some(NonZeroU32::MAX), NonZeroU32::new) else { return Ok(()) };
-        match self.0.check_key_n(&digest, tokens) {
+        // More than a bucket holds: governor would multiply beyond its numbers.
+        let tokens = u32::try_from(tokens).ok().filter(|tokens| *tokens <= self.burst.get()).ok_or(None)?;
+        let Some(tokens) = NonZeroU32::new(tokens) else { return Ok(()) };
+        match self.limiter.check_key_n(&digest, tokens) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => Err(Some(until.wait_time_from(self.0.clock().now()))),
+            Ok(Err(until)) => Err(Some(until.wait_time_from(self.limiter.clock().now()))),
             Err(_) => Err(None),
         }
     }

@@ -4,27 +4,44 @@ use crate::secrets::Secrets;
 use crate::sites::compile::Compiled;
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
-use dsl::tree::ir::Pool;
+use dsl::syntax::span::Loc;
+use dsl::tree::ir::{Pool, Site, Step};
 use std::sync::Arc;
 
-/// What a file's pools name and is not at hand: the names, and what to say of it.
-pub fn missing<'p>(pools: impl Iterator<Item = &'p Arc<Pool>>, secrets: &Secrets) -> (Vec<Arc<str>>, Vec<Diagnostic>) {
+/// What is named and not at hand: the names, and what to say of it.
+pub fn missing<'n>(
+    named: impl Iterator<Item = (&'n Arc<str>, Loc)>,
+    secrets: &Secrets,
+) -> (Vec<Arc<str>>, Vec<Diagnostic>) {
     let (mut names, mut findings) = (Vec::new(), Vec::new());
-    for pool in pools {
-        for name in pool.secrets().filter(|name| secrets.get(name).is_none()) {
-            let finding = lint::files::no_secret(pool.loc, name, &secrets.why_not(name));
-            // A pool stands in each site that uses it.
-            if !findings.contains(&finding) {
-                findings.push(finding);
-                names.push(Arc::clone(name));
-            }
+    for (name, loc) in named.filter(|(name, _)| secrets.get(name).is_none()) {
+        let finding = lint::files::no_secret(loc, name, &secrets.why_not(name));
+        // A pool stands in each site that uses it.
+        if !findings.contains(&finding) {
+            findings.push(finding);
+            names.push(Arc::clone(name));
         }
     }
     (names, findings)
 }
 
-/// The pools of a compiled file.
-pub fn pools(compiled: &Compiled) -> impl Iterator<Item = &Arc<Pool>> {
-    let of_sites = compiled.programs.iter().flat_map(|program| &program.site().pools);
-    of_sites.chain(compiled.items.iter().flat_map(|item| &item.rules().pools))
+/// The secrets of a compiled file.
+pub fn named(compiled: &Compiled) -> impl Iterator<Item = (&Arc<str>, Loc)> {
+    let sites = compiled.programs.iter().flat_map(|program| of_site(program.site()));
+    sites.chain(compiled.items.iter().flat_map(|item| item.rules().pools.iter().flat_map(of_pool)))
+}
+
+/// The secrets of a site: of its pools, its calls and its sessions.
+pub fn of_site(site: &Site) -> impl Iterator<Item = (&Arc<str>, Loc)> {
+    let calls = site.calls.iter().flat_map(|call| call.secrets().iter().map(|name| (name, call.loc)));
+    let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
+        Step::Session(session) => session.start.as_ref().map(|start| (&start.key, session.loc)),
+        Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
+    });
+    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps)
+}
+
+/// The secrets of a pool.
+pub fn of_pool(pool: &Arc<Pool>) -> impl Iterator<Item = (&Arc<str>, Loc)> {
+    pool.secrets().map(|name| (name, pool.loc))
 }

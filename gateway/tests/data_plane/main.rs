@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod attacks;
+mod edge;
 mod errors;
 mod exchange;
 mod files;

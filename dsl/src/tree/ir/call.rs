@@ -22,6 +22,19 @@ pub struct Call {
     pub loc: Loc,
 }
 
+impl Call {
+    /// The secrets that it names.
+    #[must_use]
+    pub fn secrets(&self) -> &[Arc<str>] {
+        match &self.kind {
+            CallKind::Jwt(jwt) => &jwt.keys,
+            CallKind::Signed(signed) => &signed.keys,
+            CallKind::Secret(test) => std::slice::from_ref(&test.secret),
+            CallKind::Ask(_) => &[],
+        }
+    }
+}
+
 /// What a call asks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallKind {

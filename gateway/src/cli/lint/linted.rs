@@ -5,6 +5,7 @@ use crate::cli::offline::{self, Loaded};
 use crate::secrets::Secrets;
 use crate::sites::compile::Drafts;
 use crate::sites::report::Report;
+use crate::sites::secrets::{missing, of_pool, of_site};
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
 use dsl::syntax::span::FileId;
 use std::collections::BTreeMap;
@@ -103,9 +104,9 @@ fn secrets(loaded: &Loaded) -> Vec<Diagnostic> {
     let secrets = Secrets::of_environment();
     secrets.read_from(named.map(|dir| loaded.loader.places().root.join(&**dir)));
     let (sites, items) = (loaded.loader.sites(), loaded.loader.items());
-    let of_sites = sites.iter().flat_map(|(_, program)| &program.site().pools);
-    let pools = of_sites.chain(items.iter().flat_map(|(_, item)| &item.rules().pools));
-    let (_, mut findings) = crate::sites::secrets::missing(pools, &secrets);
+    let of_sites = sites.iter().flat_map(|(_, program)| of_site(program.site()));
+    let of_items = items.iter().flat_map(|(_, item)| item.rules().pools.iter().flat_map(of_pool));
+    let (_, mut findings) = missing(of_sites.chain(of_items), &secrets);
     findings.iter_mut().for_each(|finding| finding.severity = Severity::Info);
     findings
 }

@@ -171,7 +171,15 @@ struct Looked<'s> {
 impl Exchange {
     fn new(client: &Rc<Client>, request: &Request<Incoming>) -> Self {
         let form = Form::of(request.method(), request.headers());
-        Self { client: Rc::clone(client), upload: None, refused: false, form, asks: Asks::No, switched: None, holds: None }
+        Self {
+            client: Rc::clone(client),
+            upload: None,
+            refused: false,
+            form,
+            asks: Asks::No,
+            switched: None,
+            holds: None,
+        }
     }
 
     /// Decides, renders, and makes of the request what goes to an origin.
@@ -214,14 +222,9 @@ impl Exchange {
     }
 
     /// Decides.
-    fn look<'s>(
-        &self,
-        served: &'s Served,
-        head: &Head,
-        host: &str,
-        course: &mut Course,
-    ) -> Result<Looked<'s>, Reason> {
-        let path = canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)?;
+    fn look<'s>(&self, served: &'s Served, head: &Head, host: &str, course: &mut Course) -> Result<Looked<'s>, Reason> {
+        let path =
+            canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)?;
         let judged = judge(served, &head.received(&self.client, host, &path), &self.client.worker, course);
         let catches = judged.plan.is_some_and(|(_, plan)| !plan.catches.is_empty());
         let kept = catches.then(|| Box::new((host.to_owned(), path.to_string())));

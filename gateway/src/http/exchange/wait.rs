@@ -29,12 +29,12 @@ use dsl::syntax::ast::HeaderOp;
 use dsl::tree::calls::Outcome;
 use dsl::tree::canonical;
 use dsl::tree::ir::{self, CallIdx, CallKind};
+use http::Method;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::uri::PathAndQuery;
-use http::Method;
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -122,9 +122,7 @@ impl Exchange {
         let worker = &self.client.worker;
         let pool = Arc::clone(&job.pool);
         let shard = pool.shared().shard(worker.number);
-        let late = || {
-            Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms))
-        };
+        let late = || Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms));
         // Waiting for names and for room counts too, which the job's own deadline does not see.
         let answered = within(&worker.ticks, ask.within_ms + GRACE_MS, forward(&self.client, job)).await;
         let failure = match answered.unwrap_or_else(|| Err(late())) {
@@ -135,9 +133,9 @@ impl Exchange {
                 let said = if status.is_success() { copy(&names, response.headers()) } else { Vec::new() };
                 discard(worker, (response, lease));
                 if status.is_success() {
-                    let claims = said.iter().filter_map(|edit| {
-                        Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into()))
-                    });
+                    let claims = said
+                        .iter()
+                        .filter_map(|edit| Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into())));
                     let outcome = Outcome::Yes(claims.collect());
                     course.walked.of_request.extend(said);
                     return outcome;
@@ -154,7 +152,9 @@ impl Exchange {
         shard.failed.add(1);
         let reason = format!("{}: {}", call.shown, failure.reason);
         let failure = Failure { reason, ..*failure };
-        worker.log.failed(Failed::new(&job.about, &pool.pool().name, &failure).answered(ask.failed.is_none().then_some(503)));
+        worker
+            .log
+            .failed(Failed::new(&job.about, &pool.pool().name, &failure).answered(ask.failed.is_none().then_some(503)));
         match ask.failed {
             Some(true) => Outcome::Yes(Arc::from([])),
             Some(false) => Outcome::No,
@@ -182,7 +182,8 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     asked.method = Method::from_bytes(ask.method.as_bytes()).map_err(|_| Reason::Unrenderable)?;
     let headers = &mut asked.headers;
     let foreign = |name: &HeaderName| {
-        headers::is_framing(name) || name.as_str().starts_with("content-") || OF_ITS_OWN.contains(name)
+        let framing = headers::is_framing(name) && *name != HOST;
+        framing || name.as_str().starts_with("content-") || OF_ITS_OWN.contains(name)
     };
     let unwanted: Vec<HeaderName> = headers.keys().filter(|name| foreign(name)).cloned().collect();
     for name in unwanted {
@@ -191,9 +192,12 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     if !matches!(asked.method, Method::GET | Method::HEAD) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
-    let told = [(X_FORWARDED_METHOD, &method), (X_ORIGINAL_METHOD, &method), (X_FORWARDED_URI, &uri), (X_ORIGINAL_URI, &uri)];
+    let told =
+        [(X_FORWARDED_METHOD, &method), (X_ORIGINAL_METHOD, &method), (X_FORWARDED_URI, &uri), (X_ORIGINAL_URI, &uri)];
     let set = |(name, value): (HeaderName, &HeaderValue)| Edit { op: HeaderOp::Set, name, value: value.clone() };
-    headers::apply(told.into_iter().map(set).collect(), headers);
+    // What only the service may say the client does not say to it.
+    let forged = served.edge.copied().iter().map(Edit::remove);
+    headers::apply(forged.chain(told.into_iter().map(set)).collect(), headers);
     Ok(asked)
 }
 

@@ -237,5 +237,9 @@ fn clients_are_told_apart_by_address_and_network() {
     assert_eq!(digest(&ip, v6("::ffff:0.0.0.7")), digest(&ip, number(7)));
     let connection = Key(vec![KeyPart::Connection]);
     assert_ne!(digest(&connection, v6("2001:db8::1")), digest(&connection, v6("2001:db8::2")));
-    assert_ne!(super::digest(&Secret::default(), &ip, &facts(number(7))), digest(&ip, number(7)), "a secret of the process");
+    assert_ne!(
+        super::digest(&Secret::default(), &ip, &facts(number(7))),
+        digest(&ip, number(7)),
+        "a secret of the process"
+    );
 }

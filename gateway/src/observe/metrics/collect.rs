@@ -123,7 +123,8 @@ fn gateway(sources: &Sources, text: &mut Text) {
 
 fn limits(sources: &Sources, text: &mut Text) {
     let all = sources.limits.counted();
-    let mut requests = text.family("sluice_limit_requests", Kind::Counter, "Requests that a limit counted, by what it said.");
+    let mut requests =
+        text.family("sluice_limit_requests", Kind::Counter, "Requests that a limit counted, by what it said.");
     for limit in &all {
         for (outcome, n) in [("admitted", limit.admitted), ("refused", limit.refused), ("shadow", limit.shadowed)] {
             requests.add(&[("limit", &limit.name), ("outcome", outcome)], n);

@@ -85,7 +85,7 @@ impl<I: Install> Loader<I> {
         if !self.directed || file.is_some_and(|file| done.contains_key(&file)) {
             self.direct(&secrets, file, done, batch);
         }
-        let missing = |done: &Done| secrets::missing(secrets::pools(&done.compiled), &secrets);
+        let missing = |done: &Done| secrets::missing(secrets::named(&done.compiled), &secrets);
         if done.values().any(|done| !missing(done).0.is_empty()) {
             // One that was written a moment ago is there.
             batch.report.warnings.extend(secrets.look().words);
