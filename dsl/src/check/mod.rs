@@ -10,6 +10,7 @@ mod gateway;
 mod header;
 pub(crate) mod l4;
 mod names;
+mod negation;
 mod pattern;
 mod policy;
 mod pools;
@@ -79,6 +80,7 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         tables: BTreeMap::new(),
         modules,
         calls: Vec::new(),
+        read: Vec::new(),
         alone: false,
     };
     for d in diagnostics {
@@ -99,6 +101,9 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         checker.diagnostics.truncate(said);
     }
     out.tables = checker.tables_from_files();
+    for d in crate::lint::g1015::run(&checker.read) {
+        checker.report(d);
+    }
     out.diagnostics = checker.diagnostics;
     out
 }
@@ -172,6 +177,8 @@ pub(crate) struct Checker<'a> {
     modules: &'a dyn Modules,
     /// User functions that are being inlined.
     calls: Vec<Loc>,
+    /// Headers, cookies and query fields that the file reads, and where they are named.
+    read: Vec<(Field, Loc)>,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
 }

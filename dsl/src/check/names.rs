@@ -246,6 +246,7 @@ impl<'a> Checker<'a> {
                     "cookie" => Field::Cookie(key),
                     _ => Field::Query(key),
                 };
+                self.reads(&f, member, module);
                 Some(self.members_of(field(f, Ty::Text, true), member, &rest[1..], module))
             }
             "secret" => {
@@ -253,6 +254,21 @@ impl<'a> Checker<'a> {
                 Some(Val::Opaque(Ty::Secret, false))
             }
             _ => None,
+        }
+    }
+
+    /// Notes where the file names a field that nothing declares, for those that look at names.
+    fn reads(&mut self, field: &Field, name: &Ident, module: ModIdx) {
+        let written = self.text.get(name.span.range()).unwrap_or_default();
+        if module != 0 || !written.eq_ignore_ascii_case(&name.node) {
+            return;
+        }
+        let at = self.loc(module, name.span);
+        self.read.push((field.clone(), at));
+        if let Field::Header(header) = field
+            && let Some(d) = lint::g1014::read(at, header)
+        {
+            self.report(d);
         }
     }
 

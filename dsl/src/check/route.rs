@@ -582,6 +582,7 @@ impl<'a> Checker<'a> {
     ) {
         let test = self.guard(cond, chain, &frame.env);
         let known = chain.known_fields();
+        self.negations(cond, &test, &known, &frame.env);
         let answer = match otherwise {
             None => Some(Answer::Deny { status: 403 }),
             Some(action) => {

@@ -7,7 +7,9 @@ mod allow;
 mod fingerprint;
 pub(crate) mod l4;
 mod planned;
+mod reads;
 pub(crate) mod show;
+mod slip;
 mod solve;
 mod world;
 
@@ -30,12 +32,16 @@ findings! {
     "G1003" g1003 "no such capture or name",
     "G1004" g1004 "no such member",
     "G1005" g1005 "types do not agree",
+    "G1006" g1006 "capture that is dropped",
     "G1008" g1008 "import cycle",
     "G1009" g1009 "module cannot be had",
     "G1010" g1010 "quotes make it another type",
     "G1011" g1011 "no such method or status",
     "G1012" g1012 "a required value can be missing",
     "G1013" g1013 "condition that never holds",
+    "G1014" g1014 "header that nobody sends",
+    "G1015" g1015 "name used once, unlike another",
+    "G1016" g1016 "negation that holds for what is missing",
     "G1017" g1017 "no regular expression",
     "G1018" g1018 "name is taken",
     "G1019" g1019 "needs itself",
@@ -146,7 +152,7 @@ pub fn near_code(code: &str) -> Option<&'static str> {
 
 /// The findings that speak of where requests go.
 const ROUTING: &[fn(&mut world::World<'_>)] =
-    &[g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run, g5003::run];
+    &[g1006::run, g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run, g5003::run];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
