@@ -41,7 +41,7 @@ const USES: &[(&str, &str, &str)] = &[
     ("prove", "top", "prove \"x\" {\n    every request to pool web passes x\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
-    ("tls on-demand", "site", "tls on-demand {\n    limit 20/h\n}"),
+    ("tls on-demand", "site", "tls on-demand {\n    allow when host is \"b.example.com\"\n    limit 20/h\n}"),
     ("tls file", "site", "tls file \"a.pem\" key \"a.key\""),
     ("tls auto via", "site", "tls auto via dns(route53, key: secret.k)"),
     ("tls min, max or client", "site", "tls min 1.3"),

@@ -395,7 +395,12 @@ impl<'a> Checker<'a> {
             }
         };
         let regex = match Regex::new(&pattern) {
-            Ok(regex) => regex,
+            Ok(regex) => {
+                if let Some(d) = lint::g3024::run(right_loc, &regex).filter(|_| env.module == 0) {
+                    self.report(d);
+                }
+                regex
+            }
             Err(why) => {
                 self.report(lint::g1017::bad(right_loc, &pattern, &why.to_string()));
                 return Cond::Const(true);

@@ -233,7 +233,13 @@ impl<'a> Checker<'a> {
                 Some((Class::Set(texts.into()), Ty::Text))
             }
             CaptureType::Regex(source) => match Regex::new(&source.node) {
-                Ok(regex) => Some((Class::Regex(regex), Ty::Text)),
+                Ok(regex) => {
+                    let at = self.loc(module, source.span);
+                    if let Some(d) = lint::g3024::run(at, &regex).filter(|_| module == 0) {
+                        self.report(d);
+                    }
+                    Some((Class::Regex(regex), Ty::Text))
+                }
                 Err(why) => {
                     self.report(lint::g1017::bad(self.loc(module, source.span), &source.node, &why.to_string()));
                     None

@@ -510,7 +510,11 @@ impl<'a> Checker<'a> {
                     && !matches!(p.node.tail, ast::Tail::Splat(_))
                     && p.node.segments.iter().all(|s| matches!(s.node.parts.as_slice(), [ast::SegmentPart::Lit(_)]))
             });
-            if !literal {
+            let below = patterns.iter().find(|p| matches!(p.node.tail, ast::Tail::Splat(_)));
+            if let Some(below) = below {
+                let path = self.text.get(below.span.range()).filter(|_| frame.env.module == 0).unwrap_or_default();
+                self.report(lint::g3022::subtree(at, &text, path));
+            } else if !literal {
                 self.report(lint::g2022::literal(at, &text));
             }
             let found: Vec<usize> = chain

@@ -8,7 +8,7 @@ use super::val::Val;
 use super::{Checker, Env};
 use crate::lint;
 use crate::resolve::nearest;
-use crate::syntax::ast::{self, Expr, Ident, Word};
+use crate::syntax::ast::{self, Expr, Ident, StmtKind, Word};
 use crate::syntax::span::{Loc, Span, Spanned};
 use crate::tree::ir::{Mirror, Paths, Tls};
 
@@ -103,12 +103,12 @@ impl<'a> Checker<'a> {
         chain.said.push((name.to_owned(), loc));
         match name {
             "timeout" => {
-                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                if let Some(ms) = self.word_bound(head, words, env) {
                     chain.settings.timeout_ms = Some(ms);
                 }
             }
             "idle" => {
-                if let Some(ms) = self.word_duration(head, words, &[], env) {
+                if let Some(ms) = self.word_bound(head, words, env) {
                     chain.settings.idle_ms = Some(ms);
                 }
             }
@@ -242,10 +242,20 @@ impl<'a> Checker<'a> {
         let names = Self::word_names(words);
         let first = names.first().map(String::as_str);
         match (first, words.len(), body) {
-            (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", head_of(loc, words)),
+            (Some("on-demand"), _, _) => {
+                self.on_demand(head_of(loc, words), body, &frame.env);
+                return self.unsupported("tls on-demand", head_of(loc, words));
+            }
             (Some("file"), _, _) => return self.unsupported("tls file", loc),
             (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
-            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls min, max or client", loc),
+            (Some("min" | "client" | "max"), _, _) => {
+                if let Some(Spanned { node: Word::Value(Expr::Number(version)), span }) = words.get(1)
+                    && let Some(d) = lint::g4005::version(self.at(&frame.env, *span), version)
+                {
+                    self.report(d);
+                }
+                return self.unsupported("tls min, max or client", loc);
+            }
             _ => {}
         }
         if !self.once_per_scope(acc, "tls", head) {
@@ -261,6 +271,26 @@ impl<'a> Checker<'a> {
                 Tls::Auto
             }
         };
+    }
+
+    /// Who may ask for a certificate, and how often.
+    fn on_demand(&mut self, head: Loc, body: Option<&ast::Block>, env: &Env) {
+        let stmts = body.map(|b| b.stmts.as_slice()).unwrap_or_default();
+        let says = |word: &str| {
+            stmts.iter().any(|stmt| match &stmt.kind {
+                StmtKind::Setting { head, .. } => head.node == word,
+                StmtKind::Limit(_) => word == "limit",
+                _ => false,
+            })
+        };
+        if !says("allow") {
+            self.report(lint::g4006::whoever(head));
+        } else if !says("limit")
+            && let Some(block) = body
+        {
+            let text = if env.module == 0 { self.text } else { "" };
+            self.report(lint::g4007::unbounded(head, self.at(env, block.span), text));
+        }
     }
 
     /// The words that are bare names.
@@ -306,6 +336,17 @@ impl<'a> Checker<'a> {
         let loc = self.at(env, *span);
         let val = self.eval(&Spanned::new(expr.clone(), *span), env, None);
         Some((val, loc))
+    }
+
+    /// The duration of a setting that bounds what a peer may hold: turned off, it is the longest there is.
+    pub(super) fn word_bound(&mut self, head: &Ident, words: &[Spanned<Word>], env: &Env) -> Option<u64> {
+        if is_off(words) {
+            let at = self.at(env, words.iter().fold(head.span, |s, w| s.to(w.span)));
+            let text = if env.module == 0 { self.text } else { "" };
+            self.report(lint::g3021::off(at, &head.node, text));
+            return Some(YEAR_MS);
+        }
+        self.word_duration(head, words, &[], env)
     }
 
     /// A duration of more than nothing.
@@ -376,6 +417,16 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+}
+
+/// `off`, `0` or `0s`.
+fn is_off(words: &[Spanned<Word>]) -> bool {
+    match words {
+        [Spanned { node: Word::Value(Expr::Name(name)), .. }] => Checker::name_text(name) == "off",
+        [Spanned { node: Word::Value(Expr::Number(n)), .. }] => n == "0",
+        [Spanned { node: Word::Value(Expr::Duration(ms)), .. }] => *ms == 0,
+        _ => false,
     }
 }
 

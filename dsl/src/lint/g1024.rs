@@ -10,7 +10,7 @@
 //!
 //! ```route
 //! site a.example.com {
-//!     timeout 0s
+//!     timeout 400d
 //!     else -> respond 404
 //! }
 //! ```

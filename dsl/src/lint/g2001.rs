@@ -186,7 +186,7 @@ fn lines(w: &World<'_>, stmt: Loc) -> Loc {
 }
 
 /// A statement with the spaces before it and the end of its line.
-fn whole_lines(text: &str, stmt: Loc) -> Loc {
+pub(super) fn whole_lines(text: &str, stmt: Loc) -> Loc {
     let (start, end) = (stmt.span.start as usize, stmt.span.end as usize);
     let Some(before) = text.get(..start) else { return stmt };
     let from = before.rfind('\n').map_or(0, |n| n + 1);

@@ -14,7 +14,7 @@
 //! site a.example.com {
 //!     /admin/* {
 //!         use auth.only-from([10.0.0.0/8])
-//!         ./* without auth.only-from -> respond 200
+//!         ./{page} without auth.only-from -> respond 200
 //!     }
 //!     else -> respond 404
 //! }

@@ -63,8 +63,10 @@ findings! {
     "G2009" g2009 "shares do not add up",
     "G2010" g2010 "split without a key",
     "G2013" g2013 "look-up without else",
+    "G2014" g2014 "method that gets 404 and not 405",
     "G2015" g2015 "catch of a good status",
     "G2016" g2016 "status caught twice",
+    "G2017" g2017 "routes that differ only in data",
     "G2020" g2020 "pattern outside its block",
     "G2021" g2021 "pathless refusal beside longer paths",
     "G2022" g2022 "without removes nothing",
@@ -72,13 +74,24 @@ findings! {
     "G2024" g2024 "bare arrow beside routes",
     "G2026" g2026 "exact path to a pool",
     "G3001" g3001 "past a protected block",
+    "G3004" g3004 "cookie that is only asked for",
     "G3005" g3005 "limit by a client's header",
     "G3006" g3006 "everybody is a trusted proxy",
     "G3008" g3008 "client chooses the redirect",
     "G3009" g3009 "client chooses the upstream",
+    "G3010" g3010 "any site may read answers",
+    "G3011" g3011 "cookie without its attributes",
     "G3015" g3015 "secret leaves",
+    "G3019" g3019 "path that is usually not public",
+    "G3020" g3020 "body without a limit",
+    "G3021" g3021 "no deadline",
+    "G3022" g3022 "check removed below a path",
+    "G3024" g3024 "nested quantifiers",
     "G3025" g3025 "secret is not at hand",
     "G3101" g3101 "client text in a page",
+    "G4005" g4005 "weak TLS",
+    "G4006" g4006 "certificates for whoever asks",
+    "G4007" g4007 "certificates without a limit",
     "G4008" g4008 "upstream that is not verified",
     "G4009" g4009 "no name to verify against",
     "G4010" g4010 "one pinned key",
@@ -152,7 +165,7 @@ pub fn near_code(code: &str) -> Option<&'static str> {
 
 /// The findings that speak of where requests go.
 const ROUTING: &[fn(&mut world::World<'_>)] =
-    &[g1006::run, g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2026::run, g3001::run, g5003::run];
+    &[g1006::run, g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2014::run, g2017::run, g2026::run, g3001::run, g3004::run, g3010::run, g3011::run, g3019::run, g3020::run, g5003::run];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {

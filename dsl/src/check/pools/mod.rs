@@ -147,8 +147,8 @@ impl<'a> Checker<'a> {
                     out.connect_within_ms = Some(ms);
                 }
             }
-            "timeout" => out.timeout_ms = self.word_duration(head, words, &[], &env),
-            "idle" => out.idle_ms = self.word_duration(head, words, &[], &env),
+            "timeout" => out.timeout_ms = self.word_bound(head, words, &env),
+            "idle" => out.idle_ms = self.word_bound(head, words, &env),
             "resolve" => match self.word_duration(head, words, &["every"], &env) {
                 Some(ms) if ms < LEAST_RESOLVE_MS => {
                     self.report(lint::g1024::range(at, "`resolve every` takes a duration of 1s or more"));
