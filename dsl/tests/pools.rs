@@ -559,7 +559,7 @@ fn a_request_that_may_run_twice_is_said_with_one_that_would() {
     let found = |pool: &str, site: &str| {
         let text = format!("pool p {{\n    {pool}\n}}\nsite a.example.com {{\n    {site}\n}}\n");
         let found = compile(&text).diagnostics;
-        let found = found.iter().filter(|d| d.severity > Severity::Info);
+        let found = found.iter().filter(|d| d.severity > dsl::diagnostic::Severity::Info);
         found.map(|d| format!("{} {}", d.code, d.witness.clone().unwrap_or_default())).collect::<Vec<_>>()
     };
     let none = [""; 0];

@@ -1,6 +1,8 @@
 //! The parts of a request that a plan reads, wherever they stand in it.
 
-use crate::tree::ir::{Answer, Call, CallKind, Cond, Destination, Field, Missing, Part, Plan, Site, Step, Value};
+use crate::tree::ir::{
+    Answer, Call, CallKind, Cond, Destination, Field, KeyText, Lookup, Missing, Part, Plan, Site, Step, Value,
+};
 use std::sync::Arc;
 
 /// Hands each field on that a site's plans and conditions read.
@@ -70,6 +72,10 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
                 match to {
                     Destination::Pool(_) => {}
                     Destination::Split { by, .. } => by.iter().for_each(|by| self.value(by)),
+                    Destination::Table(by) => {
+                        self.lookup(&by.lookup);
+                        self.answer(&by.otherwise);
+                    }
                 }
                 at.iter().chain(host).for_each(|value| self.value(value));
             }
@@ -88,8 +94,19 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
         }
     }
 
+    fn lookup(&mut self, lookup: &Lookup) {
+        for part in &lookup.key {
+            if let KeyText::Field { field, .. } = part {
+                self.field(field);
+            }
+        }
+    }
+
     fn field(&mut self, field: &Field) {
         (self.each)(field);
+        if let Field::Row(lookup) = field {
+            self.lookup(lookup);
+        }
         if let Field::Call(call, _) | Field::Claim(call, _) = field
             && let Some(call) = self.calls.get(call.0 as usize).map(Arc::clone)
         {
