@@ -164,8 +164,24 @@ pub fn near_code(code: &str) -> Option<&'static str> {
 }
 
 /// The findings that speak of where requests go.
-const ROUTING: &[fn(&mut world::World<'_>)] =
-    &[g1006::run, g1013::run, g2001::run, g2002::run, g2005::run, g2006::run, g2014::run, g2017::run, g2026::run, g3001::run, g3004::run, g3010::run, g3011::run, g3019::run, g3020::run, g5003::run];
+const ROUTING: &[fn(&mut world::World<'_>)] = &[
+    g1006::run,
+    g1013::run,
+    g2001::run,
+    g2002::run,
+    g2005::run,
+    g2006::run,
+    g2014::run,
+    g2017::run,
+    g2026::run,
+    g3001::run,
+    g3004::run,
+    g3010::run,
+    g3011::run,
+    g3019::run,
+    g3020::run,
+    g5003::run,
+];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
