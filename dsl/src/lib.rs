@@ -8,6 +8,7 @@ mod check;
 pub mod diagnostic;
 pub mod fmt;
 pub mod lint;
+pub mod reach;
 pub mod region;
 mod resolve;
 pub mod syntax;

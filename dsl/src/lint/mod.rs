@@ -115,6 +115,8 @@ findings! {
     "G9007" g9007 "test fails",
 }
 
+pub(crate) use solve::describe;
+
 pub use allow::allow;
 pub use fingerprint::fingerprints;
 pub use g2007::cross_file;

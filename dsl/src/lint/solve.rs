@@ -324,7 +324,7 @@ fn encode(text: &str, keep: &[u8]) -> String {
 }
 
 /// A request as it would be asked of `sluice explain`.
-pub(super) fn describe(request: &Plain) -> String {
+pub(crate) fn describe(request: &Plain) -> String {
     let scheme = if request.https { "https" } else { "http" };
     let mut out = format!("{} {scheme}://{}{}", request.method(), request.host(), request.path());
     if let Some(query) = request.query() {

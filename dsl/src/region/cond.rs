@@ -28,6 +28,11 @@ pub fn implies(a: &Cond, b: &Cond) -> bool {
 pub fn witness_request(site: &Site, path: &str, holding: &[&Cond], failing: &[&Cond]) -> Option<Plain> {
     let mut hosts = site.hosts.iter().filter_map(|(host, _)| Algebra::hosts().host_example(host).ok().flatten());
     let plain = Plain { host: hosts.next().unwrap_or_default(), path: path.to_owned(), ..Plain::default() };
+    request_like(&plain, holding, failing)
+}
+
+/// The same, as like a given request as the conditions allow; its host and path stay.
+pub fn request_like(plain: &Plain, holding: &[&Cond], failing: &[&Cond]) -> Option<Plain> {
     let all: Vec<Cond> = holding
         .iter()
         .map(|cond| (*cond).clone())
@@ -37,15 +42,15 @@ pub fn witness_request(site: &Site, path: &str, holding: &[&Cond], failing: &[&C
         holding.iter().all(|cond| eval::cond(cond, request) == Ok(true))
             && failing.iter().all(|cond| eval::cond(cond, request) == Ok(false))
     };
-    if shows(&plain) {
-        return Some(plain);
+    if shows(plain) {
+        return Some(plain.clone());
     }
     let mut witness = None;
     let mut tries = 0;
-    let order = |asked: &Asked, count: ClassId| plainest_first(asked, count, &plain);
+    let order = |asked: &Asked, count: ClassId| plainest_first(asked, count, plain);
     let _ = builder().solve(&Cond::And(all), &order, &mut |chosen| {
         tries += 1;
-        witness = request_of(chosen, &plain).filter(&shows);
+        witness = request_of(chosen, plain).filter(&shows);
         witness.is_some() || tries == MAX_TRIES
     });
     witness

@@ -7,6 +7,7 @@ pub(crate) mod automaton;
 pub(crate) mod bytes;
 pub mod calls;
 pub mod canonical;
+pub(crate) mod classes;
 pub mod eval;
 mod explain;
 mod fault;
@@ -33,6 +34,7 @@ pub mod words;
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;
+pub(crate) use program::rows;
 pub use program::{CompileError, Decision, Program, Size, compile};
 
 #[cfg(test)]

@@ -278,8 +278,7 @@ impl Compiler<'_> {
         let mut matching: Vec<(ScopeIdx, u32)> =
             set.iter().flat_map(|id| self.entries[*id as usize].iter().copied()).collect();
         matching.sort_unstable();
-        let mut rows = Rows::default();
-        rows.scope(self.site, ScopeIdx(0), &matching, &Cond::Const(true), &mut self.algebra)?;
+        let mut rows = rows(self.site, &matching, &mut self.algebra)?;
         if rows.rows.len() > 1 && fault::made(Fault::SwapRows) {
             rows.rows.swap(0, 1);
         }
@@ -352,10 +351,22 @@ fn undecided(a: &Entry, b: &Entry, why: crate::region::Undecided) -> CompileErro
 }
 
 /// The candidates of a path, blocks flattened.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<(Cond, PlanIdx)>,
-    strict: Vec<Field>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    /// The first that holds is taken; the last holds always.
+    pub(crate) rows: Vec<(Cond, PlanIdx)>,
+    /// Fields that must not arrive with different values.
+    pub(crate) strict: Vec<Field>,
+}
+
+/// The candidates of a path, by the entries of all scopes that match it, sorted.
+///
+/// # Errors
+/// Which of them comes first cannot be decided; such a site does not compile.
+pub(crate) fn rows(site: &Site, matching: &[(ScopeIdx, u32)], algebra: &mut Algebra) -> Result<Rows, CompileError> {
+    let mut rows = Rows::default();
+    rows.scope(site, ScopeIdx(0), matching, &Cond::Const(true), algebra)?;
+    Ok(rows)
 }
 
 impl Rows {

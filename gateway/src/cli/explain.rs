@@ -1,6 +1,7 @@
 //! `sluice explain`: where a request would go, and why.
 
 mod connection;
+pub(super) mod reaches;
 mod upstream;
 
 use super::offline::{self, Loaded};
@@ -34,6 +35,7 @@ use std::sync::Arc;
 #[command(after_long_help = "\
 Exit codes:
   0  it could be told, also where the answer is a refusal
+  1  with --who-reaches: some file does not load, so ways may be missing
   2  it could not run: a wrong argument, a directory that cannot be read
 
 Examples:
@@ -41,11 +43,19 @@ Examples:
   sluice explain 'POST https://shop.example.com/api' -H 'content-type: text/plain' -H 'cookie: sid=1'
   sluice explain https://shop.example.com/admin --client 10.0.0.7
   sluice explain 'tcp :5432' --client 10.0.0.7
-  sluice explain 'tls vault.example.com' --alpn h2")]
+  sluice explain 'tls vault.example.com' --alpn h2
+  sluice explain --who-reaches admin sites            every way to a pool, and what it passes")]
 pub struct Explain {
-    /// A method and a URL (the method may be left out), or `tcp :PORT`, `udp :PORT`, `tls HOST`
-    #[arg(value_name = "REQUEST")]
-    request: String,
+    /// A method and a URL (the method may be left out), or `tcp :PORT`, `udp :PORT`, `tls HOST`;
+    /// with --who-reaches the directory of route files
+    #[arg(value_name = "REQUEST", required_unless_present = "who_reaches")]
+    request: Option<String>,
+    /// Print every way to a pool instead: by its name, or by the address of an endpoint
+    #[arg(long, value_name = "POOL", conflicts_with_all = ["headers", "sni", "alpn"])]
+    who_reaches: Option<String>,
+    /// How the ways to a pool are printed
+    #[arg(long, value_enum, default_value_t = reaches::Format::Text, requires = "who_reaches")]
+    format: reaches::Format,
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -65,10 +75,15 @@ pub struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let connection = connection::Asked::parse(&self.request, self.client, self.sni.as_deref(), &self.alpn)?;
+        if let Some(pool) = &self.who_reaches {
+            let sites = self.request.map_or(self.sites, PathBuf::from);
+            return reaches::run(pool, &sites, self.format);
+        }
+        let request = self.request.unwrap_or_default();
+        let connection = connection::Asked::parse(&request, self.client, self.sni.as_deref(), &self.alpn)?;
         let request = match connection {
             Some(_) => None,
-            None => Some(Asked::parse(&self.request, &self.headers, self.client)?),
+            None => Some(Asked::parse(&request, &self.headers, self.client)?),
         };
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
