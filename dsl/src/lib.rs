@@ -88,6 +88,8 @@ pub struct Checked {
     pub gateway: Option<ir::Gateway>,
     /// Its tests, checked and not run.
     pub tests: Vec<Arc<testing::Test>>,
+    /// Its proofs, checked and not decided: they speak of the sites of other files too.
+    pub proofs: Vec<Arc<reach::prove::Proof>>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
@@ -128,6 +130,8 @@ pub struct Compiled {
     pub gateway: Option<ir::Gateway>,
     /// Its tests, checked and not run.
     pub tests: Vec<Arc<testing::Test>>,
+    /// Its proofs, checked and not decided: they speak of the sites of other files too.
+    pub proofs: Vec<Arc<reach::prove::Proof>>,
     /// The hosts it claims, as far as they can be read, whether or not it loads.
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
@@ -174,6 +178,7 @@ pub fn check(unit: &Unit<'_>) -> Checked {
         passthroughs: outcome.passthroughs.into_iter().map(|(item, _)| item).collect(),
         gateway: outcome.gateway,
         tests: outcome.tests,
+        proofs: outcome.proofs,
         claims: outcome.claims,
         listeners: outcome.listeners,
         tables: outcome.tables,
@@ -231,6 +236,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         passthroughs,
         gateway: outcome.gateway,
         tests: outcome.tests,
+        proofs: outcome.proofs,
         claims: outcome.claims,
         listeners: outcome.listeners,
         tables: outcome.tables,

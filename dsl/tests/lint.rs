@@ -39,6 +39,7 @@ fn each_page_is_true() {
         // Whoever loads a file runs its tests.
         let verdicts = dsl::testing::run(&compiled.tests, compiled.subject(), dsl::testing::BUDGET);
         found.extend(dsl::testing::findings(&verdicts));
+        found.extend(proofs(&compiled));
         let found = lint::allow(found, &[FileId(0)], &wrong);
         if !found.iter().any(|d| d.code == rule.code) {
             failed.push(format!("{} is not found in its wrong way:\n{}", rule.code, wrong.render(&found)));
@@ -52,6 +53,13 @@ fn each_page_is_true() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// What is said of the proofs of a file, as if it stood alone.
+fn proofs(compiled: &dsl::Compiled) -> Vec<Diagnostic> {
+    let sites = dsl::reach::Sites::of(compiled.programs.iter().cloned());
+    let outcomes = dsl::reach::prove::prove(&compiled.proofs, &sites, &|_| true, &[], dsl::reach::prove::BUDGET);
+    dsl::reach::prove::findings(&outcomes, FileId(0))
 }
 
 /// Every case: a file, or a folder whose `main.route` is compiled and whose other files it imports.

@@ -38,7 +38,6 @@ const USES: &[(&str, &str, &str)] = &[
         "top",
         "test \"x\" {\n    request GET https://a.example.com/ with cookie.sid = token(sub: \"ann\")\n    expect 404\n}",
     ),
-    ("prove", "top", "prove \"x\" {\n    every request to pool web passes x\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
     ("tls on-demand", "site", "tls on-demand {\n    allow when host is \"b.example.com\"\n    limit 20/h\n}"),

@@ -28,6 +28,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
+use crate::reach::prove::Proof;
 use crate::testing::Test;
 use crate::tree::ir::{self, Capture, Field};
 use crate::tree::l4::{Listening, Passthrough, Transport};
@@ -55,6 +56,8 @@ pub(crate) struct Outcome {
     pub(crate) gateway: Option<ir::Gateway>,
     /// Its tests.
     pub(crate) tests: Vec<Arc<Test>>,
+    /// Its proofs.
+    pub(crate) proofs: Vec<Arc<Proof>>,
     /// The hosts that it claims.
     pub(crate) claims: Vec<(ir::HostPattern, Loc)>,
     /// Its tables whose rows stand in files, those of its modules included.
@@ -225,9 +228,10 @@ impl<'a> Checker<'a> {
                 let test = self.test(title, lines, at);
                 out.tests.push(Arc::new(test));
             }
-            ItemKind::Prove { title, .. } => {
+            ItemKind::Prove { title, lines } => {
                 let at = self.loc(0, item.span.start_to(title.span));
-                self.unsupported("prove", at);
+                let proof = self.proof(title, lines, at);
+                out.proofs.push(Arc::new(proof));
             }
         }
     }

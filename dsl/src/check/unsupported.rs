@@ -33,7 +33,6 @@ const FORMS: &[Form] = &[
     form("given time", "given time \"…\" in a test", "set the clock of a test, for forms that read it"),
     form("given requests", "given N requests … in a test", "count requests before the one that is asked, for limits"),
     form("token", "token(…) in a test", "make a signed token for a request"),
-    form("prove", "prove \"…\" { … }", "hold a statement about every request"),
     form("client.country", "client.country", "read the country of an address"),
     form("tls.cert", "tls.cert", "read the client's certificate"),
     form("tls on-demand", "tls on-demand { … }", "get a certificate when a name is first asked for"),

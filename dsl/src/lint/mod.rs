@@ -111,6 +111,7 @@ findings! {
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
+    "G9002" g9002 "proof does not hold",
     "G9003" g9003 "allow that allows nothing",
     "G9007" g9007 "test fails",
 }

@@ -73,7 +73,6 @@ pub(super) const PLANNED: &[Planned] = &[
     with("G8005", "tenant that takes others' hosts", "`tenant`"),
     with("G8006", "more than a tenant's quota", "`tenant`"),
     with("G9001", "route that no test reaches", "coverage"),
-    with("G9002", "proof that fails", "`prove`"),
     with("G9004", "not formatted", "`sluice fmt`"),
     with("G9005", "form of an old edition", "editions"),
     with("G9006", "expression over the state limit", "the algebra of regions"),

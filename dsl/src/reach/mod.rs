@@ -11,6 +11,7 @@ mod carried;
 mod dial;
 mod events;
 mod pool;
+pub mod prove;
 mod rows;
 mod show;
 mod sites;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct PoolKey {
     /// As whoever asks calls it.
     pub name: Arc<str>,
-    endpoints: BTreeSet<(u8, Arc<str>, u16)>,
+    pub(crate) endpoints: BTreeSet<(u8, Arc<str>, u16)>,
 }
 
 impl PoolKey {

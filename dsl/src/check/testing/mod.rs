@@ -2,6 +2,7 @@
 
 mod connect;
 mod expect;
+mod prove;
 mod request;
 mod words;
 

@@ -1,0 +1,374 @@
+//! Deciding claims: site by site, each asked for a request that shows the contrary.
+
+use super::answers::{self, Ending};
+use super::{Claim, Counter, Gets, Policy, Proof, Says, Verdict};
+use crate::diagnostic::Diagnostic;
+use crate::lint;
+use crate::reach::events::{can_dial, events};
+use crate::reach::rows::{self, ClassRows};
+use crate::reach::solve::{self, Found};
+use crate::reach::{Carried, PoolKey, Sites, dial, show};
+use crate::syntax::span::{FileId, Loc};
+use crate::tree::Program;
+use crate::tree::ir::{Answer, Cond, Destination, Plan, PlanIdx, PoolIdx, Site};
+use crate::tree::request::Plain;
+use crate::tree::tell::{self, Line};
+use crate::tree::words;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How many steps the proofs of a file may take together: a class of paths that is looked at is one, and
+/// each search for a request fifty.
+pub const BUDGET: u64 = 4_000_000;
+
+/// What a search for a request counts.
+const SEARCH: u64 = 50;
+
+/// What came of a proof.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The proof.
+    pub proof: Arc<Proof>,
+    /// What came of each claim, in their order.
+    pub claims: Vec<(Claim, Verdict)>,
+}
+
+impl Outcome {
+    /// Whether all its claims hold.
+    pub fn holds(&self) -> bool {
+        self.claims.iter().all(|(_, verdict)| matches!(verdict, Verdict::Holds { .. }))
+    }
+
+    /// The claims that do not hold.
+    pub fn failures(&self) -> impl Iterator<Item = &(Claim, Verdict)> {
+        self.claims.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Holds { .. }))
+    }
+}
+
+/// Decides proofs about some sites and items. `asked` says of which sites a request may refute them, by
+/// their place in `sites`: those of one file, or all.
+#[must_use]
+pub fn prove(
+    proofs: &[Arc<Proof>],
+    sites: &Sites,
+    asked: &dyn Fn(usize) -> bool,
+    items: &[Carried],
+    budget: u64,
+) -> Vec<Outcome> {
+    let mut left = budget;
+    let mut one = |claim: &Claim| {
+        let verdict = Search { claim, sites, left: &mut left, meant: false, open: BTreeSet::new() }.run(asked, items);
+        (claim.clone(), verdict)
+    };
+    let all = |proof: &Arc<Proof>| {
+        let claims = proof.claims.iter().map(&mut one).collect();
+        Outcome { proof: Arc::clone(proof), claims }
+    };
+    proofs.iter().map(all).collect()
+}
+
+struct Search<'a> {
+    claim: &'a Claim,
+    sites: &'a Sites,
+    left: &'a mut u64,
+    meant: bool,
+    /// What could not be looked into.
+    open: BTreeSet<String>,
+}
+
+/// Why a search ends before its end.
+enum End {
+    Refuted(Counter),
+    Undecided(String),
+}
+
+/// A request that would refute the claim, if it is there.
+struct Against {
+    plan: PlanIdx,
+    /// Whether it must be seen to come to the plan: not where a guard on the way asks.
+    decided: bool,
+    conds: Vec<Cond>,
+    why: String,
+    at: Loc,
+}
+
+impl Search<'_> {
+    fn run(mut self, asked: &dyn Fn(usize) -> bool, items: &[Carried]) -> Verdict {
+        for at in (0..self.sites.programs().len()).filter(|at| asked(*at)) {
+            match self.site(at) {
+                Ok(()) => {}
+                Err(End::Refuted(counter)) => return Verdict::Refuted(Box::new(counter)),
+                Err(End::Undecided(why)) => return Verdict::Undecided(why),
+            }
+        }
+        for item in items {
+            if let Err(End::Refuted(counter)) = self.item(item) {
+                return Verdict::Refuted(Box::new(counter));
+            }
+        }
+        if self.open.is_empty() {
+            return Verdict::Holds { meant: self.meant };
+        }
+        let parts: Vec<String> = self.open.iter().map(|part| format!("`{part}`")).collect();
+        Verdict::Undecided(format!("it rests on {}, which the analysis cannot look into", parts.join(", ")))
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<(), End> {
+        match self.left.checked_sub(steps) {
+            Some(left) => {
+                *self.left = left;
+                Ok(())
+            }
+            None => Err(End::Undecided("the proofs of this file take more steps than they may".into())),
+        }
+    }
+
+    fn site(&mut self, at: usize) -> Result<(), End> {
+        let program = Arc::clone(&self.sites.programs()[at]);
+        let site: &Site = program.site();
+        let subject = &self.claim.subject;
+        self.spend(1)?;
+        let dialled = |key: &PoolKey, index: PoolIdx| key.shares(&site.pools[index.0 as usize]);
+        if let Some(key) = &subject.pool
+            && !can_dial(site, &|index| dialled(key, index))
+        {
+            return Ok(());
+        }
+        if let (Says::Reaches(key), false) = (&self.claim.says, self.claim.every)
+            && !can_dial(site, &|index| dialled(key, index))
+            && subject.host.is_none()
+        {
+            return Ok(());
+        }
+        let Some(host) = self.sites.host(at, subject.host.as_ref()) else { return Ok(()) };
+        let beside: Vec<_> = subject.path.iter().collect();
+        let classes = rows::of_site(site, &beside)
+            .map_err(|why| End::Undecided(format!("the paths of {host} cannot be told apart: {why}")))?;
+        for class in classes.iter().filter(|class| class.class.beside.iter().all(|matches| *matches)) {
+            self.spend(1)?;
+            let against = match &subject.pool {
+                Some(key) => self.to_pool(site, class, &|index| dialled(key, index)),
+                None => self.to_paths(site, class),
+            };
+            for against in against {
+                self.ask(&program, &host, class, against)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for a request, and replays it.
+    fn ask(&mut self, program: &Program, host: &str, class: &ClassRows, against: Against) -> Result<(), End> {
+        self.spend(SEARCH)?;
+        let Against { plan, decided, conds, why, at } = against;
+        match solve::find(program.site(), host, &class.class.path, &conds) {
+            Found::None => Ok(()),
+            Found::Open(parts) => {
+                self.open.extend(parts);
+                Ok(())
+            }
+            Found::Request(request) => {
+                let there = !decided || solve::comes_to(program, &request, plan);
+                if !there || !solve::hold(&conds, &request) {
+                    // Said of nobody: what the search and the program disagree on is not shown.
+                    self.open.insert(class.class.path.clone());
+                    return Ok(());
+                }
+                let lines = lines(program, &request);
+                let request = show::request(&request, program.site());
+                Err(End::Refuted(Counter { request, why, at, lines }))
+            }
+        }
+    }
+
+    /// The requests of a class that reach the claim's pool and refute the claim.
+    fn to_pool(&mut self, site: &Site, class: &ClassRows, wanted: &dyn Fn(PoolIdx) -> bool) -> Vec<Against> {
+        let mut out = Vec::new();
+        for event in events(site, class, wanted) {
+            self.meant = true;
+            let plan = event.of(site);
+            let pool = &site.pools[event.pool.0 as usize].name;
+            let how = match event.how {
+                dial::How::Route => String::new(),
+                other => format!(" by `{}`", other.word()),
+            };
+            let (more, why) = match &self.claim.says {
+                Says::There => (Vec::new(), format!("reaches pool {pool}{how}")),
+                Says::Passes(policies) => {
+                    let (cond, names) = passes(plan, event.after, policies, self.claim.every);
+                    let verb = if self.claim.every { "without" } else { "through" };
+                    (vec![cond], format!("reaches pool {pool}{how} {verb} {names}"))
+                }
+                // The checker lets no such claim pass.
+                Says::Reaches(_) | Says::Gets(_) => continue,
+            };
+            let conds = event.conds.iter().chain(&self.claim.subject.when).cloned().chain(more).collect();
+            let decided = event.how != dial::How::Ask;
+            out.push(Against { plan: event.plan, decided, conds, why, at: event.loc });
+        }
+        out
+    }
+
+    /// The requests of a class, wherever they lead, that refute the claim.
+    fn to_paths(&mut self, site: &Site, class: &ClassRows) -> Vec<Against> {
+        let mut out = Vec::new();
+        let when = &self.claim.subject.when;
+        if let (Says::Reaches(key), false) = (&self.claim.says, self.claim.every) {
+            self.meant = true;
+            let wanted = |index: PoolIdx| key.shares(&site.pools[index.0 as usize]);
+            for event in events(site, class, &wanted) {
+                let pool = &site.pools[event.pool.0 as usize].name;
+                let conds = event.conds.iter().chain(when).cloned().collect();
+                let decided = event.how != dial::How::Ask;
+                let why = format!("reaches pool {pool}");
+                out.push(Against { plan: event.plan, decided, conds, why, at: event.loc });
+            }
+            return out;
+        }
+        for (n, (_, index)) in class.rows.iter().enumerate() {
+            let Some(taken) = class.taken(n) else { continue };
+            self.meant = true;
+            let plan = &site.plans[index.0 as usize];
+            let mut against = |conds: &[Cond], more: Vec<Cond>, why: String, at: Loc| {
+                let conds = taken.iter().chain(conds).chain(when).cloned().chain(more).collect();
+                out.push(Against { plan: *index, decided: true, conds, why, at });
+            };
+            match &self.claim.says {
+                Says::There => against(&[], Vec::new(), "is there".into(), plan.loc),
+                // What is refused passes nothing, and harms nobody.
+                Says::Passes(_) if matches!(plan.answer, Answer::Deny { .. } | Answer::NotFound) => {}
+                Says::Passes(policies) => {
+                    let (cond, names) = passes(plan, plan.steps.len(), policies, self.claim.every);
+                    let verb = if self.claim.every { "without" } else { "through" };
+                    let why = format!("goes {verb} {names} to {}", words::answer(&plan.answer, site));
+                    against(&[], vec![cond], why, plan.loc);
+                }
+                Says::Reaches(key) => {
+                    for ending in answers::endings(plan).into_iter().filter(|ending| !leads_to(ending, key, site)) {
+                        let why = format!("gets {}", words::answer(ending.answer, site));
+                        against(&ending.conds, Vec::new(), why, ending.loc);
+                    }
+                }
+                Says::Gets(gets) => {
+                    for ending in answers::endings(plan) {
+                        if is(ending.answer, gets) != self.claim.every {
+                            let why = format!("gets {}", words::answer(ending.answer, site));
+                            against(&ending.conds, Vec::new(), why, ending.loc);
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Connections that are carried to the claim's pool: no policy of a site is on their way.
+    fn item(&mut self, item: &Carried) -> Result<(), End> {
+        let Some(key) = &self.claim.subject.pool else { return Ok(()) };
+        let refutes = match &self.claim.says {
+            Says::There => !self.claim.every,
+            Says::Passes(_) => self.claim.every,
+            // The checker lets no such claim pass.
+            Says::Reaches(_) | Says::Gets(_) => false,
+        };
+        for carry in item.ways(key).into_iter().filter(|_| refutes) {
+            self.meant = true;
+            self.spend(SEARCH)?;
+            match carry.witness(&self.claim.subject.when) {
+                Ok(None) => {}
+                Ok(Some(request)) => {
+                    let pool = &item.rules().pools[carry.pool.0 as usize].name;
+                    let why = format!("is carried to pool {pool} as it is, through no policy");
+                    return Err(End::Refuted(Counter { request, why, at: carry.loc, lines: Vec::new() }));
+                }
+                Err(()) => {
+                    self.open.insert(carry.item);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a request passes all of some policies before so many steps: what must hold of one that
+/// refutes the claim, and what it passes or does not, in words.
+fn passes(plan: &Plan, after: usize, policies: &[Policy], every: bool) -> (Cond, String) {
+    let passed = |policy: &Policy| {
+        let uses = dial::passed(plan, after).filter(|used| used.policy == policy.policy);
+        match uses.map(|used| used.when.clone()).collect::<Vec<_>>() {
+            none if none.is_empty() => Cond::Const(false),
+            mut one if one.len() == 1 => one.remove(0),
+            any => Cond::Or(any),
+        }
+    };
+    let all: Vec<(Cond, &str)> = policies.iter().map(|policy| (passed(policy), &*policy.name)).collect();
+    // Those that are never passed are named alone.
+    let never: Vec<&str> = all.iter().filter(|(cond, _)| *cond == Cond::Const(false)).map(|(_, name)| *name).collect();
+    let names = if every && !never.is_empty() { never } else { all.iter().map(|(_, name)| *name).collect() };
+    let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut conds: Vec<Cond> = all.into_iter().map(|(cond, _)| cond).collect();
+    let both = if conds.len() == 1 { conds.remove(0) } else { Cond::And(conds) };
+    let never = matches!(&both, Cond::And(all) if all.contains(&Cond::Const(false)));
+    let both = if never { Cond::Const(false) } else { both };
+    let cond = match (both, every) {
+        (Cond::Const(value), true) => Cond::Const(!value),
+        (both, true) => Cond::Not(Box::new(both)),
+        (both, false) => both,
+    };
+    (cond, shown)
+}
+
+/// Whether an answer leads to nothing but the endpoints of a pool.
+fn leads_to(ending: &Ending<'_>, key: &PoolKey, site: &Site) -> bool {
+    let Answer::Proxy { to, .. } = ending.answer else { return false };
+    let covers = |pool: &PoolIdx| key.covers(&site.pools[pool.0 as usize]);
+    match to {
+        Destination::Pool(pool) => covers(pool),
+        Destination::Split { shares, .. } => {
+            shares.iter().filter(|(share, _)| *share > 0).all(|(_, pool)| covers(pool))
+        }
+    }
+}
+
+/// Whether an answer is what is expected.
+fn is(answer: &Answer, gets: &Gets) -> bool {
+    let fits = |wanted: &Option<u16>, got: u16| wanted.is_none_or(|wanted| wanted == got);
+    match (gets, answer) {
+        (Gets::Status(wanted), Answer::Redirect { status, .. } | Answer::Deny { status }) => wanted == status,
+        (Gets::Status(wanted), Answer::Respond { status, .. } | Answer::RespondFile { status, .. }) => {
+            wanted == status
+        }
+        (Gets::Status(wanted), Answer::NotFound) => *wanted == 404,
+        (Gets::Redirect(wanted, target), Answer::Redirect { status, to, .. }) => {
+            let same = |target: &Arc<str>| words::template(to) == **target;
+            fits(wanted, *status) && target.as_ref().is_none_or(same)
+        }
+        (Gets::Deny(wanted), Answer::Deny { status }) => fits(wanted, *status),
+        (Gets::Respond(wanted), Answer::Respond { status, .. } | Answer::RespondFile { status, .. }) => {
+            fits(wanted, *status)
+        }
+        _ => false,
+    }
+}
+
+/// The way of a request, told as `explain` does.
+fn lines(program: &Program, request: &Plain) -> Vec<Line> {
+    let site = program.site();
+    let host = site.hosts.iter().find(|(pattern, _)| pattern.matches(&request.host));
+    let at = host.map_or(site.loc, |(_, loc)| *loc);
+    let first = [Line::new("host", request.host.clone(), Some(at)), Line::new("path", request.path.clone(), None)];
+    first.into_iter().chain(tell::tell(program, request, None).lines).collect()
+}
+
+/// The proofs that fail, in the order of their lines.
+#[must_use]
+fn failing(outcomes: &[Outcome]) -> Vec<(&Proof, &Claim, &Verdict)> {
+    outcomes.iter().flat_map(|o| o.failures().map(|(claim, verdict)| (&*o.proof, claim, verdict))).collect()
+}
+
+/// What `lint` and the gateway say of proofs that fail, of the file that broke them: G9002, an error each.
+#[must_use]
+pub fn findings(outcomes: &[Outcome], file: FileId) -> Vec<Diagnostic> {
+    let each = |(proof, claim, verdict)| lint::g9002::fails(proof, claim, verdict, file);
+    failing(outcomes).into_iter().filter_map(each).collect()
+}
