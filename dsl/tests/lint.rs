@@ -58,7 +58,7 @@ fn each_page_is_true() {
 /// What is said of the proofs of a file, as if it stood alone.
 fn proofs(compiled: &dsl::Compiled) -> Vec<Diagnostic> {
     let sites = dsl::reach::Sites::of(compiled.programs.iter().cloned());
-    let outcomes = dsl::reach::prove::prove(&compiled.proofs, &sites, &|_| true, &[], dsl::reach::prove::BUDGET);
+    let outcomes = dsl::reach::prove::prove(&compiled.proofs, &sites, &sites.all(), &[], dsl::reach::prove::BUDGET);
     dsl::reach::prove::findings(&outcomes, FileId(0))
 }
 

@@ -39,7 +39,7 @@ impl Made {
     /// What comes of each claim, in a word, and the request that refutes it.
     fn told(&self) -> Vec<String> {
         let proofs: Vec<_> = self.compiled.iter().flat_map(|one| one.proofs.iter().cloned()).collect();
-        let outcomes = prove(&proofs, &self.sites(), &|_| true, &self.items(), BUDGET);
+        let outcomes = prove(&proofs, &self.sites(), &self.sites().all(), &self.items(), BUDGET);
         let word = |verdict: &Verdict| match verdict {
             Verdict::Holds { meant: true } => "holds".to_owned(),
             Verdict::Holds { meant: false } => "holds of nothing".to_owned(),
@@ -163,7 +163,9 @@ fn where_requests_lead() {
 
 #[test]
 fn pools_are_the_same_by_their_endpoints_in_whatever_file() {
-    let a = format!("import std/auth\n{POOLS}{OFFICE}\nprove \"it\" {{\n every request to pool admin passes auth.only-from\n}}\n");
+    let a = format!(
+        "import std/auth\n{POOLS}{OFFICE}\nprove \"it\" {{\n every request to pool admin passes auth.only-from\n}}\n"
+    );
     let b = "pool backoffice {\n    10.0.3.10:9000\n    10.0.3.11:9000\n}\nsite b.example.com {\n    else -> backoffice\n}\n";
     assert_eq!(
         made(&[("a.route", &a), ("b.route", b)]).told(),
@@ -220,8 +222,34 @@ site a.example.com {
     /t/{name} when name starts with \"adm\" -> admin
     else -> web
 }";
-    assert_eq!(claims(site, "no request to /u/* reaches pool admin")[0], "GET https://a.example.com/u/7 reaches pool admin");
-    assert_eq!(claims(site, "no request to /t/* reaches pool admin")[0], "GET https://a.example.com/t/adm reaches pool admin");
+    assert_eq!(
+        claims(site, "no request to /u/* reaches pool admin")[0],
+        "GET https://a.example.com/u/7 reaches pool admin"
+    );
+    assert_eq!(
+        claims(site, "no request to /t/* reaches pool admin")[0],
+        "GET https://a.example.com/t/adm reaches pool admin"
+    );
+    let site = "
+site {tenant}.example.com {
+    /t/{name} when name matches \"ad[0-9]m\" -> admin
+    /v/{name} when name matches \"ad[0-9]m\" and name starts with \"adm\" -> admin
+    when tenant matches \"ad[0-9]m\" and method is PUT -> admin
+    else -> web
+}";
+    assert_eq!(
+        claims(
+            site,
+            "no request to /t/* reaches pool admin when method is GET
+             no request to /v/* reaches pool admin when method is GET
+             no request to /w/* reaches pool admin"
+        ),
+        [
+            "GET https://x.example.com/t/ad7m reaches pool admin",
+            "holds",
+            "PUT https://ad7m.example.com/w reaches pool admin",
+        ]
+    );
 }
 
 #[test]
@@ -253,7 +281,7 @@ fn lines_that_mean_nothing_are_refused() {
 fn a_budget_is_a_bound() {
     let text = format!("import std/auth\n{POOLS}{OFFICE}\nprove \"it\" {{\n    no request to pool web\n}}\n");
     let made = made(&[("a.route", &text)]);
-    let outcomes = prove(&made.compiled[0].proofs, &made.sites(), &|_| true, &[], 10);
+    let outcomes = prove(&made.compiled[0].proofs, &made.sites(), &made.sites().all(), &[], 10);
     assert!(matches!(&outcomes[0].claims[0].1, Verdict::Undecided(why) if why.contains("more steps")));
 }
 

@@ -25,10 +25,10 @@ pub mod unsupported;
 pub(crate) mod val;
 
 use crate::diagnostic::Diagnostic;
+use crate::reach::prove::Proof;
 use crate::resolve::{Linked, ModIdx};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
-use crate::reach::prove::Proof;
 use crate::testing::Test;
 use crate::tree::ir::{self, Capture, Field};
 use crate::tree::l4::{Listening, Passthrough, Transport};

@@ -2,16 +2,19 @@
 
 use crate::syntax::span::Loc;
 use crate::tree::ir::{
-    Answer, CallIdx, CallKind, Cond, Destination, Field, LimitKey, Missing, Part, Plan, PoolIdx, Site, Step, Test, Use,
-    Value,
+    Answer, ByTable, CallIdx, CallKind, Cond, Destination, Field, LimitKey, Missing, Part, Plan, PoolIdx, Site, Step,
+    Test, Use, Value,
 };
+use std::sync::Arc;
 
 /// How a pool is reached (LANGUAGE rule 30: every dial counts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum How {
     /// A route, or a share of one.
     Route,
-    /// Instead of an answer: `require … else -> pool`, `if missing -> pool`.
+    /// A row of a table: every pool of the declared set, whatever the rows are at the moment.
+    Table,
+    /// What stands behind the `else` of a table.
     Instead,
     /// `catch`
     Catch,
@@ -26,6 +29,7 @@ impl How {
     pub fn word(self) -> &'static str {
         match self {
             Self::Route => "route",
+            Self::Table => "table",
             Self::Instead => "else",
             Self::Catch => "catch",
             Self::Mirror => "mirror",
@@ -95,6 +99,11 @@ fn call_of(field: &Field, out: &mut Vec<CallIdx>) {
     if let Field::Call(call, _) | Field::Claim(call, _) = field {
         out.push(*call);
     }
+}
+
+/// Whether no row of a table answers.
+pub(crate) fn no_row(by: &ByTable) -> Cond {
+    Cond::Not(Box::new(Cond::Test(Field::Row(Arc::clone(&by.lookup)), Test::Present)))
 }
 
 struct Dials<'s> {
@@ -185,6 +194,10 @@ impl Dials<'_> {
                         by.iter().for_each(|by| self.value(by, loc));
                         let reached = shares.iter().filter(|(share, _)| *share > 0);
                         reached.for_each(|(_, pool)| self.dial(*pool, how, loc));
+                    }
+                    Destination::Table(by) => {
+                        by.among.iter().for_each(|pool| self.dial(*pool, How::Table, loc));
+                        self.when(no_row(by), |dials| dials.answer(&by.otherwise, How::Instead, loc));
                     }
                 }
             }

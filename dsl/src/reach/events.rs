@@ -35,10 +35,12 @@ impl Event {
     /// Whether a request dials so: program and interpreter are asked.
     pub(crate) fn shown_by(&self, program: &Program, request: &Plain) -> bool {
         let there = match self.how {
-            How::Route | How::Instead | How::Catch | How::Mirror => solve::comes_to(program, request, self.plan),
+            How::Route | How::Table | How::Instead | How::Catch | How::Mirror => {
+                solve::comes_to(program, request, self.plan)
+            }
             How::Ask => true,
         };
-        there && solve::hold(&self.conds, request)
+        there && solve::hold(if self.how == How::Ask { &self.conds } else { &self.own }, request)
     }
 }
 

@@ -30,6 +30,11 @@ impl Sites {
         sites
     }
 
+    /// The places of all of them.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.programs.len()).collect()
+    }
+
     /// All of them.
     pub fn programs(&self) -> &[Arc<Program>] {
         &self.programs

@@ -1,11 +1,13 @@
 //! Whether some request of a way is there: no, this one, or nobody can tell.
 
-use crate::region::cond;
+use crate::region::space::{Question, Region, Space};
+use crate::region::{Undecided, cond};
 use crate::tree::calls::Outcome;
 use crate::tree::eval;
-use crate::tree::ir::{CallIdx, Capture, Cond, Field, PlanIdx, Site, Test, Tls};
+use crate::tree::ir::{CallIdx, Capture, Cond, Field, PathPattern, PlanIdx, Site, Test, Tls};
 use crate::tree::request::Plain;
 use crate::tree::{Decision, Program, interpret};
+use std::sync::Arc;
 
 /// What is known of the requests that conditions describe.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,29 @@ pub(crate) fn find(site: &Site, host: &str, path: &str, holding: &[Cond]) -> Fou
         opaque.extend(holding.iter().filter(|cond| **cond != Cond::Const(true)).map(ToString::to_string));
     }
     Found::Open(opaque)
+}
+
+/// The same by the algebra of regions, which looks into captures, hosts and paths too: of the requests
+/// that reach a plan of a site, below a pattern where one is given, those for which all conditions hold.
+pub(crate) fn find_exactly(site: &Arc<Site>, plan: PlanIdx, within: Option<&PathPattern>, holding: &[Cond]) -> Found {
+    let conds: Vec<(usize, &Cond)> = holding.iter().map(|cond| (0, cond)).collect();
+    let sites = std::slice::from_ref(site);
+    let region = || -> Result<Region, Undecided> {
+        let space = Space::new(&Question { sites, steps: true, conds: &conds, within, ..Question::default() })?;
+        let mut region = space.reached(0)?.plan(plan).cloned().unwrap_or_else(|| space.nothing());
+        for cond in holding {
+            region = region.intersect(&space.passing(0, cond)?)?;
+        }
+        Ok(region)
+    };
+    match region() {
+        Err(why) => Found::Open(vec![why.to_string()]),
+        Ok(region) if region.is_empty() => Found::None,
+        Ok(region) => match region.certain().witness(0).or_else(|| region.witness(0)) {
+            Some(request) => Found::Request(Box::new(request)),
+            None => Found::Open(region.opaque()),
+        },
+    }
 }
 
 /// Other paths of the same shape, with values in their captures that the conditions name.
@@ -119,7 +144,13 @@ fn opaque_parts(cond: &Cond, out: &mut Vec<String>) {
         Cond::Const(_) => {}
         Cond::Relate(..) => push(cond, out),
         Cond::Test(field, _) => match field {
-            Field::Uri | Field::QueryString | Field::Path | Field::Capture(_) | Field::Call(..) | Field::Claim(..) => {
+            Field::Uri
+            | Field::QueryString
+            | Field::Path
+            | Field::Capture(_)
+            | Field::Call(..)
+            | Field::Claim(..)
+            | Field::Row(_) => {
                 push(cond, out);
             }
             Field::Header(name) if matches!(&**name, "cookie" | "host") => push(cond, out),

@@ -53,11 +53,13 @@ fn of_site(sites: &Sites, at: usize, pool: &PoolKey) -> Vec<Way> {
             if known.is_some_and(|known| out[known].1.witness.is_some()) {
                 continue;
             }
-            let witness = match solve::find(site, &host, &class.class.path, &event.conds) {
+            let mut found = solve::find(site, &host, &class.class.path, &event.conds);
+            if matches!(found, Found::Open(_)) && event.how != How::Ask {
+                found = solve::find_exactly(program.site(), event.plan, None, &event.own);
+            }
+            let witness = match found {
                 Found::None => continue,
-                Found::Request(request) => {
-                    event.shown_by(program, &request).then(|| show::request(&request, site))
-                }
+                Found::Request(request) => event.shown_by(program, &request).then(|| show::request(&request, site)),
                 Found::Open(_) => None,
             };
             match known {

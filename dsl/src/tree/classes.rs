@@ -55,8 +55,7 @@ pub(crate) fn path_classes(sites: &[&Site], beside: &[&PathPattern]) -> Result<V
     let trie = Trie::new(&patterns);
     let subsets = Subsets::new(&trie).map_err(|_| Undecided::TooLarge)?;
     let class = |path: String, set: &[PatternId]| {
-        let mut class =
-            PathClass { path, matching: vec![Vec::new(); sites.len()], beside: vec![false; beside.len()] };
+        let mut class = PathClass { path, matching: vec![Vec::new(); sites.len()], beside: vec![false; beside.len()] };
         for owner in set.iter().flat_map(|id| &owners[*id as usize]) {
             match owner {
                 Owner::Entry(site, scope, at) => class.matching[*site].push((*scope, *at)),

@@ -8,6 +8,7 @@ use super::paths;
 use super::tree::{self, Text};
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
+use dsl::reach::prove::Proof;
 use dsl::syntax::ast::{self, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::testing::{self, Subject, Test};
@@ -107,6 +108,8 @@ pub struct Compiled {
     pub gateway: Option<ir::Gateway>,
     /// Its tests, not run yet.
     pub tests: Vec<Arc<Test>>,
+    /// Its proofs, not decided yet.
+    pub proofs: Vec<Arc<Proof>>,
     /// The hosts it claims, whether or not it compiled, and its listeners; each once.
     pub claims: Vec<Claim>,
     /// What was found.
@@ -154,9 +157,9 @@ impl Compiled {
         }
     }
 
-    /// Whether one of its tests failed.
+    /// Whether one of its tests failed, or it broke a proof.
     pub fn fails_a_test(&self) -> bool {
-        self.findings.iter().any(|d| d.code == FAILING_TEST)
+        self.findings.iter().any(|d| d.code == FAILING_TEST || d.code == FAILING_PROOF)
     }
 
     /// Drops what may not serve.
@@ -232,6 +235,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         items: listening.chain(made.passthroughs.into_iter().map(Item::Passthrough)).collect(),
         gateway: made.gateway,
         tests: made.tests,
+        proofs: made.proofs,
         claims: Vec::new(),
         findings: made.diagnostics,
         asked: finder.asked.into_inner(),
@@ -294,6 +298,9 @@ fn overlaps(ports: &[Claim], findings: &mut Vec<Diagnostic>) {
 
 /// The code of a test that fails.
 const FAILING_TEST: &str = "G9007";
+
+/// The code of a proof that does not hold.
+pub const FAILING_PROOF: &str = "G9002";
 
 /// The code of listeners that overlap.
 pub const OVERLAP: &str = "G7001";

@@ -2,6 +2,7 @@
 
 use super::claims::{Key, What};
 use crate::l4::ListenKey;
+use dsl::reach::Carried;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir;
 use dsl::tree::l4::{Listening, Passthrough, Rules, Transport};
@@ -22,6 +23,14 @@ impl Item {
         match self {
             Self::Listening(item) => &item.rules,
             Self::Passthrough(item) => &item.rules,
+        }
+    }
+
+    /// As the analysis knows it.
+    pub fn carried(&self) -> Carried {
+        match self {
+            Self::Listening(item) => Carried::Listening(Arc::clone(item)),
+            Self::Passthrough(item) => Carried::Passthrough(Arc::clone(item)),
         }
     }
 

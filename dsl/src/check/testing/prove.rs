@@ -331,9 +331,8 @@ impl Checker<'_> {
 
 fn reads_call(cond: &Cond) -> bool {
     let of = |field: &Field| matches!(field, Field::Call(..) | Field::Claim(..));
-    let value = |value: &ir::Value| {
-        value.parts.iter().any(|part| matches!(part, ir::Part::Hole { field, .. } if of(field)))
-    };
+    let value =
+        |value: &ir::Value| value.parts.iter().any(|part| matches!(part, ir::Part::Hole { field, .. } if of(field)));
     match cond {
         Cond::Const(_) => false,
         Cond::Test(field, _) => of(field),

@@ -1,5 +1,6 @@
 //! The answers that a plan can come to, and what holds of a request then.
 
+use crate::reach::dial::no_row;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Answer, Cond, Destination, LimitKey, Missing, Part, Plan, Step, Test, Value};
 
@@ -90,7 +91,7 @@ impl<'s> Endings<'s> {
             Answer::Proxy { to, at, host } => {
                 let by = match to {
                     Destination::Split { by, .. } => by.as_ref(),
-                    Destination::Pool(_) => None,
+                    Destination::Pool(_) | Destination::Table(_) => None,
                 };
                 at.iter().chain(host).chain(by).collect()
             }
@@ -99,6 +100,11 @@ impl<'s> Endings<'s> {
         for value in values {
             let missing = self.missing(value, loc);
             self.before.extend(missing.iter().map(not));
+        }
+        if let Answer::Proxy { to: Destination::Table(by), .. } = answer {
+            self.before.push(no_row(by));
+            self.answer(&by.otherwise, loc);
+            self.before.pop();
         }
         self.out.push(Ending { answer, conds: self.before.clone(), loc });
         self.before.truncate(depth);

@@ -4,7 +4,7 @@ use super::answers::{self, Ending};
 use super::{Claim, Counter, Gets, Policy, Proof, Says, Verdict};
 use crate::diagnostic::Diagnostic;
 use crate::lint;
-use crate::reach::events::{can_dial, events};
+use crate::reach::events::{Event, can_dial, events};
 use crate::reach::rows::{self, ClassRows};
 use crate::reach::solve::{self, Found};
 use crate::reach::{Carried, PoolKey, Sites, dial, show};
@@ -48,13 +48,7 @@ impl Outcome {
 /// Decides proofs about some sites and items. `asked` says of which sites a request may refute them, by
 /// their place in `sites`: those of one file, or all.
 #[must_use]
-pub fn prove(
-    proofs: &[Arc<Proof>],
-    sites: &Sites,
-    asked: &dyn Fn(usize) -> bool,
-    items: &[Carried],
-    budget: u64,
-) -> Vec<Outcome> {
+pub fn prove(proofs: &[Arc<Proof>], sites: &Sites, asked: &[usize], items: &[Carried], budget: u64) -> Vec<Outcome> {
     let mut left = budget;
     let mut one = |claim: &Claim| {
         let verdict = Search { claim, sites, left: &mut left, meant: false, open: BTreeSet::new() }.run(asked, items);
@@ -88,13 +82,15 @@ struct Against {
     /// Whether it must be seen to come to the plan: not where a guard on the way asks.
     decided: bool,
     conds: Vec<Cond>,
+    /// Those of them that are not the conditions of routes.
+    own: Vec<Cond>,
     why: String,
     at: Loc,
 }
 
 impl Search<'_> {
-    fn run(mut self, asked: &dyn Fn(usize) -> bool, items: &[Carried]) -> Verdict {
-        for at in (0..self.sites.programs().len()).filter(|at| asked(*at)) {
+    fn run(mut self, asked: &[usize], items: &[Carried]) -> Verdict {
+        for at in asked.iter().copied() {
             match self.site(at) {
                 Ok(()) => {}
                 Err(End::Refuted(counter)) => return Verdict::Refuted(Box::new(counter)),
@@ -160,8 +156,15 @@ impl Search<'_> {
     /// Looks for a request, and replays it.
     fn ask(&mut self, program: &Program, host: &str, class: &ClassRows, against: Against) -> Result<(), End> {
         self.spend(SEARCH)?;
-        let Against { plan, decided, conds, why, at } = against;
-        match solve::find(program.site(), host, &class.class.path, &conds) {
+        let Against { plan, decided, conds, own, why, at } = against;
+        let mut found = solve::find(program.site(), host, &class.class.path, &conds);
+        // Hosts of the site that the claim leaves out are not told apart from others there.
+        let everywhere = self.claim.subject.host.is_none();
+        if matches!(found, Found::Open(_)) && decided && everywhere {
+            self.spend(SEARCH)?;
+            found = solve::find_exactly(program.site(), plan, self.claim.subject.path.as_ref(), &own);
+        }
+        match found {
             Found::None => Ok(()),
             Found::Open(parts) => {
                 self.open.extend(parts);
@@ -169,7 +172,7 @@ impl Search<'_> {
             }
             Found::Request(request) => {
                 let there = !decided || solve::comes_to(program, &request, plan);
-                if !there || !solve::hold(&conds, &request) {
+                if !there || !solve::hold(&own, &request) {
                     // Said of nobody: what the search and the program disagree on is not shown.
                     self.open.insert(class.class.path.clone());
                     return Ok(());
@@ -202,11 +205,18 @@ impl Search<'_> {
                 // The checker lets no such claim pass.
                 Says::Reaches(_) | Says::Gets(_) => continue,
             };
-            let conds = event.conds.iter().chain(&self.claim.subject.when).cloned().chain(more).collect();
-            let decided = event.how != dial::How::Ask;
-            out.push(Against { plan: event.plan, decided, conds, why, at: event.loc });
+            out.push(self.by_event(&event, more, why));
         }
         out
+    }
+
+    /// A dial that refutes the claim where more conditions hold.
+    fn by_event(&self, event: &Event, more: Vec<Cond>, why: String) -> Against {
+        let when = &self.claim.subject.when;
+        let own: Vec<Cond> = event.own.iter().chain(when).cloned().chain(more.clone()).collect();
+        let conds = event.conds.iter().chain(when).cloned().chain(more).collect();
+        let decided = event.how != dial::How::Ask;
+        Against { plan: event.plan, decided, conds, own, why, at: event.loc }
     }
 
     /// The requests of a class, wherever they lead, that refute the claim.
@@ -218,10 +228,7 @@ impl Search<'_> {
             let wanted = |index: PoolIdx| key.shares(&site.pools[index.0 as usize]);
             for event in events(site, class, &wanted) {
                 let pool = &site.pools[event.pool.0 as usize].name;
-                let conds = event.conds.iter().chain(when).cloned().collect();
-                let decided = event.how != dial::How::Ask;
-                let why = format!("reaches pool {pool}");
-                out.push(Against { plan: event.plan, decided, conds, why, at: event.loc });
+                out.push(self.by_event(&event, Vec::new(), format!("reaches pool {pool}")));
             }
             return out;
         }
@@ -230,8 +237,9 @@ impl Search<'_> {
             self.meant = true;
             let plan = &site.plans[index.0 as usize];
             let mut against = |conds: &[Cond], more: Vec<Cond>, why: String, at: Loc| {
-                let conds = taken.iter().chain(conds).chain(when).cloned().chain(more).collect();
-                out.push(Against { plan: *index, decided: true, conds, why, at });
+                let own: Vec<Cond> = conds.iter().chain(when).cloned().chain(more).collect();
+                let conds = taken.iter().chain(&own).cloned().collect();
+                out.push(Against { plan: *index, decided: true, conds, own, why, at });
             };
             match &self.claim.says {
                 Says::There => against(&[], Vec::new(), "is there".into(), plan.loc),
@@ -327,6 +335,7 @@ fn leads_to(ending: &Ending<'_>, key: &PoolKey, site: &Site) -> bool {
         Destination::Split { shares, .. } => {
             shares.iter().filter(|(share, _)| *share > 0).all(|(_, pool)| covers(pool))
         }
+        Destination::Table(by) => by.among.iter().all(covers),
     }
 }
 
@@ -335,9 +344,7 @@ fn is(answer: &Answer, gets: &Gets) -> bool {
     let fits = |wanted: &Option<u16>, got: u16| wanted.is_none_or(|wanted| wanted == got);
     match (gets, answer) {
         (Gets::Status(wanted), Answer::Redirect { status, .. } | Answer::Deny { status }) => wanted == status,
-        (Gets::Status(wanted), Answer::Respond { status, .. } | Answer::RespondFile { status, .. }) => {
-            wanted == status
-        }
+        (Gets::Status(wanted), Answer::Respond { status, .. } | Answer::RespondFile { status, .. }) => wanted == status,
         (Gets::Status(wanted), Answer::NotFound) => *wanted == 404,
         (Gets::Redirect(wanted, target), Answer::Redirect { status, to, .. }) => {
             let same = |target: &Arc<str>| words::template(to) == **target;

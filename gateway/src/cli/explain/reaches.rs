@@ -3,7 +3,6 @@
 use crate::cli::offline::{self, Loaded};
 use crate::cli::{FOUND, Failed, print, story};
 use crate::console::{Style, colours};
-use crate::sites::item::Item;
 use clap::ValueEnum;
 use dsl::reach::{Carried, How, PoolKey, Sites, Way, who_carries, who_reaches};
 use dsl::tree::ir::Pool;
@@ -77,11 +76,7 @@ pub(super) fn run(name: &str, sites: &Path, format: Format) -> Result<ExitCode, 
 
 /// The items of a directory that carry connections.
 pub(in crate::cli) fn carried(loaded: &Loaded) -> Vec<Carried> {
-    let each = |(_, item): (_, Arc<Item>)| match &*item {
-        Item::Listening(item) => Carried::Listening(Arc::clone(item)),
-        Item::Passthrough(item) => Carried::Passthrough(Arc::clone(item)),
-    };
-    loaded.loader.items().into_iter().map(each).collect()
+    loaded.loader.items().iter().map(|(_, item)| item.carried()).collect()
 }
 
 /// Whether a pool is meant: by its name, with or without its module's, or by an endpoint of it.
@@ -107,7 +102,8 @@ fn text(told: &[(String, Vec<Way>)], loaded: &Loaded) {
             let _ = writeln!(out, "  nobody");
         }
         for way in ways {
-            let _ = writeln!(out, "  {}{}", line(way), story::place(Some(way.loc), style, &loaded.outcome.report.texts));
+            let _ =
+                writeln!(out, "  {}{}", line(way), story::place(Some(way.loc), style, &loaded.outcome.report.texts));
             let witness = match &way.witness {
                 Some(witness) => format!("e.g. {witness}"),
                 None => "possibly: no request was found, and what it depends on cannot be looked into".to_owned(),

@@ -2,6 +2,7 @@
 
 mod full;
 mod junit;
+mod proofs;
 mod report;
 
 use super::offline::{self, Loaded};
@@ -16,12 +17,16 @@ use report::{Asked, Case, Covered, Missing, Refused, Report, Told};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-/// Run the tests of route files
+/// Run the tests and proofs of route files
 ///
 /// Walks the requests of `test "…" { … }` through the compiled program, as `sluice run` does before
 /// it serves a file: no sockets, nothing is sent. A test speaks of the items of its own file. What
 /// is not as expected is printed with the way that the request went.
+///
+/// A proof, `prove "…" { … }`, speaks of every request to every site, and is decided by the analysis: a
+/// request that refutes it is printed, with the way that it goes.
 ///
 /// A directory is taken as a whole. A file is taken together with the sites directory it lies in,
 /// and only its own tests are run. `gateway { tests off }` keeps `sluice run` from running them, not
@@ -29,8 +34,8 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
-  0  every test passes, or there is none
-  1  a test fails, or --fail-under is not reached
+  0  every test passes and every proof holds, or there is none
+  1  a test fails, a proof does not hold or cannot be decided, or --fail-under is not reached
   2  it could not run: a wrong argument, a path that cannot be read, a file that does not compile
 
 Examples:
@@ -144,18 +149,27 @@ impl Ran<'_> {
         if self.report.coverage.is_some() {
             expect_all(&loaded, &mut coverage);
         }
+        let wanted = |title: &str| self.filter.is_none_or(|filter| title.contains(filter));
+        let mut cases: Vec<(Arc<Path>, Case)> = Vec::new();
         for tested in loaded.loader.tests() {
             if only.is_some_and(|only| *tested.path != *only) {
                 continue;
             }
-            let wanted = |title: &str| self.filter.is_none_or(|filter| title.contains(filter));
             let tests: Vec<_> = tested.tests.iter().filter(|test| wanted(&test.title)).cloned().collect();
             let (listening, passthroughs) = item::by_kind(tested.items.iter().map(|item| &**item));
             let subject = Subject { programs: &tested.sites, listening: &listening, passthroughs: &passthroughs };
             let verdicts = testing::run_covering(&tests, subject, testing::BUDGET, &mut coverage);
             let file = loaded.loader.places().show(&tested.path);
-            self.report.cases.extend(verdicts.iter().map(|verdict| case(verdict, &file, &loaded)));
+            cases.extend(verdicts.iter().map(|verdict| (Arc::clone(&tested.path), case(verdict, &file, &loaded))));
         }
+        for proved in loaded.loader.proofs(&wanted) {
+            let file = loaded.loader.places().show(&proved.path);
+            let ours = proved.outcomes.iter().filter(|_| only.is_none_or(|only| *proved.path == *only));
+            cases.extend(ours.map(|outcome| (Arc::clone(&proved.path), proofs::case(outcome, &file, &loaded))));
+        }
+        // Tests before proofs, file by file.
+        cases.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.report.cases.extend(cases.into_iter().map(|(_, case)| case));
         if let Some(covered) = &mut self.report.coverage {
             add(covered, &coverage, &loaded, shown.as_deref());
         }

@@ -5,6 +5,7 @@
 
 mod compiling;
 mod conflicts;
+mod proofs;
 mod read;
 mod settling;
 mod standing;
@@ -20,6 +21,8 @@ use super::tree::Stamp;
 use crate::l4::ListenKey;
 use crate::secrets::Secrets;
 use dsl::diagnostic::Diagnostic;
+use dsl::reach::Carried;
+use dsl::reach::prove::Proof;
 use dsl::syntax::span::FileId;
 use dsl::testing::Test;
 use dsl::tree::{Program, ir};
@@ -100,6 +103,8 @@ pub struct Loader<I: Install> {
     tests: Tests,
     /// Files that were refused for tests.
     failing: BTreeSet<FileId>,
+    /// Files that were refused for proofs, their own or those of others.
+    disproved: BTreeSet<FileId>,
     /// Files that were refused for secrets.
     waiting: BTreeSet<FileId>,
     /// Whether secrets are read from where `gateway.route` says.
@@ -138,6 +143,11 @@ struct Good<I: Install> {
     items: Vec<(Vec<Key>, Arc<I::Route>)>,
     /// Its tests, where they are kept.
     tests: Vec<Arc<Test>>,
+    /// Its proofs, which speak of other files too.
+    proofs: Vec<Arc<Proof>>,
+    /// What proofs speak of: the programs of its sites, and what its items carry.
+    programs: Vec<Arc<Program>>,
+    carried: Vec<Carried>,
     /// Its claims, and the lines they stand on.
     claims: Vec<(Claim, usize)>,
 }
@@ -232,6 +242,7 @@ impl<I: Install> Loader<I> {
             secrets: None,
             tests: Tests::Decide,
             failing: BTreeSet::new(),
+            disproved: BTreeSet::new(),
             waiting: BTreeSet::new(),
             directed: false,
             ids: Ids::default(),
@@ -453,6 +464,9 @@ mod tests;
 
 #[cfg(test)]
 mod gate_tests;
+
+#[cfg(test)]
+mod proof_tests;
 
 #[cfg(test)]
 mod l4_tests;

@@ -25,6 +25,7 @@ impl<I: Install> Loader<I> {
         self.ids.remove(file);
         self.waiting.remove(&file);
         self.failing.remove(&file);
+        self.disproved.remove(&file);
         if *path == *Path::new(GATEWAY) {
             self.directed = false;
             self.tests = if self.tests == Tests::Kept { Tests::Kept } else { Tests::Decide };

@@ -5,6 +5,7 @@ use crate::secrets::Secrets;
 use crate::sites::claims::{Candidate, Key};
 use crate::sites::compile::{Claim, Compiled, GATEWAY, Module, Source};
 use crate::sites::digest::Digest;
+use crate::sites::item::Item;
 use crate::sites::report::{Event, Refused, line_of};
 use crate::sites::store::{Change, Version};
 use crate::sites::{claims, secrets};
@@ -40,6 +41,7 @@ impl<I: Install> Loader<I> {
             }
         }
         self.find_secrets(&mut done, batch);
+        self.hold_proofs(&mut done);
         let mut candidates = Vec::new();
         for (file, done) in &done {
             batch.freed.extend(self.claims.refused_for(*file).iter().cloned());
@@ -63,18 +65,28 @@ impl<I: Install> Loader<I> {
             .iter()
             .map(|(file, lost)| (*file, self.conflicts(*file, lost, &done, &mut batch.report.texts)))
             .collect();
+        let mut changed = false;
         for (file, mut done) in done {
             done.compiled.findings.extend(lost.get(&file).into_iter().flatten().cloned());
             let path = Arc::clone(&done.job.source.path);
             self.module_texts(&done.compiled, batch);
+            let said = self.said_again(file, &done, batch);
             batch.findings.insert(Arc::clone(&path), done.compiled.findings.clone());
             if verdict.accepted.contains(&file) {
                 self.accept(file, done, batch);
+                changed = true;
             } else {
                 let why = Refused::by(&done.compiled.findings, &batch.report.texts);
                 let why = why.expect("what is refused has an error that says why");
                 self.refuse(file, &done.compiled.claims, why, batch);
             }
+            if said {
+                batch.findings.remove(&path);
+                batch.events.remove(&self.places.show(&path));
+            }
+        }
+        if changed {
+            self.try_disproved(batch);
         }
     }
 
@@ -180,6 +192,7 @@ impl<I: Install> Loader<I> {
 
     pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
+        let programs = compiled.programs.clone();
         let sites = compiled
             .programs
             .into_iter()
@@ -194,12 +207,16 @@ impl<I: Install> Loader<I> {
             .collect();
         let items = compiled.items.iter().map(|item| (item.keys(), self.install.carry(item, &dir))).collect();
         let line = |claim: &Claim| line_of(&source.text, claim.loc.span.start);
+        let carried = compiled.items.iter().map(Item::carried).collect();
         Good {
             digest: source.digest,
             gateway: compiled.gateway.map(Arc::new),
             sites,
             items,
             tests: if self.tests == Tests::Kept { compiled.tests } else { Vec::new() },
+            proofs: compiled.proofs,
+            programs,
+            carried,
             claims: compiled.claims.into_iter().map(|c| (line(&c), c)).map(|(line, c)| (c, line)).collect(),
         }
     }
