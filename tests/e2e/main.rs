@@ -44,5 +44,6 @@ mod routing;
 mod secrets;
 mod storm;
 mod streaming;
+mod tables;
 mod tls;
 mod websocket;

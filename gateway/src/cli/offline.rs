@@ -60,7 +60,7 @@ fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> L
         present.push(also.into());
     }
     let mut loader = how(Loader::new(places, Ask, None));
-    let outcome = loader.apply(&Touched { present, gone: Vec::new() });
+    let outcome = loader.apply(&Touched { present, ..Touched::default() });
     Ok(Loaded { loader, outcome, unreadable: scan.unreadable })
 }
 

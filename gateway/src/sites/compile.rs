@@ -5,7 +5,8 @@ use super::digest::Digest;
 use super::ids::{Ids, import_path};
 use super::item::{self, Item, own_ports};
 use super::paths;
-use super::tree::{self, Text};
+
+use super::tree::{self, Stamp, Text};
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
 use dsl::reach::prove::Proof;
@@ -13,7 +14,7 @@ use dsl::syntax::ast::{self, ItemKind};
 use dsl::syntax::span::{FileId, Loc, Span};
 use dsl::testing::{self, Subject, Test};
 use dsl::tree::{Program, ir};
-use dsl::{Modules, Parsed};
+use dsl::{Data, Modules, Parsed};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,21 @@ pub enum Module {
     Ready(Source),
     /// It never loaded: what it declares cannot be relied on.
     Broken,
+    /// Rows of a table, of an earlier process.
+    Rows(Digest, Arc<str>),
+}
+
+/// A file of rows that a table was read from.
+#[derive(Clone, Debug)]
+pub struct RowsRead {
+    /// Its number.
+    pub file: FileId,
+    /// How it looked, where it was read from disk.
+    pub stamp: Option<Stamp>,
+    /// Of its text.
+    pub digest: Digest,
+    /// Its text.
+    pub text: Arc<str>,
 }
 
 /// What an import finds, by file.
@@ -116,6 +132,10 @@ pub struct Compiled {
     pub findings: Vec<Diagnostic>,
     /// The files it asked for, found or not, relative to the sites directory.
     pub asked: BTreeMap<PathBuf, Option<Digest>>,
+    /// The files of rows that it asked for, found or not, likewise.
+    pub rows: BTreeMap<PathBuf, Option<RowsRead>>,
+    /// The tables that were made of them, by path. Empty when it has an error.
+    pub tables: Vec<(PathBuf, Arc<ir::Table>)>,
 }
 
 /// Something that a file claims.
@@ -166,6 +186,7 @@ impl Compiled {
     pub fn refuse(&mut self) {
         self.programs.clear();
         self.items.clear();
+        self.tables.clear();
     }
 }
 
@@ -219,7 +240,7 @@ impl Places {
 
 /// Compiles a file.
 pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Places) -> Compiled {
-    let finder = Finder { ids, modules, places, asked: RefCell::default() };
+    let finder = Finder { ids, modules, places, asked: RefCell::default(), rows: RefCell::default() };
     let path = places.show(&source.path);
     let unit = dsl::Unit {
         file: source.file,
@@ -230,7 +251,13 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     };
     let made = dsl::compile_parsed(&unit, &source.parsed());
     let listening = made.listening.into_iter().map(Item::Listening);
+    let rows = finder.rows.into_inner();
+    let path_of = |file: FileId| rows.iter().find(|(_, read)| read.as_ref().is_some_and(|r| r.file == file));
+    let table = |table: Arc<ir::Table>| Some((path_of(table.from.as_ref()?.data)?.0.clone(), table));
+    let tables = made.tables.into_iter().filter_map(table).collect();
     let mut compiled = Compiled {
+        tables,
+        rows,
         programs: made.programs,
         items: listening.chain(made.passthroughs.into_iter().map(Item::Passthrough)).collect(),
         gateway: made.gateway,
@@ -338,11 +365,28 @@ pub fn for_each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Where a file of rows is, that a route file names: `data/t.csv` in `team/a.route` is `team/data/t.csv`.
+/// `None` when it leads out of the folder of that file.
+fn rows_path(declarer: &Path, named: &str) -> Option<PathBuf> {
+    let mut path = declarer.parent().map(Path::to_path_buf).unwrap_or_default();
+    for part in Path::new(named).components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::Normal(name) => path.push(name),
+            std::path::Component::ParentDir | std::path::Component::RootDir | std::path::Component::Prefix(_) => {
+                return None;
+            }
+        }
+    }
+    Some(path)
+}
+
 struct Finder<'a> {
     ids: &'a Ids,
     modules: &'a ModuleTable,
     places: &'a Places,
     asked: RefCell<BTreeMap<PathBuf, Option<Digest>>>,
+    rows: RefCell<BTreeMap<PathBuf, Option<RowsRead>>>,
 }
 
 impl Modules for Finder<'_> {
@@ -354,7 +398,7 @@ impl Modules for Finder<'_> {
         let found = self.ids.get(&path).and_then(|file| self.modules.get(&file));
         let (result, digest) = match found {
             None => (Err(format!("{shown} does not exist")), None),
-            Some(Module::Broken) => (Err(format!("{shown} does not load")), None),
+            Some(Module::Broken | Module::Rows(..)) => (Err(format!("{shown} does not load")), None),
             Some(Module::Ready(_)) if !paths::inside(&self.places.root, &self.places.root.join(&path)) => {
                 (Err(outside()), None)
             }
@@ -362,6 +406,46 @@ impl Modules for Finder<'_> {
         };
         self.asked.borrow_mut().insert(path, digest);
         result
+    }
+
+    fn data(&self, declarer: FileId, named: &str) -> Result<Data, String> {
+        let outside = || "it leads out of this file's folder".to_owned();
+        let from = self.ids.path(declarer).ok_or("nobody knows who names it")?;
+        let path = rows_path(from, named).ok_or_else(outside)?;
+        let file = self.ids.rows(&path);
+        let read = match self.modules.get(&file) {
+            Some(Module::Rows(digest, text)) => {
+                Ok(RowsRead { file, stamp: None, digest: *digest, text: Arc::clone(text) })
+            }
+            Some(Module::Ready(_) | Module::Broken) | None => {
+                let at = self.places.root.join(&path);
+                if !paths::inside(&self.places.dir(from), &at) {
+                    self.rows.borrow_mut().insert(path, None);
+                    return Err(outside());
+                }
+                tree::read_rows(&at).map(|read| RowsRead {
+                    file,
+                    stamp: Some(read.stamp),
+                    digest: read.digest,
+                    text: read.text,
+                })
+            }
+        };
+        match read {
+            Ok(read) => {
+                let data = Data { file, text: Arc::clone(&read.text) };
+                self.rows.borrow_mut().insert(path, Some(read));
+                Ok(data)
+            }
+            Err(e) => {
+                let why = match e.kind() {
+                    std::io::ErrorKind::NotFound => format!("{} does not exist", self.places.show(&path)),
+                    _ => e.to_string(),
+                };
+                self.rows.borrow_mut().insert(path, None);
+                Err(why)
+            }
+        }
     }
 }
 

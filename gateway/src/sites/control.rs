@@ -6,7 +6,7 @@ use super::load::{Loader, OutcomeOf, Touched};
 use super::publish::{Publisher, Serve};
 use super::report::Report;
 use super::store::Store;
-use super::tree::Scan;
+use super::tree::{Scan, is_rows_name};
 use super::watch::{Batch, Watcher};
 use crate::console::Console;
 use crate::observe::log::{LogSender, To};
@@ -81,7 +81,7 @@ impl Control {
         }
         let present: Vec<_> = scan.files.into_iter().map(|(path, _)| path).collect();
         self.loader.recall(&present);
-        let mut outcome = self.loader.apply(&Touched { present, gone: Vec::new() });
+        let mut outcome = self.loader.apply(&Touched { present, ..Touched::default() });
         outcome.report.warnings.extend(self.note_unreadable(Path::new(""), unreadable));
         self.listening.update(&outcome);
         self.pools.resolve_by(&self.listening.gateway.resolver);
@@ -227,9 +227,14 @@ impl Control {
         let root = self.loader.places().root.clone();
         let mut present = BTreeSet::new();
         let mut gone = BTreeSet::new();
+        let mut rows = BTreeSet::new();
         let mut warnings = Vec::new();
         for file in &batch.files {
             let Ok(path) = file.strip_prefix(&root) else { continue };
+            if path.file_name().is_some_and(is_rows_name) {
+                rows.insert(path.to_path_buf());
+                continue;
+            }
             match std::fs::symlink_metadata(file) {
                 Ok(_) => present.insert(Arc::from(path)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => gone.insert(Arc::from(path)),
@@ -243,6 +248,7 @@ impl Control {
         for dir in dirs {
             let scan = self.watcher.scan(&dir);
             warnings.extend(self.look(&dir, scan, &mut present, &mut gone));
+            rows.extend(self.loader.changed_rows(&dir));
         }
         // Looked at last: a root that is away takes nothing with it.
         if !root.is_dir() {
@@ -251,6 +257,7 @@ impl Control {
         let touched = Touched {
             present: present.into_iter().collect(),
             gone: gone.into_iter().filter(|p| !root.join(p).exists()).collect(),
+            rows: rows.into_iter().collect(),
         };
         (touched, warnings)
     }

@@ -3,7 +3,7 @@
 use dsl::syntax::span::FileId;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Paths relative to the sites directory, and their numbers.
 #[derive(Debug, Default)]
@@ -11,9 +11,24 @@ pub struct Ids {
     by_path: HashMap<Arc<Path>, FileId>,
     paths: Vec<Option<Arc<Path>>>,
     free: Vec<u32>,
+    /// Files of rows: their numbers begin at [`ROWS`], and are never taken back.
+    rows: Mutex<Vec<Arc<Path>>>,
 }
 
+/// The first number of files of rows: more route files do not fit in memory.
+const ROWS: u32 = 1 << 30;
+
 impl Ids {
+    /// The number of a file of rows, given out if it has none.
+    pub fn rows(&self, path: &Path) -> FileId {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = rows.iter().position(|known| **known == *path).unwrap_or_else(|| {
+            rows.push(path.into());
+            rows.len() - 1
+        });
+        FileId(ROWS.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)))
+    }
+
     /// The number of a path that has one.
     pub fn get(&self, path: &Path) -> Option<FileId> {
         self.by_path.get(path).copied()

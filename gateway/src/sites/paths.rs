@@ -3,7 +3,7 @@
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, KeyFrom, Missing, Part, Pool, Site, Step, Value};
+use dsl::tree::ir::{Answer, Destination, KeyFrom, Missing, Part, Pool, Site, Step, Value};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -73,7 +73,12 @@ fn answer(answer: &Answer, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>)
         }
         Answer::RespondFile { path: named, .. } => path(named, false, loc, dir, findings),
         Answer::Redirect { to: value, .. } | Answer::Respond { body: value, .. } => values(value, loc, dir, findings),
-        Answer::Proxy { at, host, .. } => at.iter().chain(host).for_each(|v| values(v, loc, dir, findings)),
+        Answer::Proxy { to, at, host } => {
+            if let Destination::Table(by) = to {
+                self::answer(&by.otherwise, loc, dir, findings);
+            }
+            at.iter().chain(host).for_each(|v| values(v, loc, dir, findings));
+        }
         Answer::Deny { .. } | Answer::NotFound => {}
     }
 }

@@ -77,6 +77,8 @@ pub enum Event {
     Recompiled,
     /// It is gone.
     Removed,
+    /// A file of rows changed, and so many serve. No route file was touched for it.
+    Rows(usize),
     /// What it says now does not serve.
     Refused {
         /// Why.
@@ -109,7 +111,7 @@ impl Report {
     pub fn refused(&self) -> impl Iterator<Item = (&str, &Refused, bool)> {
         self.events.iter().filter_map(|(path, event)| match event {
             Event::Refused { why, kept } => Some((path.as_str(), why, *kept)),
-            Event::Added | Event::Changed | Event::Recompiled | Event::Removed => None,
+            Event::Added | Event::Changed | Event::Recompiled | Event::Removed | Event::Rows(_) => None,
         })
     }
 
@@ -135,11 +137,23 @@ impl Report {
                 parts.push(format!("{what} {}", list(&names)));
             }
         }
+        let rows = self.events.iter().filter_map(|(path, event)| match event {
+            Event::Rows(count) => Some(format!("{path} ({count} rows)")),
+            _ => None,
+        });
+        let rows: Vec<String> = rows.collect();
+        if !rows.is_empty() {
+            parts.push(format!("rows of {}", list(&rows.iter().map(String::as_str).collect::<Vec<_>>())));
+        }
         let refused: Vec<String> = self
             .refused()
-            .map(|(_, why, kept)| {
+            .map(|(path, why, kept)| {
                 let code = if why.code.is_empty() { String::new() } else { format!(" {}", why.code) };
-                let kept = if kept { " (its last good version serves)" } else { "" };
+                let kept = match kept {
+                    true if path.ends_with(".csv") => " (the rows before it stay)",
+                    true => " (its last good version serves)",
+                    false => "",
+                };
                 format!("{}{code} {}{kept}", why.place, why.message)
             })
             .collect();

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 /// The longest route file that is read.
 const LONGEST: u64 = 16 << 20;
+/// The longest file of rows.
+const LONGEST_ROWS: u64 = 256 << 20;
 /// Links followed before a path is given up, as the kernel does.
 const LINKS: usize = 40;
 /// A file changed so recently may change again within the same tick of its clock.
@@ -22,6 +24,17 @@ const RACY: Duration = Duration::from_secs(2);
 pub fn is_route_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.len() > ".route".len() && name.ends_with(b".route") && !name.starts_with(b".")
+}
+
+/// Whether a name is that of a file of rows.
+pub fn is_rows_name(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.len() > ".csv".len() && name.ends_with(b".csv") && !name.starts_with(b".")
+}
+
+/// Whether it matters that a file of this name changed.
+pub fn is_watched_name(name: &OsStr) -> bool {
+    is_route_name(name) || is_rows_name(name)
 }
 
 /// A file or directory, whatever it is called.
@@ -87,6 +100,18 @@ pub struct Text {
 /// # Errors
 /// It is not there, cannot be opened, is no regular file, is too long or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<Text> {
+    read_within(path, LONGEST)
+}
+
+/// Reads a file of rows.
+///
+/// # Errors
+/// As of [`read`].
+pub fn read_rows(path: &Path) -> io::Result<Text> {
+    read_within(path, LONGEST_ROWS)
+}
+
+fn read_within(path: &Path, longest: u64) -> io::Result<Text> {
     // A pipe of that name must not hold up everybody.
     let mut file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
     let meta = file.metadata()?;
@@ -95,7 +120,7 @@ pub fn read(path: &Path) -> io::Result<Text> {
     }
     // Before reading: what is written while it is read changes the stamp that we keep.
     let stamp = Stamp::of(&meta, SystemTime::now());
-    let bytes = read_at_most(&mut file, meta.len())?;
+    let bytes = read_at_most(&mut file, meta.len(), longest)?;
     let digest = Digest::of(&bytes);
     let text = String::from_utf8(bytes)
         .map_err(|e| io::Error::other(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
@@ -105,11 +130,11 @@ pub fn read(path: &Path) -> io::Result<Text> {
 /// `O_NONBLOCK`, which has this value on Linux for every architecture but MIPS and SPARC.
 const NONBLOCK: i32 = 0o4000;
 
-fn read_at_most(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(usize::try_from(len.min(LONGEST)).unwrap_or_default());
-    file.by_ref().take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
+fn read_at_most(file: &mut File, len: u64, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len.min(longest)).unwrap_or_default());
+    file.by_ref().take(longest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest {
+        return Err(io::Error::other(format!("it is longer than {} MiB", longest >> 20)));
     }
     Ok(bytes)
 }
@@ -172,7 +197,7 @@ fn walk(
         let link = kind.is_symlink();
         let path = sub.join(&name);
         let is_dir = kind.is_dir() || (link && fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()));
-        if link && (is_dir || is_route_name(&name)) {
+        if link && (is_dir || is_watched_name(&name)) {
             let (links, target) = follow(&entry.path());
             scan.links.extend(links);
             scan.targets.push((target, entry.path()));

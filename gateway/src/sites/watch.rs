@@ -30,7 +30,7 @@ const NAMES: usize = 4096;
 /// Where to look. Paths are absolute, below the root as it was named.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Route files that were touched, came or went.
+    /// Route files and files of rows that were touched, came or went.
     pub files: BTreeSet<PathBuf>,
     /// Directories that came, went or changed places.
     pub dirs: BTreeSet<PathBuf>,
@@ -303,7 +303,7 @@ impl Watcher {
                 batch.all = true;
             } else if kind.is_some_and(|k| k.is_dir()) || self.dirs.contains_key(&path) {
                 self.dir(&path, batch);
-            } else if path.starts_with(&self.root) && tree::is_route_name(name) {
+            } else if path.starts_with(&self.root) && tree::is_watched_name(name) {
                 batch.files.insert(path);
             }
         }
@@ -368,7 +368,7 @@ impl Pending {
         };
         let mut heard = false;
         for path in &event.paths {
-            let route = path.file_name().is_some_and(tree::is_route_name);
+            let route = path.file_name().is_some_and(tree::is_watched_name);
             // Of other names, only directories and links matter, and those come and go.
             if !route && !came_or_went {
                 continue;

@@ -49,6 +49,7 @@ impl<I: Install> Loader<I> {
             for (mut job, compiled) in jobs.into_iter().zip(early.into_iter().chain(compiled)) {
                 let file = job.source.file;
                 self.remember_asked(file, &compiled);
+                self.remember_rows(file, &compiled);
                 if self.now_in_force(&job.source, compiled.sound()) {
                     changed.push(Arc::clone(&job.source.path));
                 }
@@ -108,7 +109,7 @@ impl<I: Install> Loader<I> {
         }
         let before = match known {
             Some(Module::Ready(before)) => Some(before.digest),
-            Some(Module::Broken) | None => None,
+            Some(Module::Broken | Module::Rows(..)) | None => None,
         };
         let module = if sound {
             Module::Ready(source.with_tree())
@@ -118,7 +119,7 @@ impl<I: Install> Loader<I> {
         };
         let after = match &module {
             Module::Ready(after) => Some(after.digest),
-            Module::Broken => None,
+            Module::Broken | Module::Rows(..) => None,
         };
         self.modules.insert(source.file, module);
         before != after && imported

@@ -7,6 +7,7 @@ mod compiling;
 mod conflicts;
 mod proofs;
 mod read;
+mod rows;
 mod settling;
 mod standing;
 
@@ -49,6 +50,8 @@ pub struct Touched {
     pub present: Vec<Arc<Path>>,
     /// They are not.
     pub gone: Vec<Arc<Path>>,
+    /// Files of rows that may have changed, come or gone.
+    pub rows: Vec<PathBuf>,
 }
 
 /// What stands behind a host.
@@ -113,6 +116,8 @@ pub struct Loader<I: Install> {
     units: HashMap<FileId, Unit<I>>,
     /// Who asked for a file, found or not.
     importers: HashMap<PathBuf, BTreeSet<FileId>>,
+    /// Who reads a file of rows.
+    readers: HashMap<PathBuf, BTreeSet<FileId>>,
     modules: ModuleTable,
     claims: Claims,
     /// Hosts of files that never loaded.
@@ -130,6 +135,8 @@ struct Unit<I: Install> {
     /// Whether what is on disk does not serve.
     refused: Option<Refused>,
     asked: Vec<PathBuf>,
+    /// The files of rows that it names.
+    rows: rows::Known,
     /// Its keys in `unavailable`.
     shut: Vec<Key>,
     /// Secrets that it was refused for.
@@ -141,6 +148,12 @@ struct Good<I: Install> {
     gateway: Option<Arc<ir::Gateway>>,
     sites: Vec<(Vec<Key>, Arc<I::Site>)>,
     items: Vec<(Vec<Key>, Arc<I::Route>)>,
+    /// Its tables whose rows stand in files, by path.
+    tables: Vec<(PathBuf, Arc<ir::Table>)>,
+    /// What is kept of it.
+    version: Arc<Version>,
+    /// Whether it has tests.
+    tested: bool,
     /// Its tests, where they are kept.
     tests: Vec<Arc<Test>>,
     /// Its proofs, which speak of other files too.
@@ -248,6 +261,7 @@ impl<I: Install> Loader<I> {
             ids: Ids::default(),
             units: HashMap::new(),
             importers: HashMap::new(),
+            readers: HashMap::new(),
             modules: ModuleTable::new(),
             claims: Claims::default(),
             unavailable: HashMap::new(),
@@ -411,6 +425,7 @@ impl<I: Install> Loader<I> {
             self.gone(path, &mut batch);
         }
         self.read(&touched.present, &mut batch);
+        self.look_at_rows(&touched.rows, &mut batch);
         self.work(batch)
     }
 

@@ -22,6 +22,7 @@ impl<I: Install> Loader<I> {
         batch.gateway |= unit.good.as_ref().is_some_and(|g| g.gateway.is_some());
         self.open(file, &unit.shut, batch);
         self.forget_asked(file, &unit.asked);
+        self.forget_rows(file, unit.rows.keys());
         self.ids.remove(file);
         self.waiting.remove(&file);
         self.failing.remove(&file);
@@ -125,6 +126,7 @@ impl<I: Install> Loader<I> {
             stored: None,
             refused: None,
             asked: Vec::new(),
+            rows: super::rows::Known::new(),
             shut: Vec::new(),
             waits_for: Vec::new(),
         })

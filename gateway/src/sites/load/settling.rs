@@ -70,6 +70,7 @@ impl<I: Install> Loader<I> {
             done.compiled.findings.extend(lost.get(&file).into_iter().flatten().cloned());
             let path = Arc::clone(&done.job.source.path);
             self.module_texts(&done.compiled, batch);
+            self.rows_texts(&done.compiled, batch);
             let said = self.said_again(file, &done, batch);
             batch.findings.insert(Arc::clone(&path), done.compiled.findings.clone());
             if verdict.accepted.contains(&file) {
@@ -173,9 +174,11 @@ impl<I: Install> Loader<I> {
     }
 
     pub(super) fn version(&self, source: &Source, compiled: &Compiled) -> Version {
+        let modules = compiled.asked.iter().filter_map(|(path, digest)| Some((path, (*digest)?)));
+        let rows = compiled.rows.iter().filter_map(|(path, read)| Some((path, read.as_ref()?.digest)));
         Version {
             digest: source.digest,
-            imports: compiled.asked.iter().filter_map(|(path, d)| Some((Arc::from(path.as_path()), (*d)?))).collect(),
+            imports: modules.chain(rows).map(|(path, digest)| (Arc::from(path.as_path()), digest)).collect(),
             hosts: compiled.claims.iter().map(|c| Arc::clone(&c.key)).collect(),
         }
     }
@@ -187,11 +190,14 @@ impl<I: Install> Loader<I> {
                 texts.push((module.digest, Arc::clone(&module.text)));
             }
         }
+        texts.extend(compiled.rows.values().flatten().map(|read| (read.digest, Arc::clone(&read.text))));
         texts
     }
 
     pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
+        self.share_rows(&compiled);
+        let version = Arc::new(self.version(source, &compiled));
         let programs = compiled.programs.clone();
         let sites = compiled
             .programs
@@ -213,6 +219,9 @@ impl<I: Install> Loader<I> {
             gateway: compiled.gateway.map(Arc::new),
             sites,
             items,
+            tables: compiled.tables,
+            version,
+            tested: !compiled.tests.is_empty(),
             tests: if self.tests == Tests::Kept { compiled.tests } else { Vec::new() },
             proofs: compiled.proofs,
             programs,

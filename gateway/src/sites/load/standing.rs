@@ -42,6 +42,10 @@ impl<I: Install> Loader<I> {
         let mut modules = ModuleTable::new();
         for (path, digest) in &version.imports {
             let text = store.text(*digest)?;
+            if super::rows::is_rows(path) {
+                modules.insert(self.ids.rows(path), Module::Rows(*digest, text));
+                continue;
+            }
             let module = self.ids.add(path);
             modules.insert(module, Module::Ready(Source::parse(module, Arc::clone(path), *digest, text)));
         }

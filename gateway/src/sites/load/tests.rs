@@ -59,7 +59,7 @@ impl Sites {
         self.ports.clear();
         let present = self.present();
         self.loader.recall(&present);
-        self.apply(Touched { present, gone: Vec::new() });
+        self.apply(Touched { present, ..Touched::default() });
     }
 
     fn present(&self) -> Vec<Arc<Path>> {
@@ -292,7 +292,7 @@ fn imports_do_not_leave_the_sites_directory() {
     let text = format!("import ./link\n{}", site("b.test", "one"));
     s.temp.write("sites/b.route", &text);
     let present = s.present();
-    s.apply(Touched { present, gone: Vec::new() });
+    s.apply(Touched { present, ..Touched::default() });
     assert_eq!(s.hosts(), [("a.test", "503"), ("b.test", "503")]);
 }
 
@@ -302,13 +302,13 @@ fn a_file_that_cannot_be_read_is_broken_and_not_deleted() {
     s.write(&[("a.route", Some(&site("a.test", "one")))]);
     let path = s.temp.path().join("sites/a.route");
     std::fs::write(&path, b"site \xff").unwrap();
-    s.apply(Touched { present: vec![Path::new("a.route").into()], gone: Vec::new() });
+    s.apply(Touched { present: vec![Path::new("a.route").into()], ..Touched::default() });
     assert_eq!(s.hosts(), [("a.test", "one")]);
     assert_eq!(
         s.last.line(),
         "refused sites/a.route G0004 it cannot be read: byte 5 is not UTF-8 (its last good version serves)"
     );
-    s.apply(Touched { present: vec![Path::new("a.route").into()], gone: Vec::new() });
+    s.apply(Touched { present: vec![Path::new("a.route").into()], ..Touched::default() });
     assert!(s.last.is_empty(), "it is said once");
     s.write(&[("a.route", Some(&site("a.test", "two")))]);
     assert_eq!(s.hosts(), [("a.test", "two")]);
