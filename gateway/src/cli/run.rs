@@ -2,7 +2,7 @@
 
 use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
-use crate::edge::LimitTable;
+use crate::edge::Kept;
 use crate::l4::Routes;
 use crate::observe::log::LogSender;
 use crate::observe::metrics::{self, collect::Sources};
@@ -111,12 +111,12 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     }
     let store = Store::open(data.path(), sites, data.trouble().is_some(), console);
     let routes = Arc::new(Routes::new(workers));
-    let limits = Arc::new(LimitTable::default());
+    let kept = Arc::new(Kept::default());
     let (sender, notices) = notice::channel();
     let secrets = Arc::new(Secrets::of_environment());
     let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets).keeping(data.path()));
     let mut control =
-        Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&limits)), store, console);
+        Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -145,7 +145,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     let sources = Sources {
-        limits,
+        kept,
         routes,
         pools,
         workers: handle.gauges(),

@@ -3,12 +3,12 @@
 use super::jwt::{self, Rules};
 use super::keys::Keys;
 use super::{signed, since_epoch};
-use crate::http::received::Received;
 use crate::runtime::notice::Notice;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use dsl::tree::calls::{self, Calls, Outcome, Stop};
 use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, SecretTest, Signed, Value};
+use dsl::tree::request::Request;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Question<'s> {
 
 /// Works a call out.
 #[must_use]
-pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &Received<'_>, worker: &Worker) -> Worked<'s> {
+pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, worker: &Worker) -> Worked<'s> {
     let site = served.program.site();
     let Some(call_of) = site.calls.get(call.0 as usize) else { return Worked::Known(Outcome::Failed) };
     let values = Values { served, request, worker };
@@ -50,7 +50,7 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &Received<'_>, w
         Err(Without::Stop(Stop::Unknown(first))) => Worked::First(first),
         Err(Without::Stop(Stop::Failed(_))) => Worked::Known(Outcome::Failed),
         Err(Without::Stop(Stop::Refused(first))) => {
-            let said = request.calls.and_then(|calls| calls.outcome(first)).cloned();
+            let said = request.calls().and_then(|calls| calls.outcome(first)).cloned();
             Worked::Known(said.unwrap_or(Outcome::Failed))
         }
     }
@@ -65,13 +65,13 @@ enum Without {
 type Valued<T> = Result<T, Without>;
 
 /// Renders what calls are made of.
-struct Values<'s, 'r> {
+struct Values<'s, 'r, R> {
     served: &'s Served,
-    request: &'r Received<'r>,
+    request: &'r R,
     worker: &'r Worker,
 }
 
-impl<'s> Values<'s, '_> {
+impl<'s, R: Request> Values<'s, '_, R> {
     fn jwt(&self, index: CallIdx, call: &Call, jwt: &'s Jwt) -> Valued<Worked<'s>> {
         let token = self.text(&jwt.token)?;
         let issuer = jwt.issuer.as_ref().map(|value| self.text(value)).transpose()?;
@@ -131,7 +131,7 @@ impl<'s> Values<'s, '_> {
 
     /// A value that reads a call which is not known is no value.
     fn given(&self, value: Result<String, Outcome>) -> Valued<String> {
-        match self.request.calls.and_then(Calls::stopped) {
+        match self.request.calls().and_then(Calls::stopped) {
             Some(stop) => Err(Without::Stop(stop)),
             None => value.map_err(Without::Known),
         }

@@ -11,24 +11,35 @@ mod calls;
 mod jwt;
 mod keys;
 pub mod limit;
+pub mod on_demand;
 mod session;
 mod signed;
 mod walk;
 
 pub use calls::{Question, Worked, work_out};
-pub use limit::{Holds, LimitTable};
+pub use limit::Holds;
 pub use walk::{Walked, Walking};
 
 use crate::secrets::Secrets;
 use dsl::tree::ir::{CallKind, Session, Site, Step};
 use http::HeaderName;
 use keys::Ring;
-use limit::Bucketed;
+use limit::{Bucketed, LimitTable};
+use on_demand::{Gate, Gates};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What is kept over reloads. One per process, asked by the control plane only.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Buckets of limits.
+    pub limits: LimitTable,
+    /// Names that sites with `tls on-demand` know.
+    pub gates: Gates,
+}
 
 /// What a site needs to carry out its calls, limits and sessions.
 pub struct Edge {
@@ -41,12 +52,14 @@ pub struct Edge {
     limits: HashMap<usize, Arc<Bucketed>>,
     /// Headers that an `ask` of the site copies: nobody but it may say them.
     copied: Box<[HeaderName]>,
+    /// Who may have a certificate, with `tls on-demand`.
+    gate: Option<Arc<Gate>>,
 }
 
 impl Edge {
     /// For a site of a route file in `dir`. The site must outlive it: the program has it.
     #[must_use]
-    pub fn new(site: &Site, dir: &Path, secrets: &Arc<Secrets>, limits: &LimitTable) -> Self {
+    pub fn new(site: &Site, dir: &Path, secrets: &Arc<Secrets>, kept: &Kept) -> Self {
         let ring = |names: &[Arc<str>]| Ring::new(names.to_vec(), Arc::clone(secrets));
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(jwt) => Some(ring(&jwt.keys)),
@@ -59,6 +72,7 @@ impl Edge {
             sessions: HashMap::new(),
             limits: HashMap::new(),
             copied: copied(site),
+            gate: kept.gates.intern(site, dir),
         };
         for step in site.plans.iter().flat_map(|plan| &plan.steps) {
             match step {
@@ -69,7 +83,7 @@ impl Edge {
                     }
                 }
                 Step::Limit(limit) => {
-                    edge.limits.entry(address(limit)).or_insert_with(|| limits.intern(limit, dir));
+                    edge.limits.entry(address(limit)).or_insert_with(|| kept.limits.intern(limit, dir));
                 }
                 Step::Require { .. } | Step::Header { .. } => {}
             }
@@ -81,6 +95,12 @@ impl Edge {
     #[must_use]
     pub fn copied(&self) -> &[HeaderName] {
         &self.copied
+    }
+
+    /// Whether a name may have a certificate. Where everybody may, there is nothing to ask.
+    #[must_use]
+    pub fn certifies(&self, name: &str) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.allows(name))
     }
 
     fn session_ring(&self, session: &Arc<Session>) -> Option<&Ring> {

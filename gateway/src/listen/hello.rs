@@ -82,6 +82,8 @@ failures! {
     Postgres "postgres" Hello,
     /// Nobody here answers for the name, or for a client without one.
     Unserved "unserved" ClientTls,
+    /// `tls on-demand` does not allow the name, or could not be asked.
+    NotAllowed "not-allowed" ClientTls,
     /// The handshake failed after the hello.
     Handshake "handshake" ClientTls,
     /// The handshake took too long after the hello.

@@ -2,12 +2,14 @@
 
 use super::Serving;
 use super::hello::{self, Failure, Hello};
+use crate::edge::on_demand;
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
 use crate::l4::passthrough;
 use crate::l4::tcp::{Known, Opening, carry};
 use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
+use crate::snapshot::Host;
 use crate::tls::LocalAddress;
 use bytes::BytesMut;
 use std::net::SocketAddr;
@@ -77,8 +79,20 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         return None;
     }
     let served = passthrough::is_served(&snapshot, name.as_deref());
-    drop((snapshot, name));
     timer.set(HANDSHAKE_MS.saturating_sub(worker.ticks.now_ms().saturating_sub(begun)));
+    if let Some(name) = name.as_deref()
+        && let Some(Host::Site(site)) = snapshot.hosts.get(name)
+        && !site.edge.certifies(name)
+    {
+        // Rare, and large. Where it does not come to an end in time, the handshake does not either.
+        let _ = timer.bound(Box::pin(on_demand::decide(&worker, site, name, peer, local))).await;
+        if !site.edge.certifies(name) {
+            let _ = tcp.try_write(&UNRECOGNIZED_NAME);
+            worker.counters.hello_failed(Failure::NotAllowed);
+            return None;
+        }
+    }
+    drop((snapshot, name));
     let handshake = async {
         let start = StartHandshake::from_parts(accepted, tcp);
         let accept = start.into_stream_with(Arc::clone(worker.tls.config()), |session| {

@@ -2,7 +2,7 @@
 
 use super::item::Item;
 use super::load::{Install, Outcome, Stand};
-use crate::edge::{Edge, LimitTable};
+use crate::edge::{Edge, Kept};
 use crate::l4::{Route, Routes};
 use crate::secrets::Secrets;
 use crate::snapshot::{Host, Published, Served, Snapshot};
@@ -19,13 +19,13 @@ use std::sync::Arc;
 pub struct Serve {
     pools: Arc<Pools>,
     routes: Arc<Routes>,
-    limits: Arc<LimitTable>,
+    kept: Arc<Kept>,
 }
 
 impl Serve {
     /// With the tables that keep pools, routes and limits the same across reloads.
-    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>, limits: Arc<LimitTable>) -> Self {
-        Self { pools, routes, limits }
+    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>, kept: Arc<Kept>) -> Self {
+        Self { pools, routes, kept }
     }
 
     /// The pools of what is served.
@@ -52,7 +52,7 @@ impl Install for Serve {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
-        let edge = Edge::new(program.site(), dir, self.secrets(), &self.limits);
+        let edge = Edge::new(program.site(), dir, self.secrets(), &self.kept);
         Served { program, pools, dir: dir.to_path_buf(), edge }
     }
 }

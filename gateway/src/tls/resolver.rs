@@ -92,7 +92,7 @@ impl ResolvesServerCert for Resolver {
         match hello.server_name() {
             Some(name) => {
                 let host = canonical::host(name.as_bytes()).ok()?;
-                serves(&snapshot, &host).then(|| self.leaves.of(&[&host]))?
+                certifies(&snapshot, &host).then(|| self.leaves.of(&[&host]))?
             }
             None => self.without_name(&snapshot),
         }
@@ -111,9 +111,10 @@ impl Resolver {
         if let Some(host) = spelled.as_deref()
             && let Some(Host::Site(_) | Host::Unavailable) = snapshot.hosts.get(host)
         {
-            return serves(snapshot, host).then(|| self.leaves.of(&[&ip?.to_string()]))?;
+            return certifies(snapshot, host).then(|| self.leaves.of(&[&ip?.to_string()]))?;
         }
-        let default = snapshot.default.as_ref().filter(|s| has_tls(s))?;
+        // Who names nobody is nobody that `tls on-demand` allows.
+        let default = snapshot.default.as_ref().filter(|s| has_tls(s) && s.edge.certifies(""))?;
         let mut names: Vec<String> = default.program.site().hosts.iter().filter_map(|(h, _)| literal(h)).collect();
         names.extend(ip.map(|ip| ip.to_string()));
         let names: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
@@ -129,6 +130,15 @@ fn serves(snapshot: &Snapshot, host: &str) -> bool {
         Some(Host::Unavailable) => true,
         Some(Host::Passthrough(_)) | None => false,
     }
+}
+
+/// Whether a handshake for this host gets a certificate: what `tls on-demand` did not allow gets none.
+fn certifies(snapshot: &Snapshot, host: &str) -> bool {
+    let allowed = match snapshot.hosts.get(host) {
+        Some(Host::Site(site)) => site.edge.certifies(host),
+        Some(Host::Passthrough(_) | Host::Unavailable) | None => true,
+    };
+    allowed && serves(snapshot, host)
 }
 
 fn has_tls(site: &Served) -> bool {

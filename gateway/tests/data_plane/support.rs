@@ -5,7 +5,7 @@ use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, HostHead, HostPattern, PathPattern, Plan, Segment};
 use dsl::tree::{HostIndex, compile};
 use sluice::edge::limit::Counted;
-use sluice::edge::{Edge, LimitTable};
+use sluice::edge::{self, Edge};
 use sluice::runtime::{self, listeners, notice, notice::Notice, sockets};
 use sluice::secrets::Secrets;
 use sluice::snapshot::{Host, Published, Served, Snapshot};
@@ -38,7 +38,7 @@ pub struct Rig {
 /// What is kept over reloads.
 struct Kept {
     pools: Pools,
-    limits: Arc<LimitTable>,
+    edge: edge::Kept,
 }
 
 impl Drop for Rig {
@@ -85,7 +85,7 @@ impl Rig {
         let (http, https) = (listeners[0].address, listeners[1].address);
         let (sender, notices) = notice::channel();
         let pools = Pools::new(workers).telling(sender.clone()).with_secrets(secrets);
-        let kept = Kept { pools, limits: Arc::default() };
+        let kept = Kept { pools, edge: edge::Kept::default() };
         let snapshot = snapshot(sites, &kept, &dir, gateway, https.port());
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
@@ -116,7 +116,7 @@ impl Rig {
 
     /// What limits have counted.
     pub fn counted(&self) -> Vec<Counted> {
-        self.kept.limits.counted()
+        self.kept.edge.limits.counted()
     }
 
     /// Connects to the clear port.
@@ -155,7 +155,7 @@ fn snapshot(sites: Vec<ir::Site>, kept: &Kept, dir: &Path, gateway: ir::Gateway,
     for site in sites {
         let site = Arc::new(site);
         let served = Arc::new(Served {
-            edge: Edge::new(&site, dir, kept.pools.secrets(), &kept.limits),
+            edge: Edge::new(&site, dir, kept.pools.secrets(), &kept.edge),
             pools: site.pools.iter().map(|p| kept.pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),

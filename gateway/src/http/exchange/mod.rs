@@ -35,6 +35,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 pub use sticky::Brought;
+pub use wait::ask_of_name;
 use wait::{Coming, Waiting};
 
 /// Between two pieces of a client's body.

@@ -18,7 +18,7 @@ use crate::http::client::Client;
 use crate::http::forward::failure::{Cause, Phase};
 use crate::http::forward::{Failure, Job, discard, forward};
 use crate::http::gate::{Link, Reason};
-use crate::http::headers::{self, Edit};
+use crate::http::headers::{self, Edit, Found};
 use crate::http::judge::Course;
 use crate::observe::log::Failed;
 use crate::runtime::ticks::within;
@@ -28,13 +28,13 @@ use crate::upstream::Spot;
 use dsl::syntax::ast::HeaderOp;
 use dsl::tree::calls::Outcome;
 use dsl::tree::canonical;
-use dsl::tree::ir::{self, CallIdx, CallKind};
-use http::Method;
+use dsl::tree::ir::{self, Call, CallIdx, CallKind};
 use http::header::{
     ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Uri};
+use http::{Method, Version};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,8 +85,8 @@ impl Coming<'_> {
         };
         let about = about(&head);
         let asked = asks(client, served, &head, ask, path)?;
-        let settings = ir::Settings { timeout_ms: Some(ask.within_ms), ..ir::Settings::default() };
-        let job = Job::new(request(asked, RequestBody::Empty), Arc::clone(pool), spot, &settings, None, about);
+        let asked = request(asked, RequestBody::Empty);
+        let job = Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about);
         let (snapshot, served, link) = (Rc::clone(snapshot), Arc::clone(served), link.cloned());
         Ok(Box::new(Waiting { snapshot, served, head, incoming, link, course, call, job }))
     }
@@ -113,54 +113,84 @@ impl Exchange {
     /// Asks. Headers that the service's answer gives are edits from here on.
     async fn answered(&self, waiting: &mut Waiting) -> Outcome {
         let Waiting { served, course, call, job, .. } = waiting;
-        let call = &served.program.site().calls[call.0 as usize];
-        // Nothing else is waited for.
-        let CallKind::Ask(ask) = &call.kind else { return Outcome::Failed };
-        let names = ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        let names: Vec<HeaderName> = names.filter(|name| !headers::is_framing(name)).collect();
-        course.walked.of_request.extend(names.iter().map(Edit::remove));
-        let worker = &self.client.worker;
-        let pool = Arc::clone(&job.pool);
-        let shard = pool.shared().shard(worker.number);
-        let late = || Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms));
-        // Waiting for names and for room counts too, which the job's own deadline does not see.
-        let answered = within(&worker.ticks, ask.within_ms + GRACE_MS, forward(&self.client, job)).await;
-        let failure = match answered.unwrap_or_else(|| Err(late())) {
-            Ok((response, lease)) => {
-                let status = response.status();
-                shard.answered(status.as_u16());
-                let endpoint = Some(Arc::clone(lease.endpoint()));
-                let said = if status.is_success() { copy(&names, response.headers()) } else { Vec::new() };
-                discard(worker, (response, lease));
-                if status.is_success() {
-                    let claims = said
-                        .iter()
-                        .filter_map(|edit| Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into())));
-                    let outcome = Outcome::Yes(claims.collect());
-                    course.walked.of_request.extend(said);
-                    return outcome;
-                }
-                if status.is_client_error() {
-                    return Outcome::No;
-                }
-                let reason = format!("answered {}, which says neither yes nor no", status.as_u16());
-                let attempt = job.attempt;
-                Box::new(Failure { cause: Cause::Garbage, phase: Phase::Head, endpoint, attempt, reason })
-            }
-            Err(failure) => failure,
-        };
-        shard.failed.add(1);
-        let reason = format!("{}: {}", call.shown, failure.reason);
-        let failure = Failure { reason, ..*failure };
-        worker
-            .log
-            .failed(Failed::new(&job.about, &pool.pool().name, &failure).answered(ask.failed.is_none().then_some(503)));
-        match ask.failed {
-            Some(true) => Outcome::Yes(Arc::from([])),
-            Some(false) => Outcome::No,
-            None => Outcome::Failed,
-        }
+        let (outcome, copied) = put(&self.client, &served.program.site().calls[call.0 as usize], job).await;
+        course.walked.of_request.extend(copied);
+        outcome
     }
+}
+
+/// Asks for a handshake, about the name in its hello.
+pub async fn ask_of_name(client: &Client, served: &Served, name: &str, question: Question<'_>) -> Outcome {
+    let Question { call, ask, path } = question;
+    let prepared = || {
+        let host = HeaderValue::from_str(name).map_err(|_| Reason::HostInvalid)?;
+        let (found, headers) = (Found::default(), HeaderMap::from_iter([(HOST, host)]));
+        let (method, uri, version) = (Method::GET, Uri::from_static("/"), Version::HTTP_11);
+        let mut head = Head { method, uri, version, headers, found, trusted: false, ip: client.ip };
+        let pool = &served.pools[ask.pool.0 as usize];
+        let spot = Spot::of_request(&pool.pool().balance, &head.received(client, name, "/"), client.local);
+        let spot = spot.map_err(|_| Reason::Repeated)?;
+        let about = about(&head);
+        sent_for(client, &mut head, ask, path)?;
+        let asked = request(head, RequestBody::Empty);
+        Ok::<_, Reason>(Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about))
+    };
+    match prepared() {
+        Ok(mut job) => put(client, &served.program.site().calls[call.0 as usize], &mut job).await.0,
+        Err(_) => Outcome::Failed,
+    }
+}
+
+fn settings(ask: &ir::Ask) -> ir::Settings {
+    ir::Settings { timeout_ms: Some(ask.within_ms), ..ir::Settings::default() }
+}
+
+/// Puts a question: what comes of it, and the edits of the request by what was copied.
+async fn put(client: &Client, call: &Call, job: &mut Job) -> (Outcome, Vec<Edit>) {
+    // Nothing else is waited for.
+    let CallKind::Ask(ask) = &call.kind else { return (Outcome::Failed, Vec::new()) };
+    let names = ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    let names: Vec<HeaderName> = names.filter(|name| !headers::is_framing(name)).collect();
+    let mut edits: Vec<Edit> = names.iter().map(Edit::remove).collect();
+    let worker = &client.worker;
+    let pool = Arc::clone(&job.pool);
+    let shard = pool.shared().shard(worker.number);
+    let late = || Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms));
+    // Waiting for names and for room counts too, which the job's own deadline does not see.
+    let answered = within(&worker.ticks, ask.within_ms + GRACE_MS, forward(client, job)).await;
+    let failure = match answered.unwrap_or_else(|| Err(late())) {
+        Ok((response, lease)) => {
+            let status = response.status();
+            shard.answered(status.as_u16());
+            let endpoint = Some(Arc::clone(lease.endpoint()));
+            let said = if status.is_success() { copy(&names, response.headers()) } else { Vec::new() };
+            discard(worker, (response, lease));
+            if status.is_success() {
+                let claim = |edit: &Edit| Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into()));
+                let outcome = Outcome::Yes(said.iter().filter_map(claim).collect());
+                edits.extend(said);
+                return (outcome, edits);
+            }
+            if status.is_client_error() {
+                return (Outcome::No, edits);
+            }
+            let reason = format!("answered {}, which says neither yes nor no", status.as_u16());
+            let attempt = job.attempt;
+            Box::new(Failure { cause: Cause::Garbage, phase: Phase::Head, endpoint, attempt, reason })
+        }
+        Err(failure) => failure,
+    };
+    shard.failed.add(1);
+    let reason = format!("{}: {}", call.shown, failure.reason);
+    let failure = Failure { reason, ..*failure };
+    let failed = Failed::new(&job.about, &pool.pool().name, &failure);
+    worker.log.failed(failed.answered(ask.failed.is_none().then_some(503)));
+    let outcome = match ask.failed {
+        Some(true) => Outcome::Yes(Arc::from([])),
+        Some(false) => Outcome::No,
+        None => Outcome::Failed,
+    };
+    (outcome, edits)
 }
 
 fn canonical_path<'h>(served: &Served, head: &'h Head) -> Result<std::borrow::Cow<'h, str>, Reason> {
@@ -177,20 +207,16 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     let uri = HeaderValue::from_str(&uri).map_err(|_| Reason::Path)?;
     let method = HeaderValue::from_str(head.method.as_str()).map_err(|_| Reason::Unrenderable)?;
     let mut asked = head.copy();
-    let target = PathAndQuery::try_from(path).map_err(|_| Reason::Unrenderable)?;
-    outgoing(client, &mut asked, Some(target), None)?;
-    asked.method = Method::from_bytes(ask.method.as_bytes()).map_err(|_| Reason::Unrenderable)?;
+    sent_for(client, &mut asked, ask, path)?;
     let headers = &mut asked.headers;
     let foreign = |name: &HeaderName| {
         let framing = headers::is_framing(name) && *name != HOST;
-        framing || name.as_str().starts_with("content-") || OF_ITS_OWN.contains(name)
+        let of_body = framing || name.as_str().starts_with("content-");
+        (of_body && *name != CONTENT_LENGTH) || OF_ITS_OWN.contains(name)
     };
     let unwanted: Vec<HeaderName> = headers.keys().filter(|name| foreign(name)).cloned().collect();
     for name in unwanted {
         headers.remove(name);
-    }
-    if !matches!(asked.method, Method::GET | Method::HEAD) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
     let told =
         [(X_FORWARDED_METHOD, &method), (X_ORIGINAL_METHOD, &method), (X_FORWARDED_URI, &uri), (X_ORIGINAL_URI, &uri)];
@@ -199,6 +225,18 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     let forged = served.edge.copied().iter().map(Edit::remove);
     headers::apply(forged.chain(told.into_iter().map(set)).collect(), headers);
     Ok(asked)
+}
+
+/// Makes of a head what goes to a service.
+fn sent_for(client: &Client, head: &mut Head, ask: &ir::Ask, path: String) -> Result<(), Reason> {
+    let target = PathAndQuery::try_from(path).map_err(|_| Reason::Unrenderable)?;
+    outgoing(client, head, Some(target), None)?;
+    head.method = Method::from_bytes(ask.method.as_bytes()).map_err(|_| Reason::Unrenderable)?;
+    head.headers.remove(CONTENT_LENGTH);
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    Ok(())
 }
 
 /// Headers of an answer, to be added to the request.

@@ -3,7 +3,7 @@
 
 use super::pools;
 use super::text::{Format, Kind, Text};
-use crate::edge::LimitTable;
+use crate::edge::Kept;
 use crate::l4::counts::{Count, Shard};
 use crate::l4::{Counts, End, Routes};
 use crate::observe::log::LogSender;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Limits of requests.
-    pub limits: Arc<LimitTable>,
+    pub kept: Arc<Kept>,
     /// Routes of connections and flows.
     pub routes: Arc<Routes>,
     /// Pools and their endpoints.
@@ -122,7 +122,7 @@ fn gateway(sources: &Sources, text: &mut Text) {
 }
 
 fn limits(sources: &Sources, text: &mut Text) {
-    let all = sources.limits.counted();
+    let all = sources.kept.limits.counted();
     let mut requests =
         text.family("sluice_limit_requests", Kind::Counter, "Requests that a limit counted, by what it said.");
     for limit in &all {
