@@ -44,7 +44,7 @@ pub fn argument(value: &Value, req: &impl Request) -> Result<String, Outcome> {
 /// What the call comes to without it.
 pub fn path(value: &Value, paths: Paths, req: &impl Request) -> Result<String, Outcome> {
     let mut text = String::new();
-    eval::render_path(value, req, paths, &mut text).map(|()| text).map_err(|why| without(&why))
+    eval::render_question(value, req, paths, &mut text).map(|()| text).map_err(|why| without(&why))
 }
 
 fn without(why: &Unrenderable<'_>) -> Outcome {

@@ -270,7 +270,30 @@ pub fn render_path<'v>(
     if ends_in_capture(value) && req.path().ends_with('/') && !out[start..].contains('?') && !out.ends_with('/') {
         out.push('/');
     }
-    let path = out[start..].split('?').next().unwrap_or_default();
+    is_path(&out[start..], paths)
+}
+
+/// Appends the path that an `ask` asks for, with its query where the template has one: it is another service's, so
+/// the slash at the end of the request's path is none of it.
+///
+/// # Errors
+/// Why there is none: a path that is not canonical is one reason.
+pub fn render_question<'v>(
+    value: &'v Value,
+    req: &impl Request,
+    paths: Paths,
+    out: &mut String,
+) -> Result<(), Unrenderable<'v>> {
+    let start = out.len();
+    render_parts(value, req, start, out)?;
+    if out.len() == start {
+        out.push('/');
+    }
+    is_path(&out[start..], paths)
+}
+
+fn is_path<'v>(target: &str, paths: Paths) -> Result<(), Unrenderable<'v>> {
+    let path = target.split('?').next().unwrap_or_default();
     match canonical::is_canonical(path, paths) {
         true => Ok(()),
         false => Err(Unrenderable::BadRequest(BadText::NotCanonical)),

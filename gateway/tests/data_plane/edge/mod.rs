@@ -2,6 +2,7 @@
 
 mod ask;
 mod limits;
+mod on_demand;
 mod tokens;
 
 use super::support::{Rig, plan, proxy, site};
