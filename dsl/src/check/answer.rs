@@ -9,7 +9,7 @@ use super::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{Action, Expr, Operand, RespondBody, Share, Template};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Answer, ByTable, Destination, Field, Lookup, Value, ValueType};
+use crate::tree::ir::{Answer, ByTable, Destination, Encode, Field, Lookup, Part, Value, ValueType};
 use std::sync::Arc;
 
 /// The Content-Type of a text without one.
@@ -156,7 +156,11 @@ impl<'a> Checker<'a> {
                     "`redirect` takes 301, 302, 303, 307 or 308",
                 );
                 let to = self.template(to, Ty::Text, Place::Redirect, env, known);
-                Some(Answer::Redirect { status: status?, to: to?, keep_query: true })
+                let to = to?;
+                // What a client's own path says about its query is all there is to say.
+                let local = |part: &Part| matches!(part, Part::Hole { encode: Encode::LocalPath, .. });
+                let keep_query = !to.parts.iter().any(local);
+                Some(Answer::Redirect { status: status?, to, keep_query })
             }
             Action::Respond { status, body, content_type } => {
                 let code = self.status(

@@ -47,6 +47,10 @@ impl<'a> Checker<'a> {
     fn truth(&mut self, val: Val, loc: Loc) -> Cond {
         match val {
             Val::Cond(cond) => cond,
+            Val::Field { with, .. } if with.local => {
+                self.report(lint::g1005::local_path_here(loc));
+                Cond::Const(true)
+            }
             Val::Field { field, optional: true, .. } => Cond::Test(field, Test::Present),
             Val::Absent(_) => Cond::Const(false),
             Val::Opaque(Ty::Bool | Ty::Claims | Ty::Unknown, _) | Val::Opaque(_, true) => Cond::Const(true),
@@ -104,8 +108,17 @@ impl<'a> Checker<'a> {
             ),
             _ => self.eval(right, env, Some(&want)),
         };
+        if let Some(cond) = self.secret_compared((&l, left_loc), op, (&r, right_loc), loc) {
+            return cond;
+        }
         if l.is_opaque() || r.is_opaque() {
             return Cond::Const(true);
+        }
+        for (val, at) in [(&l, left_loc), (&r, right_loc)] {
+            if matches!(val, Val::Field { with, .. } if with.local) {
+                self.report(lint::g1005::local_path_here(at));
+                return Cond::Const(true);
+            }
         }
         let cx = Sides { left: left_loc, right: right_loc, whole: loc };
         match op {
@@ -139,6 +152,7 @@ impl<'a> Checker<'a> {
     fn is(&mut self, l: &Val, r: &Val, at: Sides) -> Cond {
         match (l, r) {
             (Val::Absent(_), _) | (_, Val::Absent(_)) => Cond::Const(false),
+            (value, Val::Secret(name)) => self.secret_test(value, at.left, Arc::clone(name), false),
             (Val::Cond(l), Val::Cond(r)) => {
                 or(vec![and(vec![l.clone(), r.clone()]), and(vec![not(l.clone()), not(r.clone())])])
             }
@@ -408,6 +422,10 @@ impl<'a> Checker<'a> {
         };
         match l {
             Val::Opaque(..) => Cond::Const(true),
+            Val::Secret(_) => {
+                self.report(lint::g3015::compared(left_loc));
+                Cond::Const(true)
+            }
             Val::Absent(_) => Cond::Const(false),
             Val::Field { field, ty, with, .. } if with.nothing() && (ty.is_text() || ty == Ty::Int) => {
                 Cond::Test(field, Test::Matches(regex))

@@ -1,7 +1,7 @@
 //! Expressions as values.
 
 use super::ty::Ty;
-use super::val::{TplPart, Val, With};
+use super::val::{TplPart, Val};
 use super::{Checker, Env, LocalKind};
 use crate::lint;
 use crate::resolve::nearest;
@@ -74,6 +74,9 @@ impl<'a> Checker<'a> {
                 Val::unknown()
             }
             Expr::Name(name) => self.name(name, e.span, env, want),
+            Expr::Index { key, table } if matches!(table.node.as_str(), "header" | "cookie" | "query") => {
+                self.field_named(table, key, env)
+            }
             Expr::Index { key, table } => self.look_up(table, key, env),
         }
     }
@@ -89,6 +92,10 @@ impl<'a> Checker<'a> {
                     let loc = self.loc(env.module, hole.span);
                     let val = self.hole(hole, env);
                     match val {
+                        Val::Secret(_) => {
+                            self.report(lint::g3015::leaves(loc));
+                            opaque = true;
+                        }
                         Val::Opaque(ty, _) => {
                             if ty == Ty::Secret {
                                 self.report(lint::g3015::leaves(loc));
@@ -106,7 +113,7 @@ impl<'a> Checker<'a> {
                         val => match val.as_text() {
                             Some(text) => push_text(&mut parts, &text),
                             None if self.is_pool_of_row(&val, loc) => opaque = true,
-                            None if matches!(val, Val::Field { .. } | Val::Absent(_)) => {
+                            None if matches!(val, Val::Field { .. } | Val::Absent(_)) && val.ty().0 != Ty::Claims => {
                                 parts.push(TplPart::Hole(Box::new(val), loc));
                             }
                             None => {
@@ -166,11 +173,8 @@ impl<'a> Checker<'a> {
     fn call(&mut self, name: &Spanned<Name>, args: &[Arg], env: &Env, loc: Loc) -> Val {
         let at = self.loc(env.module, name.span);
         let head = &name.node.parts[0].node;
-        if name.node.parts.len() == 1 && FUNCTIONS.contains(&head.as_str()) && head != "lower" {
-            return self.later_function(head, args, env, at);
-        }
-        if name.node.parts.len() == 1 && head == "lower" {
-            return self.lower(args, env, loc);
+        if name.node.parts.len() == 1 && FUNCTIONS.contains(&head.as_str()) {
+            return self.builtin_call(head, args, env, loc, at);
         }
         let Some(function) = self.function(&name.node, env) else {
             for arg in args {
@@ -288,88 +292,6 @@ impl<'a> Checker<'a> {
             }
         }
         bound
-    }
-
-    fn lower(&mut self, args: &[Arg], env: &Env, loc: Loc) -> Val {
-        let [arg] = args else {
-            self.report(lint::g1021::count(loc, "lower", 1, args.len()));
-            return Val::Opaque(Ty::Text, false);
-        };
-        let at = self.loc(env.module, arg.value.span);
-        match self.eval(&arg.value, env, Some(&Ty::Text)) {
-            Val::Field { field, ty, optional, .. } if ty.is_text() => {
-                Val::Field { field, ty: Ty::Text, optional, with: With { lower: true, ..With::default() } }
-            }
-            Val::Text(t) => Val::Text(t.to_lowercase().into()),
-            Val::Template(ty, parts) => {
-                let parts = parts
-                    .into_iter()
-                    .map(|part| match part {
-                        TplPart::Text(t) => TplPart::Text(t.to_lowercase()),
-                        TplPart::Hole(val, loc) => match *val {
-                            Val::Field { field, ty, optional, .. } => TplPart::Hole(
-                                Box::new(Val::Field {
-                                    field,
-                                    ty,
-                                    optional,
-                                    with: With { lower: true, ..With::default() },
-                                }),
-                                loc,
-                            ),
-                            other => TplPart::Hole(Box::new(other), loc),
-                        },
-                    })
-                    .collect();
-                Val::Template(ty, parts)
-            }
-            val @ (Val::Opaque(..) | Val::Absent(_)) => val,
-            val => match (val.ty().0.is_text(), val.as_text()) {
-                (true, Some(t)) => Val::Text(t.to_lowercase().into()),
-                _ => {
-                    self.report(lint::g1005::wrong(at, "`lower` takes", &Ty::Text.noun(), &val.ty().0.noun()));
-                    Val::Opaque(Ty::Text, false)
-                }
-            },
-        }
-    }
-
-    /// Functions of later versions: their arguments are checked all the same.
-    fn later_function(&mut self, name: &str, args: &[Arg], env: &Env, at: Loc) -> Val {
-        for arg in args {
-            match &arg.value.node {
-                Expr::Request { path, .. } => {
-                    self.template_val(path, Ty::Path, env);
-                }
-                // `copy: [x-user, x-groups]` names headers, `alg: none` an algorithm.
-                Expr::List(_) if arg.name.is_some() => {}
-                Expr::Name(n) if arg.name.is_some() && n.parts.len() == 1 && env.local(&n.parts[0].node).is_none() => {}
-                _ => {
-                    self.eval(&arg.value, env, None);
-                }
-            }
-        }
-        match name {
-            "jwt" => {
-                self.unsupported("jwt", at);
-                Val::Opaque(Ty::Claims, true)
-            }
-            "signed" => {
-                self.unsupported("signed", at);
-                Val::Opaque(Ty::Unknown, false)
-            }
-            "hash" => {
-                self.unsupported("hash", at);
-                Val::Opaque(Ty::Text, false)
-            }
-            "local-path" => {
-                self.unsupported("local-path", at);
-                Val::Opaque(Ty::Path, false)
-            }
-            _ => {
-                self.unsupported("ask", at);
-                Val::Opaque(Ty::Bool, false)
-            }
-        }
     }
 
     /// Whether a value fits a parameter; what it is bound to.

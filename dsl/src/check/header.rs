@@ -1,14 +1,13 @@
-//! `set`, `add` and `remove`; and `limit`, whose key is checked though its effect comes later.
+//! `set`, `add` and `remove`.
 
 use super::Checker;
 use super::cond::{and, not};
 use super::route::{Chain, Frame, ScopeAcc, Tagged};
-use super::site::{KeyUse, SiteBuild};
 use super::template::{Made, Place, all_present};
 use crate::lint;
-use crate::syntax::ast::{HeaderOp, HeaderStmt, IfMissing, Limit, Operand, Side};
+use crate::syntax::ast::{HeaderOp, HeaderStmt, Side};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Cond, Field, Part, Step, Value};
+use crate::tree::ir::{Cond, Field, Step, Value};
 use std::sync::Arc;
 
 /// Headers that frame the message: they are the gateway's.
@@ -34,22 +33,8 @@ impl<'a> Checker<'a> {
         loc: Loc,
     ) {
         let at = self.at(&frame.env, h.name.span);
-        let lower = h.name.node.to_ascii_lowercase();
-        let token =
-            !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-        if !token {
-            self.report(lint::g1028::no_header(at, &h.name.node));
-            return;
-        }
-        if FRAMING.contains(&lower.as_str()) {
-            self.report(lint::g1028::framing(at, &lower));
-            return;
-        }
-        if lower == "host" && h.side.node == Side::Request {
-            self.report(lint::g1028::host(at));
-            return;
-        }
-        let name: Arc<str> = lower.as_str().into();
+        let Some(name) = self.editable_header(&h.name.node, h.side.node, at) else { return };
+        let lower = &name;
         let known: Vec<Field> = chain.known.iter().map(|k| k.node.clone()).collect();
         match (&h.value, h.op) {
             (None, HeaderOp::Remove) => {
@@ -67,6 +52,26 @@ impl<'a> Checker<'a> {
         if h.side.node == Side::Request {
             chain.edited.push((name, loc));
         }
+    }
+
+    /// A header that may be edited, in lower case.
+    pub(super) fn editable_header(&mut self, written: &str, side: Side, at: Loc) -> Option<Arc<str>> {
+        let lower = written.to_ascii_lowercase();
+        let token =
+            !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        if !token {
+            self.report(lint::g1028::no_header(at, written));
+            return None;
+        }
+        if FRAMING.contains(&lower.as_str()) {
+            self.report(lint::g1028::framing(at, &lower));
+            return None;
+        }
+        if lower == "host" && side == Side::Request {
+            self.report(lint::g1028::host(at));
+            return None;
+        }
+        Some(lower.into())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one step and where it stands")]
@@ -110,71 +115,5 @@ impl<'a> Checker<'a> {
         let when = and(vec![frame.when.clone(), when]);
         let step = Step::Header { op: h.op, side: h.side.node, name: Arc::clone(name), value, when, loc };
         chain.steps.push(Tagged { node: step, tags: frame.tags.clone() });
-    }
-
-    /// `limit …`: refused, and all the same it protects its block and its key is checked.
-    pub(super) fn limit(
-        &mut self,
-        b: &mut SiteBuild,
-        chain: &mut Chain,
-        frame: &Frame,
-        acc: &mut ScopeAcc<'a>,
-        limit: &Limit,
-        loc: Loc,
-    ) {
-        let known: Vec<Field> = chain.known.iter().map(|k| k.node.clone()).collect();
-        if let Some(per) = &limit.per {
-            let made = self.operand(per, Place::Key, &frame.env, &known);
-            let mut fields = Vec::new();
-            fields_of(&made, &mut fields);
-            if fields.is_empty() {
-                // A key that may be missing was reported, and is still a key.
-                let val = self.eval(&per.value, &frame.env, None);
-                if let super::val::Val::Field { field, .. } = val {
-                    fields.push(field);
-                }
-            }
-            b.info.keys.push(KeyUse { fields, loc: self.at(&frame.env, last_value(per)) });
-        }
-        let key = match self.text.get(loc.span.range()) {
-            Some(text) if loc.file == self.linked.modules[0].file => text.to_owned(),
-            _ => format!("{loc:?}"),
-        };
-        self.protect(chain, frame, acc, "limit", key, loc);
-        // A policy for connections says it with effect; where requests pass it, that is refused.
-        if !self.alone {
-            self.unsupported("limit", loc);
-        }
-    }
-}
-
-fn last_value(op: &Operand) -> crate::syntax::span::Span {
-    match &op.if_missing {
-        Some(IfMissing::Value(_) | IfMissing::Answer(_)) | None => op.value.span,
-    }
-}
-
-/// The fields that a key is made of.
-fn fields_of(made: &Made, out: &mut Vec<Field>) {
-    match made {
-        Made::Value(value) => fields_in(value, out),
-        Made::Either { value, otherwise, .. } => {
-            fields_in(value, out);
-            fields_of(otherwise, out);
-        }
-        Made::Answer(_) | Made::Broken => {}
-    }
-}
-
-fn fields_in(value: &Value, out: &mut Vec<Field>) {
-    for part in &value.parts {
-        if let Part::Hole { field, if_missing, .. } = part {
-            out.push(field.clone());
-            if let Some(missing) = if_missing
-                && let crate::tree::ir::Missing::Value(next) = missing.as_ref()
-            {
-                fields_in(next, out);
-            }
-        }
     }
 }

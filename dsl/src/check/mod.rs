@@ -4,17 +4,20 @@
 //! is reported once: what it stood in becomes [`val::Val::Opaque`], about which nothing more is said.
 
 mod answer;
+mod calls;
 pub(crate) mod cond;
 mod expr;
 mod gateway;
 mod header;
 pub(crate) mod l4;
+mod limit;
 mod names;
 mod negation;
 mod pattern;
 mod policy;
 mod pools;
 mod route;
+mod session;
 mod settings;
 mod site;
 mod tables;
@@ -84,6 +87,8 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         modules,
         calls: Vec::new(),
         read: Vec::new(),
+        shared_limits: BTreeMap::new(),
+        asked: calls::Asked::default(),
         alone: false,
     };
     for d in diagnostics {
@@ -182,6 +187,10 @@ pub(crate) struct Checker<'a> {
     calls: Vec<Loc>,
     /// Headers, cookies and query fields that the file reads, and where they are named.
     read: Vec<(Field, Loc)>,
+    /// Limits that are shared by their name.
+    shared_limits: BTreeMap<Arc<str>, ir::Limit>,
+    /// The calls of the site at hand.
+    asked: calls::Asked,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
 }
@@ -194,8 +203,11 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Says that a form is not carried out yet, as long as it stands in the list of those.
     fn unsupported(&mut self, name: &'static str, loc: Loc) {
-        self.report(unsupported::refuse(name, loc));
+        if let Some(d) = unsupported::refuse(name, loc) {
+            self.report(d);
+        }
     }
 
     fn loc(&self, module: ModIdx, span: Span) -> Loc {

@@ -249,10 +249,7 @@ impl<'a> Checker<'a> {
                 self.reads(&f, member, module);
                 Some(self.members_of(field(f, Ty::Text, true), member, &rest[1..], module))
             }
-            "secret" => {
-                self.unsupported("secret", loc);
-                Some(Val::Opaque(Ty::Secret, false))
-            }
+            "secret" => Some(self.secret(rest, loc)),
             _ => None,
         }
     }
@@ -272,12 +269,42 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// `cookie[name]`: a header, cookie or query field whose name is a text that the file settles.
+    pub(super) fn field_named(&mut self, of: &Ident, key: &Spanned<crate::syntax::ast::Expr>, env: &Env) -> Val {
+        let at = self.at(env, key.span);
+        let val = self.eval(key, env, Some(&Ty::Text));
+        let name = match (&val, val.as_text()) {
+            (Val::Opaque(Ty::Text | Ty::Unknown, _), _) => return Val::Opaque(Ty::Text, true),
+            (_, Some(name)) if val.ty().0 == Ty::Text && !name.is_empty() => name,
+            _ => {
+                let (found, what) = (val.ty().0, format!("`{}[…]` takes", of.node));
+                let found = if found == Ty::Text { "one that the request decides".to_owned() } else { found.noun() };
+                self.report(lint::g1005::wrong(at, &what, "a name that the file settles", &found));
+                return Val::Opaque(Ty::Text, true);
+            }
+        };
+        let field = match of.node.as_str() {
+            "header" => Field::Header(name.to_ascii_lowercase().into()),
+            "cookie" => Field::Cookie(name),
+            _ => Field::Query(name),
+        };
+        Val::Field { field, ty: Ty::Text, optional: true, with: With::default() }
+    }
+
     /// Only claims have members.
     fn members_of(&mut self, val: Val, head: &Ident, rest: &[Ident], module: ModIdx) -> Val {
         let Some(member) = rest.first() else { return val };
-        match val.ty().0 {
-            Ty::Claims | Ty::Unknown => Val::Opaque(Ty::Unknown, false),
-            ty => {
+        match (&val, val.ty().0) {
+            // Which claims a token has is known when it is there; a claim has no parts.
+            (Val::Field { field: Field::Call(call, _), .. }, Ty::Claims) => {
+                let field = Field::Claim(*call, member.node.as_str().into());
+                let claim = Val::Field { field, ty: Ty::Text, optional: true, with: With::default() };
+                self.members_of(claim, member, &rest[1..], module)
+            }
+            (Val::Absent(_), Ty::Claims) => Val::Absent(Ty::Text),
+            (_, Ty::Claims) => Val::Opaque(Ty::Text, true),
+            (_, Ty::Unknown) => Val::Opaque(Ty::Unknown, false),
+            (_, ty) => {
                 let at = self.loc(module, member.span);
                 self.report(lint::g1004::no_members(at, &head.node, &ty.noun()));
                 Val::unknown()
@@ -323,6 +350,7 @@ impl<'a> Checker<'a> {
             None => {}
         }
         self.lets.insert((module, item), None);
+        let made = self.asked.made;
         let parsed = Arc::clone(&self.linked.modules[module].parsed);
         let val = match &parsed.ast.items[item].kind {
             ItemKind::Let(l) => self.eval(&l.value, &Env::top(module), None),
@@ -338,6 +366,9 @@ impl<'a> Checker<'a> {
             | ItemKind::Test { .. }
             | ItemKind::Prove { .. } => Val::unknown(),
         };
+        if self.asked.made != made {
+            self.asked.lets.push((module, item));
+        }
         self.lets.insert((module, item), Some(val.clone()));
         val
     }

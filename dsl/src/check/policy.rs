@@ -12,14 +12,9 @@ use crate::syntax::span::{FileId, Loc, Spanned};
 use crate::tree::ir::{Cond, PathPattern, Use};
 use std::sync::Arc;
 
-/// Policies of the standard library that come with the functions they need: module, name, form.
-const LATER: &[(&str, &str, &str)] =
-    &[("std/auth", "session", "auth.session"), ("std/auth", "forward", "auth.forward")];
-
 /// What a policy's name leads to.
 pub(super) enum Found {
     Policy(ModIdx, usize),
-    Later(&'static str),
     /// Reported.
     Nothing,
 }
@@ -59,21 +54,12 @@ impl<'a> Checker<'a> {
         let found = self.find_policy(&policy.node, frame.env.module, name_loc);
         let declared = match found {
             Found::Policy(module, item) => self.declared(module, item),
-            Found::Later(_) | Found::Nothing => (name_loc.file, name.as_str().into()),
+            Found::Nothing => (name_loc.file, name.as_str().into()),
         };
         let used = Use { name: name.as_str().into(), loc, policy: declared, when: inner.when.clone(), through: 0 };
         chain.policies.push(Tagged { node: used, tags: inner.tags.clone() });
         let (module, item) = match found {
             Found::Policy(module, item) => (module, item),
-            Found::Later(form) => {
-                for arg in args {
-                    self.eval(&arg.value, &frame.env, None);
-                }
-                self.unsupported(form, loc);
-                let key = format!("use {}", self.text.get(loc.span.range()).unwrap_or(&name));
-                self.protect(chain, &inner, acc, "use", key, loc);
-                return;
-            }
             Found::Nothing => {
                 for arg in args {
                     self.eval(&arg.value, &frame.env, None);
@@ -141,11 +127,7 @@ impl<'a> Checker<'a> {
                 if let Some(&item) = target.policies.get(&member.node) {
                     return Found::Policy(other, item);
                 }
-                let later = LATER.iter().filter(|(m, _, _)| *m == target.name);
-                if let Some((_, _, form)) = later.clone().find(|(_, p, _)| *p == member.node) {
-                    return Found::Later(form);
-                }
-                let known = target.policies.keys().map(String::as_str).chain(later.map(|(_, p, _)| *p));
+                let known = target.policies.keys().map(String::as_str);
                 let near = nearest(&member.node, known).map(str::to_owned);
                 let d = lint::g1004::no_member(
                     self.loc(module, member.span),

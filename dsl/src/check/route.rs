@@ -1,6 +1,6 @@
 //! Blocks: policies first, then routes; each route with the policies around it.
 
-use super::cond::{and, headers_read, not, or, present_when};
+use super::cond::{and, headers_read, not, or};
 use super::pattern::Path;
 use super::site::{EntryInfo, Protector, ScopeInfo, SiteBuild, nothing, salt};
 use super::val::Val;
@@ -37,7 +37,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    fn known_fields(&self) -> Vec<Field> {
+    pub(super) fn known_fields(&self) -> Vec<Field> {
         self.known.iter().map(|k| k.node.clone()).collect()
     }
 
@@ -158,7 +158,10 @@ impl<'a> Checker<'a> {
         let index = b.scope(acc.pattern.clone(), head, info);
         let mut chain = outer.clone();
         if let Some(guard) = entered {
-            chain.known.extend(present_when(guard).into_iter().map(|node| Tagged { node, tags: Vec::new() }));
+            chain.known.extend(self.facts(guard).into_iter().map(|node| Tagged { node, tags: Vec::new() }));
+        }
+        if let Some(guard) = entered {
+            self.copies_headers(&mut chain, guard, head);
         }
         let mut inner = frame.clone();
         self.statements(b, &block.stmts, &mut chain, &mut inner, acc);
@@ -217,7 +220,10 @@ impl<'a> Checker<'a> {
                 self.report(lint::g1020::below(loc, word, self.at(&frame.env, first), text));
             }
             match &stmt.kind {
-                StmtKind::Let(l) => self.local_let(l, frame),
+                StmtKind::Let(l) => {
+                    self.asked.known = chain.known_fields();
+                    self.local_let(l, frame);
+                }
                 StmtKind::Use { policy, args, when } => {
                     self.use_policy(b, chain, frame, acc, policy, args.as_deref(), when.as_ref(), loc);
                 }
@@ -227,12 +233,7 @@ impl<'a> Checker<'a> {
                 StmtKind::Limit(limit) => self.limit(b, chain, frame, acc, limit, loc),
                 StmtKind::Header(h) => self.header(chain, frame, acc, h, loc),
                 StmtKind::Catch { statuses, body } => self.catch(b, chain, frame, acc, statuses, body, loc),
-                StmtKind::Session { start, args } => {
-                    for arg in args {
-                        self.eval(&arg.value, &frame.env, None);
-                    }
-                    self.unsupported(if *start { "start session" } else { "end session" }, loc);
-                }
+                StmtKind::Session { start, args } => self.session(chain, frame, *start, args, loc),
                 StmtKind::Tls { words, body } => self.tls(b, frame, acc, words, body.as_ref(), loc),
                 StmtKind::Setting { head, words, body: _ } => {
                     self.setting(b, chain, frame, acc, head, words, loc);
@@ -300,6 +301,7 @@ impl<'a> Checker<'a> {
 
     /// A condition of a route or a policy: what it reads must not have been edited before (rule 17).
     pub(super) fn guard(&mut self, e: &Spanned<Expr>, chain: &Chain, env: &Env) -> Cond {
+        self.asked.known = chain.known_fields();
         let cond = self.cond(e, env);
         let mut read = Vec::new();
         headers_read(&cond, &mut read);
@@ -444,7 +446,7 @@ impl<'a> Checker<'a> {
             Body::Action(action) => {
                 let chain = chain.without(at.without);
                 let mut known = chain.known_fields();
-                known.extend(present_when(&at.guard));
+                known.extend(self.facts(&at.guard));
                 let scene = Scene { env: &at.env, known: &known, salt: b.salt ^ salt(&lint::show::path(&at.pattern)) };
                 let answer = self.answer(b, action, &scene);
                 Target::Plan(self.plan(b, &chain, &[], answer, head))
@@ -595,14 +597,21 @@ impl<'a> Checker<'a> {
             }
         };
         if frame.when_is_true() {
-            let facts = present_when(&test);
+            let facts = self.facts(&test);
             chain.known.extend(facts.into_iter().map(|node| Tagged { node, tags: frame.tags.clone() }));
         }
         let test = or(vec![not(frame.when.clone()), test]);
+        self.copies_headers(chain, &test, loc);
         let otherwise = answer.unwrap_or(Answer::Deny { status: 403 });
         let key = format!("require {test:?} {otherwise:?}");
         self.protect(chain, frame, acc, "require", key, loc);
         chain.steps.push(Tagged { node: Step::Require { cond: test, otherwise, loc }, tags: frame.tags.clone() });
+    }
+
+    /// The headers that an `ask` copies are edited where it was asked (LANGUAGE rule 17).
+    fn copies_headers(&mut self, chain: &mut Chain, cond: &Cond, loc: Loc) {
+        let copied = self.asks_in(cond).into_iter().flat_map(|ask| ask.copy.iter().cloned());
+        chain.edited.extend(copied.map(|name| (name, loc)));
     }
 
     /// Remembers that a statement protects its block.

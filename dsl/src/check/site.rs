@@ -82,8 +82,6 @@ pub(super) struct SiteBuild {
     pub(super) scopes: Vec<Scope>,
     pub(super) plans: Vec<Plan>,
     pub(super) pools: Vec<Arc<Pool>>,
-    /// What the site's conditions and values ask.
-    pub(super) calls: Vec<Arc<crate::tree::ir::Call>>,
     /// `tls on-demand`
     pub(super) on_demand: Option<Arc<crate::tree::ir::OnDemand>>,
     index: BTreeMap<(ModIdx, usize), PoolIdx>,
@@ -105,7 +103,6 @@ impl SiteBuild {
             scopes: Vec::new(),
             plans: Vec::new(),
             pools: Vec::new(),
-            calls: Vec::new(),
             on_demand: None,
             index: BTreeMap::new(),
             used: Vec::new(),
@@ -210,12 +207,13 @@ impl<'a> Checker<'a> {
             let mut b = SiteBuild::new(salt);
             self.site_body(&mut b, site, head, env);
             b.settings.semicolon = b.semicolon || !path_scoped_policy(&b);
+            let calls = self.end_calls(&mut b);
             let made = ir::Site {
                 hosts: group.into_iter().map(|(h, at)| (h.pattern, at)).collect(),
                 scopes: b.scopes,
                 plans: b.plans,
                 pools: b.pools,
-                calls: b.calls,
+                calls,
                 on_demand: b.on_demand,
                 settings: b.settings,
                 loc: head,
@@ -226,6 +224,7 @@ impl<'a> Checker<'a> {
     }
 
     fn site_body(&mut self, b: &mut SiteBuild, site: &'a ast::Site, head: Loc, env: Env) {
+        self.begin_calls();
         let frame = Frame::new(env, Cond::Const(true));
         let pattern = PathPattern { segments: Vec::new(), splat: true };
         let block = self.loc(0, site.body.span);

@@ -46,9 +46,9 @@ pub(super) enum Made {
 }
 
 /// A template once its constants are folded.
-enum Flat {
+pub(super) enum Flat {
     Text(String),
-    Hole { field: Field, ty: Ty, optional: bool, with: With, loc: Loc },
+    Hole { field: Field, ty: Ty, optional: bool, implied: bool, with: With, loc: Loc },
     Absent(Loc),
 }
 
@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Parts, constants folded. `None` when something about them was reported.
-    fn flatten(&mut self, val: &Val, loc: Loc, known: &[Field]) -> Option<Vec<Flat>> {
+    pub(super) fn flatten(&mut self, val: &Val, loc: Loc, known: &[Field]) -> Option<Vec<Flat>> {
         let mut out = Vec::new();
         match val {
             Val::Template(_, parts) => {
@@ -185,6 +185,14 @@ impl<'a> Checker<'a> {
                 }
             }
             val if self.is_pool_of_row(val, loc) => return None,
+            Val::Secret(_) => {
+                self.report(lint::g3015::leaves(loc));
+                return None;
+            }
+            Val::Field { ty: Ty::Claims, .. } => {
+                self.report(lint::g1005::wrong(loc, "this place takes", &Ty::Text.noun(), &Ty::Claims.noun()));
+                return None;
+            }
             Val::Field { .. } | Val::Absent(_) => out.push(self.flat_hole(val, loc, known)?),
             Val::Opaque(ty, _) => {
                 if *ty == Ty::Secret {
@@ -206,13 +214,22 @@ impl<'a> Checker<'a> {
 
     fn flat_hole(&mut self, val: &Val, loc: Loc, known: &[Field]) -> Option<Flat> {
         match val {
-            Val::Field { field, ty, optional, with } => Some(Flat::Hole {
-                field: field.clone(),
-                ty: ty.clone(),
-                optional: *optional && !known.contains(field),
-                with: *with,
-                loc,
-            }),
+            Val::Field { field, ty, optional, with } => {
+                let missing = *optional && !known.contains(field);
+                // Behind a `require` of its token a claim stands without `if missing`: a token that lacks
+                // it is refused there.
+                let implied = missing
+                    && matches!(field, Field::Claim(call, _)
+                        if known.iter().any(|known| matches!(known, Field::Call(asked, _) if asked == call)));
+                Some(Flat::Hole {
+                    field: field.clone(),
+                    ty: ty.clone(),
+                    optional: missing && !implied,
+                    implied,
+                    with: *with,
+                    loc,
+                })
+            }
             Val::Absent(_) => Some(Flat::Absent(loc)),
             // Folded into text, or reported, when the template was evaluated.
             _ => None,
@@ -220,7 +237,15 @@ impl<'a> Checker<'a> {
     }
 
     fn encode(&mut self, flat: &[Flat], place: Place, loc: Loc, settled: Option<&Missing>) -> Option<Value> {
-        match place {
+        let local = flat.iter().find_map(|part| match part {
+            Flat::Hole { with, loc, .. } if with.local => Some(*loc),
+            Flat::Hole { .. } | Flat::Text(_) | Flat::Absent(_) => None,
+        });
+        if let (Some(at), Place::Body | Place::Key | Place::Host) = (local, place) {
+            self.report(lint::g1005::local_path_here(at));
+            return None;
+        }
+        let mut value = match place {
             Place::Header => {
                 for part in flat {
                     if let Flat::Text(t) = part
@@ -236,7 +261,23 @@ impl<'a> Checker<'a> {
             Place::Redirect => self.redirect(flat, loc),
             Place::Path => self.new_path(flat, loc),
             Place::Host => self.new_host(flat, loc),
+        }?;
+        imply(flat, &mut value);
+        Some(value)
+    }
+
+    /// `local-path(…)` in a URL: it begins a path, and may end in a query.
+    fn local_hole(&mut self, field: &Field, spot: Spot, before: &[Part], loc: Loc) -> Option<Part> {
+        let slash = matches!(before.last(), Some(Part::Text(text)) if text.ends_with('/'));
+        let begins = matches!(
+            (spot, before.last()),
+            (Spot::Path, None) | (Spot::Authority, Some(_)) | (Spot::Path, Some(Part::Text(_)))
+        );
+        if slash || !begins {
+            self.report(if slash { lint::g1005::second_slash(loc) } else { lint::g1005::local_path_here(loc) });
+            return None;
         }
+        Some(hole(field, With::default(), Encode::LocalPath, None))
     }
 
     /// The target of a redirect: a path of this host, or a URL whose authority the client cannot choose.
@@ -249,6 +290,7 @@ impl<'a> Checker<'a> {
             }
             Some(Flat::Text(t)) if t.starts_with('/') => Spot::Path,
             Some(Flat::Hole { field: Field::Uri | Field::Path, .. }) => Spot::Path,
+            Some(Flat::Hole { with, .. }) if with.local => Spot::Path,
             Some(Flat::Hole { field: Field::Row(_), ty: Ty::Path, .. }) => Spot::Path,
             Some(Flat::Hole { field: Field::Row(_), ty: Ty::Url, .. }) => Spot::Scheme,
             Some(Flat::Hole { loc, field, .. }) => {
@@ -277,6 +319,10 @@ impl<'a> Checker<'a> {
                     }
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
+                }
+                Flat::Hole { field, with, loc: at, .. } if with.local => {
+                    parts.push(self.local_hole(field, spot, &parts, *at)?);
+                    spot = Spot::Query;
                 }
                 Flat::Hole { field, ty, with, loc: at, .. } => {
                     let encode = match (spot, field) {
@@ -340,7 +386,7 @@ impl<'a> Checker<'a> {
         let starts = match flat.first() {
             Some(Flat::Text(t)) => t.starts_with('/'),
             Some(Flat::Hole { field: Field::Row(_), ty, .. }) => *ty == Ty::Path,
-            Some(Flat::Hole { field, .. }) => matches!(field, Field::Uri | Field::Path),
+            Some(Flat::Hole { field, with, .. }) => with.local || matches!(field, Field::Uri | Field::Path),
             Some(Flat::Absent(_)) | None => false,
         };
         if !starts {
@@ -358,6 +404,10 @@ impl<'a> Checker<'a> {
                     }
                     spot = advance(spot, t, parts.is_empty());
                     parts.push(Part::Text(t.as_str().into()));
+                }
+                Flat::Hole { field, with, loc: at, .. } if with.local => {
+                    parts.push(self.local_hole(field, spot, &parts, *at)?);
+                    spot = Spot::Query;
                 }
                 Flat::Hole { field, ty, with, .. } => {
                     let encode = encode_in_url(spot, field, ty);
@@ -416,13 +466,24 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// A claim that stands without `if missing` refuses the token that lacks it.
+pub(super) fn imply(flat: &[Flat], value: &mut Value) {
+    let written = flat.iter().filter(|part| !matches!(part, Flat::Absent(_)));
+    for (part, written) in value.parts.iter_mut().zip(written) {
+        if let (Part::Hole { if_missing, .. }, Flat::Hole { implied: true, .. }) = (part, written) {
+            *if_missing = Some(Box::new(Missing::Answer(Answer::Deny { status: 403 })));
+        }
+    }
+}
+
 /// One encoding for all holes.
-fn simple(flat: &[Flat], encode: Encode, settled: Option<&Missing>) -> Value {
+pub(super) fn simple(flat: &[Flat], encode: Encode, settled: Option<&Missing>) -> Value {
     let parts = flat
         .iter()
         .filter_map(|part| match part {
             Flat::Text(t) => Some(Part::Text(t.as_str().into())),
             Flat::Hole { field, with, optional, .. } => {
+                let encode = if with.local { Encode::LocalPath } else { encode };
                 Some(hole(field, *with, encode, if *optional { settled } else { None }))
             }
             Flat::Absent(_) => None,

@@ -27,8 +27,6 @@ const FORMS: &[Form] = &[
     form("secret", "secret.NAME outside of pools", "read a secret from the gateway's provider"),
     form("start session", "start session(…)", "issue a session cookie"),
     form("end session", "end session(…)", "end a session"),
-    form("auth.session", "use auth.session(…)", "admit browsers with a signed session cookie"),
-    form("auth.forward", "use auth.forward(…)", "ask another service whether a request may pass"),
     form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
     form("given time", "given time \"…\" in a test", "set the clock of a test, for forms that read it"),
     form("given requests", "given N requests … in a test", "count requests before the one that is asked, for limits"),
@@ -63,12 +61,11 @@ pub fn forms() -> &'static [Form] {
     FORMS
 }
 
-/// The error at a use of the form called `name`, which must be in the list.
-pub(crate) fn refuse(name: &'static str, loc: Loc) -> Diagnostic {
-    debug_assert!(FORMS.iter().any(|f| f.name == name), "`{name}` is refused but not listed");
-    let does = FORMS.iter().find(|f| f.name == name).map_or("", |f| f.does);
+/// The error at a use of the form called `name`; none where the list has no such form: it is carried out.
+pub(crate) fn refuse(name: &'static str, loc: Loc) -> Option<Diagnostic> {
+    let form = FORMS.iter().find(|form| form.name == name)?;
     let d = Diagnostic::error("G0002", loc, format!("`{name}` is not supported by this version"));
-    if does.is_empty() { d } else { d.note(format!("a later version will {does}")) }
+    Some(d.note(format!("a later version will {}", form.does)))
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub(crate) enum Val {
     Template(Ty, Vec<TplPart>),
     /// A condition.
     Cond(Cond),
+    /// `secret.NAME`: its name, never what it is.
+    Secret(Arc<str>),
     /// A pool: its module and item.
     Pool(ModIdx, usize),
     /// A table: its module and item.
@@ -149,6 +151,7 @@ impl Val {
                 (ty.clone(), parts.iter().any(|p| matches!(p, TplPart::Hole(v, _) if v.ty().1)))
             }
             Self::Cond(_) => (Ty::Bool, false),
+            Self::Secret(_) => (Ty::Secret, false),
             Self::Pool(..) => (Ty::Pool, false),
             Self::Table(..) => (Ty::Table, false),
             Self::Opaque(ty, optional) => (ty.clone(), *optional),
@@ -172,6 +175,7 @@ impl Val {
             | Self::Absent(_)
             | Self::Template(..)
             | Self::Cond(_)
+            | Self::Secret(_)
             | Self::Pool(..)
             | Self::Table(..)
             | Self::Opaque(..) => None,

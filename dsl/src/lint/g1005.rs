@@ -106,3 +106,18 @@ pub(crate) fn no_type(loc: Loc, name: &str, near: Option<&str>) -> Diagnostic {
         None => Diagnostic::error("G1005", loc, format!("no type named `{name}`")),
     }
 }
+
+/// Two secrets.
+pub(crate) fn secrets(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1005", loc, "a secret is compared with a text of the request, this compares two secrets")
+}
+
+/// `local-path(…)` in a condition, a key or a text.
+pub(crate) fn local_path_here(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1005", loc, "`local-path` stands where a path does: in a redirect, behind `at`, in a header")
+}
+
+/// `/x/{local-path(…)}`
+pub(crate) fn second_slash(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1005", loc, "a local path begins with its own `/`; nothing but a host or a path without a slash at its end stands before it")
+}

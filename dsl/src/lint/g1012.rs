@@ -81,3 +81,9 @@ pub(crate) fn pool_key(loc: Loc, whole: Loc, name: &str, written: &str) -> Diagn
         .help("say what stands in for it", format!("{written} if missing client.ip"), insert(whole, " if missing client.ip"))
         .help("or", format!("{written} if missing \"none\""), None)
 }
+
+/// The `cost` of a limit.
+pub(crate) fn cost(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1012", loc, "this cost can be missing")
+        .help("say behind it what counts then", "if missing 1", insert(loc, " if missing 1"))
+}

@@ -70,3 +70,9 @@ pub(crate) fn count(loc: Loc, name: &str, want: usize, got: usize) -> Diagnostic
     let s = if want == 1 { "" } else { "s" };
     Diagnostic::error("G1021", loc, format!("`{name}` takes {want} argument{s}, not {got}"))
 }
+
+/// An argument that must say which parameter it is for.
+pub(crate) fn unnamed(loc: Loc, callee: &str, param: &str) -> Diagnostic {
+    Diagnostic::error("G1021", loc, format!("`{callee}` takes this by its name"))
+        .help("say which it is", format!("{param}: …"), None)
+}

@@ -32,3 +32,10 @@ use crate::syntax::span::Loc;
 pub(crate) fn twice(loc: Loc, setting: &str, first: Loc) -> Diagnostic {
     Diagnostic::error("G1023", loc, format!("`{setting}` is said twice here")).label(first, "said here first")
 }
+
+/// Two limits of one name that say different things.
+pub(crate) fn unlike(loc: Loc, name: &str, first: Loc) -> Diagnostic {
+    Diagnostic::error("G1023", loc, format!("the limit `{name}` is said twice, and not alike"))
+        .label(first, "said here first")
+        .note("limits of one name share their buckets: they have one rate, one burst and one key")
+}

@@ -29,6 +29,8 @@ pub(crate) struct Module {
     pub(crate) file: FileId,
     /// How it is called in messages: `std/auth`, `./pools`, `sites/shop.route`.
     pub(crate) name: String,
+    /// Where it stands, the same whoever imports it: `sites/shared/pools.route`, `std/auth.route`.
+    pub(crate) path: String,
     /// Its syntax tree.
     pub(crate) parsed: Arc<Parsed>,
     /// The modules it imports, by the name they are known by in it.
@@ -64,7 +66,7 @@ impl Linked {
 /// Follows the imports of a file. What is wrong with them is said once, at the import.
 pub(crate) fn link(root: &Arc<Parsed>, path: &str, finder: &dyn Modules, out: &mut Vec<Diagnostic>) -> Linked {
     let mut linker = Linker { finder, linked: Linked { modules: Vec::new() }, stack: Vec::new(), out };
-    linker.add(Arc::clone(root), path.to_owned());
+    linker.add(Arc::clone(root), path.to_owned(), path.to_owned());
     linker.linked
 }
 
@@ -77,11 +79,12 @@ struct Linker<'a> {
 }
 
 impl Linker<'_> {
-    fn add(&mut self, parsed: Arc<Parsed>, name: String) -> ModIdx {
+    fn add(&mut self, parsed: Arc<Parsed>, name: String, path: String) -> ModIdx {
         let index = self.linked.modules.len();
         self.linked.modules.push(Module {
             file: parsed.file,
             name,
+            path,
             parsed: Arc::clone(&parsed),
             imports: BTreeMap::new(),
             broken_imports: Vec::new(),
@@ -173,7 +176,8 @@ impl Linker<'_> {
             Some(index) => index,
             None => {
                 self.out.extend(parsed.diagnostics.iter().cloned());
-                self.add(parsed, spec.to_owned())
+                let path = beside(&self.linked.modules[module].path, spec);
+                self.add(parsed, spec.to_owned(), path)
             }
         };
         self.linked.modules[module].imports.insert(alias, target);
@@ -185,6 +189,25 @@ impl Linker<'_> {
         let last = name.rsplit('/').next().unwrap_or(name);
         last.strip_suffix(".route").unwrap_or(last).to_owned()
     }
+}
+
+/// The path of a module, as another one at `importer` names it.
+fn beside(importer: &str, spec: &str) -> String {
+    if spec.starts_with("std/") {
+        return format!("{spec}.route");
+    }
+    let mut parts: Vec<&str> = importer.split('/').collect();
+    parts.pop();
+    for part in spec.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("{}.route", parts.join("/"))
 }
 
 /// The name that an item declares.

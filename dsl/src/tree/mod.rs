@@ -31,6 +31,8 @@ mod transform;
 pub mod upstream_text;
 pub mod words;
 
+pub(crate) use transform::hash_hex;
+
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;

@@ -14,8 +14,13 @@ pub(super) fn each(text: Bytes<'_>, transform: Transform, each: &mut dyn FnMut(u
     }
 }
 
+/// The SHA-256 of a text, in hexadecimal digits.
+pub(crate) fn hash_hex(text: &str) -> String {
+    hash(text.bytes()).iter().map(|digit| char::from(*digit)).collect()
+}
+
 /// The SHA-256 of some bytes (FIPS 180-4), in hexadecimal digits.
-pub(crate) fn hash(text: impl Iterator<Item = u8>) -> [u8; 64] {
+pub(super) fn hash(text: impl Iterator<Item = u8>) -> [u8; 64] {
     let mut digest = Sha256::new();
     let mut block = [0; 64];
     let mut len = 0;

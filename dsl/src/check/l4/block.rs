@@ -194,9 +194,6 @@ impl<'a> Checker<'a> {
         };
         let (module, item) = match self.find_policy(&policy.node, frame.env.module, name_loc) {
             Found::Policy(module, item) => (module, item),
-            Found::Later(form) => {
-                return self.report(lint::g1022::http_in_policy(loc, &name, &format!("`{form}`"), b.kind.word(), loc));
-            }
             Found::Nothing => return,
         };
         if frame.stack.contains(&(module, item)) {

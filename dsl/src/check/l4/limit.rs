@@ -96,7 +96,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A count of 1 or more.
-    fn counted(&mut self, n: i64, at: Loc, what: &str) -> Option<u32> {
+    pub(in crate::check) fn counted(&mut self, n: i64, at: Loc, what: &str) -> Option<u32> {
         match u32::try_from(n) {
             Ok(n) if n > 0 => Some(n),
             _ => {

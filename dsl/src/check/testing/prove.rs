@@ -248,10 +248,6 @@ impl Checker<'_> {
             let loc = self.loc(0, name.span);
             match self.find_policy(&name.node, 0, loc) {
                 Found::Policy(module, item) => all.push(Policy { name: text, policy: self.declared(module, item) }),
-                Found::Later(form) => {
-                    self.unsupported(form, loc);
-                    return None;
-                }
                 Found::Nothing => return None,
             }
             if words.take(|word| matches!(word, Word::Comma).then_some(())).is_none() {

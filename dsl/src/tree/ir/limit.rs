@@ -1,7 +1,8 @@
 //! `limit …` and sessions: steps of a plan that keep, or write, something about clients.
 
-use super::{Cond, Value};
+use super::{Cond, Missing, Part, Value};
 use crate::syntax::span::Loc;
+use std::fmt;
 use std::sync::Arc;
 
 /// `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `limit N at-once per KEY`
@@ -21,6 +22,56 @@ pub struct Limit {
     pub when: Cond,
     /// Its line.
     pub loc: Loc,
+}
+
+impl fmt::Display for Limit {
+    /// As it would be written: `limit 100/s burst 200 per header.x-api-key`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bound {
+            LimitBound::Rate { count, per_ms, burst } => {
+                let unit = match per_ms {
+                    1000 => "s".to_owned(),
+                    60_000 => "m".to_owned(),
+                    3_600_000 => "h".to_owned(),
+                    86_400_000 => "d".to_owned(),
+                    ms => format!("{ms}ms"),
+                };
+                write!(f, "limit {count}/{unit} burst {burst}")?;
+            }
+            LimitBound::AtOnce(count) => write!(f, "limit {count} at-once")?,
+            LimitBound::Bytes(bytes) => write!(f, "limit {bytes}B/s")?,
+        }
+        match &self.cost {
+            Some(Value { parts }) if matches!(parts.as_slice(), [Part::Text(_)]) => {
+                write!(f, " cost {}", crate::tree::words::template(&Value { parts: parts.clone() }))?;
+            }
+            Some(cost) => write!(f, " cost {cost}")?,
+            None => {}
+        }
+        f.write_str(" per ")?;
+        match self.key.as_slice() {
+            [one] => one.fmt(f)?,
+            parts => {
+                for (at, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if at == 0 { "[" } else { ", " })?;
+                }
+                f.write_str("]")?;
+            }
+        }
+        f.write_str(if self.shadow { " shadow" } else { "" })
+    }
+}
+
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        let answered = |part: &Part| matches!(part, Part::Hole { if_missing: Some(missing), .. } if matches!(**missing, Missing::Answer(_)));
+        match &self.otherwise {
+            Some(otherwise) => write!(f, " if missing {otherwise}"),
+            None if self.value.parts.iter().any(answered) => f.write_str(" if missing …"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How much a limit lets pass.
