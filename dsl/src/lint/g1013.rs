@@ -26,7 +26,8 @@
 
 use super::l4::Item;
 use super::solve::Sat;
-use super::world::World;
+use super::view::alternatives;
+use super::world::{At, World};
 use crate::diagnostic::Diagnostic;
 use crate::tree::ir::Cond;
 
@@ -38,10 +39,46 @@ pub(super) fn run(w: &mut World<'_>) {
         if matches!(entry.guard, Cond::Const(_)) {
             continue;
         }
-        let Ok(Some(path)) = w.paths.path_example(&entry.pattern) else { continue };
-        if matches!(w.request(&path, &entry.guard, &[]), Sat::No) {
+        let plainly = w.example(&entry.pattern);
+        if plainly.is_some_and(|path| matches!(w.request(&path, &entry.guard, &[]), Sat::Yes(_))) {
+            continue;
+        }
+        if never(w, at) == Some(true) {
             let d = Diagnostic::warning("G1013", entry.loc, "this condition never holds: no request fulfils all of it");
             w.out.push(d);
+        }
+    }
+    parts(w);
+}
+
+/// Whether no request on an entry's paths that enters the blocks around it fulfils its condition.
+fn never(w: &mut World<'_>, at: At) -> Option<bool> {
+    let view = w.view(&w.entry(at).pattern)?;
+    w.claims(&view, at).ok().map(|claims| claims.is_empty())
+}
+
+/// Looks for alternatives of a condition that nothing fulfils where the rest of it holds.
+fn parts(w: &mut World<'_>) {
+    for at in w.entries() {
+        let entry = w.entry(at);
+        let parts = alternatives(&entry.guard);
+        // What a policy was given is no matter of whoever wrote the policy.
+        if parts.is_empty() || w.source(w.entry_info(at).stmt).is_empty() {
+            continue;
+        }
+        let parts: Vec<_> = parts.into_iter().filter(|(_, cond)| !w.plainly_takes(at, cond)).collect();
+        if parts.is_empty() || never(w, at) != Some(false) {
+            continue;
+        }
+        let Some(view) = w.view(&entry.pattern) else { continue };
+        let Ok(claims) = w.claims(&view, at) else { continue };
+        for (name, cond) in parts {
+            let part = view.space().of_cond(0, &cond).and_then(|part| part.intersect(&claims));
+            if part.is_ok_and(|part| part.is_empty()) {
+                let name = w.named(at, &name);
+                let said = format!("`{name}` never holds beside the rest of this condition");
+                w.out.push(Diagnostic::warning("G1013", entry.loc, said));
+            }
         }
     }
 }

@@ -32,12 +32,14 @@
 //! ```
 
 use super::l4::Item;
-use super::solve::{Sat, describe};
+use super::solve::Sat;
 use super::world::{At, MANY, World};
 use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Cond, PathPattern, Target};
+use crate::region::space::Region;
+use crate::tree::ir::{Cond, Target};
+use crate::tree::request::Plain;
 use std::collections::BTreeMap;
 
 /// Finds the routes that nothing reaches. A block that is dead is said once, not route by route; and
@@ -93,83 +95,88 @@ fn place(w: &World<'_>, at: At) -> Loc {
     info.pattern.filter(|_| several).unwrap_or(w.entry(at).loc)
 }
 
-/// The entries that together take every request of this one; `None` when it lives or nobody knows.
+/// The entries that together take every request of this one; `None` when it lives, when its condition
+/// never holds, or when nobody knows.
 fn dead(w: &mut World<'_>, at: At) -> Option<Vec<At>> {
-    let entry = w.entry(at);
-    let guard = and(vec![w.entered(at.scope), entry.guard.clone()]);
-    // A capture that only another pattern has, or a policy's argument: no matter of who comes first.
-    if guard == Cond::Const(false) {
+    let view = w.view(&w.entry(at).pattern)?;
+    if view.taken(at).is_some() {
         return None;
     }
-    let elders = w.elders(at);
-    if elders.len() > MANY {
+    let mut rest = w.claims(&view, at).and_then(|own| own.minus(&view.reached.conflicts)).ok()?;
+    if rest.is_empty() {
         return None;
     }
-    let (always, sometimes): (Vec<At>, Vec<At>) =
-        elders.iter().partition(|e| w.entry(**e).guard == Cond::Const(true));
-    let taken: Vec<&PathPattern> = always.iter().map(|e| &w.entry(*e).pattern).collect();
-    match w.paths.path_outside(&[&entry.pattern], &taken) {
-        Err(_) => None,
-        Ok(None) => Some(least(w, at, always)),
-        Ok(Some(path)) => {
-            // Its condition may be the part of the ones before it, on this path and on all.
-            let everywhere = sometimes.iter().all(|e| {
-                matches!(w.paths.path_inside(&entry.pattern, &w.entry(*e).pattern), Ok(true))
-            });
-            match w.request(&path, &guard, &sometimes) {
-                Sat::Yes(request) if w.reaches(&request, at) => None,
-                Sat::No if everywhere && !sometimes.is_empty() => Some(sometimes),
-                Sat::Yes(_) | Sat::No | Sat::Unknown => None,
-            }
+    let mut elders = Vec::new();
+    for elder in w.elders(at) {
+        elders.push((elder, w.claims(&view, elder).ok()?));
+    }
+    for (elder, claims) in &elders {
+        if rest.is_inside(claims).ok()? {
+            return Some(vec![*elder]);
         }
     }
+    let own = rest.clone();
+    let mut culprits: Vec<(At, Region)> = Vec::new();
+    for (elder, claims) in elders {
+        let left = rest.minus(&claims).ok()?;
+        if left.boxes() != rest.boxes() || !rest.is_inside(&left).ok()? {
+            culprits.push((elder, claims));
+        }
+        rest = left;
+    }
+    // Nobody takes what is left, and yet it does not come here: better nothing is said.
+    if !rest.is_empty() {
+        return None;
+    }
+    least(&own, culprits)
 }
 
 /// Drops the culprits that are not needed.
-fn least(w: &mut World<'_>, at: At, mut culprits: Vec<At>) -> Vec<At> {
-    let pattern = &w.entry(at).pattern;
-    for one in &culprits {
-        if matches!(w.paths.path_inside(pattern, &w.entry(*one).pattern), Ok(true)) {
-            return vec![*one];
-        }
-    }
+fn least(own: &Region, mut culprits: Vec<(At, Region)>) -> Option<Vec<At>> {
     let mut n = 0;
-    while n < culprits.len() {
-        let others: Vec<At> = culprits.iter().copied().filter(|c| *c != culprits[n]).collect();
-        let taken: Vec<&PathPattern> = others.iter().map(|e| &w.entry(*e).pattern).collect();
-        match w.paths.path_outside(&[pattern], &taken) {
-            Ok(None) => culprits = others,
-            Ok(Some(_)) | Err(_) => n += 1,
+    while n < culprits.len() && culprits.len() <= MANY {
+        let others = culprits.iter().enumerate().filter(|(at, _)| *at != n);
+        let mut rest = own.clone();
+        for (_, (_, claims)) in others {
+            rest = rest.minus(claims).ok()?;
+        }
+        if rest.is_empty() {
+            culprits.remove(n);
+        } else {
+            n += 1;
         }
     }
-    culprits
+    Some(culprits.into_iter().map(|(at, _)| at).collect())
 }
 
 fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
     let entry = w.entry(at);
+    if let [one] = culprits
+        && super::g2018::differ_by_slash(w, *one, at)
+    {
+        return; // Said so.
+    }
     let shown = w.shown(at);
-    let guard = and(vec![w.entered(at.scope), entry.guard.clone()]);
-    let Ok(Some(path)) = w.paths.path_example(&entry.pattern) else { return };
-    let witness = match w.request(&path, &guard, &[]) {
-        Sat::Yes(request) => Some(*request),
-        Sat::No | Sat::Unknown => match w.request(&path, &Cond::Const(true), &[]) {
-            Sat::Yes(request) => Some(*request),
-            Sat::No | Sat::Unknown => None,
-        },
-    };
-    let Some(witness) = witness else { return };
+    let Some(witness) = witness(w, at) else { return };
     // The witness is taken by somebody else: replayed, or nothing is said.
     let Some(plan) = w.decide(&witness, entry.loc) else { return };
     if w.leads_to(at, plan) {
         return;
     }
-    let who = match culprits {
-        [one] => format!("`{}` on {} takes every request first", w.shown(*one), w.line(w.entry(*one).loc)),
-        [] => "its condition never holds".to_owned(),
-        _ => "the routes before it take every request first".to_owned(),
+    let first = match culprits {
+        [one] => format!("`{}` on {}", w.shown(*one), w.line(w.entry(*one).loc)),
+        _ => "the routes before it".to_owned(),
     };
-    let mut d = Diagnostic::error("G2001", place(w, at), format!("`{shown}` is never reached: {who}"))
-        .witness(describe(&witness));
+    let takes = if culprits.len() == 1 { "takes" } else { "take" };
+    // A condition that the ones before it leave nothing is one thing, a route behind a wall another.
+    let asked = entry.guard != Cond::Const(true) && culprits.iter().any(|c| w.entry(*c).guard != Cond::Const(true));
+    let mut d = if asked {
+        let said = format!("this condition is never asked: {first} {takes} every request that fulfils it");
+        Diagnostic::error("G2004", place(w, at), said)
+    } else {
+        Diagnostic::error("G2001", place(w, at), format!("`{shown}` is never reached: {first} {takes} every request first"))
+    };
+    d = d.witness(w.describe(&witness));
     for one in culprits {
         d = d.label(w.entry(*one).loc, "takes its requests");
     }
@@ -179,6 +186,19 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
         d = d.help("remove it", "", Some(edit));
     }
     w.out.push(d);
+}
+
+/// A request that would be the entry's if nobody were asked before it.
+fn witness(w: &mut World<'_>, at: At) -> Option<Plain> {
+    let entry = w.entry(at);
+    let guard = and(vec![w.entered(at.scope), entry.guard.clone()]);
+    if let Some(path) = w.example(&entry.pattern)
+        && let Sat::Yes(request) = w.request(&path, &guard, &[])
+    {
+        return Some(*request);
+    }
+    let view = w.view(&entry.pattern)?;
+    w.claims(&view, at).ok()?.minus(&view.reached.conflicts).ok()?.witness(0)
 }
 
 fn lines(w: &World<'_>, stmt: Loc) -> Loc {

@@ -34,12 +34,12 @@
 //! ```
 
 use super::show;
-use super::solve::{Sat, describe};
+use super::solve::Sat;
 use super::world::{At, MANY, World};
 use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Cond, PathPattern, Plan, PlanIdx, Segment, Step, Target};
+use crate::tree::ir::{PathPattern, Plan, PlanIdx, Segment, Step, Target};
 use crate::tree::request::Plain;
 
 /// Finds pairs of routes of one scope that overlap without inclusion and lead to different outcomes.
@@ -50,27 +50,29 @@ pub(super) fn run(w: &mut World<'_>) {
             continue;
         }
         let near = w.near(a.scope, &w.entry(a).pattern);
-        if near.len() > MANY * 8 {
-            continue;
-        }
+        // Who quarrels with thousands is told of one.
+        let many = near.len() > MANY * 8;
         for b in near {
             let captures = w.entry(b).pattern.segments.iter().any(|s| matches!(s, Segment::Capture { .. }));
             if b == a || (captures && b.entry < a.entry) {
                 continue;
             }
-            pair(w, a, b);
+            if pair(w, a, b) && many {
+                break;
+            }
         }
     }
 }
 
-fn pair(w: &mut World<'_>, a: At, b: At) {
+/// Reports two entries that claim one request; whether they do.
+fn pair(w: &mut World<'_>, a: At, b: At) -> bool {
     let (p, q) = (&w.entry(a).pattern, &w.entry(b).pattern);
     if p == q || !matches!(w.paths.path_inside(p, q), Ok(false)) || !matches!(w.paths.path_inside(q, p), Ok(false)) {
-        return;
+        return false;
     }
-    let Ok(Some(example)) = w.paths.path_overlap(p, q) else { return };
-    if same_outcome(w, a, b) || settled(w, a, b) {
-        return;
+    let Ok(Some(example)) = w.paths.path_overlap(p, q) else { return false };
+    if same_outcome(w, a, b) {
+        return false;
     }
     let guards = and(vec![w.entered(a.scope), w.entry(a).guard.clone(), w.entry(b).guard.clone()]);
     // Whoever takes requests before both is no part of the quarrel.
@@ -81,42 +83,44 @@ fn pair(w: &mut World<'_>, a: At, b: At) {
         }
     }
     let mut paths = vec![example];
-    let free: Vec<&PathPattern> = elders.iter().filter(|e| w.entry(**e).guard == Cond::Const(true)).map(|e| &w.entry(*e).pattern).collect();
-    if let Some(both) = intersection(p, q) {
-        paths.extend(w.paths.path_outside(&[&both], &free).ok().flatten());
+    if p.splat && q.splat {
+        paths.push(format!("{}/x", paths[0].trim_end_matches('/')));
     }
     for path in paths {
         let Sat::Yes(request) = w.request(&path, &guards, &elders) else { continue };
         let Some(plan) = w.decide(&request, w.entry(a).loc) else { continue };
-        let winner = if w.leads_to(a, plan) {
-            a
-        } else if w.leads_to(b, plan) {
-            b
-        } else {
-            continue;
-        };
-        report(w, a, b, winner, &request);
-        return;
-    }
-}
-
-/// Whether all that the two share has an unconditional route of its own.
-fn settled(w: &mut World<'_>, a: At, b: At) -> bool {
-    let (p, q) = (&w.entry(a).pattern, &w.entry(b).pattern);
-    let Some(both) = intersection(p, q) else { return false };
-    let mut own: Vec<&PathPattern> = Vec::new();
-    for other in w.near(a.scope, &both) {
-        let e = w.entry(other);
-        if other != a
-            && other != b
-            && e.guard == Cond::Const(true)
-            && matches!(w.paths.path_inside(&e.pattern, p), Ok(true))
-            && matches!(w.paths.path_inside(&e.pattern, q), Ok(true))
-        {
-            own.push(&e.pattern);
+        if let Some(winner) = winner(w, a, b, plan) {
+            report(w, a, b, winner, &request);
+            return true;
         }
     }
-    !own.is_empty() && matches!(w.paths.path_outside(&[&both], &own), Ok(None))
+    // None comes to mind: whether there is one at all.
+    let Some(request) = quarrel(w, a, b, &elders) else { return false };
+    let Some(plan) = w.decide(&request, w.entry(a).loc) else { return false };
+    let Some(winner) = winner(w, a, b, plan) else { return false };
+    report(w, a, b, winner, &request);
+    true
+}
+
+fn winner(w: &World<'_>, a: At, b: At, plan: PlanIdx) -> Option<At> {
+    [a, b].into_iter().find(|at| w.leads_to(*at, plan))
+}
+
+/// A request that both of two entries claim, that comes to one of them, and that nobody before both takes.
+fn quarrel(w: &mut World<'_>, a: At, b: At, elders: &[At]) -> Option<Plain> {
+    // The paths of the one that fewer routes share.
+    let view = w.view(&w.entry(a).pattern)?;
+    let both = w.claims(&view, a).and_then(|claims| claims.intersect(&w.claims(&view, b)?)).ok()?;
+    let mut region = view.space().nothing();
+    for at in [a, b] {
+        if let Some(taken) = view.taken(at) {
+            region = region.union(&taken.intersect(&both).ok()?).ok()?;
+        }
+    }
+    for elder in elders {
+        region = region.minus(&w.claims(&view, *elder).ok()?).ok()?;
+    }
+    region.witness(0)
 }
 
 /// What two patterns share, where a pattern can say it.
@@ -138,6 +142,11 @@ fn intersection(p: &PathPattern, q: &PathPattern) -> Option<PathPattern> {
 /// Whether two entries lead to plans that do the same.
 fn same_outcome(w: &World<'_>, a: At, b: At) -> bool {
     let (Target::Plan(a), Target::Plan(b)) = (w.entry(a).target, w.entry(b).target) else { return false };
+    same(w, a, b)
+}
+
+/// Whether two plans do the same, under the same policies.
+pub(super) fn same(w: &World<'_>, a: PlanIdx, b: PlanIdx) -> bool {
     // Of a broken answer nobody knows where it leads.
     if w.info.broken.contains(&a.0) || w.info.broken.contains(&b.0) {
         return true;
@@ -161,10 +170,20 @@ fn same_policies(a: &Plan, b: &Plan) -> bool {
 fn report(w: &mut World<'_>, a: At, b: At, winner: At, request: &Plain) {
     let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
     let (p, q) = (w.shown(first), w.shown(second));
+    if let Some((x, y)) = super::g2003::types(w, first, second) {
+        let said = format!("`{p}` and `{q}` both match `{}`: of `{x}` and `{y}` neither lies in the other", request.path);
+        let d = Diagnostic::error("G2003", w.entry(second).loc, said)
+            .label(w.entry(first).loc, "matches it too")
+            .note(format!("{} would win", w.line(w.entry(winner).loc)))
+            .witness(w.describe(request))
+            .help("make the types disjoint, or one of them a part of the other", "", None);
+        w.out.push(d);
+        return;
+    }
     let mut d = Diagnostic::error("G2002", w.entry(second).loc, format!("two routes claim the same request: `{p}` and `{q}`"))
         .label(w.entry(first).loc, "claims it too")
         .note(format!("{} would win", w.line(w.entry(winner).loc)))
-        .witness(describe(request));
+        .witness(w.describe(request));
     let info = w.entry_info(winner);
     let body = w.source(info.body);
     let pattern = intersection(&w.entry(a).pattern, &w.entry(b).pattern);

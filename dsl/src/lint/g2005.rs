@@ -28,11 +28,11 @@
 //! ```
 
 use super::l4::Item;
-use super::solve::{Sat, describe};
-use super::world::{At, MANY, World};
+use super::solve::Sat;
+use super::world::{At, World};
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Cond, Entry, PathPattern};
+use crate::tree::ir::{Cond, Entry};
 use crate::tree::request::Plain;
 
 /// Finds a request that the site's own scope misses.
@@ -41,7 +41,7 @@ pub(super) fn run(w: &mut World<'_>) {
         return;
     }
     let Some(request) = missed(w, 0) else { return };
-    let witness = describe(&request);
+    let witness = w.describe(&request);
     let d = Diagnostic::warning("G2005", w.site.loc, format!("`{witness}` matches nothing here and gets 404"))
         .witness(witness.clone());
     let d = with_else(w, 0, d);
@@ -55,31 +55,22 @@ pub(super) fn missed(w: &mut World<'_>, scope: usize) -> Option<Plain> {
     if of.entries.iter().any(|e| covers(e) && e.pattern == of.pattern) {
         return None;
     }
-    let mut taken: Vec<&PathPattern> = of.entries.iter().filter(|e| covers(e)).map(|e| &e.pattern).collect();
     let entered = w.entered(scope);
     let mut elders: Vec<At> = (0..of.entries.len()).map(|entry| At { scope, entry }).collect();
     for lead in w.chain(scope) {
         for other in w.near(lead.scope, &of.pattern) {
             if other != lead && w.before(other, lead) {
                 elders.push(other);
-                if covers(w.entry(other)) {
-                    taken.push(&w.entry(other).pattern);
-                }
             }
         }
     }
-    if taken.len() > MANY {
-        // Quick tries only: deep in a large site, a path that nobody named is easy to find.
-        taken.truncate(MANY);
-    }
     let mut paths = Vec::new();
-    let example = w.paths.path_example(&of.pattern).ok().flatten()?;
+    let example = w.example(&of.pattern)?;
     if of.pattern.splat {
         let stem = example.trim_end_matches('/').to_owned();
         paths.extend(["x", "x/x", "other"].iter().map(|more| format!("{stem}/{more}")));
     }
     paths.push(example);
-    paths.extend(w.paths.path_outside(&[&of.pattern], &taken).ok().flatten());
     for path in paths {
         if let Sat::Yes(request) = w.request(&path, &entered, &elders)
             && w.decide(&request, of.loc) == Some(of.miss)
@@ -87,7 +78,10 @@ pub(super) fn missed(w: &mut World<'_>, scope: usize) -> Option<Plain> {
             return Some(*request);
         }
     }
-    None
+    // None comes to mind: whether there is one at all.
+    let view = w.view(&of.pattern)?;
+    let region = view.missed(scope)?.clone();
+    w.shown_by(&region, |_, plan| plan == of.miss)
 }
 
 /// Adds the line to paste.

@@ -36,7 +36,6 @@
 use super::g2005::{missed, with_else};
 use super::l4::Item;
 use super::show;
-use super::solve::describe;
 use super::world::World;
 use crate::diagnostic::Diagnostic;
 
@@ -53,7 +52,7 @@ pub(super) fn run(w: &mut World<'_>) {
             of.loc,
             format!("inside `{}` nothing matches `{}`; it will not fall out of the block", show::path(&of.pattern), request.path),
         )
-        .witness(describe(&request));
+        .witness(w.describe(&request));
         let d = with_else(w, scope, d);
         w.out.push(d);
     }

@@ -43,13 +43,13 @@
 //! ```
 
 use super::show;
-use super::solve::{Sat, describe};
+use super::solve::Sat;
 use super::world::{At, World};
 use crate::check::Protector;
 use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Answer, PathPattern};
+use crate::tree::ir::{Answer, PathPattern, PlanIdx};
 use crate::tree::request::Plain;
 
 /// Looks past every protected block.
@@ -74,14 +74,10 @@ pub(super) fn run(w: &mut World<'_>) {
 fn past(w: &mut World<'_>, scope: usize, lead: At, other: At) {
     let block = &w.site.scopes[scope];
     let Ok(Some(example)) = w.paths.path_overlap(&w.entry(other).pattern, &block.pattern) else { return };
-    let missing = unasked(w, scope, other);
-    if missing.is_empty() {
+    if unasked(w, scope, &w.plans(other)).is_empty() {
         return;
     }
     let first = w.before(other, lead);
-    if !first && harmless(w, other) {
-        return;
-    }
     let guard = and(vec![w.entered(other.scope), w.entry(other).guard.clone()]);
     let mut elders = w.elders(other);
     elders.retain(|e| *e != lead);
@@ -97,30 +93,47 @@ fn past(w: &mut World<'_>, scope: usize, lead: At, other: At) {
     for path in paths {
         let Sat::Yes(request) = w.request(&path, &guard, &elders) else { continue };
         let Some(plan) = w.decide(&request, w.entry(other).loc) else { continue };
-        if w.leads_to(other, plan) && block.pattern.matches(&request.path) {
+        let missing = unasked(w, scope, &[plan]);
+        let counts = first || !harmless(w, plan);
+        if w.leads_to(other, plan) && block.pattern.matches(&request.path) && counts && !missing.is_empty() {
+            report(w, scope, lead, other, first, &missing, &request);
+            return;
+        }
+    }
+    // None comes to mind: whether there is one at all.
+    let Some(view) = w.view(&block.pattern) else { return };
+    let Ok(within) = view.space().of_pattern(&block.pattern) else { return };
+    let Some(Ok(taken)) = view.taken(other).map(|taken| taken.intersect(&within)) else { return };
+    let Ok(plans) = w.plans_reached(&view, other, &taken) else { return };
+    for plan in plans {
+        let missing = unasked(w, scope, &[plan]);
+        if missing.is_empty() || (!first && harmless(w, plan)) {
+            continue;
+        }
+        let Some(Ok(region)) = view.reached.plan(plan).map(|region| region.intersect(&taken)) else { continue };
+        if let Some(request) = w.shown_by(&region, |_, to| to == plan) {
             report(w, scope, lead, other, first, &missing, &request);
             return;
         }
     }
 }
 
-/// The block's own protectors that not every plan behind the other entry has.
-fn unasked(w: &World<'_>, scope: usize, other: At) -> Vec<Protector> {
-    let plans = w.plans(other);
+/// The block's own protectors that not all of some plans have.
+fn unasked(w: &World<'_>, scope: usize, plans: &[PlanIdx]) -> Vec<Protector> {
     let asked = |p: &Protector| {
         plans.iter().all(|plan| w.info.protectors[plan.0 as usize].iter().any(|q| q.key == p.key))
     };
     w.info.scopes[scope].protectors.iter().filter(|p| !asked(p)).cloned().collect()
 }
 
-/// Whether everything behind an entry refuses.
-fn harmless(w: &World<'_>, at: At) -> bool {
-    w.plans(at).iter().all(|plan| match &w.site.plans[plan.0 as usize].answer {
+/// Whether a plan refuses.
+pub(super) fn harmless(w: &World<'_>, plan: PlanIdx) -> bool {
+    match &w.site.plans[plan.0 as usize].answer {
         Answer::Deny { .. } => true,
         Answer::NotFound => !w.info.broken.contains(&plan.0),
         Answer::Respond { status, .. } | Answer::RespondFile { status, .. } => *status >= 400,
         Answer::Redirect { .. } | Answer::Files { .. } | Answer::Proxy { .. } => false,
-    })
+    }
 }
 
 fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, missing: &[Protector], request: &Plain) {
@@ -133,7 +146,7 @@ fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, mis
         let mut d = Diagnostic::error("G3001", head.loc, lost)
             .label(entry.loc, "answers them")
             .label(missing[0].loc, "does not apply to them")
-            .witness(describe(request));
+            .witness(w.describe(request));
         d = into_require(w, lead, d);
         w.out.push(d);
         return;
@@ -145,7 +158,7 @@ fn report(w: &mut World<'_>, scope: usize, lead: At, other: At, first: bool, mis
         format!("`{shown}` lies inside `{base}` but outside its block, so {names} does not apply"),
     )
     .label(missing[0].loc, "does not apply")
-    .witness(describe(request));
+    .witness(w.describe(request));
     if entry.pattern.segments.len() < block.pattern.segments.len() || entry.pathless {
         d = d.help("move what lies inside the block's path into the block", "", None);
         w.out.push(d);
@@ -212,7 +225,7 @@ fn moved(w: &World<'_>, stmt: Loc, block: Loc, line: &str) -> Option<Edit> {
 }
 
 /// The condition of a block as its first `require`.
-fn into_require(w: &World<'_>, lead: At, d: Diagnostic) -> Diagnostic {
+pub(super) fn into_require(w: &World<'_>, lead: At, d: Diagnostic) -> Diagnostic {
     let info = w.entry_info(lead);
     let start = info.pattern.map_or(info.stmt.span.start, |p| p.span.end) as usize;
     let head = w.text.get(start..info.body.span.start as usize).unwrap_or("");

@@ -11,6 +11,7 @@ mod reads;
 pub(crate) mod show;
 mod slip;
 mod solve;
+mod view;
 mod world;
 
 macro_rules! findings {
@@ -57,9 +58,12 @@ findings! {
     "G1029" g1029 "table or row that cannot be read",
     "G2001" g2001 "route that is never reached",
     "G2002" g2002 "two routes claim one request",
+    "G2003" g2003 "types that overlap at one place",
+    "G2004" g2004 "condition that is never asked",
     "G2005" g2005 "site without else",
     "G2006" g2006 "block without else",
     "G2007" g2007 "host claimed twice",
+    "G2008" g2008 "route that its wider one makes needless",
     "G2009" g2009 "shares do not add up",
     "G2010" g2010 "split without a key",
     "G2013" g2013 "look-up without else",
@@ -67,6 +71,8 @@ findings! {
     "G2015" g2015 "catch of a good status",
     "G2016" g2016 "status caught twice",
     "G2017" g2017 "routes that differ only in data",
+    "G2018" g2018 "trailing slash that distinguishes nothing",
+    "G2019" g2019 "guarded block beside a wider route",
     "G2020" g2020 "pattern outside its block",
     "G2021" g2021 "pathless refusal beside longer paths",
     "G2022" g2022 "without removes nothing",
@@ -174,10 +180,14 @@ const ROUTING: &[fn(&mut world::World<'_>)] = &[
     g1013::run,
     g2001::run,
     g2002::run,
+    g2004::run,
     g2005::run,
     g2006::run,
+    g2008::run,
     g2014::run,
     g2017::run,
+    g2018::run,
+    g2019::run,
     g2026::run,
     g3001::run,
     g3004::run,
@@ -207,7 +217,7 @@ pub(crate) fn of_sites(mut findings: Vec<(Loc, Vec<Diagnostic>)>) -> Vec<Diagnos
     for trees in findings.chunk_by(|a, b| a.0 == b.0) {
         for d in trees.iter().flat_map(|(_, found)| found) {
             let same = |o: &Diagnostic| o.code == d.code && o.primary.loc == d.primary.loc;
-            let of_all = matches!(d.code, "G1013" | "G2001");
+            let of_all = matches!(d.code, "G1013" | "G2001" | "G2004" | "G2008");
             if !of_all || trees.iter().all(|(_, found)| found.iter().any(same)) {
                 out.push(d.clone());
             }

@@ -6,7 +6,8 @@ use crate::check::{EntryInfo, SiteInfo};
 use crate::diagnostic::Diagnostic;
 use crate::region::Algebra;
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Class, Cond, Entry, PathPattern, PlanIdx, Scope, Segment, Site, Target, Tls};
+use crate::tree::calls::Outcome;
+use crate::tree::ir::{CallIdx, Class, Cond, Entry, PathPattern, PlanIdx, Scope, Segment, Site, Target, Tls};
 use crate::tree::request::Plain;
 use crate::tree::{Decision, Program, interpret};
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub(super) struct World<'a> {
     pub(super) leads: Vec<Option<At>>,
     index: Vec<Index>,
     base: Plain,
+    pub(super) views: super::view::Views,
     pub(super) out: Vec<Diagnostic>,
 }
 
@@ -52,9 +54,24 @@ impl<'a> World<'a> {
             .iter()
             .find_map(|(h, _)| h.literal())
             .or_else(|| site.hosts.first().and_then(|(h, _)| Algebra::hosts().host_example(h).ok().flatten()));
-        let base = Plain { host: host.unwrap_or_default(), https: site.settings.tls != Tls::Off, ..Plain::default() };
+        let mut base =
+            Plain { host: host.unwrap_or_default(), https: site.settings.tls != Tls::Off, ..Plain::default() };
+        for call in 0..site.calls.len() {
+            base.calls.suppose(CallIdx(u32::try_from(call).unwrap_or(u32::MAX)), Outcome::No);
+        }
         let index = site.scopes.iter().map(Index::new).collect();
-        Self { program, site, info, text, paths: Algebra::paths(), leads, index, base, out: Vec::new() }
+        Self {
+            program,
+            site,
+            info,
+            text,
+            paths: Algebra::paths(),
+            leads,
+            index,
+            base,
+            views: Default::default(),
+            out: Vec::new(),
+        }
     }
 
     pub(super) fn entry(&self, at: At) -> &'a Entry {
@@ -173,13 +190,29 @@ impl<'a> World<'a> {
         let decided = self.program.decide(request);
         let oracle = interpret(self.site, request);
         if decided != oracle {
-            self.out.push(super::g0003::disagree(about, &describe(request)));
+            let shown = self.describe(request);
+            self.out.push(super::g0003::disagree(about, &shown));
             return None;
         }
         match decided {
             Decision::Plan(plan) => Some(plan),
             Decision::Conflict(_) => None,
         }
+    }
+
+    /// A request, with what its calls are supposed to say where that is yes.
+    pub(super) fn describe(&self, request: &Plain) -> String {
+        let mut out = describe(request);
+        for (at, call) in self.site.calls.iter().enumerate() {
+            let at = CallIdx(u32::try_from(at).unwrap_or(u32::MAX));
+            if let Some(Outcome::Yes(claims)) = request.calls.outcome(at) {
+                out.push_str(&format!(" with a yes of {}", call.shown));
+                for (name, value) in claims.iter() {
+                    out.push_str(&format!(", {name}={value}"));
+                }
+            }
+        }
+        out
     }
 
     /// Whether the program alone sends a request to a plan; findings still go through [`Self::decide`].
@@ -218,7 +251,7 @@ impl<'a> World<'a> {
     }
 
     /// A path that a pattern matches; the algebra is asked only where nothing plainer will do.
-    fn example(&mut self, pattern: &PathPattern) -> Option<String> {
+    pub(super) fn example(&mut self, pattern: &PathPattern) -> Option<String> {
         let mut path = String::new();
         for segment in &pattern.segments {
             path.push('/');
@@ -239,6 +272,12 @@ impl<'a> World<'a> {
             }
         }
         Some(if path.is_empty() { "/".to_owned() } else { path })
+    }
+
+    /// A condition of an entry as it is written, captures by their names.
+    pub(super) fn named(&self, at: At, cond: &str) -> String {
+        let names = &self.entry(at).names;
+        names.iter().fold(cond.to_owned(), |text, (capture, name)| text.replace(&capture.to_string(), name))
     }
 
     /// The line of a place, in words.

@@ -6,9 +6,9 @@ use super::language::{self, Texts};
 use super::paths::{self, Letters, Paths};
 use super::{Dim, HOST, Member, Space, What, call_key, host_test, is_always, localized};
 use crate::region::segment::affixes_differ;
-use crate::region::{Algebra, Dfa, Undecided};
+use crate::region::{Dfa, Undecided};
 use crate::tree::fields;
-use crate::tree::ir::{self, CallIdx, Capture, Cond, Field, PathPattern, Segment, Site, Step, Test};
+use crate::tree::ir::{self, CallIdx, Capture, Cond, Field, PathPattern, ScopeIdx, Segment, Site, Step, Test};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct Question<'a> {
     pub patterns: &'a [&'a PathPattern],
     /// Only the paths of this pattern.
     pub within: Option<&'a PathPattern>,
+    /// Only these entries of the sites, sorted: all that match a path of the pattern.
+    pub entries: Option<&'a [(ScopeIdx, usize)]>,
 }
 
 /// Combinations of states that one dimension may take.
@@ -49,7 +51,8 @@ impl Space {
             build.site(site);
             letters.slash |= site.settings.paths == ir::Paths::OpaqueSlash;
             letters.semicolon |= site.settings.semicolon;
-            for entry in site.scopes.iter().flat_map(|scope| &scope.entries) {
+            for (scope, at) in chosen(site, question.entries) {
+                let entry = &site.scopes[scope.0 as usize].entries[at];
                 if question.within.is_none_or(|within| may_overlap(within, &entry.pattern)) {
                     add(&entry.pattern);
                     build.cond(&entry.guard, Some(&entry.pattern));
@@ -68,6 +71,15 @@ impl Space {
         question.patterns.iter().chain(&question.within).for_each(|pattern| add(pattern));
         build.finish(question, patterns, letters)
     }
+}
+
+/// The entries of a site that a question is about.
+pub(super) fn chosen(site: &Site, entries: Option<&[(ScopeIdx, usize)]>) -> Vec<(ScopeIdx, usize)> {
+    let all = || {
+        let scopes = (0..).map(ScopeIdx).zip(&site.scopes);
+        scopes.flat_map(|(scope, s)| (0..s.entries.len()).map(move |at| (scope, at))).collect()
+    };
+    entries.map_or_else(all, <[_]>::to_vec)
 }
 
 /// Whether a path may match both of two patterns; said too often where their captures are not compared.
@@ -218,7 +230,7 @@ impl Build {
         // The examples stand with the hosts; here they are only counted.
         let class = |_| Class { signature: [].into(), example: Example::Missing };
         dims[usize::from(HOST)].classes = hosts.classes.iter().map(class).collect();
-        let paths = Paths::new(patterns, of_paths, letters, &mut Algebra::paths(), LIMIT)?;
+        let paths = Paths::new(patterns, of_paths, letters, LIMIT)?;
         Ok(Arc::new(Space {
             sites: self.sites,
             paths,
@@ -228,6 +240,7 @@ impl Build {
             opaque: by_cond,
             calls: self.calls,
             within: question.within.cloned(),
+            entries: question.entries.map(<[_]>::to_vec),
         }))
     }
 }

@@ -1,10 +1,12 @@
 //! The texts that pass a test, as automata.
 
 use crate::region::automata::{self, Spelling, build, literal, repeat, translate, without_anchors};
-use crate::region::{Dfa, Undecided};
+use crate::region::{Dfa, Domain, Undecided};
 use crate::tree::guard::column;
-use crate::tree::ir::{Capture, Order, Test};
+use crate::tree::ir::{Capture, Order, Segment, Test};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// The largest number that a test compares: `[0-9]{1,18}`.
@@ -87,9 +89,42 @@ fn no_slash(least: u32, most: Option<u32>) -> Hir {
     repeat(automata::bytes((0..=255).filter(|b| *b != b'/')), least, most)
 }
 
+/// Automata that were built on this thread: many sites ask the same.
+#[derive(Default)]
+struct Known {
+    all: HashMap<String, Result<Arc<Dfa>, Undecided>>,
+}
+
+/// Automata that are remembered at most.
+const MOST_KNOWN: usize = 2048;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// What is known by a name, built where it is not.
+fn known(name: String, make: impl FnOnce() -> Result<Arc<Dfa>, Undecided>) -> Result<Arc<Dfa>, Undecided> {
+    if let Some(found) = KNOWN.with_borrow(|known| known.all.get(&name).cloned()) {
+        return found;
+    }
+    let made = make();
+    KNOWN.with_borrow_mut(|known| {
+        if known.all.len() >= MOST_KNOWN {
+            known.all.clear();
+        }
+        known.all.insert(name, made.clone());
+    });
+    made
+}
+
+/// The segments that a pattern's segment matches.
+pub(super) fn of_segment(segment: &Segment) -> Result<Arc<Dfa>, Undecided> {
+    known(format!("segment {segment:?}"), || build(&automata::hir_of(segment, Domain::Path)?))
+}
+
 /// The canonical paths of which `request.path` passes a test.
 pub(super) fn of_path(test: &Test) -> Result<Arc<Dfa>, Undecided> {
-    build(&of_test(test).ok_or(Undecided::TooLarge)?)
+    of_text(test)
 }
 
 /// The canonical paths of which a capture passes a test: one of a segment or of the rest.
@@ -97,6 +132,10 @@ pub(super) fn of_path(test: &Test) -> Result<Arc<Dfa>, Undecided> {
 /// Between its neighbours a capture never begins or ends inside an escape, which the patterns it
 /// stands in see to.
 pub(super) fn of_capture(capture: &Capture, test: &Test) -> Result<Arc<Dfa>, Undecided> {
+    known(format!("{capture:?} {test:?}"), || build_capture(capture, test))
+}
+
+fn build_capture(capture: &Capture, test: &Test) -> Result<Arc<Dfa>, Undecided> {
     let hir = without_anchors(&of_test(test).ok_or(Undecided::TooLarge)?);
     match capture {
         Capture::Segment { index, prefix, suffix } => {
@@ -132,6 +171,10 @@ fn passes_empty(test: &Test) -> bool {
 
 /// The hosts that pass a test, whole or in the first label.
 pub(super) fn of_host(capture: Option<(u32, u32)>, test: &Test) -> Result<Arc<Dfa>, Undecided> {
+    known(format!("host {capture:?} {test:?}"), || build_host(capture, test))
+}
+
+fn build_host(capture: Option<(u32, u32)>, test: &Test) -> Result<Arc<Dfa>, Undecided> {
     let hir = of_test(test).ok_or(Undecided::TooLarge)?;
     let Some((prefix, suffix)) = capture else { return build(&hir) };
     let label = |n: u32| repeat(automata::bytes((0..=255).filter(|b| *b != b'.')), n, Some(n));
@@ -146,7 +189,7 @@ pub(super) fn of_host(capture: Option<(u32, u32)>, test: &Test) -> Result<Arc<Df
 
 /// A text of a header, cookie, query field or the like.
 pub(super) fn of_text(test: &Test) -> Result<Arc<Dfa>, Undecided> {
-    build(&of_test(test).ok_or(Undecided::TooLarge)?)
+    known(format!("text {test:?}"), || build(&of_test(test).ok_or(Undecided::TooLarge)?))
 }
 
 /// Which texts a field can hold.

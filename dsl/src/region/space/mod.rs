@@ -29,7 +29,7 @@ pub use region::Region;
 use super::Undecided;
 use crate::tree::fields;
 use crate::tree::ir::{
-    Call, CallIdx, CallKind, Capture, Cond, Field, Missing, Part, PathPattern, Site, Test, Tls, Value,
+    Call, CallIdx, CallKind, Capture, Cond, Field, Missing, Part, PathPattern, ScopeIdx, Site, Test, Tls, Value,
 };
 use classes::{Class, Example};
 use cube::{Cube, Fields};
@@ -56,6 +56,7 @@ pub struct Space {
     /// Call by call, how it is known.
     calls: Vec<String>,
     within: Option<PathPattern>,
+    entries: Option<Vec<(ScopeIdx, usize)>>,
 }
 
 /// A site of a space.

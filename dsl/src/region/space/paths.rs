@@ -6,9 +6,9 @@
 
 use super::classes::{accepts, fresh_texts};
 use super::language;
-use super::product::Product;
+use super::product::{Product, Quick};
 use crate::region::segment::finite;
-use crate::region::{Algebra, Dfa, Undecided};
+use crate::region::{Dfa, Undecided};
 use crate::tree::automaton::trie::{NodeId, Trie};
 use crate::tree::ir::{Capture, Field, PathPattern, Segment, Test};
 use regex_automata::dfa::Automaton;
@@ -66,7 +66,6 @@ impl Paths {
         patterns: Vec<PathPattern>,
         tests: Vec<(Field, Test, Arc<Dfa>)>,
         letters: Letters,
-        algebra: &mut Algebra,
         limit: usize,
     ) -> Result<Self, Undecided> {
         let numbers = (0..).zip(&patterns).map(|(n, p)| (p.clone(), n)).collect();
@@ -86,11 +85,11 @@ impl Paths {
             paths,
             trie: &trie,
             domain: language::segments(letters.slash, letters.semicolon),
-            algebra,
             limit: limit.saturating_add(trie.nodes.len().saturating_mul(8)),
-            states: HashMap::new(),
+            states: HashMap::default(),
             keys: Vec::new(),
             combinations: HashMap::new(),
+            settled: HashMap::default(),
         };
         walk.run()?;
         let mut paths = walk.paths;
@@ -163,12 +162,13 @@ struct Walk<'a> {
     paths: Paths,
     trie: &'a Trie,
     domain: &'a Dfa,
-    algebra: &'a mut Algebra,
     limit: usize,
-    states: HashMap<Key, u32>,
+    states: HashMap<Key, u32, Quick>,
     keys: Vec<Key>,
     /// Which of some captures match together, where no test looks at the segment.
     combinations: HashMap<Vec<Segment>, Arc<[(Box<[bool]>, Arc<str>)]>>,
+    /// States of tests that nothing more changes.
+    settled: HashMap<(usize, StateID), bool, Quick>,
 }
 
 impl Walk<'_> {
@@ -225,7 +225,7 @@ impl Walk<'_> {
         let nodes: Vec<_> = ids.iter().map(|id| trie.node(*id)).collect();
         let after: Box<[StateID]> =
             self.paths.tests.iter().zip(&tests).map(|((_, _, dfa), state)| dfa.next_state(*state, b'/')).collect();
-        let awake: Vec<usize> = (0..after.len()).filter(|n| !self.paths.tests[*n].2.is_dead_state(after[*n])).collect();
+        let awake: Vec<usize> = (0..after.len()).filter(|n| !self.is_settled(*n, after[*n])).collect();
         if nodes.is_empty() && awake.is_empty() {
             return Ok(()); // Whatever follows comes to the same.
         }
@@ -318,7 +318,7 @@ impl Walk<'_> {
         after: &[StateID],
         listed: &HashSet<Vec<u8>>,
     ) -> Result<Vec<Way>, Undecided> {
-        let automata = captures.iter().map(|segment| self.algebra.automaton(segment)).collect::<Result<Vec<_>, _>>()?;
+        let automata = captures.iter().map(|segment| language::of_segment(segment)).collect::<Result<Vec<_>, _>>()?;
         let mut parts = super::classes::starts(&automata)?;
         parts.extend(awake.iter().map(|n| (&*self.paths.tests[*n].2, after[*n])));
         let product = Product { domain: self.domain, parts, listed, limit: self.limit };
@@ -333,6 +333,13 @@ impl Walk<'_> {
             (found.key.0, states, String::from_utf8_lossy(&found.text).into())
         });
         Ok(ways.collect())
+    }
+
+    /// Whether the rest of a path changes nothing to a test.
+    fn is_settled(&mut self, test: usize, state: StateID) -> bool {
+        let dfa = &self.paths.tests[test].2;
+        let stays = || (0..=255).all(|byte| dfa.next_state(state, byte) == state);
+        *self.settled.entry((test, state)).or_insert_with(stays)
     }
 
     /// Whether a text is a segment of a canonical path.

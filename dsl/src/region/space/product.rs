@@ -5,7 +5,7 @@ use crate::tree::regex;
 use regex_automata::dfa::Automaton;
 use regex_automata::util::primitives::StateID;
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
 /// What is walked.
@@ -82,7 +82,8 @@ impl Product<'_> {
         let bytes = self.bytes(listed);
         let start = regex::start_state(self.domain).ok_or(Undecided::LooksAround)?;
         let first: Key = (self.parts.iter().map(|(_, at)| *at).collect(), start, 0);
-        let mut seen: HashMap<Key, ()> = HashMap::from([(first.clone(), ())]);
+        let mut seen: HashSet<Key, Quick> = HashSet::default();
+        seen.insert(first.clone());
         let mut nodes: Vec<(Key, usize, u8)> = vec![(first, usize::MAX, 0)];
         let mut next = 0;
         while next < nodes.len() {
@@ -109,13 +110,13 @@ impl Product<'_> {
                 }
                 let states = self.parts.iter().zip(&states).map(|((dfa, _), at)| dfa.next_state(*at, byte)).collect();
                 let after: Key = (states, domain, listed.map_or(0, |listed| listed.after(place, byte)));
-                if seen.contains_key(&after) {
+                if seen.contains(&after) {
                     continue;
                 }
                 if nodes.len() >= self.limit {
                     return Err(Undecided::TooLarge);
                 }
-                seen.insert(after.clone(), ());
+                seen.insert(after.clone());
                 nodes.push((after, next, byte));
             }
             next += 1;
@@ -140,9 +141,56 @@ impl Product<'_> {
 /// States of the automata, of the domain, and a place among the listed texts.
 type Key = (Box<[StateID]>, StateID, u32);
 
+/// A hash for numbers that nobody outside chooses.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Quick;
+
+impl BuildHasher for Quick {
+    type Hasher = QuickHasher;
+
+    fn build_hasher(&self) -> QuickHasher {
+        QuickHasher(0)
+    }
+}
+
+/// See [`Quick`].
+pub(super) struct QuickHasher(u64);
+
+impl QuickHasher {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+impl Hasher for QuickHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.add(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.add(n.into());
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.add(n);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.add(n as u64);
+    }
+}
+
 /// Listed texts by their bytes.
 struct Listed {
-    after: HashMap<(u32, u8), u32>,
+    after: HashMap<(u32, u8), u32, Quick>,
     /// The bytes that stand in them.
     bytes: [bool; 256],
 }
@@ -152,7 +200,7 @@ impl Listed {
     const NOWHERE: u32 = u32::MAX;
 
     fn new(all: &HashSet<Vec<u8>>) -> Self {
-        let mut listed = Self { after: HashMap::new(), bytes: [false; 256] };
+        let mut listed = Self { after: HashMap::default(), bytes: [false; 256] };
         let mut next = 1;
         for text in all {
             let mut at = 0;

@@ -1,6 +1,7 @@
 //! Which requests reach which plan, by the language's order: the interpreter, walked with regions
 //! instead of one request.
 
+use super::build::chosen;
 use super::cube::{self, Cube, Fields, all_and, all_minus};
 use super::{MOST_BOXES, Region, Space};
 use crate::region::{Algebra, Undecided};
@@ -37,13 +38,24 @@ impl Space {
     /// # Errors
     /// They would be larger than the limits, or the order of the routes cannot be decided.
     pub fn reached(self: &Arc<Self>, site: usize) -> Result<Reached, Undecided> {
+        self.reached_without(site, None)
+    }
+
+    /// The same, were an entry not there.
+    ///
+    /// # Errors
+    /// As [`Self::reached`].
+    pub fn reached_without(
+        self: &Arc<Self>,
+        site: usize,
+        without: Option<(ScopeIdx, usize)>,
+    ) -> Result<Reached, Undecided> {
         let of: &Site = &self.sites[site].site;
         let mut entries: Vec<Vec<(ScopeIdx, usize)>> = vec![Vec::new(); self.paths.patterns().len()];
-        for (scope, s) in (0..).map(ScopeIdx).zip(&of.scopes) {
-            for (at, entry) in s.entries.iter().enumerate() {
-                if let Some(number) = self.paths.number(&entry.pattern) {
-                    entries[number as usize].push((scope, at));
-                }
+        for (scope, at) in chosen(of, self.entries.as_deref()) {
+            let pattern = &of.scopes[scope.0 as usize].entries[at].pattern;
+            if let Some(number) = self.paths.number(pattern).filter(|_| Some((scope, at)) != without) {
+                entries[number as usize].push((scope, at));
             }
         }
         let everything = self.everything(site);

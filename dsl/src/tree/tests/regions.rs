@@ -11,7 +11,7 @@ use crate::tree::{Decision, Program, compile};
 use std::sync::Arc;
 
 /// Sites that CI looks at, and requests for each.
-const SITES: usize = 40;
+const SITES: usize = 300;
 const REQUESTS: usize = 40;
 
 #[test]
