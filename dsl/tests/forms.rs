@@ -594,3 +594,103 @@ mod pure {
         assert_eq!(codes("/in -> redirect \"{local-path(query.n)}\""), ["G1012"]);
     }
 }
+
+mod on_demand {
+    use super::*;
+
+    #[test]
+    fn certificates_are_allowed_by_name() {
+        let text = "pool web = 10.0.0.1:80\npool control = 10.0.0.9:80\nsite {tenant}.b.example {\n    tls on-demand {\n        \
+                    allow when ask(control, GET /tenants/{tenant})\n        limit 20/h\n    }\n    else -> web\n}\n";
+        let (checked, said) = check(text);
+        assert!(said.is_empty(), "{said:?}");
+        let site = &checked.sites[0];
+        let on_demand = site.on_demand.as_ref().unwrap();
+        assert_eq!((site.settings.tls, on_demand.limit), (Tls::OnDemand, Some((20, 3_600_000))));
+        assert!(matches!(&on_demand.allow, Cond::Test(Field::Call(..), Test::Present)), "{:?}", on_demand.allow);
+    }
+
+    #[test]
+    fn what_it_takes() {
+        for (wrong, code) in [
+            ("tls on-demand", "G4006"),
+            ("tls on-demand {\nlimit 20/h\n}", "G4006"),
+            ("tls on-demand {\nallow when host ends with \".example.com\"\n}", "G4007"),
+            ("tls on-demand {\nallow when header.x is \"y\"\nlimit 20/h\n}", "G1022"),
+            ("tls on-demand {\nallow when ask(control, GET /x/{request.path})\nlimit 20/h\n}", "G1022"),
+            ("tls on-demand {\nallow when host is \"a.example.com\"\nlimit 20/h per client.ip\n}", "G1024"),
+            ("tls on-demand {\nalow when host is \"a.example.com\"\nlimit 20/h\n}", "G1001"),
+            ("tls file \"a.pem\"", "G1024"),
+            ("tls file \"a.pem\" key 5m", "G1005"),
+            ("tls auto via dns(key: secret.k)", "G1024"),
+            ("tls auto via dns(route53, kye: secret.k)", "G1021"),
+            ("tls min 1.4", "G1024"),
+            ("tls client maybe", "G1024"),
+            ("compress [gzip, brr]", "G1024"),
+            ("cache soon", "G1003"),
+            ("cache 10MB", "G1005"),
+            ("header limit 5m", "G1005"),
+            ("client cert \"a.pem\"", "G1024"),
+            ("log on", "G1024"),
+            ("queue 5m", "G1005"),
+        ] {
+            let found = codes(wrong);
+            assert!(found.contains(&code), "{wrong}: {found:?}");
+        }
+    }
+}
+
+mod guards_that_ask {
+    use super::*;
+
+    #[test]
+    fn they_are_asked_behind_their_blocks_policies() {
+        let site = lowered(
+            "limit 10/s per client.ip\n/a/* {\nrequire header.x-k is \"1\" else deny 401\nset request header x-b = \"2\"\n\
+             ./x when ask(control, GET /x) -> control\nelse -> web\n}",
+        );
+        let ask = |plain: &Plain, outcome: Outcome| judge(&site, plain, &[("ask", outcome)], Walked::default());
+        let known = with("/a/x", &[("x-k", "1")]);
+        let passed = ask(&known, yes(&[]));
+        assert_eq!((passed.answer.as_str(), passed.asked.len()), ("control", 1));
+        assert_eq!((passed.walked.counted.len(), passed.walked.edits.len()), (1, 1), "no step is taken twice");
+        let no = ask(&known, Outcome::No);
+        assert_eq!((no.answer.as_str(), no.walked.counted.len(), no.walked.edits.len()), ("web", 1, 1));
+        let failed = ask(&known, Outcome::Failed);
+        assert_eq!(failed.answer, "503");
+        let unknown = ask(&get("/a/x"), yes(&[]));
+        assert_eq!((unknown.answer.as_str(), unknown.asked.len()), ("401", 0), "who is refused is not asked about");
+        assert_eq!(ask(&with("/a/y", &[("x-k", "1")]), yes(&[])).asked.len(), 0, "another path is not asked about");
+    }
+
+    #[test]
+    fn a_token_in_a_guard_is_looked_at_at_once() {
+        let site = lowered(
+            "let who = jwt(cookie.sid, key: secret.k, iss: \"i\", aud: host)\nrequire client.ip in [10.0.0.0/8] else deny 403\n/a/* when who.role is \"admin\" -> control",
+        );
+        let inside = Plain { client: ("10.0.0.1".parse().unwrap(), 1), ..get("/a/x") };
+        assert_eq!(judge(&site, &inside, &[("jwt", yes(&[("role", "admin")]))], Walked::default()).answer, "control");
+        assert_eq!(judge(&site, &inside, &[("jwt", Outcome::No)], Walked::default()).answer, "web");
+    }
+
+    #[test]
+    fn an_answer_of_a_policy_may_read_a_claim() {
+        let site = lowered(
+            "let who = jwt(cookie.sid, key: secret.k, iss: \"i\", aud: host)\nrequire who else deny 401\n\
+             /me -> respond 200 \"{who.sub}\"",
+        );
+        assert_eq!(judge(&site, &get("/me"), &[("jwt", yes(&[("sub", "ann")]))], Walked::default()).answer, "200");
+        assert_eq!(judge(&site, &get("/me"), &[("jwt", yes(&[]))], Walked::default()).answer, "403");
+    }
+
+    #[test]
+    fn what_a_call_reads_is_read_once() {
+        let site = lowered("require jwt(cookie.sid, key: secret.k, iss: \"i\", aud: host) else deny 401");
+        let CallKind::Jwt(jwt) = &site.calls[0].kind else { panic!() };
+        let twice = with("/", &[("cookie", "sid=a"), ("cookie", "sid=b")]);
+        let outcome = dsl::tree::calls::argument(&jwt.token, &twice).unwrap_err();
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        assert_eq!(judge(&site, &twice, &[("jwt", outcome)], Walked::default()).answer, "400");
+        assert_eq!(dsl::tree::calls::argument(&jwt.token, &get("/")), Err(Outcome::No));
+    }
+}

@@ -168,6 +168,7 @@ impl<'a> Checker<'a> {
         let mut catches = std::mem::take(&mut acc.own_catches);
         catches.append(&mut chain.catches);
         chain.catches = catches;
+        let withouts = b.withouts.len();
         let pending = std::mem::take(&mut acc.pending);
         self.beside_longer_paths(&pending, &acc.pattern);
         self.bare_beside_routes(&pending);
@@ -179,6 +180,7 @@ impl<'a> Checker<'a> {
             }
             self.route(b, at, route, &chain, acc);
         }
+        self.asks_beside_without(b, at, withouts, &chain);
         let miss = self.plan(b, &chain, &[], Some(nothing()), head);
         b.scopes[at].miss = miss;
         b.scopes[at].protected = !acc.protectors.is_empty();
@@ -321,6 +323,9 @@ impl<'a> Checker<'a> {
         match &stmt.kind {
             StmtKind::Route { patterns, without, when, body } => {
                 let gone = self.removed(b, chain, &frame, without, patterns);
+                if !gone.is_empty() {
+                    b.withouts.push((gone.clone(), loc));
+                }
                 let mut made: Vec<(Path, Loc)> = Vec::new();
                 for pattern in patterns {
                     let at = self.at(&frame.env, pattern.span);
@@ -430,6 +435,18 @@ impl<'a> Checker<'a> {
             written_without: false,
         };
         self.entry(b, scope, at, frame, chain);
+    }
+
+    /// A guard that asks does so behind its block's policies, so no route that it competes with may leave
+    /// one of these out (LANGUAGE rule 4).
+    fn asks_beside_without(&mut self, b: &SiteBuild, scope: usize, since: usize, chain: &Chain) {
+        let own: Vec<usize> = chain.policies.iter().filter_map(|policy| policy.tags.last().copied()).collect();
+        let left_out = b.withouts[since..].iter().find(|(gone, _)| gone.iter().any(|n| own.contains(n)));
+        let Some((_, without)) = left_out else { return };
+        let asking = b.scopes[scope].entries.iter().find(|entry| !self.asks_in(&entry.guard).is_empty());
+        if let Some(entry) = asking {
+            self.report(lint::g1022::asks_beside_without(entry.loc, *without));
+        }
     }
 
     /// Adds a candidate to a scope.

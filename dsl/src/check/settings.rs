@@ -1,5 +1,6 @@
 //! Settings of sites and blocks, and the words that settings are made of.
 
+use super::later::LATER;
 use super::pools::{LONGEST_BODY, word_name};
 use super::route::{Chain, Frame, ScopeAcc};
 use super::site::SiteBuild;
@@ -8,9 +9,9 @@ use super::val::Val;
 use super::{Checker, Env};
 use crate::lint;
 use crate::resolve::nearest;
-use crate::syntax::ast::{self, Expr, Ident, StmtKind, Word};
-use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{Mirror, Paths, Tls};
+use crate::syntax::ast::{Expr, Ident, Word};
+use crate::syntax::span::{Loc, Spanned};
+use crate::tree::ir::{Mirror, Paths};
 
 /// Words that may begin a statement of a site, a block or a policy.
 const STATEMENTS: &[&str] = &[
@@ -48,16 +49,6 @@ const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirro
 /// The longest body of a request that is copied where nothing is written, bytes.
 const MIRRORED_BODY: u64 = 64 << 10;
 
-/// Settings that come later: head, and the form that is refused.
-const LATER: &[(&str, &str)] = &[
-    ("header", "header limit"),
-    ("compress", "compress"),
-    ("cache", "cache"),
-    ("client", "client cert"),
-    ("log", "log in a site"),
-    ("queue", "queue"),
-];
-
 impl<'a> Checker<'a> {
     /// A setting of a site, a block or a policy.
     #[expect(clippy::too_many_arguments, reason = "the parts of one statement and where it stands")]
@@ -75,6 +66,7 @@ impl<'a> Checker<'a> {
         let head_loc = self.at(env, head.span);
         let name = head.node.as_str();
         if let Some((_, form)) = LATER.iter().find(|(h, _)| *h == name) {
+            self.later_setting(head, words, env, loc);
             self.unsupported(form, loc);
             return;
         }
@@ -224,75 +216,6 @@ impl<'a> Checker<'a> {
         true
     }
 
-    /// `tls …` in a site.
-    pub(super) fn tls(
-        &mut self,
-        b: &mut SiteBuild,
-        frame: &Frame,
-        acc: &mut ScopeAcc<'a>,
-        words: &[Spanned<Word>],
-        body: Option<&ast::Block>,
-        loc: Loc,
-    ) {
-        let head = Loc { span: Span { start: loc.span.start, end: loc.span.start + 3 }, ..loc };
-        if !(acc.is_site && frame.tags.is_empty()) {
-            self.report(lint::g1022::site_only(head, "tls"));
-            return;
-        }
-        let names = Self::word_names(words);
-        let first = names.first().map(String::as_str);
-        match (first, words.len(), body) {
-            (Some("on-demand"), _, _) => {
-                self.on_demand(head_of(loc, words), body, &frame.env);
-                return self.unsupported("tls on-demand", head_of(loc, words));
-            }
-            (Some("file"), _, _) => return self.unsupported("tls file", loc),
-            (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
-            (Some("min" | "client" | "max"), _, _) => {
-                if let Some(Spanned { node: Word::Value(Expr::Number(version)), span }) = words.get(1)
-                    && let Some(d) = lint::g4005::version(self.at(&frame.env, *span), version)
-                {
-                    self.report(d);
-                }
-                return self.unsupported("tls min, max or client", loc);
-            }
-            _ => {}
-        }
-        if !self.once_per_scope(acc, "tls", head) {
-            return;
-        }
-        b.settings.tls = match (first, words.len(), body) {
-            (Some("auto"), 1, None) => Tls::Auto,
-            (Some("internal"), 1, None) => Tls::Internal,
-            (Some("off"), 1, None) => Tls::Off,
-            (other, _, _) => {
-                let near = other.and_then(|o| nearest(o, ["auto", "internal", "off", "on-demand", "file"]));
-                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off"], near));
-                Tls::Auto
-            }
-        };
-    }
-
-    /// Who may ask for a certificate, and how often.
-    fn on_demand(&mut self, head: Loc, body: Option<&ast::Block>, env: &Env) {
-        let stmts = body.map(|b| b.stmts.as_slice()).unwrap_or_default();
-        let says = |word: &str| {
-            stmts.iter().any(|stmt| match &stmt.kind {
-                StmtKind::Setting { head, .. } => head.node == word,
-                StmtKind::Limit(_) => word == "limit",
-                _ => false,
-            })
-        };
-        if !says("allow") {
-            self.report(lint::g4006::whoever(head));
-        } else if !says("limit")
-            && let Some(block) = body
-        {
-            let text = if env.module == 0 { self.text } else { "" };
-            self.report(lint::g4007::unbounded(head, self.at(env, block.span), text));
-        }
-    }
-
     /// The words that are bare names.
     pub(super) fn word_names(words: &[Spanned<Word>]) -> Vec<String> {
         words
@@ -428,10 +351,4 @@ fn is_off(words: &[Spanned<Word>]) -> bool {
         [Spanned { node: Word::Value(Expr::Duration(ms)), .. }] => *ms == 0,
         _ => false,
     }
-}
-
-/// A statement up to its last word, its block left out.
-fn head_of(loc: Loc, words: &[Spanned<Word>]) -> Loc {
-    let end = words.last().map_or(loc.span.end, |w| w.span.end);
-    Loc { span: Span { start: loc.span.start, end }, ..loc }
 }

@@ -93,6 +93,8 @@ pub(super) struct SiteBuild {
     /// The `use`s, by number: as written, and the frame they stand in.
     pub(super) uses: Vec<(String, u32)>,
     pub(super) frames: u32,
+    /// The `use`s that routes leave out, and those routes.
+    pub(super) withouts: Vec<(Vec<usize>, Loc)>,
     /// Names the site in salts.
     pub(super) salt: u64,
 }
@@ -117,6 +119,7 @@ impl SiteBuild {
             info: SiteInfo::default(),
             uses: Vec::new(),
             frames: 0,
+            withouts: Vec::new(),
             salt,
         }
     }

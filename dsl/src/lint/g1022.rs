@@ -231,3 +231,16 @@ pub(crate) fn pool_answers(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "a pool cannot answer: `if missing` takes another value here")
         .help("write", "if missing client.ip", None)
 }
+
+/// What `tls on-demand` reads before there is a request.
+pub(crate) fn before_a_request(loc: Loc, name: &str) -> Diagnostic {
+    Diagnostic::error("G1022", loc, format!("`{name}` is not known yet when a certificate is asked for"))
+        .note("known are `host` and its captures, `tls.sni` and `client.ip`")
+}
+
+/// A guard that asks another service, beside a route that leaves out a policy which runs before it.
+pub(crate) fn asks_beside_without(loc: Loc, without: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "this condition asks behind the policies of its block, and a route beside it leaves one of them out")
+        .label(without, "this route")
+        .help("ask in the block instead", "require ask(…)", None)
+}

@@ -36,6 +36,13 @@ pub(super) struct Asked {
     pub(super) known: Vec<Field>,
 }
 
+impl Asked {
+    /// What a call asks.
+    pub(super) fn kind(&self, call: CallIdx) -> Option<&CallKind> {
+        self.calls.get(call.0 as usize).map(|call| &call.kind)
+    }
+}
+
 impl<'a> Checker<'a> {
     /// Forgets the calls of the site before.
     pub(super) fn begin_calls(&mut self) {

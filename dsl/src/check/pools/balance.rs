@@ -214,6 +214,13 @@ impl<'a> Checker<'a> {
                 ));
                 false
             }
+            Val::Field { field: Field::Call(..) | Field::Claim(..), .. } => {
+                self.report(lint::g1024::range(
+                    loc,
+                    "a key of a pool reads the request itself: a token is a thing of its site",
+                ));
+                false
+            }
             Val::Field { field, optional, .. } => {
                 out.push(Piece::Field { field: field.clone(), optional: *optional, loc });
                 true

@@ -1,0 +1,296 @@
+//! `tls …` of a site.
+
+use super::l4;
+use super::route::{Frame, ScopeAcc};
+use super::site::SiteBuild;
+use super::ty::Ty;
+use super::val::Val;
+use super::{Checker, Env};
+use crate::lint;
+use crate::resolve::nearest;
+use crate::syntax::ast::{self, Expr, StmtKind, Word};
+use crate::syntax::span::{Loc, Span, Spanned};
+use crate::tree::ir::{CallKind, Capture, Cond, Field, OnDemand, Part, Tls, Value};
+use std::sync::Arc;
+
+/// What may stand behind `tls`.
+const KNOWN: &[&str] = &["auto", "internal", "off", "on-demand", "file", "min", "max", "client"];
+
+/// How `tls on-demand` is written.
+const ON_DEMAND: &str = "`allow when COND`, and `limit 20/h`";
+
+impl<'a> Checker<'a> {
+    /// `tls …` in a site.
+    pub(super) fn tls(
+        &mut self,
+        b: &mut SiteBuild,
+        frame: &Frame,
+        acc: &mut ScopeAcc<'a>,
+        words: &[Spanned<Word>],
+        body: Option<&ast::Block>,
+        loc: Loc,
+    ) {
+        let head = Loc { span: Span { start: loc.span.start, end: loc.span.start + 3 }, ..loc };
+        if !(acc.is_site && frame.tags.is_empty()) {
+            self.report(lint::g1022::site_only(head, "tls"));
+            return;
+        }
+        let env = &frame.env;
+        let first = words.first().and_then(name);
+        match first.as_deref() {
+            Some("file") => {
+                self.tls_file(words, env, loc);
+                return self.unsupported("tls file", loc);
+            }
+            Some("auto") if words.len() > 1 => {
+                self.tls_via(words, env, loc);
+                return self.unsupported("tls auto via", loc);
+            }
+            Some(word @ ("min" | "max" | "client")) => {
+                self.tls_narrow(word, words, env, loc);
+                return self.unsupported("tls min, max or client", loc);
+            }
+            _ => {}
+        }
+        if !self.once_per_scope(acc, "tls", head) {
+            return;
+        }
+        b.settings.tls = match (first.as_deref(), words.len(), body) {
+            (Some("auto"), 1, None) => Tls::Auto,
+            (Some("internal"), 1, None) => Tls::Internal,
+            (Some("off"), 1, None) => Tls::Off,
+            (Some("on-demand"), 1, body) => {
+                let head = head_of(loc, words);
+                self.on_demand(b, head, body, env);
+                self.unsupported("tls on-demand", head);
+                Tls::OnDemand
+            }
+            (other, _, _) => {
+                let near = other.and_then(|o| nearest(o, KNOWN.iter().copied()));
+                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off", "on-demand { … }"], near));
+                Tls::Auto
+            }
+        };
+    }
+
+    /// Who may have a certificate, and how many are made.
+    fn on_demand(&mut self, b: &mut SiteBuild, head: Loc, body: Option<&ast::Block>, env: &Env) {
+        let stmts = body.map(|b| b.stmts.as_slice()).unwrap_or_default();
+        let (mut allow, mut limit): (Option<Cond>, Option<Option<(u32, u64)>>) = (None, None);
+        for stmt in stmts {
+            let at = self.at(env, stmt.span);
+            match &stmt.kind {
+                StmtKind::Setting { head, words, .. } if head.node == "allow" => {
+                    if allow.is_some() {
+                        self.report(lint::g1024::range(at, "`allow` is said once: join its conditions with `or`"));
+                    }
+                    allow = Some(self.allow(words, env, at));
+                }
+                StmtKind::Limit(said) => {
+                    if limit.is_some() {
+                        self.report(lint::g1024::range(at, "`limit` is said once here"));
+                    }
+                    limit = Some(self.issue_limit(said, env, at));
+                }
+                StmtKind::Setting { head, .. } => {
+                    let at = self.at(env, head.span);
+                    let near = nearest(&head.node, ["allow", "limit"]);
+                    self.report(lint::g1001::setting(at, &head.node, "tls on-demand", near));
+                }
+                _ => self.report(lint::g1024::shape(at, "tls on-demand", ON_DEMAND)),
+            }
+        }
+        match (&allow, &limit, body) {
+            (None, _, _) => self.report(lint::g4006::whoever(head)),
+            (Some(_), None, Some(block)) => {
+                let text = if env.module == 0 { self.text } else { "" };
+                self.report(lint::g4007::unbounded(head, self.at(env, block.span), text));
+            }
+            (Some(_), _, _) => {}
+        }
+        let allow = allow.unwrap_or(Cond::Const(false));
+        b.on_demand = Some(Arc::new(OnDemand { allow, limit: limit.flatten(), loc: head }));
+    }
+
+    /// `allow when COND`: nothing is known yet but the name, and who asks.
+    fn allow(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Cond {
+        let [Spanned { node: Word::When, .. }, Spanned { node: Word::Value(expr), span }] = words else {
+            self.report(lint::g1024::shape(
+                at,
+                "allow",
+                "a condition, as in `allow when ask(control, GET /hosts/{host})`",
+            ));
+            return Cond::Const(false);
+        };
+        self.asked.known = Vec::new();
+        let cond = self.cond(&Spanned::new(expr.clone(), *span), env);
+        let mut read = Vec::new();
+        l4::fields(&cond, &mut read);
+        let mut of_calls = Vec::new();
+        for field in &read {
+            if let Field::Call(call, _) | Field::Claim(call, _) = field {
+                self.read_by(*call, &mut of_calls);
+            }
+        }
+        let unknown = read.iter().chain(&of_calls).find(|field| {
+            !matches!(
+                field,
+                Field::Host
+                    | Field::TlsSni
+                    | Field::ClientIp
+                    | Field::Capture(Capture::Host { .. })
+                    | Field::Call(..)
+                    | Field::Claim(..)
+                    | Field::Row(_)
+            )
+        });
+        match unknown {
+            Some(field) => {
+                let at = self.at(env, *span);
+                self.report(lint::g1022::before_a_request(at, &super::template::source_name(field)));
+                Cond::Const(false)
+            }
+            None => cond,
+        }
+    }
+
+    /// The fields that a call reads.
+    fn read_by(&self, call: crate::tree::ir::CallIdx, out: &mut Vec<Field>) {
+        let mut values: Vec<&Value> = Vec::new();
+        match self.asked.kind(call) {
+            Some(CallKind::Jwt(jwt)) => {
+                values.push(&jwt.token);
+                values.extend(jwt.issuer.iter().chain(&jwt.audience));
+            }
+            Some(CallKind::Signed(signed)) => {
+                values.extend([&signed.text, &signed.signature]);
+                values.extend(&signed.expires);
+            }
+            Some(CallKind::Secret(test)) => values.push(&test.value),
+            Some(CallKind::Ask(ask)) => values.push(&ask.at),
+            None => {}
+        }
+        out.extend(values.iter().flat_map(|value| &value.parts).filter_map(|part| match part {
+            Part::Hole { field, .. } => Some(field.clone()),
+            Part::Text(_) => None,
+        }));
+    }
+
+    /// `limit 20/h`: of certificates, so of no key.
+    fn issue_limit(&mut self, said: &ast::Limit, env: &Env, at: Loc) -> Option<(u32, u64)> {
+        let shape = "a rate, as in `limit 20/h`: certificates have no key";
+        if let ([Spanned { node: Word::Value(expr), span }], None, []) =
+            (said.words.as_slice(), &said.per, said.rest.as_slice())
+        {
+            match self.eval(&Spanned::new(expr.clone(), *span), env, Some(&Ty::Rate)) {
+                Val::Rate { count, seconds, bytes: false } => {
+                    let count = self.counted(i64::try_from(count).unwrap_or(i64::MAX), at, "a rate")?;
+                    return Some((count, seconds.saturating_mul(1000)));
+                }
+                Val::Opaque(..) => return None,
+                _ => {}
+            }
+        }
+        self.report(lint::g1024::shape(at, "limit", shape));
+        None
+    }
+
+    /// `tls file "cert.pem" key "key.pem"`, `… key secret.x`
+    fn tls_file(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) {
+        let text = |word: &Spanned<Word>| matches!(&word.node, Word::Value(Expr::Text(_)));
+        let key = match words {
+            [_, cert, word, key] if text(cert) && name(word).as_deref() == Some("key") => key,
+            _ => {
+                let shape =
+                    "a certificate and its key, as in `tls file \"cert.pem\" key \"key.pem\"`, or `key secret.NAME`";
+                return self.report(lint::g1024::shape(loc, "tls file", shape));
+            }
+        };
+        if text(key) {
+            return;
+        }
+        let Word::Value(expr) = &key.node else { return };
+        let at = self.at(env, key.span);
+        match self.eval(&Spanned::new(expr.clone(), key.span), env, Some(&Ty::Secret)) {
+            Val::Secret(_) | Val::Opaque(..) => {}
+            other => {
+                let found = other.ty().0.noun();
+                self.report(lint::g1005::wrong(at, "`key` takes", "a file or a secret", &found));
+            }
+        }
+    }
+
+    /// `tls auto via dns(provider, key: secret.x)`
+    fn tls_via(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) {
+        let shape = "`auto`, or a provider behind it, as in `tls auto via dns(route53, key: secret.dns)`";
+        let args = match words {
+            [_, via, Spanned { node: Word::Value(Expr::Call { name: dns, args }), .. }]
+                if name(via).as_deref() == Some("via") && Self::name_text(&dns.node) == "dns" =>
+            {
+                args
+            }
+            _ => return self.report(lint::g1024::shape(loc, "tls auto", shape)),
+        };
+        match args.first() {
+            Some(provider) if matches!(provider.value.node, Expr::Name(_)) && provider.name.is_none() => {}
+            _ => self.report(lint::g1024::shape(loc, "tls auto via dns", "a provider first, as in `dns(route53, …)`")),
+        }
+        for arg in args.iter().skip(1) {
+            match arg.name.as_ref().map(|n| n.node.as_str()) {
+                Some("key") => {
+                    self.one_key(arg, env);
+                }
+                Some(other) => {
+                    let at = arg.name.as_ref().map_or(loc, |n| self.at(env, n.span));
+                    self.report(lint::g1021::unknown(at, "dns", other, nearest(other, ["key"])));
+                }
+                None => {
+                    let at = self.at(env, arg.value.span);
+                    self.report(lint::g1021::unnamed(at, "dns", "key"));
+                }
+            }
+        }
+    }
+
+    /// `tls min 1.3`, `tls max 1.3`, `tls client request`
+    fn tls_narrow(&mut self, word: &str, words: &[Spanned<Word>], env: &Env, loc: Loc) {
+        if word == "client" {
+            match words {
+                [_, how] if matches!(name(how).as_deref(), Some("request" | "require")) => {}
+                _ => {
+                    let near = words
+                        .get(1)
+                        .and_then(name)
+                        .and_then(|w| nearest(&w, ["request", "require"]).map(str::to_owned));
+                    self.report(lint::g1024::one_of(loc, "tls client", &["request", "require"], near.as_deref()));
+                }
+            }
+            return;
+        }
+        match words {
+            [_, Spanned { node: Word::Value(Expr::Number(version)), span }] => {
+                let at = self.at(env, *span);
+                match lint::g4005::version(at, version) {
+                    Some(d) => self.report(d),
+                    None if matches!(version.as_str(), "1.2" | "1.3") => {}
+                    None => self.report(lint::g1024::one_of(at, &format!("tls {word}"), &["1.2", "1.3"], None)),
+                }
+            }
+            _ => self.report(lint::g1024::one_of(loc, &format!("tls {word}"), &["1.2", "1.3"], None)),
+        }
+    }
+}
+
+/// A word that is a bare name.
+fn name(word: &Spanned<Word>) -> Option<String> {
+    match &word.node {
+        Word::Value(Expr::Name(name)) => Some(Checker::name_text(name)),
+        _ => None,
+    }
+}
+
+/// A statement up to its last word, its block left out.
+fn head_of(loc: Loc, words: &[Spanned<Word>]) -> Loc {
+    let end = words.last().map_or(loc.span.end, |w| w.span.end);
+    Loc { span: Span { start: loc.span.start, end }, ..loc }
+}
