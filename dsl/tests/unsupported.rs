@@ -21,21 +21,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("start session", "site", "start session(\"sid\", key: secret.k, sub: \"ann\")"),
     ("end session", "site", "end session(\"sid\")"),
     ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
-    (
-        "given time",
-        "top",
-        "test \"x\" {\n    given time \"2026-01-01 00:00:00\"\n    request GET https://a.example.com/\n    expect 404\n}",
-    ),
-    (
-        "given requests",
-        "top",
-        "test \"x\" {\n    given 200 requests from [203.0.113.7]\n    request GET https://a.example.com/\n    expect 429\n}",
-    ),
-    (
-        "token",
-        "top",
-        "test \"x\" {\n    request GET https://a.example.com/ with cookie.sid = token(sub: \"ann\")\n    expect 404\n}",
-    ),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
     ("tls on-demand", "site", "tls on-demand {\n    allow when host is \"b.example.com\"\n    limit 20/h\n}"),

@@ -1,6 +1,7 @@
 //! A request of a test, from its URL to what becomes of it.
 
 use super::coverage::What;
+use super::world::World;
 use super::{Asked, Given, draw};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Answer, Cond, Plan, Pool};
@@ -22,6 +23,8 @@ pub(super) struct Came<'s> {
     pub(super) outcome: Outcome<'s>,
     /// The edits of headers that it met.
     pub(super) edits: Vec<Edit<'s>>,
+    /// The sessions that were issued, and to whom, and those that were ended.
+    pub(super) sessions: Vec<(Arc<str>, Option<String>)>,
     /// Its plan, where there is one.
     pub(super) plan: Option<(&'s Program, &'s Plan)>,
     /// The points that it went through, and how.
@@ -48,7 +51,7 @@ pub(super) enum Outcome<'s> {
         /// Whether the route says another path.
         moved: bool,
     },
-    /// Shares are drawn, and no draw is given.
+    /// It depends on something that is not given: on what, and how to give it.
     Open(String),
     /// A pool that is down, or answers so, and nothing catches it.
     Failed(&'s Pool, u16),
@@ -73,9 +76,16 @@ impl Sites {
     }
 
     /// Walks a request through its site.
-    pub(super) fn ask(&self, asked: &Asked, given: &[&Given]) -> Came<'_> {
+    pub(super) fn ask(&self, asked: &Asked, given: &[&Given], world: World<'_>) -> Came<'_> {
         let mut lines = Vec::new();
-        let none = |outcome, lines| Came { outcome, edits: Vec::new(), plan: None, seen: Vec::new(), lines };
+        let none = |outcome, lines| Came {
+            outcome,
+            edits: Vec::new(),
+            sessions: Vec::new(),
+            plan: None,
+            seen: Vec::new(),
+            lines,
+        };
         let host = match canonical::host(asked.plain.host.as_bytes()) {
             Ok(host) => host.into_owned(),
             Err(why) => {
@@ -119,7 +129,7 @@ impl Sites {
             judge::append_query(&mut location, &plain);
             return none(Outcome::ToHttps(location), lines);
         }
-        told(program, &plain, given, lines)
+        told(program, plain, given, world, lines)
     }
 
     fn host_line(&self, program: &Program, host: &str) -> Line {
@@ -135,9 +145,16 @@ impl Sites {
     }
 }
 
-fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: Vec<Line>) -> Came<'s> {
+fn told<'s>(
+    program: &'s Program,
+    mut request: Plain,
+    given: &[&Given],
+    mut world: World<'_>,
+    mut lines: Vec<Line>,
+) -> Came<'s> {
     let draw = draw(given);
-    let told = tell::tell(program, request, draw);
+    let told = tell::tell_in(program, &mut request, draw, &mut world);
+    let request = &request;
     let mut seen = seen(program, request, &told);
     lines.extend(told.lines);
     let plan = told.judged.plan.map(|(_, plan)| (program, plan));
@@ -145,13 +162,18 @@ fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: 
     let mut open = told.open;
     let mut caught = false;
     let outcome = loop {
+        if let (Rendered::Pending(_), Some(why)) = (&answer, &world.open) {
+            break Outcome::Open(why.clone());
+        }
         let Rendered::Proxy { pool, target, host, to: _ } = &answer else { break Outcome::Site(answer) };
         if open {
             let why = lines.iter().rev().find(|line| line.label == "answer").map(|line| line.text.clone());
-            break Outcome::Open(why.unwrap_or_default());
+            break Outcome::Open(format!("{}; say which with `given draw 5%`", why.unwrap_or_default()));
         }
         let asked = &*program.site().pools[pool.0 as usize];
-        let Some(status) = failure(asked, given) else {
+        // A good answer is one unless something would replace it.
+        let replaced = |status: &u16| plan.is_some_and(|(_, plan)| judge::catch(plan, *status).is_some());
+        let Some(status) = answers(asked, given).filter(|status| *status >= 400 || replaced(status)) else {
             let moved = target.is_some();
             let (target, host) = sent(target.as_deref(), host.as_deref(), request);
             break Outcome::Pool { pool: asked, target, host, moved };
@@ -172,7 +194,7 @@ fn told<'s>(program: &'s Program, request: &Plain, given: &[&Given], mut lines: 
         open = drawn && draw.is_none();
         lines.push(tell::answer(program, &answer, request, open, Some(catch.loc)));
     };
-    Came { outcome, edits: told.edits, plan, seen, lines }
+    Came { outcome, edits: told.edits, sessions: told.sessions, plan, seen, lines }
 }
 
 /// The points that a request went through, and how.
@@ -184,6 +206,7 @@ fn seen(program: &Program, request: &Plain, told: &Told<'_>) -> Vec<(What, Loc, 
         seen.push((What::When, candidate.loc, candidate.taken));
     }
     seen.extend(told.asked.iter().map(|(loc, held)| (What::Require, *loc, *held)));
+    seen.extend(told.limits.iter().map(|(loc, passed)| (What::Limit, *loc, *passed)));
     let through = told.judged.at == Some(plan.loc);
     if let Some(last) = candidates.last().filter(|last| through && last.taken && !last.block) {
         seen.push((What::Route, last.loc, true));
@@ -194,22 +217,26 @@ fn seen(program: &Program, request: &Plain, told: &Told<'_>) -> Vec<(What, Loc, 
     seen
 }
 
-/// What a pool fails with by what is given; `None` where it is well.
-fn failure(pool: &Pool, given: &[&Given]) -> Option<u16> {
-    let said = given.iter().rev().find_map(|given| match given {
-        Given::Answers(name, status) if name.is(pool) => Some(*status),
-        Given::Answers(..) | Given::Draw(_) | Given::Down { .. } => None,
-    });
+/// What is said of a pool.
+fn said(pool: &Pool, given: &[&Given]) -> Option<u16> {
+    given.iter().rev().find_map(|given| match given {
+        Given::Answers { pool: name, status, .. } if name.is(pool) => Some(*status),
+        _ => None,
+    })
+}
+
+/// What a pool answers by what is given; `None` where nothing is.
+pub(super) fn answers(pool: &Pool, given: &[&Given]) -> Option<u16> {
     let down = |endpoint: &crate::tree::ir::Endpoint| {
         given.iter().any(|given| match given {
             Given::Down { kind, host, port } => {
                 *kind == endpoint.kind && *host == endpoint.host && *port == endpoint.port
             }
-            Given::Answers(..) | Given::Draw(_) => false,
+            _ => false,
         })
     };
     // As the gateway answers where no endpoint is up.
-    said.or_else(|| pool.endpoints.iter().all(down).then_some(503))
+    said(pool, given).or_else(|| pool.endpoints.iter().all(down).then_some(503))
 }
 
 impl Outcome<'_> {
@@ -254,7 +281,7 @@ impl Outcome<'_> {
                 let at = if *moved { format!(" at {target}") } else { String::new() };
                 format!("pool {}{at}", pool.name).into()
             }
-            Self::Open(shares) => format!("{shares}; say which with `given draw 5%`").into(),
+            Self::Open(why) => why.clone().into(),
             Self::Failed(pool, status) => {
                 format!("{status}, for pool {} fails and nothing catches it", pool.name).into()
             }

@@ -5,7 +5,7 @@ use super::ask_l4::Went;
 use super::run::Subject;
 use crate::syntax::span::{FileId, Loc};
 use crate::tree::Program;
-use crate::tree::ir::{Cond, Entry, Step, Target};
+use crate::tree::ir::{Cond, Entry, LimitBound, Step, Target};
 use crate::tree::l4::{self, Rules};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ pub enum What {
     Require,
     /// A `use … when`: it held, it did not.
     Use,
+    /// A `limit`: it let a request pass, it was exceeded.
+    Limit,
     /// A `catch`: it replaced a failure.
     Catch,
 }
@@ -33,6 +35,7 @@ impl What {
             Self::When => "when",
             Self::Require => "require",
             Self::Use => "use",
+            Self::Limit => "limit",
             Self::Catch => "catch",
         }
     }
@@ -40,7 +43,7 @@ impl What {
     /// Whether it has two outcomes.
     fn is_condition(self) -> bool {
         match self {
-            Self::When | Self::Require | Self::Use => true,
+            Self::When | Self::Require | Self::Use | Self::Limit => true,
             Self::Route | Self::Catch => false,
         }
     }
@@ -77,9 +80,11 @@ impl Point {
         match (self.what, self.held, self.failed) {
             (What::Route | What::Catch, false, _) => Some("never reached"),
             (What::Route | What::Catch, true, _) | (_, true, true) => None,
-            (What::When | What::Require | What::Use, false, false) => Some("never asked"),
+            (What::When | What::Require | What::Use | What::Limit, false, false) => Some("never asked"),
             (What::When | What::Require | What::Use, false, true) => Some("never true"),
             (What::When | What::Require | What::Use, true, false) => Some("never false"),
+            (What::Limit, false, true) => Some("never let pass"),
+            (What::Limit, true, false) => Some("never exceeded"),
         }
     }
 }
@@ -137,6 +142,10 @@ impl Coverage {
                 match step {
                     Step::Require { cond, loc, .. } if asks(cond) => {
                         self.add(What::Require, *loc, || format!("require {cond}"));
+                    }
+                    // A pace of bytes refuses nobody.
+                    Step::Limit(limit) if !matches!(limit.bound, LimitBound::Bytes(_)) => {
+                        self.add(What::Limit, limit.loc, || format!("limit {}", limit.name));
                     }
                     Step::Require { .. } | Step::Header { .. } | Step::Limit(_) | Step::Session(_) => {}
                 }

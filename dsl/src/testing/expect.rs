@@ -68,6 +68,7 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
             }
         }
         Wanted::Header { side, name, value } => header(*side, name, value.as_deref(), came, asked),
+        Wanted::Session(cookie, sub) => session(cookie, sub.as_deref(), came),
         Wanted::Retry(_) | Wanted::Mirror(_) | Wanted::Timeout(_) | Wanted::Idle(_) => setting(wanted, came),
     }
 }
@@ -120,7 +121,19 @@ fn setting(wanted: &Wanted, came: &Came<'_>) -> Option<String> {
         | Wanted::Deny(_)
         | Wanted::Files(..)
         | Wanted::Status(_)
+        | Wanted::Session(..)
         | Wanted::Header { .. } => None,
+    }
+}
+
+/// A session that is issued or ended.
+fn session(cookie: &str, sub: Option<&str>, came: &Came<'_>) -> Option<String> {
+    let last = came.sessions.iter().rev().find(|(name, _)| **name == *cookie);
+    match last {
+        Some((_, got)) if got.as_deref() == sub => None,
+        Some((_, Some(got))) => Some(format!("session {cookie} = {got:?}")),
+        Some((_, None)) => Some(format!("no session {cookie}: it was ended")),
+        None => Some(format!("nothing about a session {cookie}: {}", came.outcome.words())),
     }
 }
 

@@ -11,6 +11,7 @@ mod ask_l4;
 mod coverage;
 mod expect;
 mod run;
+mod world;
 
 pub use coverage::{Coverage, Point, What};
 pub use run::{BUDGET, Failure, Subject, Verdict, findings, run, run_covering};
@@ -51,10 +52,19 @@ pub enum Step {
 /// What is given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given {
+    /// `given time "2026-01-01 00:00:00"`: seconds since 1970.
+    Time(i64),
     /// `given draw 97%`: where in ten thousand shares that are drawn fall.
     Draw(u32),
-    /// `given api down`, `given api answers 502`: what a pool answers.
-    Answers(PoolName, u16),
+    /// `given api down`, `given api answers 502 [with header.x = "…"]`: what a pool answers.
+    Answers {
+        /// Which pool.
+        pool: PoolName,
+        /// With which status.
+        status: u16,
+        /// Headers of the answer, in lower case, for an `ask` that copies them.
+        headers: Vec<(Arc<str>, Arc<str>)>,
+    },
     /// `given 10.0.0.1:80 down`: an endpoint is down in every pool that has it. A pool is when all of
     /// its endpoints are.
     Down {
@@ -65,6 +75,34 @@ pub enum Given {
         /// The port; 0 for a socket.
         port: u16,
     },
+    /// `given secret.keys = "…"`: the content of a secret, for comparisons with it.
+    Secret(Arc<str>, Arc<str>),
+    /// `given signatures valid`, `given signatures invalid`: what `signed(…)` comes to before it looks at the time.
+    Signed(bool),
+    /// `given 200 requests [from […]] [with …]`: so many came before, like the request below.
+    Requests(Box<Earlier>),
+}
+
+/// Requests that came before the one that is asked: like it, save what is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earlier {
+    /// How many.
+    pub count: u32,
+    /// From these addresses by turns; from that of the request where there is none.
+    pub from: Vec<IpAddr>,
+    /// These headers in place of the request's own of these names.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A token that a test makes: `token(sub: "ann", …)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it says. Of `iss` and `aud` what is not said is right.
+    pub claims: Vec<(Arc<str>, Arc<str>)>,
+    /// `key: secret.x`: which secret signed it; the right one where none is said.
+    pub key: Option<Arc<str>>,
+    /// `exp: "…"`, seconds since 1970; never where none is said.
+    pub expires: Option<i64>,
 }
 
 /// A pool that a test names: by the line that declares it, for files may call it by different names.
@@ -87,6 +125,8 @@ impl PoolName {
 pub struct Asked {
     /// Its method, headers and client; host and path are as they were written, not canonical yet.
     pub plain: Plain,
+    /// The tokens in it, by the text that stands for each.
+    pub tokens: Vec<(Arc<str>, Token)>,
     /// As it is written.
     pub shown: Arc<str>,
     /// Its line.
@@ -186,13 +226,15 @@ pub enum Wanted {
     Timeout(u64),
     /// `idle 60s`, milliseconds.
     Idle(u64),
+    /// `session sid = "ann"`: one was issued, to whom; `no session sid`: it was ended.
+    Session(Arc<str>, Option<Arc<str>>),
 }
 
 /// Where the draw falls, by what is given last.
 fn draw(given: &[&Given]) -> Option<u32> {
     given.iter().rev().find_map(|given| match given {
         Given::Draw(point) => Some(*point),
-        Given::Answers(..) | Given::Down { .. } => None,
+        _ => None,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use super::ask::{Came, Sites};
 use super::ask_l4::{self, Went};
-use super::{Asked, Connection, Coverage, Given, Step, Test, expect};
+use super::world::{Limits, NOW, World};
+use super::{Asked, Connection, Coverage, Earlier, Given, Step, Test, expect};
 use crate::diagnostic::Diagnostic;
 use crate::lint;
 use crate::syntax::span::Loc;
@@ -100,12 +101,27 @@ impl<'s> Running<'s, '_> {
         let mut failures = Vec::new();
         let mut given: Vec<&Given> = Vec::new();
         let mut about: Option<About<'s, '_>> = None;
+        // What limits have counted, how much of what is given was played, and the time it is.
+        let (mut limits, mut played, mut now) = (Limits::default(), 0, NOW);
         for step in &test.steps {
             self.take(1)?;
             match step {
                 Step::Given(one) => given.push(one),
                 Step::Request(request) => {
-                    let came = self.sites.ask(request, &given);
+                    while played < given.len() {
+                        match given[played] {
+                            Given::Time(at) => {
+                                now = *at;
+                                limits.pass();
+                            }
+                            Given::Requests(earlier) => {
+                                self.play(earlier, request, &given[..played], now, &mut limits)?;
+                            }
+                            _ => {}
+                        }
+                        played += 1;
+                    }
+                    let came = self.sites.ask(request, &given, World::new(&given, request, now, &mut limits));
                     self.take(came.lines.len())?;
                     self.coverage.came(&came);
                     about = Some(About::Request(request, came));
@@ -140,6 +156,22 @@ impl<'s> Running<'s, '_> {
             }
         }
         Some(failures)
+    }
+
+    /// Plays the requests that came before another one, which they are like.
+    fn play(&mut self, earlier: &Earlier, like: &Asked, given: &[&Given], now: i64, limits: &mut Limits) -> Option<()> {
+        let mut asked = like.clone();
+        asked.plain.headers.retain(|(name, _)| !earlier.headers.iter().any(|(own, _)| own == name));
+        asked.plain.headers.extend(earlier.headers.iter().cloned());
+        let mut from = earlier.from.iter().cycle();
+        for _ in 0..earlier.count {
+            if let Some(ip) = from.next() {
+                asked.plain.client.0 = *ip;
+            }
+            let came = self.sites.ask(&asked, given, World::new(given, like, now, limits));
+            self.take(came.lines.len())?;
+        }
+        Some(())
     }
 
     fn take(&mut self, steps: usize) -> Option<()> {

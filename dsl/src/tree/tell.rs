@@ -1,14 +1,16 @@
 //! The way of a request through a site, told line by line: for `explain`, and for tests that fail.
 
+use super::calls::Outcome;
 use super::eval::BadText;
-use super::ir::{Answer, Cond, Destination, Lookup};
-use super::judge::{Edit, Judged, Progress, Refused, Rendered, Walk};
+use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Limit, Lookup, Session};
+use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
-use super::request::Request;
+use super::request::{Plain, Request};
 use super::rows::Found;
 use super::words;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
+use std::sync::Arc;
 
 /// A line of a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,29 +56,87 @@ pub struct Told<'p> {
     pub edits: Vec<Edit<'p>>,
     /// The `require`s that were asked, and whether they held.
     pub asked: Vec<(Loc, bool)>,
+    /// The limits that counted it, and whether they let it pass.
+    pub limits: Vec<(Loc, bool)>,
+    /// The sessions that were issued, by their cookies, and to whom; `None` for one that was ended.
+    pub sessions: Vec<(Arc<str>, Option<String>)>,
     /// Whether shares were drawn, and nothing said where the draw falls: then it is none of the pools yet.
     pub open: bool,
     /// The story.
     pub lines: Vec<Line>,
 }
 
+/// What is known beside the request: what its calls come to, and what limits have counted.
+pub trait World {
+    /// What a call comes to; `None` where nobody knows, and the story ends.
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Option<Outcome>;
+
+    /// Headers of the answer of an `ask` that said yes, by their names in lower case.
+    fn answered(&self, _program: &Program, _ask: &Ask) -> Vec<(Arc<str>, String)> {
+        Vec::new()
+    }
+
+    /// What a limit says of a request.
+    fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit;
+}
+
+/// Nothing is known: calls are open, and no limit was counted.
+struct Nothing;
+
+impl World for Nothing {
+    fn call(&mut self, _: &Program, _: CallIdx, _: &Plain) -> Option<Outcome> {
+        None
+    }
+
+    fn limit(&mut self, _: &Limit, _: &[u8], _: u64) -> Admit {
+        Admit::Pass
+    }
+}
+
 /// Tells the way of a request through a site. `draw` is where shares that are drawn anew fall; without
 /// it all of them are named.
-pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>) -> Told<'p> {
-    let mut walked = Walked::default();
+pub fn tell<'p>(program: &'p Program, request: &Plain, draw: Option<u32>) -> Told<'p> {
+    tell_in(program, &mut request.clone(), draw, &mut Nothing)
+}
+
+/// [`tell`] in a world that knows more. What calls came to is known of the request afterwards.
+pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>, world: &mut dyn World) -> Told<'p> {
+    let mut walked = Walked {
+        world,
+        edits: Vec::new(),
+        asked: Vec::new(),
+        limits: Vec::new(),
+        lines: Vec::new(),
+        sessions: Vec::new(),
+    };
     let mut drawn = false;
     let mut point = || {
         drawn = true;
         draw.unwrap_or_default()
     };
-    let judged = program.judge(request, &mut point, &mut walked, &mut Progress::default());
+    let mut progress = Progress::default();
+    let judged = loop {
+        let judged = program.judge(&*request, &mut point, &mut walked, &mut progress);
+        let Rendered::Pending(call) = judged.answer else { break judged };
+        let Some(outcome) = walked.world.call(program, call, request) else { break judged };
+        walked.called(program, &program.site().calls[call.0 as usize], &outcome);
+        request.calls.tell(call, outcome);
+    };
+    let request = &*request;
+    let open = drawn && draw.is_none();
+    let Walked { edits, asked, limits, sessions, lines: of_policies, .. } = walked;
+    let told = |judged, open, lines| Told { judged, edits, asked, limits, sessions, open, lines };
     let mut lines = Vec::new();
     let Some((_, plan)) = judged.plan else {
-        if let Decision::Conflict(field) = program.decide(request) {
-            let why = format!("`{field}`, which a condition names, arrived several times with different values");
-            lines.push(Line::refused("routes", 400, why));
+        lines.extend(of_policies);
+        match program.decide(request) {
+            Decision::Conflict(field) => {
+                let why = format!("`{field}`, which a condition names, arrived several times with different values");
+                lines.push(Line::refused("routes", 400, why));
+            }
+            Decision::Plan(_) => lines.push(answer(program, &judged.answer, request, false, None)),
         }
-        return Told { judged, edits: walked.edits, asked: walked.asked, open: false, lines };
+        return told(judged, false, lines);
     };
     candidates(program, request, &mut lines);
     if matches!(plan.answer, Answer::NotFound) {
@@ -84,12 +144,11 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
         lines.push(Line::new(label, "nothing more specific holds here", Some(plan.loc)));
     }
     let used = plan.policies.iter().map(|used| Line::new("", format!("use {}", used.name), Some(used.loc)));
-    let mut policies: Vec<Line> = used.chain(walked.lines).collect();
+    let mut policies: Vec<Line> = used.chain(of_policies).collect();
     if let Some(first) = policies.first_mut() {
         first.label = "policies";
     }
     lines.extend(policies);
-    let open = drawn && draw.is_none();
     lines.push(answer(program, &judged.answer, request, open, judged.at));
     if matches!(judged.answer, Rendered::Proxy { .. }) {
         for catch in &plan.catches {
@@ -97,7 +156,7 @@ pub fn tell<'p>(program: &'p Program, request: &impl Request, draw: Option<u32>)
             lines.push(Line::new("catch", text, Some(catch.loc)));
         }
     }
-    Told { judged, edits: walked.edits, asked: walked.asked, open, lines }
+    told(judged, open, lines)
 }
 
 fn candidates(program: &Program, request: &impl Request, lines: &mut Vec<Line>) {
@@ -208,14 +267,39 @@ pub fn refused(why: &Refused<'_>) -> String {
 }
 
 /// What a request met on its way.
-#[derive(Default)]
-struct Walked<'p> {
+struct Walked<'p, 'w> {
+    world: &'w mut dyn World,
     edits: Vec<Edit<'p>>,
     asked: Vec<(Loc, bool)>,
+    limits: Vec<(Loc, bool)>,
+    sessions: Vec<(Arc<str>, Option<String>)>,
     lines: Vec<Line>,
 }
 
-impl<'p> Walk<'p> for Walked<'p> {
+impl<'p> Walked<'p, '_> {
+    /// A call was worked out. What an `ask` copies is deleted from the request first (LANGUAGE rule 20).
+    fn called(&mut self, program: &'p Program, call: &'p Call, outcome: &Outcome) {
+        let what = match outcome {
+            Outcome::Yes(_) => "yes",
+            Outcome::No => "no",
+            Outcome::Failed => "failed",
+            Outcome::Refused(_) => "cannot be asked",
+        };
+        self.lines.push(Line::new("", format!("{}  · {what}", call.shown), Some(call.loc)));
+        let CallKind::Ask(ask) = &call.kind else { return };
+        let edit = |op, name: &'p str, value| Edit { op, side: Side::Request, name, value, loc: call.loc };
+        self.edits.extend(ask.copy.iter().map(|name| edit(HeaderOp::Remove, name, String::new())));
+        if matches!(outcome, Outcome::Yes(_)) {
+            let said = self.world.answered(program, ask);
+            for name in &ask.copy {
+                let values = said.iter().filter(|(n, _)| n == name);
+                self.edits.extend(values.map(|(_, value)| edit(HeaderOp::Add, name, value.clone())));
+            }
+        }
+    }
+}
+
+impl<'p> Walk<'p> for Walked<'p, '_> {
     fn edit(&mut self, edit: Edit<'p>) -> Result<(), BadText> {
         if edit.value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
             return Err(BadText::Control);
@@ -233,6 +317,27 @@ impl<'p> Walk<'p> for Walked<'p> {
         self.lines.push(Line::new("", format!("{op} {side} header {}{value}", edit.name), Some(edit.loc)));
         self.edits.push(edit);
         Ok(())
+    }
+
+    fn limit(&mut self, limit: &'p Arc<Limit>, key: Vec<u8>, cost: u64) -> Admit {
+        let admit = self.world.limit(limit, &key, cost);
+        let what = match admit {
+            Admit::Pass => "passes",
+            Admit::Later(_) if limit.shadow => "is exceeded, and only watched",
+            Admit::Later(_) => "is exceeded",
+        };
+        self.lines.push(Line::new("", format!("limit {}  · {what}", limit.name), Some(limit.loc)));
+        self.limits.push((limit.loc, admit == Admit::Pass));
+        admit
+    }
+
+    fn session(&mut self, session: &'p Arc<Session>, sub: Option<String>) {
+        let what = match &sub {
+            Some(sub) => format!("start session {} for {sub}", session.cookie),
+            None => format!("end session {}", session.cookie),
+        };
+        self.lines.push(Line::new("", what, Some(session.loc)));
+        self.sessions.push((Arc::clone(&session.cookie), sub));
     }
 
     fn asked(&mut self, cond: &'p Cond, held: bool, loc: Loc) {

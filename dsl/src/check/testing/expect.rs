@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What may be expected.
 const WHAT: &[&str] = &[
     "pool", "at", "host", "redirect", "respond", "deny", "files", "request", "response", "no", "retry", "mirror",
-    "timeout", "idle",
+    "timeout", "idle", "session",
 ];
 
 /// Headers that the gateway writes on what it sends on, whatever a route says.
@@ -70,6 +70,15 @@ impl Checker<'_> {
                 Some(Wanted::Files(dir.node, self.at_word(words)?))
             }
             "request" | "response" | "no" => self.header_or_none(words),
+            "session" => {
+                words.next();
+                let name = words.name().map(|name| Self::name_text(&name.node));
+                let equals = words.take(|word| matches!(word, Word::Equals).then_some(()));
+                match (name, equals, self.text_word(words)) {
+                    (Some(name), Some(()), Some(sub)) => Some(Wanted::Session(name.into(), Some(sub.node))),
+                    _ => self.bad(words, "session", "a cookie and whom it is for: `expect session sid = \"ann\"`"),
+                }
+            }
             "retry" => {
                 words.next();
                 let times =
@@ -161,6 +170,12 @@ impl Checker<'_> {
         let none = words.eat("no");
         if none && words.eat("mirror") {
             return Some(Wanted::Mirror(None));
+        }
+        if none && words.eat("session") {
+            return match words.name() {
+                Some(name) => Some(Wanted::Session(Self::name_text(&name.node).into(), None)),
+                None => self.bad(words, "no session", "a cookie, as in `expect no session sid`"),
+            };
         }
         if none && words.eat("retry") {
             return Some(Wanted::Retry(0));

@@ -2,17 +2,19 @@
 
 mod connect;
 mod expect;
+mod given;
 mod prove;
 mod request;
+mod time;
+mod token;
 mod words;
 
-use super::{Checker, Env};
+use super::Checker;
 use crate::lint;
 use crate::resolve::nearest;
-use crate::syntax::ast::{Expr, TestLine, Word};
+use crate::syntax::ast::TestLine;
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::testing::{Given, PoolName, Step, Test};
-use crate::tree::ir::EndpointKind;
+use crate::testing::{Step, Test};
 use std::sync::Arc;
 use words::Words;
 
@@ -85,118 +87,6 @@ impl<'a> Checker<'a> {
         if let Some(at) = request {
             self.report(lint::g1024::range(at, "nothing is expected of this: add an `expect` below it"));
         }
-    }
-
-    /// `given draw 97%`, `given api down`, `given api answers 502`, `given 10.0.0.1:80 down`
-    fn given(&mut self, words: &mut Words<'_>) -> Option<Given> {
-        const SHAPE: &str = "`POOL down`, `POOL answers STATUS`, `ADDRESS:PORT down` or `draw 97%`";
-        let first = words.peek().map(|word| word.span);
-        if words.number().is_some() {
-            self.unsupported("given requests", words.line);
-            return None;
-        }
-        match words.peek_word() {
-            Some("time") => {
-                self.unsupported("given time", words.line);
-                return None;
-            }
-            // A pool of that name is another thing.
-            Some("draw") if !self.linked.modules[0].values.contains_key("draw") => {
-                words.next();
-                return self.draw(words);
-            }
-            _ => {}
-        }
-        if let Some((kind, host, port)) = self.endpoint_words(words) {
-            if words.eat("down") {
-                return Some(Given::Down { kind, host, port });
-            }
-            self.report(lint::g1024::shape(words.line, "given", SHAPE));
-            return None;
-        }
-        // `given pool api down`: what it is may be said.
-        if words
-            .after()
-            .is_some_and(|next| Words::one(&next.node).is_none_or(|word| !["down", "answers"].contains(&word)))
-        {
-            words.eat("pool");
-        }
-        let Some(name) = words.name() else {
-            self.report(lint::g1024::shape(words.line, "given", SHAPE));
-            return None;
-        };
-        if words.eat("down") {
-            return Some(Given::Answers(self.test_pool(&name)?, 503));
-        }
-        if words.eat("answers") {
-            let pool = self.test_pool(&name);
-            let Some(status) = self.status_word(words) else {
-                self.report(lint::g1024::shape(
-                    words.line,
-                    "given … answers",
-                    "a status, as in `given api answers 502`",
-                ));
-                return None;
-            };
-            return Some(Given::Answers(pool?, status));
-        }
-        let near = words.peek_word().and_then(|word| nearest(word, ["down", "answers"]));
-        let at = words.peek().map(|word| word.span).or(first).map_or(words.line, |span| self.loc(0, span));
-        match near {
-            Some(near) => {
-                let word = words.peek_word().unwrap_or_default();
-                self.report(lint::g1001::statement(at, word, Some(near)));
-            }
-            None => self.report(lint::g1024::shape(words.line, "given", SHAPE)),
-        }
-        None
-    }
-
-    fn draw(&mut self, words: &mut Words<'_>) -> Option<Given> {
-        let percent = words.take(|word| match word {
-            Word::Value(Expr::Percent(points)) => Some(*points),
-            _ => None,
-        });
-        match percent {
-            Some(points) if points < 10_000 => Some(Given::Draw(points)),
-            _ => {
-                let shape = "where in the shares the draw falls, 0% to 99.99%, as in `given draw 97%`";
-                self.report(lint::g1024::shape(words.line, "given draw", shape));
-                None
-            }
-        }
-    }
-
-    /// `10.0.0.1:80`, `[::1]:80`, `api.internal:8080`, `unix:/run/app.sock`
-    fn endpoint_words(&mut self, words: &mut Words<'_>) -> Option<(EndpointKind, Arc<str>, u16)> {
-        let tcp = |host: &str, port| Some((EndpointKind::Tcp, Arc::from(host), port));
-        match &words.peek()?.node {
-            Word::Listen(addr) => {
-                words.next();
-                tcp(&addr.ip?.to_string(), addr.port)
-            }
-            Word::Unix(path) => {
-                words.next();
-                Some((EndpointKind::Unix, path.as_str().into(), 0))
-            }
-            Word::Value(Expr::Name(name)) => {
-                let port = match &words.after()?.node {
-                    Word::Listen(addr) if addr.ip.is_none() => addr.port,
-                    _ => return None,
-                };
-                words.next();
-                words.next();
-                tcp(&Self::name_text(name).to_ascii_lowercase(), port)
-            }
-            _ => None,
-        }
-    }
-
-    /// The pool that a name means.
-    fn test_pool(&mut self, name: &Spanned<crate::syntax::ast::Name>) -> Option<PoolName> {
-        let (module, item) = self.pool_name(name, &Env::top(0))?;
-        let pool = self.pool(module, item)?;
-        Some(PoolName { name: Self::name_text(&name.node).into(), loc: pool.loc })
     }
 
     /// What is written at a place of the file, without what is around it.

@@ -16,7 +16,8 @@ const WITH: &[&str] = &["header", "cookie", "tls", "request"];
 impl Checker<'_> {
     pub(super) fn request_line(&mut self, words: &mut Words<'_>) -> Option<Asked> {
         let method = self.method_word(words)?;
-        let mut asked = Asked { plain: Plain { method, ..Plain::default() }, shown: "".into(), loc: words.line };
+        let plain = Plain { method, ..Plain::default() };
+        let mut asked = Asked { plain, tokens: Vec::new(), shown: "".into(), loc: words.line };
         let Some(url) = self.url_word(words) else {
             self.report(lint::g1024::shape(
                 words.line,
@@ -52,7 +53,7 @@ impl Checker<'_> {
                 asked.plain.client = self.client_word(words)?;
             } else {
                 words.next();
-                self.with(words, &mut asked, &mut cookies)?;
+                self.with(words, &mut asked, &mut cookies, true)?;
             }
         }
         if !cookies.is_empty() {
@@ -131,19 +132,27 @@ impl Checker<'_> {
         client
     }
 
-    /// `header.x = "…", cookie.y = "…", tls.alpn = "h2", request.version = "2"`
-    fn with(&mut self, words: &mut Words<'_>, asked: &mut Asked, cookies: &mut Vec<String>) -> Option<()> {
+    /// `header.x = "…", cookie.y = token(…), tls.alpn = "h2", request.version = "2"`
+    pub(super) fn with(
+        &mut self,
+        words: &mut Words<'_>,
+        asked: &mut Asked,
+        cookies: &mut Vec<String>,
+        equals_needed: bool,
+    ) -> Option<()> {
         loop {
             let shape = "`header.NAME = \"…\"`, `cookie.NAME = \"…\"`, `tls.alpn = \"h2\"`, with commas between";
             let name = words.name();
             let equals = words.take(|word| matches!(word, Word::Equals).then_some(()));
-            if let Some(Word::Value(Expr::Call { name, .. })) = words.peek().map(|word| &word.node)
-                && Self::name_text(&name.node) == "token"
-            {
-                self.unsupported("token", self.loc(0, name.span));
+            let (Some(name), true) = (name, equals.is_some() || !equals_needed) else {
+                self.report(lint::g1024::shape(words.line, "with", shape));
                 return None;
-            }
-            let (Some(name), Some(()), Some(value)) = (name, equals, self.text_word(words)) else {
+            };
+            let value = match self.token_word(words, &name, asked)? {
+                Some(token) => Some(token),
+                None => self.text_word(words),
+            };
+            let Some(value) = value else {
                 self.report(lint::g1024::shape(words.line, "with", shape));
                 return None;
             };

@@ -91,13 +91,13 @@ impl<'w> Words<'w> {
 }
 
 /// What a template is where a test takes text.
-enum Plain {
+pub(super) enum Plain {
     Text(String),
     /// A test is written out.
     Holes,
 }
 
-fn plain(template: &Template) -> Plain {
+pub(super) fn plain(template: &Template) -> Plain {
     let mut text = String::new();
     for part in &template.parts {
         match part {

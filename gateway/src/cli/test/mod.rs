@@ -240,7 +240,7 @@ fn add(covered: &mut Covered, coverage: &Coverage, loaded: &Loaded, only: Option
     for point in coverage.points(wanted) {
         let share = match point.what {
             What::Route => &mut covered.routes,
-            What::When | What::Require | What::Use => &mut covered.conditions,
+            What::When | What::Require | What::Use | What::Limit => &mut covered.conditions,
             What::Catch => &mut covered.catches,
         };
         share.add(point.outcomes());

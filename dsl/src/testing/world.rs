@@ -1,0 +1,229 @@
+//! The world of a test: the time that it is, the tokens that were made, the secrets, what services answer,
+//! and what limits have counted. All of it is given; nothing is verified by cryptography, because what a
+//! test writes as a token is one.
+
+use super::{Asked, Given, Token};
+use crate::tree::Program;
+use crate::tree::calls::{self, Calls, Outcome, Stop};
+use crate::tree::ir::{Ask, CallIdx, CallKind, Jwt, Limit, LimitBound, Pool, Signed, Value};
+use crate::tree::judge::Admit;
+use crate::tree::request::Plain;
+use crate::tree::tell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What time it is where none is given: 2026-01-01 00:00:00 UTC, seconds since 1970.
+pub(super) const NOW: i64 = 1_767_225_600;
+
+/// What a test counts against a limit, by the limit's name and the key.
+type Counts = HashMap<(Arc<str>, Vec<u8>), Count>;
+
+/// What one bucket holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    /// When a bucket of a rate will be full again, nanoseconds since 1970.
+    full_at: i128,
+    /// Requests under way.
+    under_way: u64,
+}
+
+/// The world of one request of a test.
+pub(super) struct World<'t> {
+    given: &'t [&'t Given],
+    tokens: &'t [(Arc<str>, Token)],
+    /// Seconds since 1970.
+    now: i64,
+    counts: &'t mut Limits,
+    /// A call that nothing is given about: what could be given.
+    pub(super) open: Option<String>,
+}
+
+/// What limits have counted so far in a test.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    counts: Counts,
+}
+
+impl Limits {
+    /// Time goes by: whatever was under way is through.
+    pub(super) fn pass(&mut self) {
+        self.counts.values_mut().for_each(|count| count.under_way = 0);
+    }
+
+    /// GCRA, as the gateway counts: a bucket is a time, that at which it will be full again.
+    fn take(&mut self, limit: &Limit, key: &[u8], cost: u64, now: i64) -> Admit {
+        let count = self.counts.entry((Arc::clone(&limit.name), key.to_vec())).or_default();
+        match limit.bound {
+            LimitBound::Rate { count: per, per_ms, burst } => {
+                let now = i128::from(now) * 1_000_000_000;
+                let each = up(i128::from(per_ms) * 1_000_000, i128::from(per.max(1))).max(1);
+                let full_at = count.full_at.max(now) + each * i128::from(cost);
+                let most = now + each * i128::from(burst.max(1));
+                if full_at > most {
+                    let wait = u64::try_from(up(full_at - most, 1_000_000)).unwrap_or(u64::MAX);
+                    return Admit::Later(wait);
+                }
+                count.full_at = full_at;
+                Admit::Pass
+            }
+            LimitBound::AtOnce(most) => {
+                if count.under_way >= u64::from(most) {
+                    return Admit::Later(1_000);
+                }
+                count.under_way += 1;
+                Admit::Pass
+            }
+            // A pace of bytes refuses nobody.
+            LimitBound::Bytes(_) => Admit::Pass,
+        }
+    }
+}
+
+impl<'t> World<'t> {
+    pub(super) fn new(given: &'t [&'t Given], asked: &'t Asked, now: i64, counts: &'t mut Limits) -> Self {
+        Self { given, tokens: &asked.tokens, now, counts, open: None }
+    }
+
+    fn work_out(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Result<Outcome, Without> {
+        let site = program.site();
+        let of = &site.calls[call.0 as usize];
+        match &of.kind {
+            CallKind::Jwt(jwt) => self.jwt(jwt, request),
+            CallKind::Signed(signed) => self.signed(signed, request),
+            CallKind::Secret(test) => {
+                let value = text(&test.value, request)?;
+                let secret = self.given.iter().rev().find_map(|given| match given {
+                    Given::Secret(name, content) if *name == test.secret => Some(content),
+                    _ => None,
+                });
+                Ok(yes(secret.is_some_and(|secret| match test.any_line {
+                    true => secret.lines().any(|line| line == value),
+                    false => **secret == *value,
+                })))
+            }
+            CallKind::Ask(ask) => {
+                let path = calls::path(&ask.at, site.settings.paths, request);
+                known(request)?;
+                path.map_err(Without::Known)?;
+                let pool = &site.pools[ask.pool.0 as usize];
+                match super::ask::answers(pool, self.given) {
+                    Some(200..300) => Ok(yes(true)),
+                    Some(400..500) => Ok(Outcome::No),
+                    Some(_) => Ok(ask.failed.map_or(Outcome::Failed, yes)),
+                    None => {
+                        let name = &pool.name;
+                        self.open = Some(format!(
+                            "it depends on what pool {name} answers to {}; say so: `given {name} answers 200`",
+                            of.shown
+                        ));
+                        Err(Without::Open)
+                    }
+                }
+            }
+        }
+    }
+
+    fn jwt(&self, jwt: &Jwt, request: &Plain) -> Result<Outcome, Without> {
+        let written = text(&jwt.token, request)?;
+        let issuer = jwt.issuer.as_ref().map(|value| text(value, request)).transpose()?;
+        let audience = jwt.audience.as_ref().map(|value| text(value, request)).transpose()?;
+        let bare = written.strip_prefix("Bearer ").unwrap_or(&written);
+        let Some((_, token)) = self.tokens.iter().find(|(text, _)| **text == *bare) else { return Ok(Outcome::No) };
+        // What the token does not say is right.
+        let claim = |name: &str| token.claims.iter().find(|(n, _)| **n == *name).map(|(_, value)| &**value);
+        let is =
+            |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| claim(name).is_none_or(|is| is == wanted));
+        let leeway = i64::try_from(jwt.leeway_ms / 1000).unwrap_or(i64::MAX);
+        let holds = token.key.as_ref().is_none_or(|key| jwt.keys.contains(key))
+            && is("iss", issuer.as_deref())
+            && is("aud", audience.as_deref())
+            && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway));
+        if !holds {
+            return Ok(Outcome::No);
+        }
+        let mut claims = token.claims.clone();
+        for (name, value) in [("iss", issuer), ("aud", audience)] {
+            if let Some(value) = value.filter(|_| claim(name).is_none()) {
+                claims.push((name.into(), value.into()));
+            }
+        }
+        Ok(Outcome::Yes(claims.into()))
+    }
+
+    fn signed(&self, signed: &Signed, request: &Plain) -> Result<Outcome, Without> {
+        text(&signed.text, request)?;
+        text(&signed.signature, request)?;
+        let expires = signed.expires.as_ref().map(|value| text(value, request)).transpose()?;
+        let over = expires.is_some_and(|at| at.parse::<i64>().map_or(true, |at| at <= self.now));
+        let holds = self.given.iter().rev().find_map(|given| match given {
+            Given::Signed(holds) => Some(*holds),
+            _ => None,
+        });
+        Ok(yes(holds.unwrap_or(false) && !over))
+    }
+}
+
+/// A quotient, rounded up; neither is negative.
+fn up(a: i128, b: i128) -> i128 {
+    (a + b - 1) / b
+}
+
+/// Why there is no outcome.
+enum Without {
+    Known(Outcome),
+    /// Another call has to be known first.
+    First(CallIdx),
+    Open,
+}
+
+fn yes(holds: bool) -> Outcome {
+    if holds { Outcome::Yes(Arc::from([])) } else { Outcome::No }
+}
+
+fn text(value: &Value, request: &Plain) -> Result<String, Without> {
+    let text = calls::argument(value, request);
+    known(request)?;
+    text.map_err(Without::Known)
+}
+
+/// A value that reads a call which is not known is no value.
+fn known(request: &Plain) -> Result<(), Without> {
+    match Calls::stopped(&request.calls) {
+        None => Ok(()),
+        Some(Stop::Unknown(call)) => Err(Without::First(call)),
+        Some(stop) => {
+            let said = request.calls.outcome(stop.call()).cloned();
+            Err(Without::Known(said.unwrap_or(Outcome::Failed)))
+        }
+    }
+}
+
+impl tell::World for World<'_> {
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Option<Outcome> {
+        let mut request = request.clone();
+        loop {
+            match self.work_out(program, call, &request) {
+                Ok(outcome) | Err(Without::Known(outcome)) => return Some(outcome),
+                Err(Without::Open) => return None,
+                // Calls are written inside one another, so this ends.
+                Err(Without::First(first)) => {
+                    let outcome = self.call(program, first, &request)?;
+                    request.calls.tell(first, outcome);
+                }
+            }
+        }
+    }
+
+    fn answered(&self, program: &Program, ask: &Ask) -> Vec<(Arc<str>, String)> {
+        let pool: &Pool = &program.site().pools[ask.pool.0 as usize];
+        let said = self.given.iter().rev().find_map(|given| match given {
+            Given::Answers { pool: name, headers, .. } if name.is(pool) => Some(headers),
+            _ => None,
+        });
+        said.into_iter().flatten().map(|(name, value)| (Arc::clone(name), value.to_string())).collect()
+    }
+
+    fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit {
+        self.counts.take(limit, key, cost, self.now)
+    }
+}
