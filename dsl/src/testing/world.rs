@@ -127,8 +127,7 @@ impl<'t> World<'t> {
         let written = text(&jwt.token, request)?;
         let issuer = jwt.issuer.as_ref().map(|value| text(value, request)).transpose()?;
         let audience = jwt.audience.as_ref().map(|value| text(value, request)).transpose()?;
-        let bare = written.strip_prefix("Bearer ").unwrap_or(&written);
-        let Some((_, token)) = self.tokens.iter().find(|(text, _)| **text == *bare) else { return Ok(Outcome::No) };
+        let Some((_, token)) = self.tokens.iter().find(|(text, _)| **text == *written) else { return Ok(Outcome::No) };
         // What the token does not say is right.
         let claim = |name: &str| token.claims.iter().find(|(n, _)| **n == *name).map(|(_, value)| &**value);
         let is =

@@ -148,7 +148,7 @@ impl Checker<'_> {
                 self.report(lint::g1024::shape(words.line, "with", shape));
                 return None;
             };
-            let value = match self.token_word(words, &name, asked)? {
+            let value = match self.token_word(words, asked)? {
                 Some(token) => Some(token),
                 None => self.text_word(words),
             };

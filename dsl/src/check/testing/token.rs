@@ -14,12 +14,7 @@ const SHAPE: &str = "claims, as in `token(sub: \"ann\")`; `exp: \"2026-01-01 00:
 impl Checker<'_> {
     /// The next word where it is a token: the text that stands for it. `Some(None)` where it is none.
     #[expect(clippy::option_option, reason = "broken, no token, or one")]
-    pub(super) fn token_word(
-        &mut self,
-        words: &mut Words<'_>,
-        into: &Spanned<Name>,
-        asked: &mut Asked,
-    ) -> Option<Option<Spanned<Arc<str>>>> {
+    pub(super) fn token_word(&mut self, words: &mut Words<'_>, asked: &mut Asked) -> Option<Option<Spanned<Arc<str>>>> {
         let Some(word) = words.peek() else { return Some(None) };
         let Word::Value(Expr::Call { name, args }) = &word.node else { return Some(None) };
         if Self::name_text(&name.node) != "token" {
@@ -35,9 +30,7 @@ impl Checker<'_> {
         }
         let stands = format!("token-{}", asked.tokens.len() + 1);
         asked.tokens.push((stands.as_str().into(), token));
-        let bearer = Self::name_text(&into.node).eq_ignore_ascii_case("header.authorization");
-        let text = if bearer { format!("Bearer {stands}") } else { stands };
-        Some(Some(Spanned::new(text.into(), word.span)))
+        Some(Some(Spanned::new(stands.into(), word.span)))
     }
 
     fn token_arg(&mut self, arg: &Arg, token: &mut Token) -> Option<()> {
