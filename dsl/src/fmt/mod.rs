@@ -47,7 +47,7 @@ pub fn format(text: &str) -> String {
 }
 
 fn as_is(text: &str, from: usize, to: usize) -> Entry {
-    let begins_line = from == line_of(text, from) || from == 3 && text.starts_with('\u{feff}');
+    let begins_line = from == line_of(text, from);
     Entry::AsIs { text: text[from..to].to_owned(), begins_line }
 }
 
@@ -70,14 +70,14 @@ fn regions(text: &str, found: &Scan) -> Vec<Region> {
         wrong.get(first).is_some_and(|at| *at <= to)
     };
     let mut out = Vec::new();
-    let mut at = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let mut at = 0;
     let mut after_broken = false;
     for item in &found.items {
         let line = line_of(text, item.start).max(at);
         let sound = !item.unclosed
             && !item.too_deep
             && !is_wrong(line, item.end)
-            && text[line..item.start].trim_ascii().is_empty()
+            && text[line..item.start].trim_start_matches('\u{feff}').trim_ascii().is_empty()
             && grammar::run(Rule::only_item, &found.text[item.start..item.end]).is_ok();
         // What follows a broken item may belong to it: only whoever repairs it knows.
         let left = after_broken || is_wrong(at, line) || !only_comments(found, at, line);
