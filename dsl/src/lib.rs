@@ -7,6 +7,7 @@
 mod check;
 pub mod diagnostic;
 pub mod fmt;
+pub mod ide;
 pub mod lint;
 pub mod reach;
 pub mod region;

@@ -1,5 +1,6 @@
 //! Expressions as values.
 
+use super::seen::Means;
 use super::ty::Ty;
 use super::val::{TplPart, Val};
 use super::{Checker, Env, LocalKind};
@@ -12,7 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Functions of the language, for did-you-mean.
-const FUNCTIONS: &[&str] = &["lower", "jwt", "signed", "hash", "ask", "local-path"];
+/// The functions of the language.
+pub(crate) const FUNCTIONS: &[&str] = &["lower", "jwt", "signed", "hash", "ask", "local-path"];
 
 /// A user function with the place that declares it.
 struct Function {
@@ -198,6 +200,15 @@ impl<'a> Checker<'a> {
             }
             return Val::unknown();
         };
+        match name.node.parts.as_slice() {
+            [own] => self.saw(self.loc(env.module, own.span), Means::Declared(function.loc), None),
+            parts => {
+                let module = function.env.module;
+                if let Some(&item) = self.linked.modules[module].values.get(&function.def.name.node) {
+                    self.saw_item(parts, env.module, module, item, None);
+                }
+            }
+        }
         self.apply(&function, args, env, loc)
     }
 
@@ -232,6 +243,7 @@ impl<'a> Checker<'a> {
         let params = f.def.params.as_deref().unwrap_or_default();
         let mut inner = f.env.clone();
         let names: Vec<&str> = params.iter().map(|p| p.name.node.as_str()).collect();
+        self.saw_args(args, env, params, f.env.module);
         let bound = self.match_args(&f.def.name.node, &names, args, env);
         for (param, arg) in params.iter().zip(bound) {
             let val = match arg {

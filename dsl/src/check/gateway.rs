@@ -35,6 +35,11 @@ const MOST_SERVERS: usize = 8;
 /// The edition of the language that this version reads.
 const EDITION: i64 = 2026;
 
+/// Every setting of the gateway, those of later versions included.
+pub(crate) fn of_the_gateway() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().copied().chain(LATER.iter().map(|(head, _)| *head))
+}
+
 impl<'a> Checker<'a> {
     /// Checks the `gateway` item.
     pub(super) fn gateway(&mut self, block: &'a ast::Block, loc: Loc, out: &mut Outcome) {

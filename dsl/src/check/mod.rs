@@ -18,6 +18,7 @@ mod pattern;
 mod policy;
 mod pools;
 mod route;
+pub(crate) mod seen;
 mod session;
 mod settings;
 mod site;
@@ -38,13 +39,21 @@ use crate::testing::Test;
 use crate::tree::ir::{self, Capture, Field};
 use crate::tree::l4::{Listening, Passthrough, Transport};
 use crate::{Modules, Parsed};
+use seen::Names;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use ty::Ty;
 use val::Val;
 
-pub(crate) use names::METHODS;
+pub(crate) use expr::FUNCTIONS;
+pub(crate) use gateway::of_the_gateway;
+pub(crate) use l4::settings::KNOWN as CONNECTION_SETTINGS;
+pub(crate) use names::{METHODS, member_names};
+pub(crate) use pools::SETTINGS as POOL_SETTINGS;
+pub(crate) use settings::of_sites;
 pub(crate) use site::{EntryInfo, Protector, SiteInfo, salt};
+pub(crate) use testing::LINES as TEST_LINES;
+pub(crate) use ty::NAMES as TYPES;
 
 /// What the checker makes of a file.
 #[derive(Debug, Default)]
@@ -75,6 +84,22 @@ pub(crate) struct Outcome {
 
 /// Checks a file and lowers its sites.
 pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, modules: &dyn Modules) -> Outcome {
+    check(parsed, path, text, gateway, modules, None).0
+}
+
+/// What the check of a file finds out about its names.
+pub(crate) fn names(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, modules: &dyn Modules) -> Names {
+    check(parsed, path, text, gateway, modules, Some(Names::default())).1.unwrap_or_default()
+}
+
+fn check(
+    parsed: &Arc<Parsed>,
+    path: &str,
+    text: &str,
+    gateway: bool,
+    modules: &dyn Modules,
+    names: Option<Names>,
+) -> (Outcome, Option<Names>) {
     let mut diagnostics = parsed.diagnostics.clone();
     let linked = crate::resolve::link(parsed, path, modules, &mut diagnostics);
     let mut checker = Checker {
@@ -92,6 +117,7 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         shared_limits: BTreeMap::new(),
         asked: calls::Asked::default(),
         alone: false,
+        names,
     };
     for d in diagnostics {
         checker.report(d);
@@ -115,7 +141,11 @@ pub(crate) fn run(parsed: &Arc<Parsed>, path: &str, text: &str, gateway: bool, m
         checker.report(d);
     }
     out.diagnostics = checker.diagnostics;
-    out
+    if let Some(names) = &mut checker.names {
+        let imports = linked.modules[0].imports.iter();
+        names.imports = imports.map(|(alias, module)| (alias.clone(), linked.modules[*module].file)).collect();
+    }
+    (out, checker.names)
 }
 
 /// A name that is visible inside a block.
@@ -195,6 +225,8 @@ pub(crate) struct Checker<'a> {
     asked: calls::Asked,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
+    /// What names mean, where somebody wants to know.
+    names: Option<Names>,
 }
 
 impl<'a> Checker<'a> {

@@ -1,5 +1,6 @@
 //! Names: what is visible where, and what it stands for.
 
+use super::seen::Means;
 use super::ty::Ty;
 use super::val::{Val, With};
 use super::{Checker, Env, Local, LocalKind};
@@ -42,12 +43,33 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
     })
 }
 
+/// The members of `request`, `client` and `tls`, with their types.
+pub(crate) fn member_names(of: &str) -> Vec<(&'static str, Option<String>)> {
+    let of_later: &[(&'static str, &str)] = match of {
+        "client" => &[("country", "text?")],
+        "tls" => &[("cert", "claims?")],
+        _ => &[],
+    };
+    let known = members(of).unwrap_or_default().into_iter().map(|b| {
+        let val = Val::Field { field: b.field, ty: b.ty, optional: b.optional, lower: false };
+        (b.name, super::seen::written(&val))
+    });
+    let mut all: Vec<_> = known.collect();
+    for (name, ty) in of_later {
+        if !all.iter().any(|(known, _)| known == name) {
+            all.push((name, Some((*ty).to_owned())));
+        }
+    }
+    all
+}
+
 impl<'a> Checker<'a> {
     /// Makes a name visible; says so when it was already (LANGUAGE rule 12).
     pub(super) fn bind(&mut self, env: &mut Env, name: &Ident, val: Val, kind: LocalKind) {
         let loc = self.loc(env.module, name.span);
         // A name that means two things says nothing more than that it does.
         let val = if self.check_free(env, &name.node, loc) { val } else { Val::unknown() };
+        self.saw(loc, Means::Declared(loc), Some(&val));
         env.locals.push(Local { name: name.node.clone(), val, loc, kind });
     }
 
@@ -85,10 +107,13 @@ impl<'a> Checker<'a> {
         let head = &name.parts[0];
         let rest = &name.parts[1..];
         if let Some(local) = env.local(&head.node) {
-            let val = local.val.clone();
+            let (val, declared) = (local.val.clone(), local.loc);
+            self.saw(self.loc(env.module, head.span), Means::Declared(declared), Some(&val));
             return self.members_of(val, head, rest, env.module);
         }
         if let Some(val) = self.builtin(head, rest, env.module) {
+            let parts: Vec<&str> = name.parts.iter().take(2).map(|p| p.node.as_str()).collect();
+            self.saw(loc, Means::Builtin(parts.join(".")), Some(&val));
             return val;
         }
         let values = &self.linked.modules[env.module].values;
@@ -96,6 +121,7 @@ impl<'a> Checker<'a> {
             // `web.route` style names: an import may share its name with a pool.
             if rest.is_empty() || !self.linked.modules[env.module].imports.contains_key(&head.node) {
                 let val = self.top_value(env.module, item, loc);
+                self.saw_item(&name.parts[..1], env.module, env.module, item, Some(&val));
                 return self.members_of(val, head, rest, env.module);
             }
         }
@@ -108,6 +134,7 @@ impl<'a> Checker<'a> {
             return match self.linked.modules[module].values.get(&member.node).copied() {
                 Some(item) => {
                     let val = self.top_value(module, item, loc);
+                    self.saw_item(&name.parts[..2], env.module, module, item, Some(&val));
                     self.members_of(val, member, &rest[1..], env.module)
                 }
                 None => {

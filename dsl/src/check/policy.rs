@@ -53,7 +53,10 @@ impl<'a> Checker<'a> {
         };
         let found = self.find_policy(&policy.node, frame.env.module, name_loc);
         let declared = match found {
-            Found::Policy(module, item) => self.declared(module, item),
+            Found::Policy(module, item) => {
+                self.saw_item(&policy.node.parts, frame.env.module, module, item, None);
+                self.declared(module, item)
+            }
             Found::Nothing => (name_loc.file, name.as_str().into()),
         };
         let used = Use { name: name.as_str().into(), loc, policy: declared, when: inner.when.clone(), through: 0 };
@@ -159,6 +162,7 @@ impl<'a> Checker<'a> {
     ) -> Env {
         let mut env = Env::top(module);
         let names: Vec<&str> = def.params.iter().map(|p| p.name.node.as_str()).collect();
+        self.saw_args(args, caller, &def.params, module);
         let bound = self.match_args(name, &names, args, caller);
         for (param, arg) in def.params.iter().zip(bound) {
             let (ty, optional) = self.param_type(param, module);

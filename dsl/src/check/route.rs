@@ -165,6 +165,7 @@ impl<'a> Checker<'a> {
         }
         let mut inner = frame.clone();
         self.statements(b, &block.stmts, &mut chain, &mut inner, acc);
+        self.saw_block(braces, &inner.env);
         let mut catches = std::mem::take(&mut acc.own_catches);
         catches.append(&mut chain.catches);
         chain.catches = catches;
@@ -330,7 +331,11 @@ impl<'a> Checker<'a> {
                 for pattern in patterns {
                     let at = self.at(&frame.env, pattern.span);
                     let paths = b.settings.paths;
-                    match self.path_pattern(frame.env.module, pattern, &acc.pattern, paths) {
+                    let made_path = self.path_pattern(frame.env.module, pattern, &acc.pattern, paths);
+                    if let Some(path) = &made_path {
+                        self.saw_path(at, &path.pattern);
+                    }
+                    match made_path {
                         Some(path) if lies_inside(&path.pattern, &acc.pattern) => made.push((path, at)),
                         Some(_) => {
                             b.info.dropped = true;
@@ -523,6 +528,7 @@ impl<'a> Checker<'a> {
         let mut gone = Vec::new();
         for name in without {
             let at = self.at(&frame.env, name.span);
+            self.saw_policy(name, frame.env.module);
             let text = Self::name_text(&name.node);
             let literal = patterns.iter().all(|p| {
                 p.node.tail != ast::Tail::Slash

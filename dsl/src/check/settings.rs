@@ -49,6 +49,11 @@ const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirro
 /// The longest body of a request that is copied where nothing is written, bytes.
 const MIRRORED_BODY: u64 = 64 << 10;
 
+/// Every setting of a site, those of later versions included.
+pub(crate) fn of_sites() -> impl Iterator<Item = &'static str> {
+    OF_SITE.iter().chain(OF_ROUTES).copied().chain(LATER.iter().map(|(head, _)| *head))
+}
+
 impl<'a> Checker<'a> {
     /// A setting of a site, a block or a policy.
     #[expect(clippy::too_many_arguments, reason = "the parts of one statement and where it stands")]

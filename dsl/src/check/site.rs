@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
         let mut broken = false;
         for host in &site.hosts {
             let at = self.loc(0, host.span);
-            match self.host_pattern(0, host) {
+            match self.host_pattern(0, host).inspect(|made| self.saw_host(self.loc(0, host.span), &made.pattern)) {
                 Some(h) => {
                     out.claims.push((h.pattern.clone(), at));
                     if let Some((_, first)) = hosts.iter().find(|(o, _)| o.pattern == h.pattern) {

@@ -13,7 +13,7 @@ mod explain;
 pub(crate) mod grammar;
 mod recover;
 pub(crate) mod scan;
-mod words;
+pub(crate) mod words;
 
 use crate::Parsed;
 use crate::diagnostic::Diagnostic;

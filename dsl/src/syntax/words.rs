@@ -25,6 +25,12 @@ pub(crate) const STATEMENTS: [&str; 12] =
 pub(crate) const OPERATORS: [&str; 13] =
     ["and", "or", "not", "is", "in", "has", "matches", "when", "else", "if", "missing", "true", "false"];
 
+/// The words inside statements, beside those of settings.
+pub(crate) const CLAUSES: [&str; 22] = [
+    "as", "at", "backup", "by", "fallback", "file", "from", "header", "host", "if", "in", "index", "missing", "per",
+    "request", "response", "session", "type", "weight", "when", "with", "without",
+];
+
 /// The answers.
 pub(crate) const ANSWERS: [&str; 4] = ["redirect", "respond", "deny", "files"];
 

@@ -66,6 +66,7 @@ impl<'a> Checker<'a> {
         let mut inner = frame.clone();
         let mut pending = Vec::new();
         self.l4_statements(b, &block.stmts, &mut passed.steps, &mut inner, &mut pending, wall.is_none());
+        self.saw_block(self.at(&frame.env, block.span), &inner.env);
         if pending.len() > 1 {
             for p in pending.iter().filter(|p| matches!(p.stmt.kind, StmtKind::Arrow(_))) {
                 self.report(lint::g2024::bare(self.at(&p.frame.env, p.stmt.span)));
@@ -193,7 +194,10 @@ impl<'a> Checker<'a> {
             None => Cond::Const(true),
         };
         let (module, item) = match self.find_policy(&policy.node, frame.env.module, name_loc) {
-            Found::Policy(module, item) => (module, item),
+            Found::Policy(module, item) => {
+                self.saw_item(&policy.node.parts, frame.env.module, module, item, None);
+                (module, item)
+            }
             Found::Nothing => return,
         };
         if frame.stack.contains(&(module, item)) {

@@ -6,7 +6,7 @@
 mod block;
 mod key;
 mod limit;
-mod settings;
+pub(crate) mod settings;
 
 pub(crate) use key::fields;
 
@@ -138,6 +138,7 @@ impl<'a> Checker<'a> {
                 broken = true;
                 continue;
             };
+            self.saw_host(at, &made.pattern);
             out.claims.push((made.pattern.clone(), at));
             if made.pattern.literal().is_some_and(|host| is_address(&host)) {
                 let why = "a hello names no address (RFC 6066, section 3): nothing would be passed through";

@@ -10,7 +10,7 @@ use crate::syntax::span::{Loc, Spanned};
 use crate::tree::l4::KeyPart;
 
 /// Settings, for did-you-mean.
-const KNOWN: &[&str] = &["idle", "lifetime", "drain", "cut", "flow", "log"];
+pub(crate) const KNOWN: &[&str] = &["idle", "lifetime", "drain", "cut", "flow", "log"];
 
 /// Words that may begin a statement, for did-you-mean.
 const STATEMENTS: &[&str] = &["let", "use", "require", "limit", "when", "else", "tls"];

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use words::Said;
 
 /// Heads of a pool's settings.
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "balance",
     "check",
     "connect",

@@ -18,6 +18,9 @@ use crate::testing::{Step, Test};
 use std::sync::Arc;
 use words::Words;
 
+/// How a line of a test or a proof may begin, in this version or a later one.
+pub(crate) const LINES: &[&str] = &["given", "request", "connect", "expect", "every", "no"];
+
 /// How a line of a test may begin.
 const HEADS: &[&str] = &["given", "request", "connect", "expect"];
 
