@@ -10,6 +10,7 @@ pub mod http;
 pub mod l4;
 pub mod limit;
 pub mod listen;
+pub mod lsp;
 pub mod observe;
 pub mod runtime;
 pub mod secrets;

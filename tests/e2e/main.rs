@@ -32,6 +32,7 @@ mod l4_ssh;
 mod l4_storm;
 mod l4_trouble;
 mod l4_web;
+mod lsp;
 mod names;
 mod origin_trouble;
 mod peers_examples;

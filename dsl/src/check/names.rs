@@ -51,7 +51,7 @@ pub(crate) fn member_names(of: &str) -> Vec<(&'static str, Option<String>)> {
         _ => &[],
     };
     let known = members(of).unwrap_or_default().into_iter().map(|b| {
-        let val = Val::Field { field: b.field, ty: b.ty, optional: b.optional, lower: false };
+        let val = Val::Field { field: b.field, ty: b.ty, optional: b.optional, with: With::default() };
         (b.name, super::seen::written(&val))
     });
     let mut all: Vec<_> = known.collect();

@@ -17,10 +17,21 @@ pub enum Means {
     Module(FileId),
     /// A part of the language: `client.ip`, `header.x`.
     Builtin(String),
-    /// A path pattern, with a path that it takes.
-    Path(String),
-    /// A host pattern, with a host that it takes.
-    Host(String),
+    /// A path pattern, captures without their names.
+    Path(ir::PathPattern),
+    /// A host pattern, captures without their names.
+    Host(ir::HostPattern),
+}
+
+impl Means {
+    /// A path or host that a pattern takes.
+    pub fn example(&self) -> Option<String> {
+        match self {
+            Self::Path(pattern) => crate::region::Algebra::paths().path_example(pattern).ok().flatten(),
+            Self::Host(pattern) => crate::region::Algebra::hosts().host_example(pattern).ok().flatten(),
+            Self::Declared(_) | Self::Module(_) | Self::Builtin(_) => None,
+        }
+    }
 }
 
 /// A written name, and what it means.
@@ -83,6 +94,7 @@ fn type_text(ty: &Ty) -> Option<String> {
         Ty::Pool => "pool".into(),
         Ty::Secret => "secret".into(),
         Ty::Claims => "claims".into(),
+        Ty::Table => "table".into(),
         Ty::List(inner) => type_text(inner).map_or_else(|| "list".into(), |inner| format!("list<{inner}>")),
         Ty::Unknown => return None,
     })
@@ -150,15 +162,13 @@ impl<'a> Checker<'a> {
 
     pub(super) fn saw_path(&mut self, at: Loc, pattern: &ir::PathPattern) {
         if self.names.is_some() {
-            let example = crate::region::Algebra::paths().path_example(pattern).ok().flatten();
-            self.saw(at, Means::Path(example.unwrap_or_default()), None);
+            self.saw(at, Means::Path(pattern.clone()), None);
         }
     }
 
     pub(super) fn saw_host(&mut self, at: Loc, pattern: &ir::HostPattern) {
         if self.names.is_some() {
-            let example = crate::region::Algebra::hosts().host_example(pattern).ok().flatten();
-            self.saw(at, Means::Host(example.unwrap_or_default()), None);
+            self.saw(at, Means::Host(pattern.clone()), None);
         }
     }
 

@@ -356,7 +356,14 @@ impl<'a> Checker<'a> {
     /// The table that a look-up names: `tenants`, `data.tenants`.
     fn table_named(&mut self, name: &Ident, env: &Env) -> Option<Made> {
         let at = self.loc(env.module, name.span);
-        let parts = name.node.split('.').map(|part| Spanned::new(part.to_owned(), name.span)).collect();
+        // Each part at its own place: nothing but dots stands between them.
+        let mut start = name.span.start as usize;
+        let parts = name.node.split('.').map(|part| {
+            let span = Span::new(start, start + part.len());
+            start += part.len() + 1;
+            Spanned::new(part.to_owned(), span)
+        });
+        let parts = parts.collect();
         match self.name(&ast::Name { parts }, name.span, env, None) {
             Val::Table(module, item) => self.table(module, item),
             Val::Opaque(..) => None,

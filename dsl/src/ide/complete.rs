@@ -106,10 +106,10 @@ pub fn complete(index: &Index, text: &str, offset: usize, others: &dyn Others) -
     let line = text[..offset].rfind('\n').map_or(0, |n| n + 1);
     let prefix = &text[line..offset];
     let word_len = prefix.bytes().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-./%*".contains(b)).count();
-    let (mut before, mut word) = prefix.split_at(prefix.len() - word_len);
+    let (before, word) = prefix.split_at(prefix.len() - word_len);
     let mut out = Out { index, others, all: Vec::new() };
     if let Some(hole) = hole(prefix) {
-        (before, word) = prefix.split_at(hole);
+        let word = &prefix[hole..];
         if !out.members(word, false) {
             out.values(offset);
         }

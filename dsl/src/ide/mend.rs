@@ -27,7 +27,7 @@ pub(super) fn mended(file: FileId, text: &str) -> Option<String> {
             if of_an_item {
                 // Its head is broken: the whole item goes, or else its statements would be items.
                 end = found.items.iter().find(|item| item.start <= at && at <= item.end).map_or(end, |item| item.end);
-            } else if line.trim_end().ends_with('{') {
+            } else if line.trim_end().ends_with(" {") {
                 // With its block.
                 let open = start + line.trim_end().len() - 1;
                 end = found

@@ -98,8 +98,6 @@ pub fn is_name(word: &str) -> bool {
     bytes.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
         && (1..bytes.len()).all(inner)
         && !words::OPERATORS.contains(&word)
-        && !words::ITEMS.contains(&word)
-        && !words::is_reserved(word)
         && !words::ANSWERS.contains(&word)
         && !crate::resolve::is_builtin(word)
 }

@@ -5,11 +5,12 @@
 mod diff;
 mod explain;
 mod fmt;
-mod lint;
-mod offline;
+pub(crate) mod lint;
+mod lsp;
+pub(crate) mod offline;
 mod replace;
 mod routes;
-mod run;
+pub(crate) mod run;
 mod story;
 mod test;
 
@@ -54,6 +55,7 @@ enum Command {
     Run(run::Run),
     Lint(lint::Lint),
     Fmt(fmt::Fmt),
+    Lsp(lsp::Lsp),
     Explain(explain::Explain),
     Routes(routes::Routes),
     Test(test::Test),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Lint(lint) => lint.run(),
         Command::Fmt(fmt) => fmt.run(),
+        Command::Lsp(lsp) => lsp.run(),
         Command::Explain(explain) => explain.run(),
         Command::Routes(routes) => routes.run(),
         Command::Test(test) => test.run(),
@@ -80,7 +83,7 @@ pub fn main() -> ExitCode {
 
 /// Why a command could not do what it was asked, in words for whoever asked.
 #[derive(Debug)]
-struct Failed(String);
+pub(crate) struct Failed(pub(crate) String);
 
 impl Failed {
     fn new(why: impl Into<String>) -> Self {

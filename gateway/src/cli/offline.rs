@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Keeps programs as they are.
-pub(super) struct Ask;
+pub(crate) struct Ask;
 
 impl Install for Ask {
     type Site = Program;
@@ -30,21 +30,26 @@ impl Install for Ask {
 }
 
 /// A loaded sites directory.
-pub(super) struct Loaded {
-    pub(super) loader: Loader<Ask>,
-    pub(super) outcome: Outcome<Program, Item>,
+pub(crate) struct Loaded {
+    pub(crate) loader: Loader<Ask>,
+    pub(crate) outcome: Outcome<Program, Item>,
     /// Directories that could not be read, and why.
-    pub(super) unreadable: Vec<(PathBuf, std::io::Error)>,
+    pub(crate) unreadable: Vec<(PathBuf, std::io::Error)>,
 }
 
 /// Loads a sites directory, and `also` files in it that are hidden from it.
 /// Tests are not run: [`Loader::tests`] has them.
-pub(super) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
+pub(crate) fn load(sites: &Path, also: Option<&Path>) -> Result<Loaded, Failed> {
     load_by(sites, also, Loader::keeping_tests)
 }
 
+/// The same, with drafts in the place of what is on disk.
+pub(crate) fn load_drafts(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
+    load_by(sites, also, |loader| loader.keeping_tests().with_drafts(drafts))
+}
+
 /// As `sluice run` does: a file whose test fails does not load. Drafts stand in for what is on disk.
-pub(super) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
+pub(crate) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
     load_by(sites, also, |loader| loader.with_drafts(drafts))
 }
 
@@ -65,7 +70,7 @@ fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> L
 }
 
 /// What a path on the command line names: a sites directory, or a file with the one that it belongs to.
-pub(super) fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), Failed> {
+pub(crate) fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), Failed> {
     let meta = std::fs::metadata(path).map_err(|e| Failed::new(format!("cannot read `{}`: {e}", path.display())))?;
     if meta.is_dir() {
         return Ok((path.to_path_buf(), None));
@@ -76,7 +81,7 @@ pub(super) fn place(path: &Path) -> Result<(PathBuf, Option<PathBuf>), Failed> {
 
 impl Loaded {
     /// Tells which directories could not be read; whether there are any.
-    pub(super) fn tells_unreadable(&self, sites: &Path) -> bool {
+    pub(crate) fn tells_unreadable(&self, sites: &Path) -> bool {
         for (dir, e) in &self.unreadable {
             let _ = writeln!(std::io::stderr(), "error: cannot read `{}`: {e}", sites.join(dir).display());
         }
@@ -84,7 +89,7 @@ impl Loaded {
     }
 
     /// Findings that no file shows alone: items beside each other, and beside the gateway's listeners.
-    pub(super) fn together(&self) -> Vec<Diagnostic> {
+    pub(crate) fn together(&self) -> Vec<Diagnostic> {
         let default = Gateway::default();
         let sites = self.loader.sites();
         let sites: Vec<&Site> = sites.iter().map(|(_, program)| &**program.site()).collect();
@@ -99,7 +104,7 @@ impl Loaded {
     }
 
     /// Who answers for which host.
-    pub(super) fn hosts(&self) -> HostIndex<Stand<Program, Item>> {
+    pub(crate) fn hosts(&self) -> HostIndex<Stand<Program, Item>> {
         let mut hosts = HostIndex::default();
         for (pattern, stand) in &self.outcome.hosts {
             if let Some(stand) = stand {
@@ -112,7 +117,7 @@ impl Loaded {
 
 /// The sites directory that a route file belongs to: the nearest directory above it with a
 /// `gateway.route`, else `sites` where it lies in it, else its own directory. And its path in there.
-pub(super) fn home(file: &Path) -> (PathBuf, PathBuf) {
+pub(crate) fn home(file: &Path) -> (PathBuf, PathBuf) {
     let dir = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let with_gateway = file.ancestors().skip(1).find(|dir| dir.join(GATEWAY).is_file());
     let sites = || file.ancestors().skip(1).find(|dir| dir.file_name().is_some_and(|name| name == "sites"));

@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 /// What was found in several sites directories, each with file numbers of its own: they are given
 /// new ones, so that one renderer shows them together.
 #[derive(Default)]
-pub(super) struct Linted {
-    pub(super) findings: Vec<Diagnostic>,
+pub(crate) struct Linted {
+    pub(crate) findings: Vec<Diagnostic>,
     texts: BTreeMap<FileId, (String, String)>,
-    pub(super) files: usize,
-    pub(super) unreadable: bool,
+    pub(crate) files: usize,
+    pub(crate) unreadable: bool,
 }
 
 impl Linted {
     /// What is found in these paths, with drafts in the place of what is on disk.
-    pub(super) fn of(paths: &[PathBuf], drafts: &Drafts) -> Result<Self, Failed> {
+    pub(crate) fn of(paths: &[PathBuf], drafts: &Drafts) -> Result<Self, Failed> {
         let mut all = Self::default();
         for path in paths {
             let (sites, below) = offline::place(path)?;
@@ -64,7 +64,7 @@ impl Linted {
     }
 
     /// The text of a file, by the path that it is shown by.
-    pub(super) fn text(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.texts.values().find(|(shown, _)| shown == path).map(|(_, text)| text.as_str())
     }
 
@@ -78,7 +78,7 @@ impl Linted {
         number
     }
 
-    pub(super) fn count(&self, severity: Severity) -> usize {
+    pub(crate) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|d| d.severity == severity).count()
     }
 }

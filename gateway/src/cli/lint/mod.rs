@@ -2,7 +2,7 @@
 
 mod explain;
 mod fix;
-mod linted;
+pub(crate) mod linted;
 
 use super::{FAILED, FOUND, Failed, print};
 use crate::console::colours;

@@ -1,5 +1,9 @@
 //! Writes the documentation that follows from the code: the findings, the forms that this version
-//! refuses and their table in the README, and what the program prints about mistakes. `--check` writes nothing and fails when something is stale.
+//! refuses and their table in the README, what the program prints about mistakes, and the words of the editors'
+//! grammars. `--check` writes nothing and fails when something is stale.
+
+mod textmate;
+mod treesitter;
 
 use sluice_tests::pages;
 use std::fmt::Write;
@@ -34,6 +38,9 @@ fn documents(root: &Path) -> Vec<(PathBuf, String)> {
     let mut documents =
         vec![(root.join("docs/unsupported.md"), unsupported()), (root.join("docs/findings.md"), findings())];
     documents.push((root.join("docs/mistakes.md"), pages::mistakes::page(root)));
+    let editor = root.join("docs/editor");
+    documents.push((editor.join("vscode/syntaxes/sluice.tmLanguage.json"), textmate::grammar()));
+    documents.push((editor.join("tree-sitter-sluice/keywords.js"), treesitter::keywords()));
     let readme = root.join("README.md");
     if let Ok(text) = std::fs::read_to_string(&readme)
         && let Some(new) = between(&text, &forms_in_a_line())

@@ -1,0 +1,2 @@
+(block) @fold
+(list) @fold

@@ -1,0 +1,2 @@
+[(block) (list) (group)] @indent.begin
+["}" "]" ")"] @indent.branch
