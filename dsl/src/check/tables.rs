@@ -6,7 +6,7 @@ use super::{Checker, Env};
 use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, Expr, Ident, ItemKind, StmtKind, Word};
-use crate::syntax::span::{Loc, Spanned};
+use crate::syntax::span::{Loc, Span, Spanned};
 use crate::tree::ir::{self, Field, KeyText, KeyType, Lookup, Schema, Table, ValueType};
 use crate::tree::rows::{self, Builder, Rows};
 use std::sync::Arc;

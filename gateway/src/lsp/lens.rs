@@ -4,7 +4,8 @@ use super::server::{Answer, Refused, Server};
 use super::text::Lines;
 use super::world::path_of;
 use crate::cli::offline;
-use dsl::testing::{self, Verdict};
+use crate::sites::item;
+use dsl::testing::{self, Subject, Verdict};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -72,7 +73,11 @@ fn verdicts(server: &Server, path: &Path) -> Result<Vec<Verdict>, String> {
     let loaded = offline::load_drafts(&root, Some(&below), &server.world.drafts()).map_err(|why| why.0)?;
     let tested = loaded.loader.tests().into_iter().find(|tested| *tested.path == *below);
     match tested {
-        Some(tested) => Ok(testing::run(&tested.tests, &tested.sites, testing::BUDGET)),
+        Some(tested) => {
+            let (listening, passthroughs) = item::by_kind(tested.items.iter().map(|item| &**item));
+            let subject = Subject { programs: &tested.sites, listening: &listening, passthroughs: &passthroughs };
+            Ok(testing::run(&tested.tests, subject, testing::BUDGET))
+        }
         None => Err("the file does not compile, so its tests were not run".to_owned()),
     }
 }
