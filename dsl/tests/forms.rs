@@ -324,7 +324,8 @@ mod jwt {
         assert_eq!(ask(Outcome::No), ["x-user: nobody"]);
         assert_eq!(ask(yes(&[("sub", "ann")])), ["x-user: ann"]);
         assert_eq!(codes(&format!("{WHO}set request header x-user = who")), ["G1005"]);
-        assert_eq!(codes(&format!("{WHO}require who.sub.x else deny")), ["G1004"]);
+        let inner = lowered(&format!("{WHO}require who.org.id is \"7\" else deny"));
+        assert_eq!(judge(&inner, &get("/"), &[("jwt", yes(&[("org.id", "7")]))], Walked::default()).answer, "web");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Settings that are not carried out yet: what they take is checked all the same.
 
+use super::l4;
+use super::route::Chain;
 use super::ty::Ty;
 use super::val::Val;
 use super::{Checker, Env};
@@ -7,6 +9,7 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{Expr, Ident, Word};
 use crate::syntax::span::{Loc, Spanned};
+use crate::tree::ir::{Field, Step};
 
 /// Heads of such settings, and the form that is refused.
 pub(super) const LATER: &[(&str, &str)] = &[
@@ -23,7 +26,7 @@ const CODINGS: &[&str] = &["zstd", "br", "gzip", "deflate"];
 
 impl<'a> Checker<'a> {
     /// Checks the words of a setting of [`LATER`].
-    pub(super) fn later_setting(&mut self, head: &Ident, words: &[Spanned<Word>], env: &Env, loc: Loc) {
+    pub(super) fn later_setting(&mut self, head: &Ident, words: &[Spanned<Word>], chain: &Chain, env: &Env, loc: Loc) {
         let bare = |n: usize| words.get(n).and_then(word);
         match head.node.as_str() {
             "header" => {
@@ -55,6 +58,11 @@ impl<'a> Checker<'a> {
                 [first, rest @ ..] => {
                     self.takes(first, &Ty::Duration, "`cache` takes", env);
                     match rest {
+                        // LANGUAGE rule 22: what one client may see is not another's.
+                        [] if asks_who(chain) => {
+                            let why = "behind a token, a signature or an `ask` a cache says whose answers it keeps: `cache 10m per KEY`";
+                            self.report(lint::g1024::range(loc, why));
+                        }
                         [] => {}
                         [per, key] if word(per).as_deref() == Some("per") => {
                             if let Word::Value(expr) = &key.node {
@@ -105,6 +113,17 @@ impl<'a> Checker<'a> {
             self.report(lint::g1005::wrong(at, what, &ty.noun(), &found.noun()));
         }
     }
+}
+
+/// Whether a policy above asks who a client is.
+fn asks_who(chain: &Chain) -> bool {
+    let mut read = Vec::new();
+    for step in &chain.steps {
+        if let Step::Require { cond, .. } = &step.node {
+            l4::fields(cond, &mut read);
+        }
+    }
+    read.iter().any(|field| matches!(field, Field::Call(..) | Field::Claim(..)))
 }
 
 fn word(word: &Spanned<Word>) -> Option<String> {

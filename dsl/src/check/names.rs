@@ -322,11 +322,11 @@ impl<'a> Checker<'a> {
     fn members_of(&mut self, val: Val, head: &Ident, rest: &[Ident], module: ModIdx) -> Val {
         let Some(member) = rest.first() else { return val };
         match (&val, val.ty().0) {
-            // Which claims a token has is known when it is there; a claim has no parts.
+            // Which claims a token has is known when it is there; those of inner objects stand behind a dot.
             (Val::Field { field: Field::Call(call, _), .. }, Ty::Claims) => {
-                let field = Field::Claim(*call, member.node.as_str().into());
-                let claim = Val::Field { field, ty: Ty::Text, optional: true, with: With::default() };
-                self.members_of(claim, member, &rest[1..], module)
+                let name = rest.iter().map(|part| part.node.as_str()).collect::<Vec<_>>().join(".");
+                let field = Field::Claim(*call, name.into());
+                Val::Field { field, ty: Ty::Text, optional: true, with: With::default() }
             }
             (Val::Absent(_), Ty::Claims) => Val::Absent(Ty::Text),
             (_, Ty::Claims) => Val::Opaque(Ty::Text, true),

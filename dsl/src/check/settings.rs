@@ -71,7 +71,7 @@ impl<'a> Checker<'a> {
         let head_loc = self.at(env, head.span);
         let name = head.node.as_str();
         if let Some((_, form)) = LATER.iter().find(|(h, _)| *h == name) {
-            self.later_setting(head, words, env, loc);
+            self.later_setting(head, words, chain, env, loc);
             self.unsupported(form, loc);
             return;
         }

@@ -6,7 +6,7 @@ use crate::console::{Style, colours};
 use crate::sites::item::Item;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Target};
+use dsl::tree::ir::{Answer, Cond, Entry, Plan, PoolIdx, Scope, ScopeIdx, Site, Step, Target};
 use dsl::tree::l4;
 use dsl::tree::upstream_text::tries;
 use dsl::tree::words;
@@ -172,7 +172,12 @@ impl Walk<'_> {
         named: impl Fn(&str) -> String,
         table: &mut Table,
     ) {
-        let policies: Vec<&str> = plan.policies.iter().map(|used| &*used.name).collect();
+        let mut policies: Vec<String> = plan.policies.iter().map(|used| used.name.to_string()).collect();
+        policies.extend(plan.steps.iter().filter_map(|step| match step {
+            Step::Limit(limit) => Some(named(&limit.to_string())),
+            Step::Session(session) => Some(named(&session.to_string())),
+            Step::Require { .. } | Step::Header { .. } => None,
+        }));
         let policies = if policies.is_empty() { String::new() } else { format!("  [{}]", policies.join(", ")) };
         table.rows.push([
             self.host.clone(),

@@ -118,6 +118,15 @@ pub struct Session {
     pub loc: Loc,
 }
 
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.start {
+            Some(start) => write!(f, "start session {} for {}", self.cookie, start.sub),
+            None => write!(f, "end session {}", self.cookie),
+        }
+    }
+}
+
 /// What a session is issued with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionStart {
