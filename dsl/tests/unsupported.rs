@@ -9,17 +9,8 @@ use front::{Files, sound};
 
 /// A use of each form, by its name: what stands in a site, a pool, the gateway, or at the top.
 const USES: &[(&str, &str, &str)] = &[
-    ("limit", "site", "limit 100/s per client.ip"),
     ("limit options", "top", "tcp :1 {\n    limit 100/s per client.ip shadow\n    -> web\n}"),
     ("limit by bytes", "top", "tcp :1 {\n    limit 10MB/s per client.ip\n    -> web\n}"),
-    ("ask", "site", "require ask(web, GET /x) else deny"),
-    ("jwt", "site", "let who = jwt(cookie.a, key: secret.k)"),
-    ("signed", "site", "require signed(request.uri, query.s, key: secret.k) else deny"),
-    ("hash", "site", "set request header x-a = hash(host)"),
-    ("local-path", "site", "/r when query.x -> redirect \"{local-path(query.x)}\""),
-    ("secret", "site", "require header.k is secret.k else deny"),
-    ("start session", "site", "start session(\"sid\", key: secret.k, sub: \"ann\")"),
-    ("end session", "site", "end session(\"sid\")"),
     ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),

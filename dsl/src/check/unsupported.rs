@@ -16,17 +16,8 @@ pub struct Form {
 
 /// The list. The table in the README is made of it.
 const FORMS: &[Form] = &[
-    form("limit", "limit RATE per KEY", "answer 429 to clients that ask too often"),
-    form("limit options", "limit … cost N, … as NAME, … shadow", "weigh, share, or only watch a limit"),
-    form("limit by bytes", "limit 10MB/s per KEY", "bound how many bytes pass in a second"),
-    form("ask", "ask(pool, GET /path)", "let another service decide about a request"),
-    form("jwt", "jwt(token, key: …)", "verify a signed token and read its claims"),
-    form("signed", "signed(…)", "verify a signed URL or cookie"),
-    form("hash", "hash(…)", "hash a text"),
-    form("local-path", "local-path(…)", "bound a client's text to a path of this host"),
-    form("secret", "secret.NAME outside of pools", "read a secret from the gateway's provider"),
-    form("start session", "start session(…)", "issue a session cookie"),
-    form("end session", "end session(…)", "end a session"),
+    form("limit options", "limit … cost N, … as NAME, … shadow of connections", "weigh, share, or only watch a limit"),
+    form("limit by bytes", "limit 10MB/s per KEY of connections", "bound how many bytes pass in a second"),
     form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
     form("client.country", "client.country", "read the country of an address"),
     form("tls.cert", "tls.cert", "read the client's certificate"),
