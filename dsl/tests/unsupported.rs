@@ -14,7 +14,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
-    ("tls on-demand", "site", "tls on-demand {\n    allow when host is \"b.example.com\"\n    limit 20/h\n}"),
     ("tls file", "site", "tls file \"a.pem\" key \"a.key\""),
     ("tls auto via", "site", "tls auto via dns(route53, key: secret.k)"),
     ("tls min, max or client", "site", "tls min 1.3"),

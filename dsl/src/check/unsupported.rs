@@ -21,7 +21,6 @@ const FORMS: &[Form] = &[
     form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
     form("client.country", "client.country", "read the country of an address"),
     form("tls.cert", "tls.cert", "read the client's certificate"),
-    form("tls on-demand", "tls on-demand { … }", "get a certificate when a name is first asked for"),
     form("tls file", "tls file \"…\" key …", "serve a certificate from files"),
     form("tls auto via", "tls auto via dns(…)", "prove a name by DNS to the certificate authority"),
     form("tls min, max or client", "tls min …, tls client …", "narrow what the handshake accepts"),
