@@ -28,7 +28,7 @@ fn shipped_files_are_clean() {
 
 #[test]
 fn shipped_files_pass_their_tests() {
-    let mut folders = vec![workspace().join("sites")];
+    let mut folders = vec![workspace().join("sites"), workspace().join("stdlib")];
     folders.extend(examples().iter().map(|example| example.join("sites")));
     for path in folders {
         let output = sluice::run(&["test", path.to_str().unwrap()]);

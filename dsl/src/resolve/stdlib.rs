@@ -7,6 +7,12 @@ use std::sync::{Arc, OnceLock};
 /// Name, path to show, text.
 const SOURCES: &[(&str, &str, &str)] = &[
     ("auth", "std/auth.route", include_str!("../../../stdlib/auth.route")),
+    ("bots", "std/bots.route", include_str!("../../../stdlib/bots.route")),
+    ("canary", "std/canary.route", include_str!("../../../stdlib/canary.route")),
+    ("cors", "std/cors.route", include_str!("../../../stdlib/cors.route")),
+    ("maintenance", "std/maintenance.route", include_str!("../../../stdlib/maintenance.route")),
+    ("tenants", "std/tenants.route", include_str!("../../../stdlib/tenants.route")),
+    ("waf", "std/waf.route", include_str!("../../../stdlib/waf.route")),
     ("web", "std/web.route", include_str!("../../../stdlib/web.route")),
 ];
 

@@ -1,6 +1,7 @@
 //! Pages of the documentation that show what the program prints: written by `tests/generate`, which runs it.
 
 pub mod mistakes;
+pub mod stdlib;
 
 use crate::sluice::{TempDir, program};
 use std::process::Command;
