@@ -19,9 +19,10 @@ pub fn page() -> String {
     for (name, _, ast) in &modules {
         for (policy, doc) in policies(ast) {
             let full = format!("{name}.{}", policy.name.node);
-            let first = doc.split_inclusive(['.', ':']).next().unwrap_or_default().trim_end_matches(':').replace('\n', " ");
+            let flat = doc.replace('\n', " ");
+            let first = flat.split_once(". ").map_or(flat.trim_end_matches('.'), |(first, _)| first);
             let anchor = full.replace('.', "");
-            let _ = writeln!(out, "| [`{full}{}`](#{anchor}) | {first} |", arguments(policy));
+            let _ = writeln!(out, "| [`{full}{}`](#{anchor}) | {first}. |", arguments(policy));
         }
     }
     for (name, text, ast) in &modules {
@@ -56,7 +57,8 @@ fn part(module: &str, policy: &Policy, doc: &str, text: &str) -> String {
         for param in &policy.params {
             let ty = param.ty.as_ref().map_or("", |ty| ty.node.as_str());
             let default = param.default.as_ref().map(|default| &text[default.span.range()]);
-            let default = default.map_or_else(|| "none: it has to be said".to_owned(), |default| format!("`{default}`"));
+            let default =
+                default.map_or_else(|| "none: it has to be said".to_owned(), |default| format!("`{default}`"));
             let _ = writeln!(out, "| `{}` | {ty} | {} |", param.name.node, default.replace('|', "\\|"));
         }
     }

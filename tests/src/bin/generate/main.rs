@@ -38,13 +38,10 @@ fn documents(root: &Path) -> Vec<(PathBuf, String)> {
     let mut documents =
         vec![(root.join("docs/unsupported.md"), unsupported()), (root.join("docs/findings.md"), findings())];
     documents.push((root.join("docs/mistakes.md"), pages::mistakes::page(root)));
-<<<<<<< HEAD:tests/src/bin/generate/main.rs
     let editor = root.join("docs/editor");
     documents.push((editor.join("vscode/syntaxes/sluice.tmLanguage.json"), textmate::grammar()));
     documents.push((editor.join("tree-sitter-sluice/keywords.js"), treesitter::keywords()));
-=======
     documents.push((root.join("docs/stdlib.md"), pages::stdlib::page()));
->>>>>>> ca6b135 (feat(stdlib): auth, web, cors, canary, tenants, waf, maintenance, bots; tested in the language, reference generated):tests/src/bin/generate.rs
     let readme = root.join("README.md");
     if let Ok(text) = std::fs::read_to_string(&readme)
         && let Some(new) = between(&text, &forms_in_a_line())
