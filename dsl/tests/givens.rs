@@ -78,7 +78,10 @@ fn ask(path: &str, then: &str) -> String {
 #[test]
 fn tokens_open_what_they_say() {
     holds(&ask("/admin/users", "redirect 303 /login?next=/admin/users"));
-    holds(&ask("/admin/users with cookie.sid = token(sub: \"ann\")", "pool admin\nexpect request header x-user = \"ann\""));
+    holds(&ask(
+        "/admin/users with cookie.sid = token(sub: \"ann\")",
+        "pool admin\nexpect request header x-user = \"ann\"",
+    ));
     // Somebody else's, for another host, by another key, or just a text.
     for token in ["iss: \"other\"", "aud: \"www.example.com\"", "key: secret.id-key", "exp: \"2025-12-31 23:59:59\""] {
         let with = format!("/admin/users with cookie.sid = token(sub: \"ann\", {token})");
@@ -95,7 +98,10 @@ fn tokens_open_what_they_say() {
 #[test]
 fn sessions_are_issued_and_ended() {
     holds(&ask("/login", "respond 401"));
-    holds(&ask("/login with cookie.id = token(sub: \"ann\")", "session sid = \"ann\"\nexpect redirect 303 /admin?from=login"));
+    holds(&ask(
+        "/login with cookie.id = token(sub: \"ann\")",
+        "session sid = \"ann\"\nexpect redirect 303 /admin?from=login",
+    ));
     holds(&ask("/logout", "no session sid"));
     let (got, _) = run(&ask("/login with cookie.id = token(sub: \"ann\")", "session sid = \"bob\""));
     assert_eq!(got, ["session sid = \"ann\""]);
@@ -111,7 +117,10 @@ fn what_services_answer_is_given() {
     assert!(got[0].ends_with("say so: `given control answers 200`"), "{got:?}");
     holds(&format!(
         "given control answers 204 with header.x-user = \"ann\"\n{}",
-        ask("/asked/x with header.x-user = \"mallory\"", "pool web\nexpect request header x-user = \"ann\"\nexpect no request header x-groups")
+        ask(
+            "/asked/x with header.x-user = \"mallory\"",
+            "pool web\nexpect request header x-user = \"ann\"\nexpect no request header x-groups"
+        )
     ));
     holds(&format!("given control answers 403\n{}", ask("/asked/x", "respond 401")));
     holds(&format!("given control answers 500\n{}", ask("/asked/x", "503")));
@@ -123,7 +132,12 @@ fn secrets_and_signatures_are_given() {
     let key = |key: &str| format!("/keyed/x with header.x-api-key = \"{key}\"");
     holds(&ask(&key("k1"), "deny 403"));
     let given = "given secret.api-keys = \"k1\\nk2\"\n";
-    holds(&format!("{given}{}{}{}", ask(&key("k1"), "pool web"), ask(&key("k2"), "pool web"), ask(&key("k3"), "deny 403")));
+    holds(&format!(
+        "{given}{}{}{}",
+        ask(&key("k1"), "pool web"),
+        ask(&key("k2"), "pool web"),
+        ask(&key("k3"), "deny 403")
+    ));
     let link = "/download/x?sig=abc&until=1767225601";
     holds(&ask(link, "deny 410"));
     holds(&format!("given signatures valid\n{}", ask(link, "pool web")));
@@ -159,13 +173,15 @@ fn requests_that_came_before_are_counted() {
 
 #[test]
 fn a_limit_is_seen_to_let_pass_and_to_be_exceeded() {
-    let lines = "given 20 requests\nrequest GET https://shop.example.com/limited/x with header.x-api-key = \"k\"\nexpect 429";
+    let lines =
+        "given 20 requests\nrequest GET https://shop.example.com/limited/x with header.x-api-key = \"k\"\nexpect 429";
     let text = format!("{SITE}\ntest \"t\" {{\n{lines}\n}}\n");
     let compiled = Files::one("sites/a.route", &text).compile(0);
     let mut coverage = Coverage::default();
     coverage.expect(compiled.subject());
     let _ = testing::run_covering(&compiled.tests, compiled.subject(), testing::BUDGET, &mut coverage);
-    let limits: Vec<_> = coverage.points(|file| file == FileId(0)).into_iter().filter(|p| p.what == testing::What::Limit).collect();
+    let limits: Vec<_> =
+        coverage.points(|file| file == FileId(0)).into_iter().filter(|p| p.what == testing::What::Limit).collect();
     let missing: Vec<_> = limits.iter().map(|point| point.missing()).collect();
     assert_eq!(missing, [Some("never let pass"), Some("never asked")]);
 }
@@ -182,7 +198,8 @@ fn mistakes_are_said() {
         ("request GET https://shop.example.com/ with cookie.sid = token(\"ann\")", "`token` takes"),
         ("request GET https://shop.example.com/ with cookie.sid = token(exp: \"soon\")", "`token` takes"),
     ] {
-        let text = format!("{SITE}\ntest \"t\" {{\n{line}\nrequest GET https://shop.example.com/\nexpect pool web\n}}\n");
+        let text =
+            format!("{SITE}\ntest \"t\" {{\n{line}\nrequest GET https://shop.example.com/\nexpect pool web\n}}\n");
         let compiled = Files::one("sites/a.route", &text).compile(0);
         let all: Vec<_> = compiled.diagnostics.iter().map(|d| d.message.clone()).collect();
         assert!(all.iter().any(|message| message.starts_with(said)), "{line}: {all:#?}");
