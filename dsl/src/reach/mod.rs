@@ -9,7 +9,9 @@
 
 mod carried;
 mod dial;
+mod endings;
 mod events;
+pub mod plan;
 mod pool;
 pub mod prove;
 mod rows;

@@ -3,7 +3,6 @@
 //! A statement is refuted by one request; each site is asked for one by itself, so what a file changes
 //! is looked at without looking at the others.
 
-mod answers;
 mod judge;
 
 use super::PoolKey;

@@ -69,6 +69,13 @@ impl<'s> Lead<'s> {
         route.map(Self::Route).or_else(miss)
     }
 
+    pub(crate) fn pattern(&self) -> &'s PathPattern {
+        match self {
+            Self::Route(entry) => &entry.pattern,
+            Self::Miss(scope) => &scope.pattern,
+        }
+    }
+
     /// The pattern as it is written.
     pub(crate) fn shown(&self) -> String {
         match self {

@@ -21,29 +21,38 @@ pub(crate) enum Found {
     Open(Vec<String>),
 }
 
-/// Looks for a request on a path that makes all conditions hold. Captures of the path are varied with it.
-pub(crate) fn find(site: &Site, host: &str, path: &str, holding: &[Cond]) -> Found {
-    if holding.iter().any(|cond| *cond == Cond::Const(false)) {
-        return Found::None;
-    }
+/// The plainest request to a site, with so many calls, that all say no.
+pub(crate) fn plain(site: &Site, host: &str, path: &str, calls: usize) -> Plain {
     let mut base = Plain {
         host: host.to_owned(),
         path: path.to_owned(),
         https: site.settings.tls != Tls::Off,
         ..Plain::default()
     };
-    // A call says no until a condition wants a yes.
-    for n in 0..site.calls.len() {
+    for n in 0..calls {
         base.calls.suppose(CallIdx(u32::try_from(n).unwrap_or(u32::MAX)), Outcome::No);
     }
+    base
+}
+
+/// Looks for a request on a path that makes all conditions hold. Captures of the path are varied with it.
+pub(crate) fn find(site: &Site, host: &str, path: &str, holding: &[Cond]) -> Found {
+    find_like(&plain(site, host, path, site.calls.len()), holding)
+}
+
+/// The same, as like a request as the conditions allow.
+pub(crate) fn find_like(base: &Plain, holding: &[Cond]) -> Found {
+    if holding.iter().any(|cond| *cond == Cond::Const(false)) {
+        return Found::None;
+    }
     let all: Vec<&Cond> = holding.iter().collect();
-    if let Some(found) = cond::request_like(&base, &all, &[]) {
+    if let Some(found) = cond::request_like(base, &all, &[]) {
         return Found::Request(Box::new(found));
     }
     if cond::never_true(&Cond::And(holding.to_vec())) {
         return Found::None;
     }
-    for path in others(path, holding) {
+    for path in others(&base.path, holding) {
         let base = Plain { path, ..base.clone() };
         if let Some(found) = cond::request_like(&base, &all, &[]) {
             return Found::Request(Box::new(found));

@@ -8,6 +8,7 @@ mod fmt;
 pub(crate) mod lint;
 mod lsp;
 pub(crate) mod offline;
+mod plan;
 mod replace;
 mod routes;
 pub(crate) mod run;
@@ -30,6 +31,7 @@ Examples:
   sluice explain 'GET https://shop.example.com/cart'  where would this request go, and why
   sluice routes                                      everything that is served, as a table
   sluice test                                        run the tests that stand in route files
+  sluice plan old/sites sites                        which requests are treated otherwise
   sluice fmt                                         write route files the one way
 
 A route file is a few lines. Save these as sites/hello.route while `sluice run` is up:
@@ -59,6 +61,7 @@ enum Command {
     Explain(explain::Explain),
     Routes(routes::Routes),
     Test(test::Test),
+    Plan(plan::Plan),
 }
 
 /// Runs the command that the process was started with.
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Routes(routes) => routes.run(),
         Command::Test(test) => test.run(),
+        Command::Plan(plan) => plan.run(),
     };
     done.unwrap_or_else(|failed| {
         let style = crate::console::Style { colours: crate::console::colours(&std::io::stderr()) };

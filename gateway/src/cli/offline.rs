@@ -1,12 +1,13 @@
 //! Loads a sites directory once, to ask it something: no sockets, no data directory, nothing kept.
 
 use super::Failed;
-use crate::sites::compile::{Drafts, GATEWAY, Places};
+use crate::sites::compile::{Drafts, GATEWAY, Places, Source};
 use crate::sites::item::{Item, by_kind};
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
+use dsl::syntax::span::FileId;
 use dsl::tree::ir::{Gateway, Site};
 use dsl::tree::{HostIndex, Program};
 use std::io::Write;
@@ -51,6 +52,27 @@ pub(crate) fn load_drafts(sites: &Path, also: Option<&Path>, drafts: &Drafts) ->
 /// As `sluice run` does: a file whose test fails does not load. Drafts stand in for what is on disk.
 pub(crate) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
     load_by(sites, also, |loader| loader.with_drafts(drafts))
+}
+
+/// A file as if its directory held nothing but it and what it imports: other versions of it may lie beside it.
+pub(super) fn load_alone(file: &Path) -> Result<Loaded, Failed> {
+    let (sites, below) = home(file);
+    let places = Places::new(&sites);
+    let mut present: Vec<Arc<Path>> = vec![below.into()];
+    let mut at = 0;
+    while let Some(path) = present.get(at).cloned() {
+        at += 1;
+        // What cannot be read is said when it is loaded.
+        let Ok(read) = tree::read(&places.root.join(&path)) else { continue };
+        for import in Source::parse(FileId(0), path, read.digest, read.text).imports {
+            if !present.iter().any(|known| **known == *import) && places.root.join(&import).is_file() {
+                present.push(import.into());
+            }
+        }
+    }
+    let mut loader = Loader::new(places, Ask, None).keeping_tests();
+    let outcome = loader.apply(&Touched { present, gone: Vec::new() });
+    Ok(Loaded { loader, outcome, unreadable: Vec::new() })
 }
 
 fn load_by(sites: &Path, also: Option<&Path>, how: impl FnOnce(Loader<Ask>) -> Loader<Ask>) -> Result<Loaded, Failed> {

@@ -14,6 +14,7 @@ pub mod listening;
 pub mod load;
 pub mod log;
 pub mod paths;
+pub(crate) mod planned;
 pub mod publish;
 pub mod report;
 pub mod secrets;

@@ -1,6 +1,6 @@
 //! Deciding claims: site by site, each asked for a request that shows the contrary.
 
-use super::answers::{self, Ending};
+use crate::reach::endings::{self, Ending};
 use super::{Claim, Counter, Gets, Policy, Proof, Says, Verdict};
 use crate::diagnostic::Diagnostic;
 use crate::lint;
@@ -252,13 +252,13 @@ impl Search<'_> {
                     against(&[], vec![cond], why, plan.loc);
                 }
                 Says::Reaches(key) => {
-                    for ending in answers::endings(plan).into_iter().filter(|ending| !leads_to(ending, key, site)) {
+                    for ending in endings::endings(plan).into_iter().filter(|ending| !leads_to(ending, key, site)) {
                         let why = format!("gets {}", words::answer(ending.answer, site));
                         against(&ending.conds, Vec::new(), why, ending.loc);
                     }
                 }
                 Says::Gets(gets) => {
-                    for ending in answers::endings(plan) {
+                    for ending in endings::endings(plan) {
                         if is(ending.answer, gets) != self.claim.every {
                             let why = format!("gets {}", words::answer(ending.answer, site));
                             against(&ending.conds, Vec::new(), why, ending.loc);

@@ -299,7 +299,7 @@ fn host_test(field: &Field, test: &Test) -> Option<HostTest> {
 }
 
 /// A condition with other numbers of its calls.
-fn localized(cond: &Cond, calls: &[CallIdx]) -> Cond {
+pub(crate) fn localized(cond: &Cond, calls: &[CallIdx]) -> Cond {
     match cond {
         Cond::Const(value) => Cond::Const(*value),
         Cond::Test(field, test) => Cond::Test(local_field(field, calls), test.clone()),
@@ -322,7 +322,7 @@ fn local_field(field: &Field, calls: &[CallIdx]) -> Field {
     }
 }
 
-fn local_value(value: &Value, calls: &[CallIdx]) -> Value {
+pub(crate) fn local_value(value: &Value, calls: &[CallIdx]) -> Value {
     let part = |part: &Part| match part {
         Part::Text(text) => Part::Text(text.clone()),
         Part::Hole { field, if_missing, .. } => {
@@ -340,7 +340,7 @@ fn local_value(value: &Value, calls: &[CallIdx]) -> Value {
 }
 
 /// How a call is known across sites and versions of them: by what it asks, pools by their endpoints.
-fn call_key(site: &Site, call: &Call) -> String {
+pub(crate) fn call_key(site: &Site, call: &Call) -> String {
     match &call.kind {
         CallKind::Ask(ask) => {
             let endpoints = site.pools.get(ask.pool.0 as usize).map(|pool| format!("{:?}", pool.endpoints));

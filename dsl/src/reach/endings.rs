@@ -9,13 +9,19 @@ pub(crate) struct Ending<'s> {
     pub(crate) answer: &'s Answer,
     /// What the plan asks on the way to it.
     pub(crate) conds: Vec<Cond>,
+    /// Steps that are taken by then.
+    pub(crate) after: usize,
     pub(crate) loc: Loc,
 }
 
 /// Every answer of a plan. What a `limit` refuses is not among them: that depends on what came before.
 pub(crate) fn endings(plan: &Plan) -> Vec<Ending<'_>> {
-    let mut all = Endings { out: Vec::new(), before: Vec::new() };
-    plan.steps.iter().for_each(|step| all.step(step));
+    let mut all = Endings { out: Vec::new(), before: Vec::new(), after: 0 };
+    for (n, step) in plan.steps.iter().enumerate() {
+        all.after = n;
+        all.step(step);
+    }
+    all.after = plan.steps.len();
     all.answer(&plan.answer, plan.loc);
     all.out
 }
@@ -23,6 +29,7 @@ pub(crate) fn endings(plan: &Plan) -> Vec<Ending<'_>> {
 struct Endings<'s> {
     out: Vec<Ending<'s>>,
     before: Vec<Cond>,
+    after: usize,
 }
 
 impl<'s> Endings<'s> {
@@ -106,7 +113,7 @@ impl<'s> Endings<'s> {
             self.answer(&by.otherwise, loc);
             self.before.pop();
         }
-        self.out.push(Ending { answer, conds: self.before.clone(), loc });
+        self.out.push(Ending { answer, conds: self.before.clone(), after: self.after, loc });
         self.before.truncate(depth);
     }
 }

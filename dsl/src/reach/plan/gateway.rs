@@ -1,0 +1,76 @@
+//! What `gateway.route` says, compared.
+
+use super::{Change, Difference, Kind};
+use crate::tree::ir::{Gateway, IpNet, Listener, LogTo};
+use crate::tree::upstream_text::{duration, size};
+
+/// Adds what differs.
+pub(super) fn compare(old: &Gateway, new: &Gateway, out: &mut Difference) {
+    for ((name, before), (_, after)) in facts(old).into_iter().zip(facts(new)) {
+        if before == after {
+            continue;
+        }
+        let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+        out.changes.push(Change {
+            kind: Kind::Changed,
+            site: "gateway".into(),
+            path: String::new(),
+            when: None,
+            before: format!("{name} {}", none(before)),
+            after: format!("{name} {}", none(after)),
+            witness: None,
+            possibly: false,
+        });
+    }
+}
+
+/// Everything that it says, each by its name.
+fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
+    let Gateway {
+        http,
+        https,
+        trusted_proxies,
+        proxy_protocol_from,
+        log,
+        metrics,
+        limits,
+        secrets,
+        tests,
+        resolver,
+    } = gateway;
+    let listener = |l: &Listener| {
+        let ip = l.ip.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }).unwrap_or_default();
+        let public = l.public.map(|port| format!(" public {port}")).unwrap_or_default();
+        format!("{ip}:{}{public}", l.port)
+    };
+    let listeners = |all: &[Listener]| {
+        let mut all: Vec<String> = all.iter().map(listener).collect();
+        all.sort();
+        all.join(", ")
+    };
+    let nets = |all: &[IpNet]| {
+        let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+        all.sort();
+        if all.is_empty() { String::new() } else { format!("[{}]", all.join(", ")) }
+    };
+    let log = match log {
+        LogTo::Stdout => "stdout".to_owned(),
+        LogTo::File(path) => format!("\"{path}\""),
+        LogTo::Off => "off".to_owned(),
+    };
+    vec![
+        ("http", listeners(http)),
+        ("https", listeners(https)),
+        ("trust proxies", nets(trusted_proxies)),
+        ("proxy-protocol from", nets(proxy_protocol_from)),
+        ("log", log),
+        ("metrics", metrics.as_ref().map(listener).unwrap_or_default()),
+        ("limits connections", limits.connections.to_string()),
+        ("limits header", size(limits.header_bytes)),
+        ("limits header timeout", duration(limits.header_ms)),
+        ("limits idle", duration(limits.keep_alive_ms)),
+        ("secrets from", secrets.as_deref().unwrap_or_default().to_owned()),
+        ("tests", if *tests { "on" } else { "off" }.to_owned()),
+        ("resolver", resolver.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    ]
+}
