@@ -137,10 +137,8 @@ site shop.example.com {
         assert_eq!(changes(new, SHOP), [""; 0], "{what}, back");
     }
     let pools = "pool app = 10.0.1.1:80, 10.0.1.2:80\npool api = 10.0.2.1:80\n";
-    let site = SHOP
-        .replace(pools, "import ./pools\n")
-        .replace("-> app", "-> pools.app")
-        .replace("-> api", "-> pools.api");
+    let site =
+        SHOP.replace(pools, "import ./pools\n").replace("-> app", "-> pools.app").replace("-> api", "-> pools.api");
     let moved = compare(&[("a.route", SHOP)], &[("team/shop.route", &site), ("team/pools.route", pools)]);
     assert!(moved.is_none(), "{moved:?}");
 }
@@ -168,7 +166,9 @@ site new.example.com {
     else -> respond 200 \"ok\"
 }
 ";
-    let old = format!("{SHOP}\nsite old.example.com {{\n    /x -> app\n    else -> redirect 308 https://shop.example.com/\n}}\n");
+    let old = format!(
+        "{SHOP}\nsite old.example.com {{\n    /x -> app\n    else -> redirect 308 https://shop.example.com/\n}}\n"
+    );
     assert_eq!(
         changes(&old, new),
         [
@@ -198,7 +198,9 @@ site a.example.com {
     let told = |from: &str, to: &str| changes(old, &old.replace(from, to));
     assert_eq!(
         told("x-a = \"1\"", "x-a = \"2\""),
-        ["~ a.example.com /* | app, set response header x-a = \"1\" -> app, set response header x-a = \"2\" | GET https://a.example.com/"]
+        [
+            "~ a.example.com /* | app, set response header x-a = \"1\" -> app, set response header x-a = \"2\" | GET https://a.example.com/"
+        ]
     );
     assert_eq!(
         told("    timeout 5s\n", ""),
@@ -216,12 +218,17 @@ site a.example.com {
     // An edit that a later one undoes is none.
     assert_eq!(told("    set response", "    add response header x-a = \"0\"\n    set response"), [""; 0]);
     // An edit under a condition that always holds where it is asked.
-    let when = old.replace("set response header x-a = \"1\"", "use x when method is GET\n    require method is GET else deny 405");
+    let when = old.replace(
+        "set response header x-a = \"1\"",
+        "use x when method is GET\n    require method is GET else deny 405",
+    );
     let always = old.replace("set response header x-a = \"1\"", "use x\n    require method is GET else deny 405");
     let policy = "policy x {\n    set response header x-a = \"1\"\n}\n";
     assert_eq!(
         changes(&format!("{policy}{when}"), &format!("{policy}{always}")),
-        ["~ a.example.com /* when method is not GET | deny 405, set response header x-a = \"1\" when method is GET -> deny 405, set response header x-a = \"1\" | POST https://a.example.com/"]
+        [
+            "~ a.example.com /* when method is not GET | deny 405, set response header x-a = \"1\" when method is GET -> deny 405, set response header x-a = \"1\" | POST https://a.example.com/"
+        ]
     );
 }
 
@@ -238,16 +245,17 @@ fn what_cannot_be_shown_is_possible() {
 #[test]
 fn captures_and_hosts_are_looked_into() {
     let site = |cond: &str| {
-        format!("pool a = 10.0.1.1:80\nsite {{t}}.example.com {{\n    /u/{{id}} when {cond} -> respond 200\n    else -> a\n}}\n")
+        format!(
+            "pool a = 10.0.1.1:80\nsite {{t}}.example.com {{\n    /u/{{id}} when {cond} -> respond 200\n    else -> a\n}}\n"
+        )
     };
     assert_eq!(
         changes(&site("id matches \"[0-9]{3}\""), &site("id matches \"[0-9]{3}|a\"")),
-        ["~ *.example.com /u/{id} when not (id matches \"[0-9]{3}\") and id matches \"[0-9]{3}|a\" | a -> respond 200 | GET https://x.example.com/u/a"]
+        [
+            "~ *.example.com /u/{id} when not (id matches \"[0-9]{3}\") and id matches \"[0-9]{3}|a\" | a -> respond 200 | GET https://x.example.com/u/a"
+        ]
     );
-    assert_eq!(
-        changes(&site("id matches \"[0-9]{3}\""), &site("id matches \"[0-9][0-9][0-9]\"")),
-        [""; 0],
-    );
+    assert_eq!(changes(&site("id matches \"[0-9]{3}\""), &site("id matches \"[0-9][0-9][0-9]\"")), [""; 0],);
 }
 
 #[test]
@@ -256,7 +264,9 @@ fn a_value_that_arrives_twice_is_refused_where_a_condition_names_it() {
     let dead = site("/x when header.k is \"1\" -> a\n    /x -> a");
     assert_eq!(
         changes(&site("/x -> a"), &dead),
-        ["~ a.example.com /x when header.k arrives twice with different values | a -> 400 | GET https://a.example.com/x -H 'k: 1' -H 'k: 2'"]
+        [
+            "~ a.example.com /x when header.k arrives twice with different values | a -> 400 | GET https://a.example.com/x -H 'k: 1' -H 'k: 2'"
+        ]
     );
 }
 
@@ -271,10 +281,7 @@ fn hosts_go_to_the_most_specific_site_of_each_version() {
     let same = format!("{wide}site www.example.com {{\n    else -> a\n}}\n");
     assert_eq!(changes(wide, &same), [""; 0]);
     let default = wide.replace("{\n", "{\n    default\n");
-    assert_eq!(
-        changes(wide, &default),
-        ["+ any other host /* | 404, no site -> a | GET https://unclaimed.invalid/"]
-    );
+    assert_eq!(changes(wide, &default), ["+ any other host /* | 404, no site -> a | GET https://unclaimed.invalid/"]);
 }
 
 #[test]
@@ -285,7 +292,10 @@ fn items_and_the_gateway_are_compared() {
     ];
     let new = [
         ("gateway.route", "gateway {\n    https :8443\n}\n"),
-        ("l4.route", "pool db = 10.0.5.1:5432\nudp :53 {\n    idle 5s\n    limit 9/s per client.ip\n    -> db\n}\ntcp :5432 {\n    limit 10 at-once per client.ip\n    -> db\n}\n"),
+        (
+            "l4.route",
+            "pool db = 10.0.5.1:5432\nudp :53 {\n    idle 5s\n    limit 9/s per client.ip\n    -> db\n}\ntcp :5432 {\n    limit 10 at-once per client.ip\n    -> db\n}\n",
+        ),
     ];
     let found = compare(&old, &new);
     let told: Vec<_> = found.changes.iter().map(line).collect();

@@ -18,6 +18,7 @@ use crate::tree::Program;
 use crate::tree::ir::Gateway;
 use std::sync::Arc;
 
+pub use outcome::NOBODY;
 pub use pair::BUDGET;
 
 /// A version: everything that is served.

@@ -3,6 +3,7 @@
 use super::compile::{GATEWAY, Places};
 use super::listening::Listening;
 use super::load::{Loader, OutcomeOf, Touched};
+use super::planned;
 use super::publish::{Publisher, Serve};
 use super::report::Report;
 use super::store::Store;
@@ -318,8 +319,15 @@ impl Control {
         };
         self.console.note(format!("reloaded in {:.1} ms: {line}{warnings}", took.as_secs_f64() * 1000.0));
         tell_errors(&self.console, report);
+        if let Some(found) = self.loader.difference(&report.replaced) {
+            let text = planned::text(&found, CHANGES, self.console.style());
+            self.console.block(&text);
+        }
     }
 }
+
+/// Changes in behaviour that a reload writes out.
+const CHANGES: usize = 12;
 
 /// Prints the errors as `sluice lint` does.
 pub fn tell_errors(console: &Console, report: &Report) {

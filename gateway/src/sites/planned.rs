@@ -8,7 +8,8 @@ use std::fmt::Write;
 pub(crate) fn text(found: &Difference, most: usize, style: Style) -> String {
     let mut out = String::new();
     let (certain, all) = (found.certain().count(), found.changes.len());
-    let behaviours = |n: usize| if n == 1 { "1 behaviour changes".to_owned() } else { format!("{n} behaviours change") };
+    let behaviours =
+        |n: usize| if n == 1 { "1 behaviour changes".to_owned() } else { format!("{n} behaviours change") };
     let head = match (certain, all - certain, found.undecided.len()) {
         (0, 0, 0) => "no change in behaviour".to_owned(),
         (0, 0, _) => "it cannot be decided whether behaviour changes".to_owned(),

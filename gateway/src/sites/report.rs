@@ -1,5 +1,6 @@
 //! What a reload did, for the console and for the commands that load once.
 
+use super::load::Replaced;
 use crate::console::printable;
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
 use dsl::syntax::span::{FileId, Loc};
@@ -99,6 +100,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The texts that the findings speak of.
     pub texts: Texts,
+    /// What served before it.
+    pub replaced: Replaced,
 }
 
 impl Report {

@@ -6,6 +6,7 @@ mod example;
 mod lint;
 mod listeners;
 mod observe;
+mod plans;
 mod running;
 mod support;
 mod tests_of_files;

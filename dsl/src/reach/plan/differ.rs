@@ -4,8 +4,8 @@ use super::outcome::{Branch, Outcome, branches, nobody};
 use super::same::{Both, Numbers};
 use super::{Change, Kind, words};
 use crate::reach::rows::{Lead, taken};
-use crate::reach::{show, solve};
 use crate::reach::solve::Found;
+use crate::reach::{show, solve};
 use crate::region::space::{Question, Space};
 use crate::region::{Algebra, Undecided, cond};
 use crate::tree::calls::Outcome as Said;
@@ -78,7 +78,12 @@ impl Side {
     }
 
     /// The rows of a class, and the fields that must not arrive twice.
-    fn rows(&self, class: &PathClass, place: usize, algebra: &mut Algebra) -> Result<(Vec<Row<'_>>, Vec<Field>), Undecided> {
+    fn rows(
+        &self,
+        class: &PathClass,
+        place: usize,
+        algebra: &mut Algebra,
+    ) -> Result<(Vec<Row<'_>>, Vec<Field>), Undecided> {
         let site: &Site = self.site();
         let made = rows(site, &class.matching[place], algebra).map_err(|_| Undecided::TooLarge)?;
         let row = |(cond, plan): (Cond, PlanIdx)| Row {
@@ -121,8 +126,7 @@ impl Differ<'_> {
         for class in &classes {
             self.spend(1)?;
             let nothing = || {
-                let row =
-                    Row { cond: Cond::Const(true), plan: PlanIdx(0), branches: &nobody, lead: None };
+                let row = Row { cond: Cond::Const(true), plan: PlanIdx(0), branches: &nobody, lead: None };
                 (vec![row], Vec::new())
             };
             let (left, strict_a) = match a {
@@ -390,9 +394,7 @@ impl Differ<'_> {
                 }
                 Some(match decided {
                     Decision::Conflict(_) => "400".to_owned(),
-                    Decision::Plan(plan) => {
-                        words::answer(&side.site().plans[plan.0 as usize].answer, side.site())
-                    }
+                    Decision::Plan(plan) => words::answer(&side.site().plans[plan.0 as usize].answer, side.site()),
                 })
             };
             let (Some(before), Some(after)) = (told(a), told(b)) else { continue };
@@ -434,15 +436,13 @@ fn arriving_twice(field: &Field, base: &Plain) -> Option<Plain> {
 fn only_text(x: &Outcome, y: &Outcome) -> bool {
     let alike = match (&x.answer, &y.answer) {
         (Answer::Redirect { status: a, .. }, Answer::Redirect { status: b, .. }) => a == b,
-        (
-            Answer::Respond { status: a, content_type: t, .. },
-            Answer::Respond { status: b, content_type: u, .. },
-        ) => a == b && t == u,
+        (Answer::Respond { status: a, content_type: t, .. }, Answer::Respond { status: b, content_type: u, .. }) => {
+            a == b && t == u
+        }
         (Answer::Proxy { to: a, .. }, Answer::Proxy { to: b, .. }) => a == b,
-        (
-            Answer::Files { dir: a, index: i, fallback: f, .. },
-            Answer::Files { dir: b, index: j, fallback: g, .. },
-        ) => (a, i, f) == (b, j, g),
+        (Answer::Files { dir: a, index: i, fallback: f, .. }, Answer::Files { dir: b, index: j, fallback: g, .. }) => {
+            (a, i, f) == (b, j, g)
+        }
         _ => false,
     };
     alike && Outcome { answer: y.answer.clone(), ..x.clone() } == *y

@@ -26,18 +26,8 @@ pub(super) fn compare(old: &Gateway, new: &Gateway, out: &mut Difference) {
 
 /// Everything that it says, each by its name.
 fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
-    let Gateway {
-        http,
-        https,
-        trusted_proxies,
-        proxy_protocol_from,
-        log,
-        metrics,
-        limits,
-        secrets,
-        tests,
-        resolver,
-    } = gateway;
+    let Gateway { http, https, trusted_proxies, proxy_protocol_from, log, metrics, limits, secrets, tests, resolver } =
+        gateway;
     let listener = |l: &Listener| {
         let ip = l.ip.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }).unwrap_or_default();
         let public = l.public.map(|port| format!(" public {port}")).unwrap_or_default();

@@ -57,6 +57,9 @@ pub(super) fn branches(plan: &Plan, site: &Site, numbers: &Numbers) -> Vec<Branc
     endings(plan).iter().map(|ending| branch(ending, plan, site, numbers)).collect()
 }
 
+/// What requests come to that no site answers, in words.
+pub const NOBODY: &str = "404, no site";
+
 /// What requests come to that no site answers.
 pub(super) fn nobody() -> Branch {
     Branch {
@@ -70,7 +73,7 @@ pub(super) fn nobody() -> Branch {
             catches: vec![(Vec::new(), Answer::NotFound)],
             settings: Settings::default(),
         },
-        words: ("404, no site".to_owned(), Vec::new()),
+        words: (NOBODY.to_owned(), Vec::new()),
         serves: false,
     }
 }

@@ -6,7 +6,8 @@ use super::{Change, Difference, Kind, Version};
 use crate::reach::Sites;
 use crate::reach::sites::examples_of;
 use crate::tree::ir::{HostPattern, Paths, Site, Tls};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// How many steps a comparison may take: a class of paths is one, each pair of rows of it one more, and
 /// each search for a request fifty.
@@ -22,6 +23,12 @@ pub(super) fn compare(old: &Version, new: &Version, budget: u64, out: &mut Diffe
         let title = pair.title();
         let of = |version: &'_ Version, at: Option<usize>| at.map(|at| version.sites[at].clone());
         let (a, b) = (of(old, a), of(new, b));
+        if let (Some((a, d)), Some((b, e))) = (&a, &b)
+            && Arc::ptr_eq(a, b)
+            && d == e
+        {
+            continue;
+        }
         let mut both = Both::default();
         let left_side = a.as_ref().map(|(program, dir)| Side::of(program, dir, &mut both));
         let right_side = b.as_ref().map(|(program, dir)| Side::of(program, dir, &mut both));
@@ -69,26 +76,30 @@ fn pairs(old: &Sites, new: &Sites) -> Vec<Pair> {
         }
     }
     let mut out: Vec<Pair> = Vec::new();
+    let mut known: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
     let mut add = |places, name: String, host: String| {
         if places == (None, None) {
             return;
         }
-        match out.iter_mut().find(|pair| pair.places == places) {
-            Some(pair) => pair.hosts.push(name),
-            None => out.push(Pair { places, hosts: vec![name], host }),
+        match known.get(&places) {
+            Some(at) => out[*at].hosts.push(name),
+            None => {
+                known.insert(places, out.len());
+                out.push(Pair { places, hosts: vec![name], host });
+            }
         }
     };
     for (name, (pattern, a, b)) in owners {
-        let owned = |host: &&String| a.is_none_or(|a| old.at(host) == Some(a)) && b.is_none_or(|b| new.at(host) == Some(b));
+        let owned =
+            |host: &&String| a.is_none_or(|a| old.at(host) == Some(a)) && b.is_none_or(|b| new.at(host) == Some(b));
         let examples = examples_of(&pattern);
         let Some(host) = examples.iter().find(owned).or(examples.first()) else { continue };
         add((old.at(host), new.at(host)), name, host.clone());
     }
     // Hosts that nobody claims.
     const NOBODYS: &str = "unclaimed.invalid";
-    let known = |places| move |pair: &Pair| pair.places == places;
     let places = (old.at(NOBODYS), new.at(NOBODYS));
-    if places != (None, None) && !out.iter().any(known(places)) {
+    if places != (None, None) && !known.contains_key(&places) {
         out.push(Pair { places, hosts: vec!["any other host".to_owned()], host: NOBODYS.to_owned() });
     }
     out

@@ -174,9 +174,12 @@ mod tests {
 
     #[test]
     fn files_are_the_same_by_where_they_lie() {
-        for (dir, path, expected) in
-            [("", "public", "public"), ("a", "../public", "public"), ("a/b", "./x/y", "a/b/x/y"), ("a", "/etc/x", "/etc/x")]
-        {
+        for (dir, path, expected) in [
+            ("", "public", "public"),
+            ("a", "../public", "public"),
+            ("a/b", "./x/y", "a/b/x/y"),
+            ("a", "/etc/x", "/etc/x"),
+        ] {
             assert_eq!(&*below(dir, path), expected);
         }
     }

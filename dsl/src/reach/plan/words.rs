@@ -40,10 +40,15 @@ fn pool(pool: &Pool) -> Vec<String> {
         None => "no tls".to_owned(),
         Some(tls) => {
             let text = |name: &str, said: Option<&str>| said.map(|said| format!(" {name} {said}")).unwrap_or_default();
-            let pins = if tls.pins.is_empty() { String::new() } else { format!(" {} pins {:02x?}", tls.pins.len(), tls.pins) };
+            let pins =
+                if tls.pins.is_empty() { String::new() } else { format!(" {} pins {:02x?}", tls.pins.len(), tls.pins) };
             let client = text("client", tls.client.as_ref().map(|(path, _)| &**path));
             let min = if tls.min_13 { " min 1.3" } else { "" };
-            format!("tls{}{}{client}{pins}{min}", text("name", tls.name.as_deref()), text("trust", tls.trust.as_deref()))
+            format!(
+                "tls{}{}{client}{pins}{min}",
+                text("name", tls.name.as_deref()),
+                text("trust", tls.trust.as_deref())
+            )
         }
     });
     out

@@ -1,9 +1,9 @@
 //! Deciding claims: site by site, each asked for a request that shows the contrary.
 
-use crate::reach::endings::{self, Ending};
 use super::{Claim, Counter, Gets, Policy, Proof, Says, Verdict};
 use crate::diagnostic::Diagnostic;
 use crate::lint;
+use crate::reach::endings::{self, Ending};
 use crate::reach::events::{Event, can_dial, events};
 use crate::reach::rows::{self, ClassRows};
 use crate::reach::solve::{self, Found};

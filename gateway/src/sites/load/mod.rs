@@ -5,6 +5,7 @@
 
 mod compiling;
 mod conflicts;
+mod planning;
 mod proofs;
 mod read;
 mod rows;
@@ -42,6 +43,8 @@ pub trait Install {
     /// Makes an item.
     fn carry(&mut self, item: &Item, dir: &Path) -> Arc<Self::Route>;
 }
+
+pub use planning::Replaced;
 
 /// Route files to look at, relative to the sites directory.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 impl<I: Install> Loader<I> {
     pub(super) fn gone(&mut self, path: &Path, batch: &mut Batch) {
         let Some(file) = self.ids.get(path) else { return };
+        self.note_replaced(file, batch);
         let Some(unit) = self.units.remove(&file) else { return };
         batch.freed.extend(self.claims.held(file).iter().chain(self.claims.refused_for(file)).cloned());
         self.claims.release(file);

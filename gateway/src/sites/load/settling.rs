@@ -232,6 +232,7 @@ impl<I: Install> Loader<I> {
 
     /// Lets a version serve instead of the one before it.
     pub(super) fn replace(&mut self, file: FileId, good: Good<I>, batch: &mut Batch) {
+        self.note_replaced(file, batch);
         let unit = self.units.get_mut(&file).expect("a file that serves is known");
         let before = unit.good.take();
         let shut = std::mem::take(&mut unit.shut);
