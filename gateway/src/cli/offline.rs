@@ -71,7 +71,7 @@ pub(super) fn load_alone(file: &Path) -> Result<Loaded, Failed> {
         }
     }
     let mut loader = Loader::new(places, Ask, None).keeping_tests();
-    let outcome = loader.apply(&Touched { present, gone: Vec::new() });
+    let outcome = loader.apply(&Touched { present, ..Touched::default() });
     Ok(Loaded { loader, outcome, unreadable: Vec::new() })
 }
 
