@@ -1,6 +1,7 @@
 //! The program against the interpreter, on random sites and requests.
 
 mod agree;
+mod calls;
 mod explain;
 mod generate;
 mod regions;
