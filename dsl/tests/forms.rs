@@ -350,6 +350,28 @@ mod jwt {
     }
 
     #[test]
+    fn each_site_has_calls_of_its_own() {
+        let policy = "policy keyed {\n    require who else deny 401\n}\n";
+        let text = format!(
+            "let who = jwt(cookie.sid, key: secret.k, iss: \"i\", aud: host)\n{policy}{}{policy2}site b.example.com {{\n    \
+             require header.k is secret.x else deny\n    use keyed\n    else -> web\n}}\n",
+            site("use keyed"),
+            policy2 = policy.replace("keyed", "again"),
+        )
+        .replace("import std/auth\n", "");
+        let (checked, said) = check(&text);
+        assert!(said.is_empty(), "{said:?}");
+        assert_eq!(checked.sites.iter().map(|site| site.calls.len()).collect::<Vec<_>>(), [1, 2]);
+        for site in &checked.sites {
+            let plain = Plain { headers: vec![("k".into(), b"x".to_vec())], ..get("/") };
+            assert_eq!(
+                judge(site, &plain, &[("jwt", Outcome::No), ("header", yes(&[]))], Walked::default()).answer,
+                "401"
+            );
+        }
+    }
+
+    #[test]
     fn its_arguments() {
         for (wrong, code) in [
             ("jwt(cookie.sid)", "G1021"),

@@ -65,6 +65,7 @@ impl<'a> Checker<'a> {
                 ask.pool = pool;
             }
         }
+        self.begin_calls();
         calls.into_iter().map(Arc::new).collect()
     }
 
