@@ -141,6 +141,8 @@ pub struct Compiled {
     pub tables: Vec<Arc<ir::Table>>,
     /// The files that it imports, those imported by them included.
     pub imports: Vec<FileId>,
+    /// The pools that it declares and names, for [`lint::unused_pools`].
+    pub pools: lint::Pools,
     /// What is wrong, in source order.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -242,8 +244,10 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         listeners: outcome.listeners,
         tables: outcome.tables,
         imports: outcome.imports,
+        pools: outcome.pools,
         diagnostics,
     };
+    compiled.pools.sound = compiled.is_sound();
     if !compiled.is_sound() {
         compiled.programs.clear();
         compiled.listening.clear();

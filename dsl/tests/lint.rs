@@ -34,12 +34,8 @@ fn each_page_is_true() {
             continue;
         }
         let (wrong, right) = (with_path(&page(&text, "Wrong")), with_path(&page(&text, "Right")));
-        let compiled = wrong.compile(0);
-        let mut found = compiled.diagnostics.clone();
-        // Whoever loads a file runs its tests.
-        let verdicts = dsl::testing::run(&compiled.tests, compiled.subject(), dsl::testing::BUDGET);
-        found.extend(dsl::testing::findings(&verdicts));
-        found.extend(proofs(&compiled));
+        let mut found = wrong.compile(0).diagnostics;
+        found.extend(by_lint(&wrong));
         let found = lint::allow(found, &[FileId(0)], &wrong);
         if !found.iter().any(|d| d.code == rule.code) {
             failed.push(format!("{} is not found in its wrong way:\n{}", rule.code, wrong.render(&found)));
@@ -48,6 +44,7 @@ fn each_page_is_true() {
         // Forms that come later are refused beside whatever else is right or wrong with them, and what is
         // right may be better still.
         found.retain(|d| d.code != "G0002" && d.severity > Severity::Info);
+        found.extend(by_lint(&right).into_iter().filter(|d| d.code == rule.code));
         if !found.is_empty() {
             failed.push(format!("{}: the right way is wrong:\n{}", rule.code, right.render(&found)));
         }
@@ -60,6 +57,29 @@ fn proofs(compiled: &dsl::Compiled) -> Vec<Diagnostic> {
     let sites = dsl::reach::Sites::of(compiled.programs.iter().cloned());
     let outcomes = dsl::reach::prove::prove(&compiled.proofs, &sites, &sites.all(), &[], dsl::reach::prove::BUDGET);
     dsl::reach::prove::findings(&outcomes, FileId(0))
+}
+
+/// What `sluice lint` says of a file beside what compiling it does: whoever loads a file runs its tests,
+/// and whoever has all files sees what no file shows alone.
+fn by_lint(files: &Files) -> Vec<Diagnostic> {
+    let all: Vec<_> = (0..files.0.len()).map(|n| files.compile(u32::try_from(n).unwrap())).collect();
+    let compiled = &all[0];
+    let mut coverage = dsl::testing::Coverage::default();
+    coverage.expect(compiled.subject());
+    let verdicts =
+        dsl::testing::run_covering(&compiled.tests, compiled.subject(), dsl::testing::BUDGET, &mut coverage);
+    let mut found = dsl::testing::findings(&verdicts);
+    if !compiled.tests.is_empty() {
+        found.extend(lint::unreached(&coverage, FileId(0)));
+    }
+    found.extend(proofs(compiled));
+    let pools: Vec<_> = all.iter().map(|c| &c.pools).collect();
+    found.extend(lint::unused_pools(&pools, files));
+    let gateway = compiled.gateway.clone().unwrap_or_default();
+    let sites: Vec<&dsl::tree::ir::Site> = compiled.programs.iter().map(|p| &**p.site()).collect();
+    found.extend(lint::advice(&gateway, &sites, files));
+    found.extend(lint::unformatted(FileId(0), &files.0[0].1).filter(|_| compiled.is_sound()));
+    found
 }
 
 /// Every case: a file, or a folder whose `main.route` is compiled and whose other files it imports.
@@ -99,6 +119,9 @@ fn findings(files: &Files) -> Vec<Diagnostic> {
             all.push(d);
         }
     }
+    // What comes of many files is shown where the case is about it.
+    let about = files.0[0].0.get(..5).unwrap_or_default().to_uppercase();
+    all.extend(by_lint(files).into_iter().filter(|d| d.code == about && d.code != "G9007"));
     lint::allow(all, &[FileId(0)], files)
 }
 
@@ -118,6 +141,13 @@ fn golden_files() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Everything that there is to say of a file.
+fn all_of(files: &Files) -> Vec<Diagnostic> {
+    let mut all = files.compile(0).diagnostics;
+    all.extend(by_lint(files));
+    all
+}
+
 /// Help that is one edit mends what it stands by, and nothing else goes wrong.
 #[test]
 fn every_edit_mends_its_finding() {
@@ -127,12 +157,12 @@ fn every_edit_mends_its_finding() {
     let pages = pages.map(|r| with_path(&page(&r.explain(), "Wrong")));
     let (mut edits, mut failed) = (0, Vec::new());
     for files in cases().into_iter().map(|(_, files)| files).chain(pages) {
-        let before = files.compile(0).diagnostics;
+        let before = all_of(&files);
         for d in &before {
             for edit in d.help.iter().filter_map(|h| h.edit.as_ref()) {
                 edits += 1;
                 let mended = files.edited(edit);
-                let after = mended.compile(0).diagnostics;
+                let after = all_of(&mended);
                 let count = |all: &[Diagnostic], code: &str| all.iter().filter(|d| d.code == code).count();
                 let said = || format!("{}\n{}", mended.0[0].1, mended.render(&after));
                 if count(&after, d.code) >= count(&before, d.code) {

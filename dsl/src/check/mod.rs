@@ -40,7 +40,7 @@ use crate::tree::ir::{self, Capture, Field};
 use crate::tree::l4::{Listening, Passthrough, Transport};
 use crate::{Modules, Parsed};
 use seen::Names;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use ty::Ty;
 use val::Val;
@@ -78,6 +78,8 @@ pub(crate) struct Outcome {
     pub(crate) tables: Vec<Arc<ir::Table>>,
     /// The files it imports.
     pub(crate) imports: Vec<FileId>,
+    /// The pools that it declares, and those that it names.
+    pub(crate) pools: crate::lint::Pools,
     /// What is wrong.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -116,6 +118,7 @@ fn check(
         read: Vec::new(),
         shared_limits: BTreeMap::new(),
         asked: calls::Asked::default(),
+        named: BTreeSet::new(),
         alone: false,
         names,
     };
@@ -140,6 +143,7 @@ fn check(
     for d in crate::lint::g1015::run(&checker.read) {
         checker.report(d);
     }
+    out.pools = checker.pools_of_file();
     out.diagnostics = checker.diagnostics;
     if let Some(names) = &mut checker.names {
         let imports = linked.modules[0].imports.iter();
@@ -223,6 +227,8 @@ pub(crate) struct Checker<'a> {
     shared_limits: BTreeMap<Arc<str>, ir::Limit>,
     /// The calls of the site at hand.
     asked: calls::Asked,
+    /// The pools that the file names.
+    named: BTreeSet<(ModIdx, usize)>,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
     /// What names mean, where somebody wants to know.
@@ -279,6 +285,28 @@ impl<'a> Checker<'a> {
                 let proof = self.proof(title, lines, at);
                 out.proofs.push(Arc::new(proof));
             }
+        }
+    }
+
+    /// What others must know of the file to tell which pools are used.
+    fn pools_of_file(&self) -> crate::lint::Pools {
+        let own = &self.linked.modules[0];
+        let declared = own.parsed.ast.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Pool(pool) => {
+                Some((pool.name.node.clone(), self.loc(0, pool.name.span), self.loc(0, item.span)))
+            }
+            _ => None,
+        });
+        let named = self.named.iter().filter_map(|&(module, item)| {
+            let name = crate::resolve::item_name(self.linked.item(module, item))?;
+            Some(self.loc(module, name.span))
+        });
+        crate::lint::Pools {
+            file: own.file,
+            imports: self.linked.modules[1..].iter().map(|m| m.file).collect(),
+            sound: false,
+            declared: declared.collect(),
+            named: named.collect(),
         }
     }
 

@@ -348,7 +348,10 @@ impl<'a> Checker<'a> {
                 self.report(lint::g1005::needs_arguments(at, &l.name.node));
                 Val::unknown()
             }
-            ItemKind::Pool(_) => Val::Pool(module, item),
+            ItemKind::Pool(_) => {
+                self.named.insert((module, item));
+                Val::Pool(module, item)
+            }
             ItemKind::Table(_) => Val::Table(module, item),
             // No other item declares a value.
             ItemKind::Import(_)

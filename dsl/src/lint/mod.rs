@@ -3,6 +3,7 @@
 //! INVARIANT: a finding speaks of the program, not of its text; what speaks of routing carries a
 //! request that was replayed through the compiled program and the interpreter before it was made.
 
+mod advice;
 mod allow;
 mod fingerprint;
 pub(crate) mod l4;
@@ -34,6 +35,7 @@ findings! {
     "G1004" g1004 "no such member",
     "G1005" g1005 "types do not agree",
     "G1006" g1006 "capture that is dropped",
+    "G1007" g1007 "pool that is never used",
     "G1008" g1008 "import cycle",
     "G1009" g1009 "module cannot be had",
     "G1010" g1010 "quotes make it another type",
@@ -83,6 +85,7 @@ findings! {
     "G3004" g3004 "cookie that is only asked for",
     "G3005" g3005 "limit by a client's header",
     "G3006" g3006 "everybody is a trusted proxy",
+    "G3007" g3007 "address of a balancer",
     "G3008" g3008 "client chooses the redirect",
     "G3009" g3009 "client chooses the upstream",
     "G3010" g3010 "any site may read answers",
@@ -93,6 +96,7 @@ findings! {
     "G3020" g3020 "body without a limit",
     "G3021" g3021 "no deadline",
     "G3022" g3022 "check removed below a path",
+    "G3023" g3023 "TLS site without strict-transport-security",
     "G3024" g3024 "nested quantifiers",
     "G3025" g3025 "secret is not at hand",
     "G3101" g3101 "client text in a page",
@@ -109,6 +113,7 @@ findings! {
     "G5003" g5003 "request that may run twice",
     "G5004" g5004 "endpoints that nobody checks",
     "G5005" g5005 "tries that do not fit",
+    "G5006" g5006 "every client has one key",
     "G6003" g6003 "rate without a burst",
     "G7001" g7001 "listeners overlap",
     "G7002" g7002 "not known of a connection",
@@ -119,16 +124,22 @@ findings! {
     "G8004" g8004 "only gateway.route may say this",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
+    "G9001" g9001 "route that no test reaches",
     "G9002" g9002 "proof does not hold",
     "G9003" g9003 "allow that allows nothing",
+    "G9004" g9004 "not formatted",
     "G9007" g9007 "test fails",
 }
 
 pub(crate) use solve::describe;
 
+pub use advice::advice;
 pub use allow::allow;
 pub use fingerprint::fingerprints;
+pub use g1007::{Pools, unused_pools};
 pub use g2007::cross_file;
+pub use g9001::unreached;
+pub use g9004::unformatted;
 pub use l4::{Together, together};
 pub use planned::{Planned, planned};
 

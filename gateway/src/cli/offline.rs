@@ -5,7 +5,7 @@ use crate::sites::compile::{Drafts, GATEWAY, Places, Source};
 use crate::sites::item::{Item, by_kind};
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
 use crate::sites::tree;
-use dsl::diagnostic::Diagnostic;
+use dsl::diagnostic::{Diagnostic, Sources};
 use dsl::lint;
 use dsl::syntax::span::FileId;
 use dsl::tree::ir::{Gateway, Site};
@@ -51,7 +51,7 @@ pub(crate) fn load_drafts(sites: &Path, also: Option<&Path>, drafts: &Drafts) ->
 
 /// As `sluice run` does: a file whose test fails does not load. Drafts stand in for what is on disk.
 pub(crate) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
-    load_by(sites, also, |loader| loader.with_drafts(drafts))
+    load_by(sites, also, |loader| loader.for_lint(drafts))
 }
 
 /// A file as if its directory held nothing but it and what it imports: other versions of it may lie beside it.
@@ -123,6 +123,18 @@ impl Loaded {
             passthroughs: &passthroughs,
             sites: &sites,
         })
+    }
+
+    /// What is only advice: of sites, where the whole is known.
+    pub(crate) fn advice(&self, sources: &dyn Sources) -> Vec<Diagnostic> {
+        let default = Gateway::default();
+        let sites = self.loader.sites();
+        let sites: Vec<&Site> = sites.iter().map(|(_, program)| &**program.site()).collect();
+        let gateway = self.outcome.gateway.as_deref().unwrap_or(&default);
+        let mut found = lint::advice(gateway, &sites, sources);
+        let pools: Vec<&lint::Pools> = self.outcome.report.pools.iter().collect();
+        found.extend(lint::unused_pools(&pools, sources));
+        found
     }
 
     /// Who answers for which host.

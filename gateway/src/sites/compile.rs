@@ -128,6 +128,8 @@ pub struct Compiled {
     pub proofs: Vec<Arc<Proof>>,
     /// The hosts it claims, whether or not it compiled, and its listeners; each once.
     pub claims: Vec<Claim>,
+    /// The pools that it declares and names.
+    pub pools: lint::Pools,
     /// What was found.
     pub findings: Vec<Diagnostic>,
     /// The files it asked for, found or not, relative to the sites directory.
@@ -164,13 +166,20 @@ impl Compiled {
     }
 
     /// Runs its tests; with one that fails it may not serve.
-    pub fn test(&mut self) {
+    pub fn test(&mut self, places: &Places) {
         if self.tests.is_empty() || !self.sound() {
             return;
         }
         let (listening, passthroughs) = item::by_kind(&self.items);
         let subject = Subject { programs: &self.programs, listening: &listening, passthroughs: &passthroughs };
-        let failed = testing::findings(&testing::run(&self.tests, subject, testing::BUDGET));
+        let mut coverage = testing::Coverage::default();
+        if places.coverage {
+            coverage.expect(subject);
+        }
+        let failed = testing::findings(&testing::run_covering(&self.tests, subject, testing::BUDGET, &mut coverage));
+        if places.coverage && failed.is_empty() {
+            self.findings.extend(lint::unreached(&coverage, self.pools.file));
+        }
         if !failed.is_empty() {
             self.findings.extend(failed);
             self.refuse();
@@ -199,6 +208,8 @@ pub struct Places {
     pub shown: PathBuf,
     /// Texts that are read instead of what is on disk, by absolute path: changes that are tried out.
     pub drafts: Drafts,
+    /// Whether it is said which routes no test reaches.
+    pub coverage: bool,
 }
 
 /// Texts that stand in for what is on disk, by absolute path.
@@ -211,6 +222,7 @@ impl Places {
             root: std::path::absolute(sites).unwrap_or_else(|_| sites.to_path_buf()),
             shown: sites.to_path_buf(),
             drafts: Drafts::default(),
+            coverage: false,
         }
     }
 
@@ -264,6 +276,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
         tests: made.tests,
         proofs: made.proofs,
         claims: Vec::new(),
+        pools: made.pools,
         findings: made.diagnostics,
         asked: finder.asked.into_inner(),
     };

@@ -96,6 +96,8 @@ pub struct Report {
     pub events: Vec<(String, Event)>,
     /// What was found in files that were compiled, by file, in the order of their paths.
     pub findings: Vec<Diagnostic>,
+    /// Which pools the files that were compiled declare and name.
+    pub pools: Vec<dsl::lint::Pools>,
     /// Warnings that are not about a file's text.
     pub warnings: Vec<String>,
     /// The texts that the findings speak of.

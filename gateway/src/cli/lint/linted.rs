@@ -8,7 +8,7 @@ use crate::sites::report::Report;
 use crate::sites::secrets::{missing, of_pool, of_site};
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
 use dsl::syntax::span::FileId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What was found in several sites directories, each with file numbers of its own: they are given
@@ -39,14 +39,20 @@ impl Linted {
         self.files += if only.is_some() { 1 } else { loaded.loader.len() };
         let mut together = loaded.together();
         together.extend(secrets(&loaded));
+        together.extend(loaded.advice(&loaded.outcome.report.texts));
         let Report { findings, mut texts, .. } = loaded.outcome.report;
+        let broken: HashSet<FileId> =
+            findings.iter().filter(|d| d.severity == Severity::Error).map(|d| d.primary.loc.file).collect();
         let only = only.map(|path| loaded.loader.places().show(path));
         let mut files = Vec::new();
         for (file, path, text) in loaded.loader.sources() {
-            if only.as_deref().is_none_or(|only| path == only) && text.contains("allow ") {
-                texts.insert(file, path, text);
-                files.push(file);
+            if only.as_deref().is_some_and(|only| path != only) {
+                continue;
             }
+            // What is broken is mended first.
+            together.extend(dsl::lint::unformatted(file, &text).filter(|_| !broken.contains(&file)));
+            texts.insert(file, path, text);
+            files.push(file);
         }
         let findings = dsl::lint::allow(findings.into_iter().chain(together).collect(), &files, &texts);
         let mut numbers = BTreeMap::new();

@@ -39,7 +39,7 @@ impl<I: Install> Loader<I> {
             let compiled = for_each(&late, |job| {
                 let mut compiled = compile(&job.source, ids, modules, places);
                 if tests == Tests::Decide {
-                    compiled.test();
+                    compiled.test(places);
                 }
                 compiled
             });

@@ -292,6 +292,13 @@ impl<I: Install> Loader<I> {
         self
     }
 
+    /// The same, and it is said which routes no test reaches.
+    #[must_use]
+    pub fn for_lint(mut self, drafts: &Drafts) -> Self {
+        self.places.coverage = true;
+        self.with_drafts(drafts)
+    }
+
     /// Its files as they are now, with the paths to show; without those that cannot be read.
     pub fn sources(&self) -> impl Iterator<Item = (FileId, String, Arc<str>)> {
         let units = self.units.iter().map(|(file, unit)| (*file, Arc::clone(&unit.path)));

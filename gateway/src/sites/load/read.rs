@@ -1,7 +1,7 @@
 //! Looking at files: who came, went or changed, and who is compiled for it.
 
 use super::{Batch, Install, Job, Loader, Tests, Unit, Why, tests_by};
-use crate::sites::compile::{Compiled, GATEWAY, Source, compile, for_each};
+use crate::sites::compile::{GATEWAY, Source, compile, for_each};
 use crate::sites::digest::Digest;
 use crate::sites::report::{Event, Refused};
 use crate::sites::store::Change;
@@ -71,7 +71,7 @@ impl<I: Install> Loader<I> {
             if source.imports.is_empty() {
                 let mut compiled = compile(&source, ids, modules, places);
                 if decide {
-                    compiled.test();
+                    compiled.test(places);
                 }
                 (source.without_tree(), Some(compiled))
             } else {
@@ -85,7 +85,7 @@ impl<I: Install> Loader<I> {
         let tests = tests.filter(|_| self.tests != Tests::Kept).unwrap_or(self.tests);
         let decide = tests == Tests::Decide;
         let first = first.map(|(source, mut compiled)| {
-            compiled.iter_mut().filter(|_| decide).for_each(Compiled::test);
+            compiled.iter_mut().filter(|_| decide).for_each(|compiled| compiled.test(places));
             (source, compiled)
         });
         let others: Vec<_> = sources.iter().enumerate().filter(|(n, _)| Some(*n) != gateway).map(|(_, s)| s).collect();

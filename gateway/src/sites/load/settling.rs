@@ -72,6 +72,7 @@ impl<I: Install> Loader<I> {
             self.module_texts(&done.compiled, batch);
             self.rows_texts(&done.compiled, batch);
             let said = self.said_again(file, &done, batch);
+            batch.report.pools.push(std::mem::take(&mut done.compiled.pools));
             batch.findings.insert(Arc::clone(&path), done.compiled.findings.clone());
             if verdict.accepted.contains(&file) {
                 self.accept(file, done, batch);
