@@ -10,8 +10,8 @@
 //!
 //! ```route
 //! site a.example.com {
-//!   /x->respond 200
-//!   else->respond 404
+//!   /x -> respond 200
+//!   else -> respond 404
 //! }
 //! ```
 //!

@@ -4,9 +4,9 @@ use crate::support::Dir;
 
 const SLIPS: &str = r#"pool web = 10.0.0.1:80
 
-site a.example.com {
+site a.test {
     requrie client.ip in [10.0.0.0/8] else deny 403
-    /x -> wbe
+    /x   -> wbe
     /x/* -> web
     else -> web
 }
@@ -14,16 +14,16 @@ site a.example.com {
 
 const MENDED: &str = r#"pool web = 10.0.0.1:80
 
-site a.example.com {
+site a.test {
     require client.ip in [10.0.0.0/8] else deny 403
-    /x -> web
+    /x   -> web
     /x/* -> web
     else -> web
 }
 "#;
 
 /// A warning whose edit may change what is meant.
-const SILENT: &str = "pool web = 10.0.0.1:80\n\nsite a.example.com {\n    /x/* -> web\n}\n";
+const SILENT: &str = "pool web = 10.0.0.1:80\n\nsite a.test {\n    /x/* -> web\n}\n";
 
 fn slips() -> Dir {
     let dir = Dir::new();
@@ -63,11 +63,11 @@ fn diff_shows_and_changes_nothing() {
 @@ -1,8 +1,8 @@
  pool web = 10.0.0.1:80
  
- site a.example.com {
+ site a.test {
 -    requrie client.ip in [10.0.0.0/8] else deny 403
--    /x -> wbe
+-    /x   -> wbe
 +    require client.ip in [10.0.0.0/8] else deny 403
-+    /x -> web
++    /x   -> web
      /x/* -> web
      else -> web
  }
@@ -81,7 +81,7 @@ fn what_may_change_the_meaning_waits_for_unsafe() {
     let dir = Dir::new();
     dir.write(
         "sites/a.route",
-        "site a.example.com {\n    else -> redirect 308 \"https://b.example.com/\"\n    else -> respond 404\n}\n",
+        "site a.test {\n    else -> redirect 308 \"https://b.test/\"\n    else -> respond 404\n}\n",
     );
     let before = read(&dir, "sites/a.route");
     let (_, out, err) = dir.run(&["lint", "--fix", "--format", "concise"]);
@@ -99,7 +99,7 @@ fn what_may_change_the_meaning_waits_for_unsafe() {
 #[test]
 fn a_file_beside_the_one_that_is_named_is_left_alone() {
     let dir = slips();
-    dir.write("sites/b.route", &SLIPS.replace("a.example", "b.example"));
+    dir.write("sites/b.route", &SLIPS.replace("a.test", "b.test"));
     dir.run(&["lint", "--fix", "sites/a.route"]);
     assert_eq!(read(&dir, "sites/a.route"), MENDED);
     assert!(read(&dir, "sites/b.route").contains("requrie"));
@@ -152,6 +152,36 @@ fn programs_read_sarif_and_workflow_commands() {
     let head =
         "::error file=sites/a.route,line=4,endLine=4,col=5,endColumn=12,title=G1001::unknown statement `requrie`";
     assert!(first.starts_with(head), "{first}");
+}
+
+#[test]
+fn a_pool_that_only_another_file_uses_is_used() {
+    let dir = Dir::new();
+    dir.write("sites/pools.route", "pool web = 10.0.0.1:80\n\npool old = 10.0.0.2:80\n");
+    dir.write("sites/a.route", "import ./pools\n\nsite a.test {\n    -> pools.web\n}\n");
+    let (_, out, _) = dir.run(&["lint", "-f", "concise"]);
+    assert_eq!(out, "sites/pools.route:3:6: warning[G1007]: pool `old` is never used\n");
+    // What a broken file names is not known.
+    dir.write("sites/a.route", "import ./pools\n\nsite a.test {\n    => pools.old\n}\n");
+    let (_, out, _) = dir.run(&["lint", "-f", "concise"]);
+    assert!(!out.contains("G1007"), "{out}");
+    dir.write("sites/a.route", "import ./pools\n\nsite a.test {\n    -> pools.web\n}\n");
+    dir.run(&["lint", "--fix", "sites/pools.route"]);
+    assert_eq!(read(&dir, "sites/pools.route"), "pool web = 10.0.0.1:80\n");
+}
+
+#[test]
+fn routes_that_tests_do_not_reach_and_unformatted_files_are_hints() {
+    let dir = Dir::new();
+    let tested = "site a.test {\n    /x   -> respond 200\n    else -> respond 404\n}\n\n\
+                  test \"x\" {\n    request GET https://a.test/x\n    expect respond 200\n}\n";
+    dir.write("sites/a.route", tested);
+    dir.write("sites/b.route", "site b.test {\n  /x -> respond 200\n  else -> respond 404\n}\n");
+    let (code, out, _) = dir.run(&["lint", "-f", "concise", "--deny", "warnings"]);
+    assert_eq!(code, Some(0));
+    let expected = "sites/a.route:3:5: info[G9001]: no test reaches this route (coverage 50 %)\n\
+                    sites/b.route:2:1: info[G9004]: not formatted\n";
+    assert_eq!(out, expected);
 }
 
 #[test]

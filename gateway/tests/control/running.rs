@@ -66,7 +66,7 @@ fn a_broken_edit_prints_what_lint_prints_and_survives_a_restart() {
     dir.write("sites/a.route", "site a.test {\n    else -> nowhere\n}\n");
     let line = running.says("what was refused", |line| line.starts_with("reloaded in "));
     assert!(line.contains("refused sites/a.route:2 G1002 ") && line.contains("its last good version serves"), "{line}");
-    let (code, lint, _) = dir.run(&["lint"]);
+    let (code, lint, _) = dir.run(&["lint", "sites/a.route"]);
     assert_eq!(code, Some(1));
     for line in lint.lines() {
         running.says(&format!("`{line}`, as lint does"), |said| said == line);

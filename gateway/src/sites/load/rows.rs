@@ -163,7 +163,7 @@ impl<I: Install> Loader<I> {
         let source = Source::parse(file, path, digest, text);
         self.fetch_modules(&source, &BTreeMap::new());
         let mut compiled = compile(&source, &self.ids, &self.modules, &self.places);
-        compiled.test();
+        compiled.test(&self.places);
         if compiled.sound() { Ok(()) } else { Err(compiled.findings) }
     }
 
