@@ -66,8 +66,7 @@ fn by_lint(files: &Files) -> Vec<Diagnostic> {
     let compiled = &all[0];
     let mut coverage = dsl::testing::Coverage::default();
     coverage.expect(compiled.subject());
-    let verdicts =
-        dsl::testing::run_covering(&compiled.tests, compiled.subject(), dsl::testing::BUDGET, &mut coverage);
+    let verdicts = dsl::testing::run_covering(&compiled.tests, compiled.subject(), dsl::testing::BUDGET, &mut coverage);
     let mut found = dsl::testing::findings(&verdicts);
     if !compiled.tests.is_empty() {
         found.extend(lint::unreached(&coverage, FileId(0)));
@@ -174,9 +173,8 @@ fn every_edit_mends_its_finding() {
                 // What was refused was not looked at any further; what loads gets no worse.
                 let worse = |severity| {
                     // Where a route goes, its pool may have no other.
-                    let of = |all: &[Diagnostic]| {
-                        all.iter().filter(|d| d.severity == severity && d.code != "G1007").count()
-                    };
+                    let of =
+                        |all: &[Diagnostic]| all.iter().filter(|d| d.severity == severity && d.code != "G1007").count();
                     of(&after) > of(&before)
                 };
                 let sound = before.iter().all(|d| d.severity < Severity::Error);

@@ -292,9 +292,7 @@ impl<'a> Checker<'a> {
     fn pools_of_file(&self) -> crate::lint::Pools {
         let own = &self.linked.modules[0];
         let declared = own.parsed.ast.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Pool(pool) => {
-                Some((pool.name.node.clone(), self.loc(0, pool.name.span), self.loc(0, item.span)))
-            }
+            ItemKind::Pool(pool) => Some((pool.name.node.clone(), self.loc(0, pool.name.span), self.loc(0, item.span))),
             _ => None,
         });
         let named = self.named.iter().filter_map(|&(module, item)| {
