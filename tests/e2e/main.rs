@@ -9,6 +9,7 @@ mod attack_slow;
 mod balance;
 mod cli;
 mod documentation;
+mod editor;
 mod files;
 mod fmt;
 mod forwarding;

@@ -9,9 +9,9 @@
 #define LANGUAGE_VERSION 15
 #define STATE_COUNT 45
 #define LARGE_STATE_COUNT 40
-#define SYMBOL_COUNT 190
+#define SYMBOL_COUNT 191
 #define ALIAS_COUNT 0
-#define TOKEN_COUNT 162
+#define TOKEN_COUNT 163
 #define EXTERNAL_TOKEN_COUNT 0
 #define FIELD_COUNT 0
 #define MAX_ALIAS_SEQUENCE_LENGTH 3
@@ -29,186 +29,187 @@ enum ts_symbol_identifiers {
   anon_sym_LPAREN = 7,
   anon_sym_RPAREN = 8,
   anon_sym_EQ = 9,
-  anon_sym_COMMA = 10,
-  anon_sym_DOT = 11,
-  anon_sym_COLON = 12,
-  anon_sym_QMARK = 13,
-  anon_sym_gateway = 14,
-  anon_sym_import = 15,
-  anon_sym_let = 16,
-  anon_sym_passthrough = 17,
-  anon_sym_policy = 18,
-  anon_sym_pool = 19,
-  anon_sym_prove = 20,
-  anon_sym_site = 21,
-  anon_sym_table = 22,
-  anon_sym_tcp = 23,
-  anon_sym_tenant = 24,
-  anon_sym_test = 25,
-  anon_sym_udp = 26,
-  anon_sym_add = 27,
-  anon_sym_catch = 28,
-  anon_sym_else = 29,
-  anon_sym_end = 30,
-  anon_sym_limit = 31,
-  anon_sym_remove = 32,
-  anon_sym_require = 33,
-  anon_sym_set = 34,
-  anon_sym_start = 35,
-  anon_sym_tls = 36,
-  anon_sym_use = 37,
-  anon_sym_when = 38,
-  anon_sym_and = 39,
-  anon_sym_ends = 40,
-  anon_sym_has = 41,
-  anon_sym_if = 42,
-  anon_sym_in = 43,
-  anon_sym_is = 44,
-  anon_sym_missing = 45,
-  anon_sym_not = 46,
-  anon_sym_or = 47,
-  anon_sym_starts = 48,
-  anon_sym_with = 49,
-  anon_sym_matches = 50,
-  anon_sym_deny = 51,
-  anon_sym_files = 52,
-  anon_sym_redirect = 53,
-  anon_sym_respond = 54,
-  anon_sym_as = 55,
-  anon_sym_at = 56,
-  anon_sym_backup = 57,
-  anon_sym_by = 58,
-  anon_sym_fallback = 59,
-  anon_sym_file = 60,
-  anon_sym_from = 61,
-  anon_sym_header = 62,
-  anon_sym_host = 63,
-  anon_sym_index = 64,
-  anon_sym_per = 65,
-  anon_sym_request = 66,
-  anon_sym_response = 67,
-  anon_sym_session = 68,
-  anon_sym_type = 69,
-  anon_sym_weight = 70,
-  anon_sym_without = 71,
-  anon_sym_connect = 72,
-  anon_sym_every = 73,
-  anon_sym_expect = 74,
-  anon_sym_given = 75,
-  anon_sym_no = 76,
-  anon_sym_ask = 77,
-  anon_sym_hash = 78,
-  anon_sym_jwt = 79,
-  anon_sym_local_DASHpath = 80,
-  anon_sym_lower = 81,
-  anon_sym_signed = 82,
-  anon_sym_client = 83,
-  anon_sym_cookie = 84,
-  anon_sym_method = 85,
-  anon_sym_query = 86,
-  anon_sym_secret = 87,
-  anon_sym_CONNECT = 88,
-  anon_sym_DELETE = 89,
-  anon_sym_GET = 90,
-  anon_sym_HEAD = 91,
-  anon_sym_OPTIONS = 92,
-  anon_sym_PATCH = 93,
-  anon_sym_POST = 94,
-  anon_sym_PUT = 95,
-  anon_sym_TRACE = 96,
-  anon_sym_acme = 97,
-  anon_sym_admin = 98,
-  anon_sym_balance = 99,
-  anon_sym_body = 100,
-  anon_sym_cache = 101,
-  anon_sym_check = 102,
-  anon_sym_compress = 103,
-  anon_sym_cut = 104,
-  anon_sym_default = 105,
-  anon_sym_drain = 106,
-  anon_sym_edition = 107,
-  anon_sym_eject = 108,
-  anon_sym_export = 109,
-  anon_sym_flow = 110,
-  anon_sym_hedge = 111,
-  anon_sym_http = 112,
-  anon_sym_https = 113,
-  anon_sym_idle = 114,
-  anon_sym_lifetime = 115,
-  anon_sym_limits = 116,
-  anon_sym_log = 117,
-  anon_sym_metrics = 118,
-  anon_sym_mirror = 119,
-  anon_sym_panic = 120,
-  anon_sym_paths = 121,
-  anon_sym_protocol = 122,
-  anon_sym_proxy_DASHprotocol = 123,
-  anon_sym_queue = 124,
-  anon_sym_resolve = 125,
-  anon_sym_resolver = 126,
-  anon_sym_retry = 127,
-  anon_sym_secrets = 128,
-  anon_sym_slow_DASHstart = 129,
-  anon_sym_sticky = 130,
-  anon_sym_store = 131,
-  anon_sym_tests = 132,
-  anon_sym_timeout = 133,
-  anon_sym_trust = 134,
-  anon_sym_websocket = 135,
-  anon_sym_true = 136,
-  anon_sym_false = 137,
-  anon_sym_DQUOTE = 138,
-  aux_sym_string_token1 = 139,
-  anon_sym_LBRACE2 = 140,
-  anon_sym_DQUOTE2 = 141,
-  sym_escape = 142,
-  sym_hole = 143,
-  sym_regex = 144,
-  aux_sym_path_token1 = 145,
-  aux_sym_path_token2 = 146,
-  aux_sym_url_token1 = 147,
-  aux_sym_url_token2 = 148,
-  sym_socket = 149,
-  sym_capture = 150,
-  sym_star = 151,
-  sym_address = 152,
-  sym_port = 153,
-  sym_number = 154,
-  sym_arrow = 155,
-  anon_sym_LT_EQ = 156,
-  anon_sym_GT_EQ = 157,
-  anon_sym_LT = 158,
-  anon_sym_GT = 159,
-  sym_doc_comment = 160,
-  sym_comment = 161,
-  sym_source_file = 162,
-  sym_statement = 163,
-  sym_block = 164,
-  sym_list = 165,
-  sym_group = 166,
-  sym__part = 167,
-  sym_item_keyword = 168,
-  sym_statement_keyword = 169,
-  sym_operator = 170,
-  sym_match = 171,
-  sym_answer = 172,
-  sym_clause = 173,
-  sym_line_keyword = 174,
-  sym_function = 175,
-  sym_part = 176,
-  sym_method = 177,
-  sym_setting = 178,
-  sym_boolean = 179,
-  sym_string = 180,
-  sym_path = 181,
-  sym_url = 182,
-  sym_comparison = 183,
-  aux_sym_source_file_repeat1 = 184,
-  aux_sym_statement_repeat1 = 185,
-  aux_sym_list_repeat1 = 186,
-  aux_sym_string_repeat1 = 187,
-  aux_sym_path_repeat1 = 188,
-  aux_sym_url_repeat1 = 189,
+  anon_sym_DASH = 10,
+  anon_sym_COMMA = 11,
+  anon_sym_DOT = 12,
+  anon_sym_COLON = 13,
+  anon_sym_QMARK = 14,
+  anon_sym_gateway = 15,
+  anon_sym_import = 16,
+  anon_sym_let = 17,
+  anon_sym_passthrough = 18,
+  anon_sym_policy = 19,
+  anon_sym_pool = 20,
+  anon_sym_prove = 21,
+  anon_sym_site = 22,
+  anon_sym_table = 23,
+  anon_sym_tcp = 24,
+  anon_sym_tenant = 25,
+  anon_sym_test = 26,
+  anon_sym_udp = 27,
+  anon_sym_add = 28,
+  anon_sym_catch = 29,
+  anon_sym_else = 30,
+  anon_sym_end = 31,
+  anon_sym_limit = 32,
+  anon_sym_remove = 33,
+  anon_sym_require = 34,
+  anon_sym_set = 35,
+  anon_sym_start = 36,
+  anon_sym_tls = 37,
+  anon_sym_use = 38,
+  anon_sym_when = 39,
+  anon_sym_and = 40,
+  anon_sym_ends = 41,
+  anon_sym_has = 42,
+  anon_sym_if = 43,
+  anon_sym_in = 44,
+  anon_sym_is = 45,
+  anon_sym_missing = 46,
+  anon_sym_not = 47,
+  anon_sym_or = 48,
+  anon_sym_starts = 49,
+  anon_sym_with = 50,
+  anon_sym_matches = 51,
+  anon_sym_deny = 52,
+  anon_sym_files = 53,
+  anon_sym_redirect = 54,
+  anon_sym_respond = 55,
+  anon_sym_as = 56,
+  anon_sym_at = 57,
+  anon_sym_backup = 58,
+  anon_sym_by = 59,
+  anon_sym_fallback = 60,
+  anon_sym_file = 61,
+  anon_sym_from = 62,
+  anon_sym_header = 63,
+  anon_sym_host = 64,
+  anon_sym_index = 65,
+  anon_sym_per = 66,
+  anon_sym_request = 67,
+  anon_sym_response = 68,
+  anon_sym_session = 69,
+  anon_sym_type = 70,
+  anon_sym_weight = 71,
+  anon_sym_without = 72,
+  anon_sym_connect = 73,
+  anon_sym_every = 74,
+  anon_sym_expect = 75,
+  anon_sym_given = 76,
+  anon_sym_no = 77,
+  anon_sym_ask = 78,
+  anon_sym_hash = 79,
+  anon_sym_jwt = 80,
+  anon_sym_local_DASHpath = 81,
+  anon_sym_lower = 82,
+  anon_sym_signed = 83,
+  anon_sym_client = 84,
+  anon_sym_cookie = 85,
+  anon_sym_method = 86,
+  anon_sym_query = 87,
+  anon_sym_secret = 88,
+  anon_sym_CONNECT = 89,
+  anon_sym_DELETE = 90,
+  anon_sym_GET = 91,
+  anon_sym_HEAD = 92,
+  anon_sym_OPTIONS = 93,
+  anon_sym_PATCH = 94,
+  anon_sym_POST = 95,
+  anon_sym_PUT = 96,
+  anon_sym_TRACE = 97,
+  anon_sym_acme = 98,
+  anon_sym_admin = 99,
+  anon_sym_balance = 100,
+  anon_sym_body = 101,
+  anon_sym_cache = 102,
+  anon_sym_check = 103,
+  anon_sym_compress = 104,
+  anon_sym_cut = 105,
+  anon_sym_default = 106,
+  anon_sym_drain = 107,
+  anon_sym_edition = 108,
+  anon_sym_eject = 109,
+  anon_sym_export = 110,
+  anon_sym_flow = 111,
+  anon_sym_hedge = 112,
+  anon_sym_http = 113,
+  anon_sym_https = 114,
+  anon_sym_idle = 115,
+  anon_sym_lifetime = 116,
+  anon_sym_limits = 117,
+  anon_sym_log = 118,
+  anon_sym_metrics = 119,
+  anon_sym_mirror = 120,
+  anon_sym_panic = 121,
+  anon_sym_paths = 122,
+  anon_sym_protocol = 123,
+  anon_sym_proxy_DASHprotocol = 124,
+  anon_sym_queue = 125,
+  anon_sym_resolve = 126,
+  anon_sym_resolver = 127,
+  anon_sym_retry = 128,
+  anon_sym_secrets = 129,
+  anon_sym_slow_DASHstart = 130,
+  anon_sym_sticky = 131,
+  anon_sym_store = 132,
+  anon_sym_tests = 133,
+  anon_sym_timeout = 134,
+  anon_sym_trust = 135,
+  anon_sym_websocket = 136,
+  anon_sym_true = 137,
+  anon_sym_false = 138,
+  anon_sym_DQUOTE = 139,
+  aux_sym_string_token1 = 140,
+  anon_sym_LBRACE2 = 141,
+  anon_sym_DQUOTE2 = 142,
+  sym_escape = 143,
+  sym_hole = 144,
+  sym_regex = 145,
+  aux_sym_path_token1 = 146,
+  aux_sym_path_token2 = 147,
+  aux_sym_url_token1 = 148,
+  aux_sym_url_token2 = 149,
+  sym_socket = 150,
+  sym_capture = 151,
+  sym_star = 152,
+  sym_address = 153,
+  sym_port = 154,
+  sym_number = 155,
+  sym_arrow = 156,
+  anon_sym_LT_EQ = 157,
+  anon_sym_GT_EQ = 158,
+  anon_sym_LT = 159,
+  anon_sym_GT = 160,
+  sym_doc_comment = 161,
+  sym_comment = 162,
+  sym_source_file = 163,
+  sym_statement = 164,
+  sym_block = 165,
+  sym_list = 166,
+  sym_group = 167,
+  sym__part = 168,
+  sym_item_keyword = 169,
+  sym_statement_keyword = 170,
+  sym_operator = 171,
+  sym_match = 172,
+  sym_answer = 173,
+  sym_clause = 174,
+  sym_line_keyword = 175,
+  sym_function = 176,
+  sym_part = 177,
+  sym_method = 178,
+  sym_setting = 179,
+  sym_boolean = 180,
+  sym_string = 181,
+  sym_path = 182,
+  sym_url = 183,
+  sym_comparison = 184,
+  aux_sym_source_file_repeat1 = 185,
+  aux_sym_statement_repeat1 = 186,
+  aux_sym_list_repeat1 = 187,
+  aux_sym_string_repeat1 = 188,
+  aux_sym_path_repeat1 = 189,
+  aux_sym_url_repeat1 = 190,
 };
 
 static const char * const ts_symbol_names[] = {
@@ -222,6 +223,7 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_LPAREN] = "(",
   [anon_sym_RPAREN] = ")",
   [anon_sym_EQ] = "=",
+  [anon_sym_DASH] = "-",
   [anon_sym_COMMA] = ",",
   [anon_sym_DOT] = ".",
   [anon_sym_COLON] = ":",
@@ -415,6 +417,7 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_LPAREN] = anon_sym_LPAREN,
   [anon_sym_RPAREN] = anon_sym_RPAREN,
   [anon_sym_EQ] = anon_sym_EQ,
+  [anon_sym_DASH] = anon_sym_DASH,
   [anon_sym_COMMA] = anon_sym_COMMA,
   [anon_sym_DOT] = anon_sym_DOT,
   [anon_sym_COLON] = anon_sym_COLON,
@@ -635,6 +638,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_EQ] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_DASH] = {
     .visible = true,
     .named = false,
   },
@@ -1431,60 +1438,60 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
   eof = lexer->eof(lexer);
   switch (state) {
     case 0:
-      if (eof) ADVANCE(34);
+      if (eof) ADVANCE(33);
       ADVANCE_MAP(
-        '\n', 35,
-        '"', 78,
+        '\n', 34,
+        '"', 80,
         '#', 222,
-        '(', 43,
-        ')', 44,
-        '*', 83,
-        ',', 48,
-        '-', 121,
-        '.', 49,
-        '/', 130,
-        ':', 52,
+        '(', 42,
+        ')', 43,
+        '*', 85,
+        ',', 50,
+        '-', 47,
+        '.', 51,
+        '/', 131,
+        ':', 54,
         '<', 216,
-        '=', 46,
+        '=', 45,
         '>', 218,
-        '?', 56,
-        '[', 40,
-        '\\', 29,
-        ']', 42,
-        'h', 95,
-        'u', 92,
-        '{', 77,
-        '}', 39,
+        '?', 58,
+        '[', 39,
+        '\\', 28,
+        ']', 41,
+        'h', 97,
+        'u', 94,
+        '{', 79,
+        '}', 38,
       );
       if (lookahead == '\t' ||
           lookahead == '\r' ||
           lookahead == ' ' ||
-          lookahead == 0xfeff) SKIP(31);
+          lookahead == 0xfeff) SKIP(30);
       if (('!' <= lookahead && lookahead <= '&') ||
           lookahead == '+' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(119);
+          lookahead == '~') ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(121);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(89);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(91);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 1:
       ADVANCE_MAP(
-        '"', 78,
-        '#', 74,
-        '\\', 29,
-        '{', 77,
-        '\t', 73,
-        '\r', 73,
-        ' ', 73,
-        0xfeff, 73,
+        '"', 80,
+        '#', 76,
+        '\\', 28,
+        '{', 79,
+        '\t', 75,
+        '\r', 75,
+        ' ', 75,
+        0xfeff, 75,
       );
       if (lookahead != 0 &&
           lookahead != '\t' &&
-          lookahead != '\n') ADVANCE(76);
+          lookahead != '\n') ADVANCE(78);
       END_STATE();
     case 2:
       if (lookahead == '"') ADVANCE(5);
@@ -1494,7 +1501,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
     case 3:
       if (lookahead == '"') ADVANCE(2);
       if (lookahead == ':') ADVANCE(4);
-      if (lookahead == '}') ADVANCE(80);
+      if (lookahead == '}') ADVANCE(82);
       if (lookahead == '-' ||
           lookahead == '.' ||
           ('0' <= lookahead && lookahead <= '9') ||
@@ -1507,7 +1514,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 4:
       if (lookahead == '"') ADVANCE(2);
-      if (lookahead == '}') ADVANCE(80);
+      if (lookahead == '}') ADVANCE(82);
       if (lookahead == '-' ||
           lookahead == '.' ||
           ('0' <= lookahead && lookahead <= '9') ||
@@ -1521,18 +1528,18 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 5:
       if (lookahead == '"') ADVANCE(2);
-      if (lookahead == '}') ADVANCE(80);
+      if (lookahead == '}') ADVANCE(82);
       if (lookahead != 0 &&
           lookahead != '\n' &&
           lookahead != '{') ADVANCE(5);
       END_STATE();
     case 6:
-      if (lookahead == '"') ADVANCE(24);
+      if (lookahead == '"') ADVANCE(23);
       if (lookahead != 0 &&
           lookahead != '\n') ADVANCE(6);
       END_STATE();
     case 7:
-      if (lookahead == '"') ADVANCE(81);
+      if (lookahead == '"') ADVANCE(83);
       if (lookahead != 0 &&
           lookahead != '\n') ADVANCE(7);
       END_STATE();
@@ -1545,7 +1552,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z') ||
           lookahead == '|' ||
-          lookahead == '~') ADVANCE(25);
+          lookahead == '~') ADVANCE(24);
       END_STATE();
     case 9:
       if (lookahead == '"') ADVANCE(7);
@@ -1556,10 +1563,10 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == 0xfeff) SKIP(9);
       END_STATE();
     case 10:
-      if (lookahead == '/') ADVANCE(82);
+      if (lookahead == '/') ADVANCE(84);
       END_STATE();
     case 11:
-      if (lookahead == '/') ADVANCE(132);
+      if (lookahead == '/') ADVANCE(133);
       END_STATE();
     case 12:
       if (lookahead == '/') ADVANCE(11);
@@ -1602,25 +1609,21 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           ('a' <= lookahead && lookahead <= 'z')) ADVANCE(18);
       END_STATE();
     case 19:
-      if (lookahead == '>') ADVANCE(210);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(209);
-      END_STATE();
-    case 20:
       if (lookahead == 'c') ADVANCE(193);
       END_STATE();
+    case 20:
+      if (lookahead == 'i') ADVANCE(19);
+      END_STATE();
     case 21:
-      if (lookahead == 'i') ADVANCE(20);
+      if (lookahead == 'q') ADVANCE(22);
       END_STATE();
     case 22:
-      if (lookahead == 'q') ADVANCE(23);
+      if (lookahead == 'u') ADVANCE(20);
       END_STATE();
     case 23:
-      if (lookahead == 'u') ADVANCE(21);
-      END_STATE();
-    case 24:
       if (lookahead == '}') ADVANCE(186);
       END_STATE();
-    case 25:
+    case 24:
       if (lookahead == '}') ADVANCE(186);
       if (lookahead == '-' ||
           lookahead == '.' ||
@@ -1628,92 +1631,128 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z') ||
-          ('|' <= lookahead && lookahead <= '~')) ADVANCE(25);
+          ('|' <= lookahead && lookahead <= '~')) ADVANCE(24);
       END_STATE();
-    case 26:
+    case 25:
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(191);
       END_STATE();
-    case 27:
+    case 26:
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
-    case 28:
+    case 27:
       if (lookahead != 0 &&
           (lookahead < '\t' || '\r' < lookahead) &&
           lookahead != ' ' &&
           lookahead != ',' &&
           lookahead != ']') ADVANCE(185);
       END_STATE();
-    case 29:
+    case 28:
       if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(79);
+          lookahead != '\n') ADVANCE(81);
       END_STATE();
-    case 30:
-      if (eof) ADVANCE(34);
+    case 29:
+      if (eof) ADVANCE(33);
       ADVANCE_MAP(
-        '\n', 35,
-        '"', 72,
+        '\n', 34,
+        '"', 74,
         '#', 222,
-        '(', 43,
-        ')', 44,
-        '*', 83,
-        ',', 48,
-        '-', 121,
-        '.', 49,
-        '/', 130,
-        ':', 52,
+        '(', 42,
+        ')', 43,
+        '*', 85,
+        ',', 50,
+        '-', 47,
+        '.', 51,
+        '/', 131,
+        ':', 54,
         '<', 216,
-        '=', 46,
+        '=', 45,
         '>', 218,
-        '?', 56,
-        '[', 40,
-        ']', 42,
-        'h', 95,
-        'u', 92,
-        '{', 38,
-        '}', 39,
+        '?', 58,
+        '[', 39,
+        ']', 41,
+        'h', 97,
+        'u', 94,
+        '{', 37,
+        '}', 38,
       );
       if (lookahead == '\t' ||
           lookahead == '\r' ||
           lookahead == ' ' ||
-          lookahead == 0xfeff) SKIP(32);
+          lookahead == 0xfeff) SKIP(31);
       if (('!' <= lookahead && lookahead <= '&') ||
           lookahead == '+' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(119);
+          lookahead == '~') ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(121);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(89);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(91);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(99);
+      END_STATE();
+    case 30:
+      if (eof) ADVANCE(33);
+      ADVANCE_MAP(
+        '\n', 34,
+        '"', 74,
+        '#', 222,
+        '(', 42,
+        ')', 43,
+        '*', 188,
+        ',', 50,
+        '-', 48,
+        '.', 52,
+        '/', 84,
+        ':', 55,
+        '<', 216,
+        '=', 44,
+        '>', 218,
+        '?', 57,
+        '[', 39,
+        ']', 41,
+        'h', 71,
+        'u', 68,
+        '{', 35,
+        '}', 38,
+      );
+      if (lookahead == '\t' ||
+          lookahead == '\r' ||
+          lookahead == ' ' ||
+          lookahead == 0xfeff) SKIP(30);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(206);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(65);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 31:
-      if (eof) ADVANCE(34);
+      if (eof) ADVANCE(33);
       ADVANCE_MAP(
-        '\n', 35,
-        '"', 72,
+        '\n', 34,
+        '"', 74,
         '#', 222,
-        '(', 43,
-        ')', 44,
+        '(', 42,
+        ')', 43,
         '*', 188,
-        ',', 48,
-        '-', 19,
-        '.', 50,
-        '/', 82,
-        ':', 53,
+        ',', 50,
+        '-', 48,
+        '.', 52,
+        '/', 84,
+        ':', 55,
         '<', 216,
-        '=', 45,
+        '=', 44,
         '>', 218,
-        '?', 55,
-        '[', 40,
-        ']', 42,
-        'h', 69,
-        'u', 66,
+        '?', 57,
+        '[', 39,
+        ']', 41,
+        'h', 71,
+        'u', 68,
         '{', 36,
-        '}', 39,
+        '}', 38,
       );
       if (lookahead == '\t' ||
           lookahead == '\r' ||
@@ -1721,435 +1760,377 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == 0xfeff) SKIP(31);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(206);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(63);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(65);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 32:
-      if (eof) ADVANCE(34);
+      if (eof) ADVANCE(33);
       ADVANCE_MAP(
-        '\n', 35,
-        '"', 72,
-        '#', 222,
-        '(', 43,
-        ')', 44,
-        '*', 188,
-        ',', 48,
-        '-', 19,
-        '.', 50,
-        '/', 82,
-        ':', 53,
-        '<', 216,
-        '=', 45,
-        '>', 218,
-        '?', 55,
-        '[', 40,
-        ']', 42,
-        'h', 69,
-        'u', 66,
-        '{', 37,
-        '}', 39,
-      );
-      if (lookahead == '\t' ||
-          lookahead == '\r' ||
-          lookahead == ' ' ||
-          lookahead == 0xfeff) SKIP(32);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(206);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(63);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(71);
-      END_STATE();
-    case 33:
-      if (eof) ADVANCE(34);
-      ADVANCE_MAP(
-        '\n', 35,
-        '"', 72,
-        '#', 134,
-        '(', 43,
-        ')', 44,
-        '*', 135,
-        ',', 48,
-        '-', 173,
-        '.', 51,
+        '\n', 34,
+        '"', 74,
+        '#', 135,
+        '(', 42,
+        ')', 43,
+        '*', 136,
+        ',', 50,
+        '-', 49,
+        '.', 53,
         '/', 184,
-        ':', 54,
+        ':', 56,
         '<', 217,
-        '=', 47,
+        '=', 46,
         '>', 219,
-        '?', 57,
-        '[', 41,
-        ']', 42,
-        'h', 147,
-        'u', 144,
-        '{', 38,
-        '}', 39,
-        0xfeff, 133,
+        '?', 59,
+        '[', 40,
+        ']', 41,
+        'h', 148,
+        'u', 145,
+        '{', 37,
+        '}', 38,
+        0xfeff, 134,
       );
       if (lookahead == '\t' ||
           lookahead == '\r' ||
-          lookahead == ' ') SKIP(32);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(171);
+          lookahead == ' ') SKIP(31);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(172);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(141);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(142);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if (lookahead != 0 &&
           (lookahead < '\t' || '\r' < lookahead)) ADVANCE(184);
       END_STATE();
-    case 34:
+    case 33:
       ACCEPT_TOKEN(ts_builtin_sym_end);
       END_STATE();
-    case 35:
+    case 34:
       ACCEPT_TOKEN(sym__newline);
       END_STATE();
-    case 36:
+    case 35:
       ACCEPT_TOKEN(anon_sym_LBRACE);
       END_STATE();
-    case 37:
+    case 36:
       ACCEPT_TOKEN(anon_sym_LBRACE);
       if (('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z')) ADVANCE(18);
       END_STATE();
-    case 38:
+    case 37:
       ACCEPT_TOKEN(anon_sym_LBRACE);
       if (('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z')) ADVANCE(3);
       END_STATE();
-    case 39:
+    case 38:
       ACCEPT_TOKEN(anon_sym_RBRACE);
+      END_STATE();
+    case 39:
+      ACCEPT_TOKEN(anon_sym_LBRACK);
       END_STATE();
     case 40:
       ACCEPT_TOKEN(anon_sym_LBRACK);
-      END_STATE();
-    case 41:
-      ACCEPT_TOKEN(anon_sym_LBRACK);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
-    case 42:
+    case 41:
       ACCEPT_TOKEN(anon_sym_RBRACK);
       END_STATE();
-    case 43:
+    case 42:
       ACCEPT_TOKEN(anon_sym_LPAREN);
       END_STATE();
-    case 44:
+    case 43:
       ACCEPT_TOKEN(anon_sym_RPAREN);
+      END_STATE();
+    case 44:
+      ACCEPT_TOKEN(anon_sym_EQ);
       END_STATE();
     case 45:
       ACCEPT_TOKEN(anon_sym_EQ);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 46:
       ACCEPT_TOKEN(anon_sym_EQ);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
-    case 47:
-      ACCEPT_TOKEN(anon_sym_EQ);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
+    case 47:
+      ACCEPT_TOKEN(anon_sym_DASH);
+      if (lookahead == '>') ADVANCE(210);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(128);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
     case 48:
-      ACCEPT_TOKEN(anon_sym_COMMA);
+      ACCEPT_TOKEN(anon_sym_DASH);
+      if (lookahead == '>') ADVANCE(210);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(209);
       END_STATE();
     case 49:
-      ACCEPT_TOKEN(anon_sym_DOT);
-      if (lookahead == '.') ADVANCE(98);
-      if (lookahead == '/') ADVANCE(130);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      ACCEPT_TOKEN(anon_sym_DASH);
+      if (lookahead == '>') ADVANCE(211);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(183);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 50:
-      ACCEPT_TOKEN(anon_sym_DOT);
-      if (lookahead == '.') ADVANCE(10);
-      if (lookahead == '/') ADVANCE(82);
+      ACCEPT_TOKEN(anon_sym_COMMA);
       END_STATE();
     case 51:
       ACCEPT_TOKEN(anon_sym_DOT);
-      if (lookahead == '.') ADVANCE(150);
+      if (lookahead == '.') ADVANCE(100);
+      if (lookahead == '/') ADVANCE(131);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 52:
+      ACCEPT_TOKEN(anon_sym_DOT);
+      if (lookahead == '.') ADVANCE(10);
+      if (lookahead == '/') ADVANCE(84);
+      END_STATE();
+    case 53:
+      ACCEPT_TOKEN(anon_sym_DOT);
+      if (lookahead == '.') ADVANCE(151);
       if (lookahead == '/') ADVANCE(184);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
-    case 52:
+    case 54:
       ACCEPT_TOKEN(anon_sym_COLON);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(104);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(106);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(110);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(112);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
-    case 53:
+    case 55:
       ACCEPT_TOKEN(anon_sym_COLON);
       if (lookahead == ':') ADVANCE(189);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(197);
       if (('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(17);
       END_STATE();
-    case 54:
-      ACCEPT_TOKEN(anon_sym_COLON);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(156);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(162);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
-      END_STATE();
-    case 55:
-      ACCEPT_TOKEN(anon_sym_QMARK);
-      END_STATE();
     case 56:
-      ACCEPT_TOKEN(anon_sym_QMARK);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      ACCEPT_TOKEN(anon_sym_COLON);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(157);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(163);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 57:
       ACCEPT_TOKEN(anon_sym_QMARK);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 58:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == ':') ADVANCE(28);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+      ACCEPT_TOKEN(anon_sym_QMARK);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 59:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == ':') ADVANCE(12);
-      if (lookahead == 's') ADVANCE(60);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+      ACCEPT_TOKEN(anon_sym_QMARK);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 60:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == ':') ADVANCE(27);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
+      END_STATE();
+    case 61:
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == ':') ADVANCE(12);
+      if (lookahead == 's') ADVANCE(62);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
+      END_STATE();
+    case 62:
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
       if (lookahead == ':') ADVANCE(12);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
-    case 61:
+    case 63:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == ':') ADVANCE(14);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(62);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(71);
-      END_STATE();
-    case 62:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
+      if (lookahead == '-') ADVANCE(26);
       if (lookahead == ':') ADVANCE(14);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(64);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(71);
-      END_STATE();
-    case 63:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == ':') ADVANCE(14);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(61);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 64:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == ':') ADVANCE(14);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(66);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(73);
+      END_STATE();
+    case 65:
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == ':') ADVANCE(14);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(63);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(73);
+      END_STATE();
+    case 66:
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
       if (lookahead == ':') ADVANCE(14);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
-      END_STATE();
-    case 65:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 'i') ADVANCE(70);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
-      END_STATE();
-    case 66:
-      ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 'n') ADVANCE(65);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 67:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 'p') ADVANCE(59);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 'i') ADVANCE(72);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 68:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 't') ADVANCE(67);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 'n') ADVANCE(67);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 69:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 't') ADVANCE(68);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 'p') ADVANCE(61);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 70:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == 'x') ADVANCE(58);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 't') ADVANCE(69);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 71:
       ACCEPT_TOKEN(sym_identifier);
-      if (lookahead == '-') ADVANCE(27);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 't') ADVANCE(70);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(71);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 72:
-      ACCEPT_TOKEN(anon_sym_DQUOTE);
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
+      if (lookahead == 'x') ADVANCE(60);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
       END_STATE();
     case 73:
+      ACCEPT_TOKEN(sym_identifier);
+      if (lookahead == '-') ADVANCE(26);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(73);
+      END_STATE();
+    case 74:
+      ACCEPT_TOKEN(anon_sym_DQUOTE);
+      END_STATE();
+    case 75:
       ACCEPT_TOKEN(aux_sym_string_token1);
-      if (lookahead == '#') ADVANCE(74);
+      if (lookahead == '#') ADVANCE(76);
       if (lookahead == '\t' ||
           lookahead == '\r' ||
           lookahead == ' ' ||
-          lookahead == 0xfeff) ADVANCE(73);
+          lookahead == 0xfeff) ADVANCE(75);
       if (lookahead != 0 &&
           lookahead != '\t' &&
           lookahead != '\n' &&
           lookahead != '"' &&
           lookahead != '#' &&
           lookahead != '\\' &&
-          lookahead != '{') ADVANCE(76);
+          lookahead != '{') ADVANCE(78);
       END_STATE();
-    case 74:
+    case 76:
       ACCEPT_TOKEN(aux_sym_string_token1);
-      if (lookahead == '#') ADVANCE(75);
+      if (lookahead == '#') ADVANCE(77);
       if (lookahead != 0 &&
           lookahead != '\n' &&
           lookahead != '"' &&
           lookahead != '#' &&
           lookahead != '\\' &&
-          lookahead != '{') ADVANCE(76);
+          lookahead != '{') ADVANCE(78);
       END_STATE();
-    case 75:
+    case 77:
       ACCEPT_TOKEN(aux_sym_string_token1);
       if (lookahead == '"' ||
           lookahead == '\\' ||
           lookahead == '{') ADVANCE(221);
       if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(75);
+          lookahead != '\n') ADVANCE(77);
       END_STATE();
-    case 76:
+    case 78:
       ACCEPT_TOKEN(aux_sym_string_token1);
       if (lookahead != 0 &&
           lookahead != '\n' &&
           lookahead != '"' &&
           lookahead != '\\' &&
-          lookahead != '{') ADVANCE(76);
+          lookahead != '{') ADVANCE(78);
       END_STATE();
-    case 77:
+    case 79:
       ACCEPT_TOKEN(anon_sym_LBRACE2);
       if (('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z')) ADVANCE(5);
       END_STATE();
-    case 78:
+    case 80:
       ACCEPT_TOKEN(anon_sym_DQUOTE2);
       END_STATE();
-    case 79:
+    case 81:
       ACCEPT_TOKEN(sym_escape);
       END_STATE();
-    case 80:
+    case 82:
       ACCEPT_TOKEN(sym_hole);
       END_STATE();
-    case 81:
+    case 83:
       ACCEPT_TOKEN(sym_regex);
       END_STATE();
-    case 82:
-      ACCEPT_TOKEN(aux_sym_path_token1);
-      END_STATE();
-    case 83:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '*') ADVANCE(130);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
     case 84:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(131);
-      if (lookahead == '!' ||
-          ('$' <= lookahead && lookahead <= '&') ||
-          lookahead == '*' ||
-          lookahead == '+' ||
-          lookahead == '.' ||
-          lookahead == '/' ||
-          lookahead == '=' ||
-          lookahead == '?' ||
-          lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+      ACCEPT_TOKEN(aux_sym_path_token1);
       END_STATE();
     case 85:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(99);
-      if (lookahead == 's') ADVANCE(86);
-      if (lookahead == '!' ||
-          ('$' <= lookahead && lookahead <= '&') ||
-          lookahead == '*' ||
-          lookahead == '+' ||
-          lookahead == '.' ||
-          lookahead == '/' ||
-          lookahead == '=' ||
-          lookahead == '?' ||
-          lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+      if (lookahead == '*') ADVANCE(131);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 86:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(99);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(132);
       if (lookahead == '!' ||
           ('$' <= lookahead && lookahead <= '&') ||
           lookahead == '*' ||
@@ -2159,16 +2140,17 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '=' ||
           lookahead == '?' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 87:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(107);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(101);
+      if (lookahead == 's') ADVANCE(88);
       if (lookahead == '!' ||
           ('$' <= lookahead && lookahead <= '&') ||
           lookahead == '*' ||
@@ -2178,18 +2160,16 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '=' ||
           lookahead == '?' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(88);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 88:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(107);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(101);
       if (lookahead == '!' ||
           ('$' <= lookahead && lookahead <= '&') ||
           lookahead == '*' ||
@@ -2199,39 +2179,37 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '=' ||
           lookahead == '?' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
+          lookahead == '~') ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
+      END_STATE();
+    case 89:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(109);
+      if (lookahead == '!' ||
+          ('$' <= lookahead && lookahead <= '&') ||
+          lookahead == '*' ||
+          lookahead == '+' ||
+          lookahead == '.' ||
+          lookahead == '/' ||
+          lookahead == '=' ||
+          lookahead == '?' ||
+          lookahead == '@' ||
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(90);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(97);
-      END_STATE();
-    case 89:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(107);
-      if (lookahead == '!' ||
-          ('$' <= lookahead && lookahead <= '&') ||
-          lookahead == '*' ||
-          lookahead == '+' ||
-          lookahead == '.' ||
-          lookahead == '/' ||
-          lookahead == '=' ||
-          lookahead == '?' ||
-          lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(87);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 90:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == ':') ADVANCE(107);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(109);
       if (lookahead == '!' ||
           ('$' <= lookahead && lookahead <= '&') ||
           lookahead == '*' ||
@@ -2241,398 +2219,282 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '=' ||
           lookahead == '?' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(92);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 91:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 'i') ADVANCE(96);
-      if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
-          (lookahead < '0' || '9' < lookahead) &&
-          (lookahead < 'A' || 'Z' < lookahead) &&
-          lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(109);
+      if (lookahead == '!' ||
+          ('$' <= lookahead && lookahead <= '&') ||
+          lookahead == '*' ||
+          lookahead == '+' ||
+          lookahead == '.' ||
+          lookahead == '/' ||
+          lookahead == '=' ||
+          lookahead == '?' ||
+          lookahead == '@' ||
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(89);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 92:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 'n') ADVANCE(91);
-      if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
-          (lookahead < '0' || '9' < lookahead) &&
-          (lookahead < 'A' || 'Z' < lookahead) &&
-          lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == ':') ADVANCE(109);
+      if (lookahead == '!' ||
+          ('$' <= lookahead && lookahead <= '&') ||
+          lookahead == '*' ||
+          lookahead == '+' ||
+          lookahead == '.' ||
+          lookahead == '/' ||
+          lookahead == '=' ||
+          lookahead == '?' ||
+          lookahead == '@' ||
+          lookahead == '~') ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 93:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 'p') ADVANCE(85);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 'i') ADVANCE(98);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 94:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 't') ADVANCE(93);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 'n') ADVANCE(93);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 95:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 't') ADVANCE(94);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 'p') ADVANCE(87);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 96:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
-      if (lookahead == 'x') ADVANCE(84);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 't') ADVANCE(95);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 97:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '-') ADVANCE(129);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 't') ADVANCE(96);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 98:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(130);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '-') ADVANCE(130);
+      if (lookahead == 'x') ADVANCE(86);
+      if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
+          (lookahead < '0' || '9' < lookahead) &&
+          (lookahead < 'A' || 'Z' < lookahead) &&
+          lookahead != '_' &&
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 99:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(98);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '-') ADVANCE(130);
+      if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
+          (lookahead < '0' || '9' < lookahead) &&
+          (lookahead < 'A' || 'Z' < lookahead) &&
+          lookahead != '_' &&
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 100:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(128);
-      if (('.' <= lookahead && lookahead <= ':') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(100);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '/') ADVANCE(131);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 101:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(124);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(102);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(111);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '/') ADVANCE(100);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 102:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(124);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(105);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '/') ADVANCE(129);
+      if (('.' <= lookahead && lookahead <= ':') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(102);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 103:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(124);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(101);
+      if (lookahead == '/') ADVANCE(125);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(104);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(108);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(113);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 104:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(124);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(103);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(109);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '/') ADVANCE(125);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(107);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 105:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '/') ADVANCE(124);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(105);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '/') ADVANCE(125);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(103);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(110);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 106:
       ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == '/') ADVANCE(125);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(105);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(111);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 107:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == '/') ADVANCE(125);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(107);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 108:
+      ACCEPT_TOKEN(aux_sym_path_token2);
       ADVANCE_MAP(
-        '/', 126,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
+        '/', 127,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
       );
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(106);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(108);
       if (lookahead == '%' ||
           lookahead == '-' ||
           ('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 107:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(110);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
-    case 108:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(111);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 109:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(108);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
-    case 110:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == ':') ADVANCE(100);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(109);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
-    case 111:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == ':') ADVANCE(100);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
-      END_STATE();
-    case 112:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 106,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(116);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 113:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 106,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
+      if (lookahead == ':') ADVANCE(102);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(112);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 110:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(113);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 111:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(110);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 112:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == ':') ADVANCE(102);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(111);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 113:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (lookahead == ':') ADVANCE(102);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 114:
       ACCEPT_TOKEN(aux_sym_path_token2);
       ADVANCE_MAP(
-        ':', 106,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(113);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 115:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 106,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(114);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 116:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 106,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 117:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 115,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(120);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 118:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 115,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
-      );
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(117);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
-      END_STATE();
-    case 119:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      ADVANCE_MAP(
-        ':', 115,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
+        ':', 108,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
       );
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
@@ -2641,71 +2503,205 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           ('-' <= lookahead && lookahead <= '/') ||
           ('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(127);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
-    case 120:
+    case 115:
       ACCEPT_TOKEN(aux_sym_path_token2);
       ADVANCE_MAP(
-        ':', 115,
-        '!', 130,
-        '$', 130,
-        '&', 130,
-        '*', 130,
-        '+', 130,
-        '=', 130,
-        '?', 130,
-        '@', 130,
-        '~', 130,
+        ':', 108,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(114);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
+      END_STATE();
+    case 116:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      ADVANCE_MAP(
+        ':', 108,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(115);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
+      END_STATE();
+    case 117:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      ADVANCE_MAP(
+        ':', 108,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(116);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
+      END_STATE();
+    case 118:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      ADVANCE_MAP(
+        ':', 108,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
       );
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(127);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(128);
+      END_STATE();
+    case 119:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      ADVANCE_MAP(
+        ':', 117,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(122);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
+      END_STATE();
+    case 120:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      ADVANCE_MAP(
+        ':', 117,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(119);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 121:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '>') ADVANCE(210);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(127);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      ADVANCE_MAP(
+        ':', 117,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(120);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 122:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == 'c') ADVANCE(130);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      ADVANCE_MAP(
+        ':', 117,
+        '!', 131,
+        '$', 131,
+        '&', 131,
+        '*', 131,
+        '+', 131,
+        '=', 131,
+        '?', 131,
+        '@', 131,
+        '~', 131,
+      );
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 123:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == 'i') ADVANCE(122);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == 'c') ADVANCE(131);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 124:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == 'q') ADVANCE(125);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == 'i') ADVANCE(123);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 125:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == 'u') ADVANCE(123);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == 'q') ADVANCE(126);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 126:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (lookahead == '!' ||
-          lookahead == '$' ||
-          lookahead == '&' ||
-          lookahead == '*' ||
-          lookahead == '+' ||
-          lookahead == '=' ||
-          lookahead == '?' ||
-          lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(126);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= ':') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(127);
+      if (lookahead == 'u') ADVANCE(124);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
       END_STATE();
     case 127:
       ACCEPT_TOKEN(aux_sym_path_token2);
@@ -2717,37 +2713,55 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           lookahead == '=' ||
           lookahead == '?' ||
           lookahead == '@' ||
-          lookahead == '~') ADVANCE(130);
+          lookahead == '~') ADVANCE(131);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(127);
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(127);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 128:
       ACCEPT_TOKEN(aux_sym_path_token2);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(128);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+      if (lookahead == '!' ||
+          lookahead == '$' ||
+          lookahead == '&' ||
+          lookahead == '*' ||
+          lookahead == '+' ||
+          lookahead == '=' ||
+          lookahead == '?' ||
+          lookahead == '@' ||
+          lookahead == '~') ADVANCE(131);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= ':') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(128);
       END_STATE();
     case 129:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(129);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 130:
       ACCEPT_TOKEN(aux_sym_path_token2);
       if ((set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) &&
           (lookahead < '0' || '9' < lookahead) &&
           (lookahead < 'A' || 'Z' < lookahead) &&
           lookahead != '_' &&
-          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(130);
+          (lookahead < 'a' || 'z' < lookahead)) ADVANCE(131);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(97);
-      END_STATE();
-    case 130:
-      ACCEPT_TOKEN(aux_sym_path_token2);
-      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(130);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(99);
       END_STATE();
     case 131:
       ACCEPT_TOKEN(aux_sym_path_token2);
       if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(131);
+      END_STATE();
+    case 132:
+      ACCEPT_TOKEN(aux_sym_path_token2);
+      if (set_contains(aux_sym_path_token2_character_set_1, 9, lookahead)) ADVANCE(132);
       if (lookahead != 0 &&
           (lookahead < '\t' || '\r' < lookahead) &&
           lookahead != ' ' &&
@@ -2755,36 +2769,36 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           (lookahead < '*' || ':' < lookahead) &&
           lookahead != ']') ADVANCE(185);
       END_STATE();
-    case 132:
+    case 133:
       ACCEPT_TOKEN(aux_sym_url_token1);
       END_STATE();
-    case 133:
+    case 134:
       ACCEPT_TOKEN(aux_sym_url_token2);
       ADVANCE_MAP(
-        '#', 134,
-        '*', 135,
-        '-', 173,
-        '.', 51,
+        '#', 135,
+        '*', 136,
+        '-', 49,
+        '.', 53,
         '/', 184,
-        ':', 54,
+        ':', 56,
         '<', 217,
-        '=', 47,
+        '=', 46,
         '>', 219,
-        '?', 57,
-        '[', 41,
-        'h', 147,
-        'u', 144,
-        0xfeff, 133,
+        '?', 59,
+        '[', 40,
+        'h', 148,
+        'u', 145,
+        0xfeff, 134,
       );
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(171);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(172);
       if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(141);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(142);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
-    case 134:
+    case 135:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '#') ADVANCE(220);
       if (lookahead == '\t' ||
@@ -2800,126 +2814,116 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       if (lookahead != 0 &&
           (lookahead < '\t' || '\r' < lookahead)) ADVANCE(181);
       END_STATE();
-    case 135:
+    case 136:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '*') ADVANCE(184);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
-    case 136:
+    case 137:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
       if (lookahead == ':') ADVANCE(178);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
-      END_STATE();
-    case 137:
-      ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(151);
-      if (lookahead == 's') ADVANCE(138);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 138:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(151);
+      if (lookahead == ':') ADVANCE(152);
+      if (lookahead == 's') ADVANCE(139);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 139:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(159);
+      if (lookahead == ':') ADVANCE(152);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(140);
-      if (('G' <= lookahead && lookahead <= 'Z') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 140:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(159);
+      if (lookahead == ':') ADVANCE(160);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(142);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(141);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 141:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(159);
+      if (lookahead == ':') ADVANCE(160);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(139);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(143);
       if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 142:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == ':') ADVANCE(159);
+      if (lookahead == ':') ADVANCE(160);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(140);
+      if (('G' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 143:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == 'i') ADVANCE(148);
+      if (lookahead == ':') ADVANCE(160);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 144:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == 'n') ADVANCE(143);
+      if (lookahead == 'i') ADVANCE(149);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 145:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == 'p') ADVANCE(137);
+      if (lookahead == 'n') ADVANCE(144);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 146:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == 't') ADVANCE(145);
+      if (lookahead == 'p') ADVANCE(138);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 147:
@@ -2929,76 +2933,77 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 148:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
-      if (lookahead == 'x') ADVANCE(136);
+      if (lookahead == 't') ADVANCE(147);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 149:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '-') ADVANCE(182);
+      if (lookahead == 'x') ADVANCE(137);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 150:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '/') ADVANCE(184);
+      if (lookahead == '-') ADVANCE(182);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 151:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '/') ADVANCE(150);
+      if (lookahead == '/') ADVANCE(184);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 152:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '/') ADVANCE(179);
-      if (('.' <= lookahead && lookahead <= ':') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(152);
+      if (lookahead == '/') ADVANCE(151);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 153:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '/') ADVANCE(176);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(154);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(163);
+      if (lookahead == '/') ADVANCE(179);
+      if (('.' <= lookahead && lookahead <= ':') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(153);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 154:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '/') ADVANCE(176);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(157);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(155);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(164);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 155:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '/') ADVANCE(176);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(153);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(160);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(158);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 156:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '/') ADVANCE(176);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(155);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(154);
       if (('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(161);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
@@ -3006,15 +3011,24 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
     case 157:
       ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '/') ADVANCE(176);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(157);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(156);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(162);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 158:
       ACCEPT_TOKEN(aux_sym_url_token2);
+      if (lookahead == '/') ADVANCE(176);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(158);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
+      END_STATE();
+    case 159:
+      ACCEPT_TOKEN(aux_sym_url_token2);
       if (lookahead == '/') ADVANCE(180);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(158);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(159);
       if (lookahead == '%' ||
           lookahead == '-' ||
           ('G' <= lookahead && lookahead <= 'Z') ||
@@ -3022,17 +3036,9 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           ('g' <= lookahead && lookahead <= 'z')) ADVANCE(183);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
-    case 159:
-      ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(152);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(162);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
-      END_STATE();
     case 160:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(152);
+      if (lookahead == ':') ADVANCE(153);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(163);
@@ -3040,15 +3046,15 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 161:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(152);
+      if (lookahead == ':') ADVANCE(153);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(160);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(164);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 162:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(152);
+      if (lookahead == ':') ADVANCE(153);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(161);
@@ -3056,28 +3062,23 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 163:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(152);
+      if (lookahead == ':') ADVANCE(153);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(162);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 164:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(158);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(168);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '/') ||
-          ('G' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(183);
+      if (lookahead == ':') ADVANCE(153);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 165:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(158);
+      if (lookahead == ':') ADVANCE(159);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(164);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(169);
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= '/') ||
           ('G' <= lookahead && lookahead <= 'Z') ||
@@ -3087,7 +3088,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 166:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(158);
+      if (lookahead == ':') ADVANCE(159);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(165);
@@ -3100,7 +3101,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 167:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(158);
+      if (lookahead == ':') ADVANCE(159);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(166);
@@ -3113,20 +3114,10 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 168:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(158);
-      if (lookahead == '%' ||
-          ('-' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'Z') ||
-          lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(183);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
-      END_STATE();
-    case 169:
-      ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(167);
+      if (lookahead == ':') ADVANCE(159);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(172);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(167);
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= '/') ||
           ('G' <= lookahead && lookahead <= 'Z') ||
@@ -3134,12 +3125,22 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
           ('g' <= lookahead && lookahead <= 'z')) ADVANCE(183);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
+    case 169:
+      ACCEPT_TOKEN(aux_sym_url_token2);
+      if (lookahead == ':') ADVANCE(159);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(183);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
+      END_STATE();
     case 170:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(167);
+      if (lookahead == ':') ADVANCE(168);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(169);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(173);
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= '/') ||
           ('G' <= lookahead && lookahead <= 'Z') ||
@@ -3149,7 +3150,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 171:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(167);
+      if (lookahead == ':') ADVANCE(168);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(170);
@@ -3162,18 +3163,25 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 172:
       ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == ':') ADVANCE(167);
+      if (lookahead == ':') ADVANCE(168);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(171);
+      if (lookahead == '%' ||
+          ('-' <= lookahead && lookahead <= '/') ||
+          ('G' <= lookahead && lookahead <= 'Z') ||
+          lookahead == '_' ||
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(183);
+      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
+      END_STATE();
+    case 173:
+      ACCEPT_TOKEN(aux_sym_url_token2);
+      if (lookahead == ':') ADVANCE(168);
       if (lookahead == '%' ||
           ('-' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
           ('a' <= lookahead && lookahead <= 'z')) ADVANCE(183);
-      if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
-      END_STATE();
-    case 173:
-      ACCEPT_TOKEN(aux_sym_url_token2);
-      if (lookahead == '>') ADVANCE(211);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(183);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 174:
@@ -3244,7 +3252,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'Z') ||
           lookahead == '_' ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(149);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(150);
       if ((!eof && set_contains(aux_sym_url_token2_character_set_1, 9, lookahead))) ADVANCE(184);
       END_STATE();
     case 183:
@@ -3280,7 +3288,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 189:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '/') ADVANCE(26);
+      if (lookahead == '/') ADVANCE(25);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
           ('a' <= lookahead && lookahead <= 'f')) ADVANCE(189);
@@ -3315,7 +3323,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 194:
       ACCEPT_TOKEN(sym_port);
-      if (lookahead == '/') ADVANCE(22);
+      if (lookahead == '/') ADVANCE(21);
       if (lookahead == ':') ADVANCE(189);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(195);
       if (('A' <= lookahead && lookahead <= 'F') ||
@@ -3323,13 +3331,13 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 195:
       ACCEPT_TOKEN(sym_port);
-      if (lookahead == '/') ADVANCE(22);
+      if (lookahead == '/') ADVANCE(21);
       if (lookahead == ':') ADVANCE(189);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(198);
       END_STATE();
     case 196:
       ACCEPT_TOKEN(sym_port);
-      if (lookahead == '/') ADVANCE(22);
+      if (lookahead == '/') ADVANCE(21);
       if (lookahead == ':') ADVANCE(189);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(194);
       if (('A' <= lookahead && lookahead <= 'F') ||
@@ -3337,7 +3345,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 197:
       ACCEPT_TOKEN(sym_port);
-      if (lookahead == '/') ADVANCE(22);
+      if (lookahead == '/') ADVANCE(21);
       if (lookahead == ':') ADVANCE(189);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(196);
       if (('A' <= lookahead && lookahead <= 'F') ||
@@ -3345,7 +3353,7 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 198:
       ACCEPT_TOKEN(sym_port);
-      if (lookahead == '/') ADVANCE(22);
+      if (lookahead == '/') ADVANCE(21);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(198);
       END_STATE();
     case 199:
@@ -5068,45 +5076,45 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
 
 static const TSLexerMode ts_lex_modes[STATE_COUNT] = {
   [0] = {.lex_state = 0},
-  [1] = {.lex_state = 32},
-  [2] = {.lex_state = 32},
-  [3] = {.lex_state = 32},
-  [4] = {.lex_state = 32},
-  [5] = {.lex_state = 32},
-  [6] = {.lex_state = 32},
-  [7] = {.lex_state = 32},
-  [8] = {.lex_state = 32},
-  [9] = {.lex_state = 32},
-  [10] = {.lex_state = 32},
-  [11] = {.lex_state = 32},
-  [12] = {.lex_state = 32},
-  [13] = {.lex_state = 33},
-  [14] = {.lex_state = 33},
-  [15] = {.lex_state = 30},
-  [16] = {.lex_state = 33},
-  [17] = {.lex_state = 30},
-  [18] = {.lex_state = 30},
-  [19] = {.lex_state = 32},
-  [20] = {.lex_state = 32},
-  [21] = {.lex_state = 32},
-  [22] = {.lex_state = 32},
-  [23] = {.lex_state = 32},
-  [24] = {.lex_state = 32},
-  [25] = {.lex_state = 32},
-  [26] = {.lex_state = 32},
-  [27] = {.lex_state = 32},
-  [28] = {.lex_state = 32},
-  [29] = {.lex_state = 32},
-  [30] = {.lex_state = 32},
-  [31] = {.lex_state = 32},
-  [32] = {.lex_state = 32},
-  [33] = {.lex_state = 32},
-  [34] = {.lex_state = 32},
-  [35] = {.lex_state = 32},
-  [36] = {.lex_state = 32},
-  [37] = {.lex_state = 32},
-  [38] = {.lex_state = 32},
-  [39] = {.lex_state = 32},
+  [1] = {.lex_state = 31},
+  [2] = {.lex_state = 31},
+  [3] = {.lex_state = 31},
+  [4] = {.lex_state = 31},
+  [5] = {.lex_state = 31},
+  [6] = {.lex_state = 31},
+  [7] = {.lex_state = 31},
+  [8] = {.lex_state = 31},
+  [9] = {.lex_state = 31},
+  [10] = {.lex_state = 31},
+  [11] = {.lex_state = 31},
+  [12] = {.lex_state = 31},
+  [13] = {.lex_state = 32},
+  [14] = {.lex_state = 32},
+  [15] = {.lex_state = 29},
+  [16] = {.lex_state = 32},
+  [17] = {.lex_state = 29},
+  [18] = {.lex_state = 29},
+  [19] = {.lex_state = 31},
+  [20] = {.lex_state = 31},
+  [21] = {.lex_state = 31},
+  [22] = {.lex_state = 31},
+  [23] = {.lex_state = 31},
+  [24] = {.lex_state = 31},
+  [25] = {.lex_state = 31},
+  [26] = {.lex_state = 31},
+  [27] = {.lex_state = 31},
+  [28] = {.lex_state = 31},
+  [29] = {.lex_state = 31},
+  [30] = {.lex_state = 31},
+  [31] = {.lex_state = 31},
+  [32] = {.lex_state = 31},
+  [33] = {.lex_state = 31},
+  [34] = {.lex_state = 31},
+  [35] = {.lex_state = 31},
+  [36] = {.lex_state = 31},
+  [37] = {.lex_state = 31},
+  [38] = {.lex_state = 31},
+  [39] = {.lex_state = 31},
   [40] = {.lex_state = 1},
   [41] = {.lex_state = 1},
   [42] = {.lex_state = 1},
@@ -5126,6 +5134,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(1),
     [anon_sym_RPAREN] = ACTIONS(1),
     [anon_sym_EQ] = ACTIONS(1),
+    [anon_sym_DASH] = ACTIONS(1),
     [anon_sym_COMMA] = ACTIONS(1),
     [anon_sym_DOT] = ACTIONS(1),
     [anon_sym_COLON] = ACTIONS(1),
@@ -5307,6 +5316,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(15),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(19),
+    [anon_sym_DASH] = ACTIONS(9),
     [anon_sym_COMMA] = ACTIONS(19),
     [anon_sym_DOT] = ACTIONS(9),
     [anon_sym_COLON] = ACTIONS(9),
@@ -5484,6 +5494,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(66),
     [anon_sym_LPAREN] = ACTIONS(69),
     [anon_sym_EQ] = ACTIONS(72),
+    [anon_sym_DASH] = ACTIONS(57),
     [anon_sym_COMMA] = ACTIONS(72),
     [anon_sym_DOT] = ACTIONS(57),
     [anon_sym_COLON] = ACTIONS(57),
@@ -5660,6 +5671,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(15),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(19),
+    [anon_sym_DASH] = ACTIONS(9),
     [anon_sym_COMMA] = ACTIONS(19),
     [anon_sym_DOT] = ACTIONS(9),
     [anon_sym_COLON] = ACTIONS(9),
@@ -5836,6 +5848,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(15),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(19),
+    [anon_sym_DASH] = ACTIONS(9),
     [anon_sym_COMMA] = ACTIONS(19),
     [anon_sym_DOT] = ACTIONS(9),
     [anon_sym_COLON] = ACTIONS(9),
@@ -6012,6 +6025,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(15),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(19),
+    [anon_sym_DASH] = ACTIONS(9),
     [anon_sym_COMMA] = ACTIONS(19),
     [anon_sym_DOT] = ACTIONS(9),
     [anon_sym_COLON] = ACTIONS(9),
@@ -6187,6 +6201,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(150),
     [anon_sym_RPAREN] = ACTIONS(148),
     [anon_sym_EQ] = ACTIONS(139),
+    [anon_sym_DASH] = ACTIONS(136),
     [anon_sym_COMMA] = ACTIONS(139),
     [anon_sym_DOT] = ACTIONS(136),
     [anon_sym_COLON] = ACTIONS(136),
@@ -6362,6 +6377,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(15),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(208),
+    [anon_sym_DASH] = ACTIONS(206),
     [anon_sym_COMMA] = ACTIONS(208),
     [anon_sym_DOT] = ACTIONS(206),
     [anon_sym_COLON] = ACTIONS(206),
@@ -6537,6 +6553,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LBRACK] = ACTIONS(218),
     [anon_sym_LPAREN] = ACTIONS(221),
     [anon_sym_EQ] = ACTIONS(224),
+    [anon_sym_DASH] = ACTIONS(212),
     [anon_sym_COMMA] = ACTIONS(224),
     [anon_sym_DOT] = ACTIONS(212),
     [anon_sym_COLON] = ACTIONS(212),
@@ -6711,6 +6728,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_RBRACK] = ACTIONS(282),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(280),
+    [anon_sym_DASH] = ACTIONS(278),
     [anon_sym_COMMA] = ACTIONS(280),
     [anon_sym_DOT] = ACTIONS(278),
     [anon_sym_COLON] = ACTIONS(278),
@@ -6885,6 +6903,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_RBRACK] = ACTIONS(288),
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_EQ] = ACTIONS(286),
+    [anon_sym_DASH] = ACTIONS(284),
     [anon_sym_COMMA] = ACTIONS(286),
     [anon_sym_DOT] = ACTIONS(284),
     [anon_sym_COLON] = ACTIONS(284),
@@ -7059,6 +7078,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_RPAREN] = ACTIONS(294),
     [anon_sym_EQ] = ACTIONS(292),
+    [anon_sym_DASH] = ACTIONS(290),
     [anon_sym_COMMA] = ACTIONS(292),
     [anon_sym_DOT] = ACTIONS(290),
     [anon_sym_COLON] = ACTIONS(290),
@@ -7233,6 +7253,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(17),
     [anon_sym_RPAREN] = ACTIONS(296),
     [anon_sym_EQ] = ACTIONS(286),
+    [anon_sym_DASH] = ACTIONS(284),
     [anon_sym_COMMA] = ACTIONS(286),
     [anon_sym_DOT] = ACTIONS(284),
     [anon_sym_COLON] = ACTIONS(284),
@@ -7390,6 +7411,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(300),
     [anon_sym_RPAREN] = ACTIONS(300),
     [anon_sym_EQ] = ACTIONS(300),
+    [anon_sym_DASH] = ACTIONS(300),
     [anon_sym_COMMA] = ACTIONS(300),
     [anon_sym_DOT] = ACTIONS(300),
     [anon_sym_COLON] = ACTIONS(300),
@@ -7549,6 +7571,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(310),
     [anon_sym_RPAREN] = ACTIONS(310),
     [anon_sym_EQ] = ACTIONS(310),
+    [anon_sym_DASH] = ACTIONS(310),
     [anon_sym_COMMA] = ACTIONS(310),
     [anon_sym_DOT] = ACTIONS(310),
     [anon_sym_COLON] = ACTIONS(310),
@@ -7708,6 +7731,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(316),
     [anon_sym_RPAREN] = ACTIONS(316),
     [anon_sym_EQ] = ACTIONS(318),
+    [anon_sym_DASH] = ACTIONS(318),
     [anon_sym_COMMA] = ACTIONS(316),
     [anon_sym_DOT] = ACTIONS(318),
     [anon_sym_COLON] = ACTIONS(318),
@@ -7867,6 +7891,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(326),
     [anon_sym_RPAREN] = ACTIONS(326),
     [anon_sym_EQ] = ACTIONS(326),
+    [anon_sym_DASH] = ACTIONS(326),
     [anon_sym_COMMA] = ACTIONS(326),
     [anon_sym_DOT] = ACTIONS(326),
     [anon_sym_COLON] = ACTIONS(326),
@@ -8026,6 +8051,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(332),
     [anon_sym_RPAREN] = ACTIONS(332),
     [anon_sym_EQ] = ACTIONS(334),
+    [anon_sym_DASH] = ACTIONS(334),
     [anon_sym_COMMA] = ACTIONS(332),
     [anon_sym_DOT] = ACTIONS(334),
     [anon_sym_COLON] = ACTIONS(334),
@@ -8185,6 +8211,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(340),
     [anon_sym_RPAREN] = ACTIONS(340),
     [anon_sym_EQ] = ACTIONS(342),
+    [anon_sym_DASH] = ACTIONS(342),
     [anon_sym_COMMA] = ACTIONS(340),
     [anon_sym_DOT] = ACTIONS(342),
     [anon_sym_COLON] = ACTIONS(342),
@@ -8343,6 +8370,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(350),
     [anon_sym_RPAREN] = ACTIONS(350),
     [anon_sym_EQ] = ACTIONS(350),
+    [anon_sym_DASH] = ACTIONS(352),
     [anon_sym_COMMA] = ACTIONS(350),
     [anon_sym_DOT] = ACTIONS(352),
     [anon_sym_COLON] = ACTIONS(352),
@@ -8499,6 +8527,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(354),
     [anon_sym_RPAREN] = ACTIONS(354),
     [anon_sym_EQ] = ACTIONS(354),
+    [anon_sym_DASH] = ACTIONS(356),
     [anon_sym_COMMA] = ACTIONS(354),
     [anon_sym_DOT] = ACTIONS(356),
     [anon_sym_COLON] = ACTIONS(356),
@@ -8655,6 +8684,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(358),
     [anon_sym_RPAREN] = ACTIONS(358),
     [anon_sym_EQ] = ACTIONS(358),
+    [anon_sym_DASH] = ACTIONS(360),
     [anon_sym_COMMA] = ACTIONS(358),
     [anon_sym_DOT] = ACTIONS(360),
     [anon_sym_COLON] = ACTIONS(360),
@@ -8811,6 +8841,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(362),
     [anon_sym_RPAREN] = ACTIONS(362),
     [anon_sym_EQ] = ACTIONS(362),
+    [anon_sym_DASH] = ACTIONS(364),
     [anon_sym_COMMA] = ACTIONS(362),
     [anon_sym_DOT] = ACTIONS(364),
     [anon_sym_COLON] = ACTIONS(364),
@@ -8967,6 +8998,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(366),
     [anon_sym_RPAREN] = ACTIONS(366),
     [anon_sym_EQ] = ACTIONS(366),
+    [anon_sym_DASH] = ACTIONS(368),
     [anon_sym_COMMA] = ACTIONS(366),
     [anon_sym_DOT] = ACTIONS(368),
     [anon_sym_COLON] = ACTIONS(368),
@@ -9123,6 +9155,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(370),
     [anon_sym_RPAREN] = ACTIONS(370),
     [anon_sym_EQ] = ACTIONS(370),
+    [anon_sym_DASH] = ACTIONS(372),
     [anon_sym_COMMA] = ACTIONS(370),
     [anon_sym_DOT] = ACTIONS(372),
     [anon_sym_COLON] = ACTIONS(372),
@@ -9279,6 +9312,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(374),
     [anon_sym_RPAREN] = ACTIONS(374),
     [anon_sym_EQ] = ACTIONS(374),
+    [anon_sym_DASH] = ACTIONS(376),
     [anon_sym_COMMA] = ACTIONS(374),
     [anon_sym_DOT] = ACTIONS(376),
     [anon_sym_COLON] = ACTIONS(376),
@@ -9435,6 +9469,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(378),
     [anon_sym_RPAREN] = ACTIONS(378),
     [anon_sym_EQ] = ACTIONS(378),
+    [anon_sym_DASH] = ACTIONS(380),
     [anon_sym_COMMA] = ACTIONS(378),
     [anon_sym_DOT] = ACTIONS(380),
     [anon_sym_COLON] = ACTIONS(380),
@@ -9591,6 +9626,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(382),
     [anon_sym_RPAREN] = ACTIONS(382),
     [anon_sym_EQ] = ACTIONS(382),
+    [anon_sym_DASH] = ACTIONS(384),
     [anon_sym_COMMA] = ACTIONS(382),
     [anon_sym_DOT] = ACTIONS(384),
     [anon_sym_COLON] = ACTIONS(384),
@@ -9747,6 +9783,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(386),
     [anon_sym_RPAREN] = ACTIONS(386),
     [anon_sym_EQ] = ACTIONS(386),
+    [anon_sym_DASH] = ACTIONS(388),
     [anon_sym_COMMA] = ACTIONS(386),
     [anon_sym_DOT] = ACTIONS(388),
     [anon_sym_COLON] = ACTIONS(388),
@@ -9903,6 +9940,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(390),
     [anon_sym_RPAREN] = ACTIONS(390),
     [anon_sym_EQ] = ACTIONS(390),
+    [anon_sym_DASH] = ACTIONS(392),
     [anon_sym_COMMA] = ACTIONS(390),
     [anon_sym_DOT] = ACTIONS(392),
     [anon_sym_COLON] = ACTIONS(392),
@@ -10059,6 +10097,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(394),
     [anon_sym_RPAREN] = ACTIONS(394),
     [anon_sym_EQ] = ACTIONS(394),
+    [anon_sym_DASH] = ACTIONS(396),
     [anon_sym_COMMA] = ACTIONS(394),
     [anon_sym_DOT] = ACTIONS(396),
     [anon_sym_COLON] = ACTIONS(396),
@@ -10215,6 +10254,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(398),
     [anon_sym_RPAREN] = ACTIONS(398),
     [anon_sym_EQ] = ACTIONS(398),
+    [anon_sym_DASH] = ACTIONS(400),
     [anon_sym_COMMA] = ACTIONS(398),
     [anon_sym_DOT] = ACTIONS(400),
     [anon_sym_COLON] = ACTIONS(400),
@@ -10371,6 +10411,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(402),
     [anon_sym_RPAREN] = ACTIONS(402),
     [anon_sym_EQ] = ACTIONS(402),
+    [anon_sym_DASH] = ACTIONS(404),
     [anon_sym_COMMA] = ACTIONS(402),
     [anon_sym_DOT] = ACTIONS(404),
     [anon_sym_COLON] = ACTIONS(404),
@@ -10527,6 +10568,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(406),
     [anon_sym_RPAREN] = ACTIONS(406),
     [anon_sym_EQ] = ACTIONS(406),
+    [anon_sym_DASH] = ACTIONS(408),
     [anon_sym_COMMA] = ACTIONS(406),
     [anon_sym_DOT] = ACTIONS(408),
     [anon_sym_COLON] = ACTIONS(408),
@@ -10683,6 +10725,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(410),
     [anon_sym_RPAREN] = ACTIONS(410),
     [anon_sym_EQ] = ACTIONS(410),
+    [anon_sym_DASH] = ACTIONS(412),
     [anon_sym_COMMA] = ACTIONS(410),
     [anon_sym_DOT] = ACTIONS(412),
     [anon_sym_COLON] = ACTIONS(412),
@@ -10839,6 +10882,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(414),
     [anon_sym_RPAREN] = ACTIONS(414),
     [anon_sym_EQ] = ACTIONS(414),
+    [anon_sym_DASH] = ACTIONS(416),
     [anon_sym_COMMA] = ACTIONS(414),
     [anon_sym_DOT] = ACTIONS(416),
     [anon_sym_COLON] = ACTIONS(416),
@@ -10995,6 +11039,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(418),
     [anon_sym_RPAREN] = ACTIONS(418),
     [anon_sym_EQ] = ACTIONS(418),
+    [anon_sym_DASH] = ACTIONS(420),
     [anon_sym_COMMA] = ACTIONS(418),
     [anon_sym_DOT] = ACTIONS(420),
     [anon_sym_COLON] = ACTIONS(420),
@@ -11151,6 +11196,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(422),
     [anon_sym_RPAREN] = ACTIONS(422),
     [anon_sym_EQ] = ACTIONS(422),
+    [anon_sym_DASH] = ACTIONS(424),
     [anon_sym_COMMA] = ACTIONS(422),
     [anon_sym_DOT] = ACTIONS(424),
     [anon_sym_COLON] = ACTIONS(424),
@@ -11307,6 +11353,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(426),
     [anon_sym_RPAREN] = ACTIONS(426),
     [anon_sym_EQ] = ACTIONS(426),
+    [anon_sym_DASH] = ACTIONS(428),
     [anon_sym_COMMA] = ACTIONS(426),
     [anon_sym_DOT] = ACTIONS(428),
     [anon_sym_COLON] = ACTIONS(428),
@@ -11463,6 +11510,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_LPAREN] = ACTIONS(430),
     [anon_sym_RPAREN] = ACTIONS(430),
     [anon_sym_EQ] = ACTIONS(430),
+    [anon_sym_DASH] = ACTIONS(432),
     [anon_sym_COMMA] = ACTIONS(430),
     [anon_sym_DOT] = ACTIONS(432),
     [anon_sym_COLON] = ACTIONS(432),
