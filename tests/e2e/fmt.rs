@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Output, Stdio};
 
-const UGLY: &str = "site a.test {\r\n  /x->respond 200 # c\r\n  else -> respond 404\r\n}";
+const UGLY: &str = "site a.test {\r\n  /x   ->respond 200 # c\r\n  else -> respond 404\r\n}";
 const NEAT: &str = "site a.test {\n    /x   -> respond 200  # c\n    else -> respond 404\n}\n";
 
 fn fmt(args: &[&str]) -> (Option<i32>, String, String) {
