@@ -124,7 +124,9 @@ impl Space {
                         continue;
                     }
                     // The plainest that there is: the classes are sorted so.
-                    let class = set.iter().next()?;
+                    let secret = matches!(field, Field::TlsVersion) && !self.is_clear(cube);
+                    let fits = |n: &usize| !secret || classes[*n].example != Example::Missing;
+                    let class = set.iter().find(fits)?;
                     give(&field, &classes[class].example, &mut request)?;
                 }
                 What::Opaque(cond) => later.push((self.cond_of(site, cond)?, set.contains(1) && !set.contains(0))),
@@ -136,6 +138,18 @@ impl Space {
             }
         }
         Some(request)
+    }
+
+    /// Whether requests of a box can come over a clear connection.
+    fn is_clear(&self, cube: &Cube) -> bool {
+        [Field::TlsSni, Field::TlsVersion, Field::TlsAlpn].iter().all(|field| {
+            let dim = self.by_field.get(field);
+            let set = dim.and_then(|dim| cube.fields.iter().find(|(d, _)| d == dim));
+            set.is_none_or(|(dim, set)| {
+                let classes = &self.dims[usize::from(*dim)].classes;
+                set.iter().any(|n| classes[n].example == Example::Missing)
+            })
+        })
     }
 
     /// A host of a site in a box: one that the site names, where there is one.

@@ -52,6 +52,8 @@ pub(super) struct Generator {
     /// The site at hand has few captures, or many routes.
     plain: bool,
     wide: bool,
+    /// All sites have few routes.
+    small: bool,
 }
 
 impl Generator {
@@ -76,7 +78,12 @@ impl Generator {
                 segments.push(capture(prefix, class, suffix));
             }
         }
-        Self { random: Random::new(seed), segments, regexes, plain: false, wide: false }
+        Self { random: Random::new(seed), segments, regexes, plain: false, wide: false, small: false }
+    }
+
+    /// Sites of few routes and plain conditions, many of which can be looked at.
+    pub(super) fn small(seed: u64) -> Self {
+        Self { small: true, ..Self::new(seed) }
     }
 
     fn segment(&mut self) -> Segment {
@@ -94,7 +101,7 @@ impl Generator {
     /// A site with some plans, each of which tells who decided: entries and misses have one each.
     pub(super) fn site(&mut self) -> Site {
         self.plain = self.random.chance(30);
-        self.wide = self.random.chance(10);
+        self.wide = self.random.chance(10) && !self.small;
         let mut scopes = Vec::new();
         let mut plans = 0;
         let root = PathPattern { segments: Vec::new(), splat: true };
@@ -137,13 +144,16 @@ impl Generator {
         scopes.push(empty);
         let count = match depth {
             0 if self.wide => 25,
+            0 if self.small => 1 + self.random.below(4),
+            _ if self.small => self.random.below(3),
             0 => 1 + self.random.below(9),
             _ => self.random.below(5),
         };
         for _ in 0..count {
             let pathless = depth > 0 && self.random.chance(30);
             let inner = if pathless { pattern.clone() } else { self.below_pattern(&pattern) };
-            let guard = if self.random.chance(45) { Cond::Const(true) } else { self.cond(2) };
+            let guard =
+                if self.random.chance(45) { Cond::Const(true) } else { self.cond(if self.small { 1 } else { 2 }) };
             let target = if !pathless && depth < 3 && self.random.chance(25) {
                 let block = PathPattern { splat: true, ..inner.clone() };
                 Target::Scope(self.scope(block, depth + 1, scopes, plans))

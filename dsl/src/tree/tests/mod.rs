@@ -3,5 +3,6 @@
 mod agree;
 mod calls;
 mod explain;
+mod findings;
 mod generate;
 mod regions;
