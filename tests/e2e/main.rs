@@ -10,6 +10,8 @@ mod balance;
 mod cli;
 mod documentation;
 mod editor;
+mod edge_auth;
+mod edge_limits;
 mod files;
 mod fmt;
 mod forwarding;
