@@ -39,7 +39,7 @@ pub struct Parsed {
 /// How the checker finds the modules that a file imports. `std/…` is answered by this crate itself
 /// and never asked for.
 pub trait Modules {
-    /// The module that `importer` calls `module` (`./pools`, `../shared/pools`), parsed.
+    /// The module that `importer` calls `module` (`./pools`, `../shared/pools`; `gateway` is gateway.route), parsed.
     ///
     /// # Errors
     /// A short reason, such as `sites/pools.route does not exist`.
@@ -52,6 +52,11 @@ pub trait Modules {
     fn data(&self, declarer: FileId, path: &str) -> Result<Data, String> {
         let _ = declarer;
         Err(format!("there is nothing at {path}"))
+    }
+
+    /// Whose the file is that is checked, where it is a tenant's.
+    fn tenancy(&self) -> Option<ir::Tenancy<'_>> {
+        None
     }
 }
 
@@ -95,6 +100,8 @@ pub struct Checked {
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
     pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
+    /// Its tenants, in `gateway.route`.
+    pub tenants: Vec<Arc<ir::Tenant>>,
     /// Its tables whose rows stand in files, those of its modules included.
     pub tables: Vec<Arc<ir::Table>>,
     /// The files that it imports, those imported by them included.
@@ -137,6 +144,8 @@ pub struct Compiled {
     pub claims: Vec<(ir::HostPattern, Loc)>,
     /// Where its `tcp` and `udp` items listen, whether or not it loads.
     pub listeners: Vec<(tree::l4::Transport, ir::Listener)>,
+    /// Its tenants, in `gateway.route`.
+    pub tenants: Vec<Arc<ir::Tenant>>,
     /// Its tables whose rows stand in files, those of its modules included.
     pub tables: Vec<Arc<ir::Table>>,
     /// The files that it imports, those imported by them included.
@@ -184,6 +193,7 @@ pub fn check(unit: &Unit<'_>) -> Checked {
         proofs: outcome.proofs,
         claims: outcome.claims,
         listeners: outcome.listeners,
+        tenants: outcome.tenants,
         tables: outcome.tables,
         imports: outcome.imports,
         diagnostics,
@@ -242,6 +252,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         proofs: outcome.proofs,
         claims: outcome.claims,
         listeners: outcome.listeners,
+        tenants: outcome.tenants,
         tables: outcome.tables,
         imports: outcome.imports,
         pools: outcome.pools,
@@ -253,6 +264,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         compiled.listening.clear();
         compiled.passthroughs.clear();
         compiled.gateway = None;
+        compiled.tenants.clear();
     }
     compiled
 }

@@ -111,6 +111,20 @@ fn values_stand_in_headers_templates_redirects_and_conditions() {
 }
 
 #[test]
+fn a_key_may_be_a_constant_or_a_text_with_holes() {
+    let route = "table plans {\n    \"acme\" -> \"big\"\n    \"acme/eu\" -> \"small\"\n}\n\
+        site {t}.example.app {\n\
+        \x20   /one when plans[\"acme\"] is \"big\" -> respond 200 \"one\"\n\
+        \x20   /two/{r} when \"{t}/{r}\" in plans -> respond 200 \"{plans[\"{t}/{r}\"]}\"\n\
+        \x20   else -> respond 404\n}\n";
+    let route = route.replace("\"{plans[\"{t}/{r}\"]}\"", "\"two\"");
+    let c = sound(&files(&route, ""));
+    assert_eq!(ask(&c, "acme.example.app", "/one"), "200 one");
+    assert_eq!(ask(&c, "acme.example.app", "/two/eu"), "200 two");
+    assert_eq!(ask(&c, "acme.example.app", "/two/us"), "404");
+}
+
+#[test]
 fn networks_by_longest_match_and_as_a_condition() {
     let route = "table offices: cidr -> text {\n    10.0.0.0/8 -> \"all\"\n    10.1.0.0/16 -> \"berlin\"\n    2001:db8::/32 -> \"six\"\n}\n\
         site a.example.com {\n    require client.ip in offices else deny 403\n    set request header x-office = offices[client.ip]\n    else -> gold\n}\n";

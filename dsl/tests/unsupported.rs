@@ -11,7 +11,6 @@ use front::{Files, sound};
 const USES: &[(&str, &str, &str)] = &[
     ("limit options", "top", "tcp :1 {\n    limit 100/s per client.ip shadow\n    -> web\n}"),
     ("limit by bytes", "top", "tcp :1 {\n    limit 10MB/s per client.ip\n    -> web\n}"),
-    ("tenant", "top", "tenant acme {\n    owns acme.com\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
     ("tls file", "site", "tls file \"a.pem\" key \"a.key\""),
@@ -28,7 +27,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("store", "gateway", "store \"redis://x\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),
     ("log in a site", "site", "log off"),
-    ("export", "gateway", "export [web]"),
     ("per-client", "gateway", "limits {\n    per-client 256\n}"),
 ];
 

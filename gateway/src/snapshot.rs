@@ -35,6 +35,8 @@ pub enum Host {
     Passthrough(Arc<Route>),
     /// A host of a file that never loaded: 503, never somebody else's wildcard.
     Unavailable,
+    /// A host of a tenant that serves nothing there: as if nobody claimed it, never somebody else's wildcard.
+    Nobody,
 }
 
 /// A compiled site with what the gateway needs to carry its plans out.

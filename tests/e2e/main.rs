@@ -49,5 +49,6 @@ mod secrets;
 mod storm;
 mod streaming;
 mod tables;
+mod tenants;
 mod tls;
 mod websocket;

@@ -225,7 +225,8 @@ impl<'a> Checker<'a> {
             [alias, member] => (*self.linked.modules[env.module].imports.get(&alias.node)?, &member.node),
             _ => return None,
         };
-        let item = *self.linked.modules[module].values.get(member)?;
+        let m = &self.linked.modules[module];
+        let item = if module == env.module { *m.values.get(member)? } else { m.member(member)? };
         match &self.linked.item(module, item).kind {
             ItemKind::Let(l) if l.params.is_some() => {
                 Some(Function { def: l.clone(), env: Env::top(module), loc: self.loc(module, l.name.span) })

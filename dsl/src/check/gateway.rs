@@ -22,10 +22,11 @@ const SETTINGS: &[&str] = &[
     "resolver",
     "tests",
     "edition",
+    "export",
 ];
 
 /// Settings that come later: head, and the form that is refused.
-const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin"), ("export", "export")];
+const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin")];
 
 /// The port of name servers.
 const DNS: u16 = 53;
@@ -80,7 +81,7 @@ impl<'a> Checker<'a> {
                 self.report(lint::g1001::setting(head_loc, name, "gateway", near));
                 continue;
             }
-            if !matches!(name, "http" | "https") {
+            if !matches!(name, "http" | "https" | "export") {
                 if let Some((_, first)) = seen.iter().find(|(h, _)| h == name) {
                     let first = *first;
                     self.report(lint::g1023::twice(head_loc, name, first));
@@ -113,9 +114,18 @@ impl<'a> Checker<'a> {
                 "secrets" => made.secrets = self.secrets_from(words, &env, at),
                 "resolver" => made.resolver = self.resolver(words, at),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
+                "export" => self.exported(words, at),
                 _ => match words.as_slice() {
                     [Spanned { node: Word::Value(Expr::Number(n)), .. }] if n.parse() == Ok(EDITION) => {}
-                    _ => self.report(lint::g1024::one_of(at, "edition", &["2026"], None)),
+                    [Spanned { node: Word::Value(Expr::Number(n)), span }] => {
+                        let why = format!("edition {n} is not known to this version: it reads edition {EDITION}");
+                        self.report(lint::g1024::range(self.loc(0, *span), &why).help(
+                            "write",
+                            format!("edition {EDITION}"),
+                            None,
+                        ));
+                    }
+                    _ => self.report(lint::g1024::shape(at, "edition", &format!("a year, as in `edition {EDITION}`"))),
                 },
             }
         }

@@ -24,6 +24,7 @@ mod settings;
 mod site;
 mod tables;
 mod template;
+mod tenants;
 mod testing;
 mod tls;
 pub(crate) mod ty;
@@ -72,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) tests: Vec<Arc<Test>>,
     /// Its proofs.
     pub(crate) proofs: Vec<Arc<Proof>>,
+    /// Its tenants.
+    pub(crate) tenants: Vec<Arc<ir::Tenant>>,
     /// The hosts that it claims.
     pub(crate) claims: Vec<(ir::HostPattern, Loc)>,
     /// Its tables whose rows stand in files, those of its modules included.
@@ -131,6 +134,7 @@ fn check(
         checker.item(index, item, &mut out);
     }
     checker.overlaps(&out);
+    checker.bounds(&mut out);
     for host in parsed.ast.broken.iter().flat_map(|b| &b.hosts) {
         // What is wrong with it beside the syntax waits until the syntax is mended.
         let said = checker.diagnostics.len();
@@ -271,9 +275,9 @@ impl<'a> Checker<'a> {
             ItemKind::Passthrough(p) => self.passthrough(p, loc, out),
             ItemKind::L4(l) => self.listening(l, loc, out),
             ItemKind::Gateway(block) => self.gateway(block, loc, out),
-            ItemKind::Tenant { name, .. } => {
+            ItemKind::Tenant { name, body } => {
                 let at = self.loc(0, item.span.start_to(name.span));
-                self.unsupported("tenant", at);
+                self.tenant(name, body, at, out);
             }
             ItemKind::Test { title, lines } => {
                 let at = self.loc(0, item.span.start_to(title.span));

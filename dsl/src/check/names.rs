@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
             if self.linked.is_broken(module, &member.node) {
                 return Val::unknown();
             }
-            return match self.linked.modules[module].values.get(&member.node).copied() {
+            return match self.linked.modules[module].member(&member.node) {
                 Some(item) => {
                     let val = self.top_value(module, item, loc);
                     self.saw_item(&name.parts[..2], env.module, module, item, Some(&val));
@@ -140,10 +140,15 @@ impl<'a> Checker<'a> {
                 None => {
                     let at = self.loc(env.module, member.span);
                     let m = &self.linked.modules[module];
-                    let near = nearest(&member.node, m.values.keys().map(String::as_str)).map(str::to_owned);
+                    let near = nearest(&member.node, m.members()).map(str::to_owned);
                     let kind = if want == Some(&Ty::Pool) { "pool" } else { "value" };
-                    let policy = m.policies.contains_key(&member.node);
+                    let policy = m.policy_member(&member.node).is_some();
                     let d = lint::g1004::no_member(at, &m.name, kind, &member.node, near.as_deref());
+                    let d = if m.shows(&member.node) {
+                        d
+                    } else {
+                        d.note("gateway.route exports what it says in `export`")
+                    };
                     self.report(if policy { d.note("it is a policy: insert it with `use`") } else { d });
                     Val::unknown()
                 }
@@ -204,6 +209,9 @@ impl<'a> Checker<'a> {
         {
             let other = &self.linked.modules[module];
             for (name, &item) in &other.values {
+                if !prefix.is_empty() && !other.shows(name) {
+                    continue;
+                }
                 if let ItemKind::Pool(p) = &other.parsed.ast.items[item].kind {
                     pools.push((format!("{prefix}{name}"), self.loc(module, p.name.span)));
                 }
@@ -321,6 +329,12 @@ impl<'a> Checker<'a> {
     /// Only claims have members.
     fn members_of(&mut self, val: Val, head: &Ident, rest: &[Ident], module: ModIdx) -> Val {
         let Some(member) = rest.first() else { return val };
+        // `tenants["acme"]`: what is in quotes is read as a part of the name.
+        if let (Val::Table(of, item), []) = (&val, &rest[1..]) {
+            let at = self.loc(module, member.span);
+            let key = Val::Text(member.node.as_str().into());
+            return self.in_table(*of, *item, &key, at).unwrap_or_else(Val::unknown);
+        }
         match (&val, val.ty().0) {
             // Which claims a token has is known when it is there; those of inner objects stand behind a dot.
             (Val::Field { field: Field::Call(call, _), .. }, Ty::Claims) => {

@@ -101,7 +101,7 @@ impl<'a> Checker<'a> {
                 None => {
                     let mut known: Vec<String> = m.policies.keys().cloned().collect();
                     for (alias, &other) in &m.imports {
-                        known.extend(self.linked.modules[other].policies.keys().map(|p| format!("{alias}.{p}")));
+                        known.extend(self.linked.modules[other].policy_members().map(|p| format!("{alias}.{p}")));
                     }
                     let near = nearest(&only.node, known.iter().map(String::as_str)).map(str::to_owned).or_else(|| {
                         // `use secure-headers` for `use web.secure-headers`.
@@ -127,10 +127,10 @@ impl<'a> Checker<'a> {
                 if self.linked.is_broken(other, &member.node) {
                     return Found::Nothing;
                 }
-                if let Some(&item) = target.policies.get(&member.node) {
+                if let Some(item) = target.policy_member(&member.node) {
                     return Found::Policy(other, item);
                 }
-                let known = target.policies.keys().map(String::as_str);
+                let known = target.policy_members();
                 let near = nearest(&member.node, known).map(str::to_owned);
                 let d = lint::g1004::no_member(
                     self.loc(module, member.span),

@@ -232,7 +232,9 @@ impl<'a> Checker<'a> {
         let pattern = PathPattern { segments: Vec::new(), splat: true };
         let block = self.loc(0, site.body.span);
         let mut acc = ScopeAcc::new(pattern, true);
-        self.block(b, &site.body, &Chain::default(), &frame, &mut acc, head, block, None);
+        let mut chain = Chain::default();
+        self.mandated(b, &mut chain, &mut acc);
+        self.block(b, &site.body, &chain, &frame, &mut acc, head, block, None);
         if b.settings.tls != Tls::Off {
             let used = b.pools.iter().zip(&b.used);
             let found: Vec<_> = used.filter_map(|(pool, (_, loc))| crate::lint::g4011::run(pool, *loc)).collect();

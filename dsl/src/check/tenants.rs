@@ -78,7 +78,11 @@ impl<'a> Checker<'a> {
         }
         made.dials = Arc::new(dials);
         if made.files.is_empty() && !seen.iter().any(|(s, _)| s == "files") {
-            self.report(lint::g1024::shape(loc, "tenant", "the files that are its own, as in `files \"acme/*.route\"`"));
+            self.report(lint::g1024::shape(
+                loc,
+                "tenant",
+                "the files that are its own, as in `files \"acme/*.route\"`",
+            ));
         }
         self.beside_others(&made, &out.tenants);
         out.tenants.push(Arc::new(made));
@@ -98,7 +102,10 @@ impl<'a> Checker<'a> {
                     let leaves = text.starts_with('/') || text.split('/').any(|part| part == "..");
                     if text.is_empty() || (path && (leaves || !(text.ends_with(".route") || text.ends_with("**")))) {
                         let rule = "`files` takes patterns below the sites directory, as in `\"acme/*.route\"`";
-                        self.report(lint::g1024::range(loc, if path { rule } else { "a pattern of names is not empty" }));
+                        self.report(lint::g1024::range(
+                            loc,
+                            if path { rule } else { "a pattern of names is not empty" },
+                        ));
                     } else {
                         out.push(text);
                     }

@@ -18,7 +18,6 @@ pub struct Form {
 const FORMS: &[Form] = &[
     form("limit options", "limit … cost N, … as NAME, … shadow of connections", "weigh, share, or only watch a limit"),
     form("limit by bytes", "limit 10MB/s per KEY of connections", "bound how many bytes pass in a second"),
-    form("tenant", "tenant NAME { … }", "bound what a folder of files may claim, dial and read"),
     form("client.country", "client.country", "read the country of an address"),
     form("tls.cert", "tls.cert", "read the client's certificate"),
     form("tls file", "tls file \"…\" key …", "serve a certificate from files"),
@@ -35,7 +34,6 @@ const FORMS: &[Form] = &[
     form("acme", "acme { … }", "get certificates from a public authority"),
     form("store", "store \"…\"", "choose where state is kept"),
     form("admin", "admin …", "open an administration socket"),
-    form("export", "export …", "show pools and policies to tenants' files"),
     form("per-client", "per-client N in limits", "bound the connections of one client"),
 ];
 

@@ -78,6 +78,11 @@ pub(crate) fn row(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "a row stands only in a table")
 }
 
+/// A statement in `tenant`.
+pub(crate) fn in_tenant(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "`tenant` holds `files`, `owns`, `dials`, `secrets`, `limits` and `use`, nothing else")
+}
+
 /// A statement in `gateway`.
 pub(crate) fn in_gateway(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "`gateway` holds settings, nothing else")

@@ -70,6 +70,11 @@ pub(crate) fn one_folder(loc: Loc, folder: &str, other: &str, at: Loc) -> Diagno
     Diagnostic::error("G8001", loc, format!("files below `{folder}` would be {other}'s too")).label(at, "declared here")
 }
 
+/// A file that patterns of two tenants match.
+pub fn of_two(loc: Loc, one: &str, other: &str) -> Diagnostic {
+    Diagnostic::error("G8001", loc, format!("this file would be {one}'s and {other}'s: `files` of both match it"))
+}
+
 fn has(tenant: &Tenant) -> String {
     let owns: Vec<String> = tenant.owns.iter().map(|(pattern, _)| pattern.to_string()).collect();
     match owns.is_empty() {

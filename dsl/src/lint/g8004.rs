@@ -32,6 +32,16 @@ pub(crate) fn gateway(loc: Loc) -> Diagnostic {
     Diagnostic::error("G8004", loc, "only gateway.route may say `gateway`")
 }
 
+/// A `tenant` item elsewhere.
+pub(crate) fn tenant(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G8004", loc, "only gateway.route may say `tenant`")
+}
+
+/// A listener in a tenant's file.
+pub(crate) fn listener(loc: Loc, tenant: &str) -> Diagnostic {
+    Diagnostic::error("G8004", loc, format!("files of {tenant} bind no listeners: only the operator's own may"))
+}
+
 /// A second one.
 pub(crate) fn twice(loc: Loc) -> Diagnostic {
     Diagnostic::error("G8004", loc, "`gateway` is said twice")

@@ -121,7 +121,12 @@ findings! {
     "G7004" g7004 "udp without idle",
     "G7005" g7005 "udp open to everybody",
     "G7006" g7006 "certificate of a site covers a passthrough host",
+    "G8001" g8001 "host that is not the tenant's",
+    "G8002" g8002 "dials outside the tenant's networks",
+    "G8003" g8003 "secret that is not the tenant's",
     "G8004" g8004 "only gateway.route may say this",
+    "G8005" g8005 "wildcard over other tenants' hosts",
+    "G8006" g8006 "tenant over its limits",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
     "G9001" g9001 "route that no test reaches",
@@ -147,6 +152,9 @@ pub use planned::{Planned, planned};
 pub mod files {
     pub use super::g0004::{empty, unreadable};
     pub use super::g3025::no_secret;
+    pub use super::g8001::of_two;
+    pub use super::g8002::own_address;
+    pub use super::g8006::over;
     pub use super::g8007::outside;
     pub use super::g8008::missing;
 }

@@ -9,8 +9,11 @@ use crate::lint;
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::span::{FileId, Loc, Span};
 use crate::{Modules, Parsed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// How gateway.route is imported: what it exports is seen.
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// Index of a module in [`Linked::modules`].
 pub(crate) type ModIdx = usize;
@@ -43,6 +46,54 @@ pub(crate) struct Module {
     pub(crate) values: BTreeMap<String, usize>,
     /// Policies: index of the item by name.
     pub(crate) policies: BTreeMap<String, usize>,
+    /// What others see of it; all of it without.
+    pub(crate) exports: Option<BTreeSet<String>>,
+}
+
+impl Module {
+    /// A `let`, pool or table that others see.
+    pub(crate) fn member(&self, name: &str) -> Option<usize> {
+        self.values.get(name).copied().filter(|_| self.shows(name))
+    }
+
+    /// A policy that others see.
+    pub(crate) fn policy_member(&self, name: &str) -> Option<usize> {
+        self.policies.get(name).copied().filter(|_| self.shows(name))
+    }
+
+    /// Whether others see a name.
+    pub(crate) fn shows(&self, name: &str) -> bool {
+        self.exports.as_ref().is_none_or(|exports| exports.contains(name))
+    }
+
+    /// The names of values that others see.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str).filter(|name| self.shows(name))
+    }
+
+    /// The names of policies that others see.
+    pub(crate) fn policy_members(&self) -> impl Iterator<Item = &str> {
+        self.policies.keys().map(String::as_str).filter(|name| self.shows(name))
+    }
+}
+
+/// The names that a gateway file exports.
+fn exports(parsed: &Parsed) -> BTreeSet<String> {
+    let blocks = parsed.ast.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Gateway(block) => Some(block),
+        _ => None,
+    });
+    let words = blocks.flat_map(|block| &block.stmts).filter_map(|stmt| match &stmt.kind {
+        ast::StmtKind::Setting { head, words, .. } if head.node == "export" => Some(words),
+        _ => None,
+    });
+    let name = |word: &crate::syntax::span::Spanned<ast::Word>| match &word.node {
+        ast::Word::Value(ast::Expr::Name(name)) => {
+            Some(name.parts.iter().map(|p| p.node.as_str()).collect::<Vec<_>>().join("."))
+        }
+        _ => None,
+    };
+    words.flatten().filter_map(name).collect()
 }
 
 impl Linked {
@@ -66,7 +117,22 @@ impl Linked {
 /// Follows the imports of a file. What is wrong with them is said once, at the import.
 pub(crate) fn link(root: &Arc<Parsed>, path: &str, finder: &dyn Modules, out: &mut Vec<Diagnostic>) -> Linked {
     let mut linker = Linker { finder, linked: Linked { modules: Vec::new() }, stack: Vec::new(), out };
+    let root_file = root.file;
     linker.add(Arc::clone(root), path.to_owned(), path.to_owned());
+    // The operator's policies stand around a tenant's sites whether or not the file imports anything.
+    if finder.tenancy().is_some_and(|tenancy| !tenancy.tenant.uses.is_empty())
+        && !linker.linked.modules.iter().any(|m| m.name == GATEWAY)
+    {
+        match finder.find(root_file, GATEWAY) {
+            Ok(parsed) => {
+                linker.add(parsed, GATEWAY.to_owned(), GATEWAY.to_owned());
+            }
+            Err(why) => {
+                let loc = Loc { file: root_file, span: Span::default() };
+                linker.out.push(lint::g1009::not_found(loc, GATEWAY, &why));
+            }
+        }
+    }
     linker.linked
 }
 
@@ -81,6 +147,7 @@ struct Linker<'a> {
 impl Linker<'_> {
     fn add(&mut self, parsed: Arc<Parsed>, name: String, path: String) -> ModIdx {
         let index = self.linked.modules.len();
+        let exports = (name == GATEWAY).then(|| exports(&parsed));
         self.linked.modules.push(Module {
             file: parsed.file,
             name,
@@ -91,6 +158,7 @@ impl Linker<'_> {
             broken: parsed.ast.broken.iter().filter_map(|b| b.name.as_ref()).map(|n| n.node.clone()).collect(),
             values: BTreeMap::new(),
             policies: BTreeMap::new(),
+            exports,
         });
         self.stack.push(index);
         for (i, item) in parsed.ast.items.iter().enumerate() {
@@ -150,7 +218,7 @@ impl Linker<'_> {
                 let near = nearest(rest, stdlib::names());
                 lint::g1009::no_std_module(loc, spec, near)
             })
-        } else if spec.starts_with("./") || spec.starts_with("../") {
+        } else if spec == GATEWAY || spec.starts_with("./") || spec.starts_with("../") {
             let importer = self.linked.modules[module].file;
             self.finder.find(importer, spec).map_err(|why| lint::g1009::not_found(loc, spec, &why))
         } else {

@@ -14,6 +14,7 @@ mod gateway;
 mod limit;
 mod pool;
 mod table;
+mod tenant;
 
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::{FileId, Loc};
@@ -26,6 +27,7 @@ pub use ipnet::IpNet;
 pub use limit::*;
 pub use pool::*;
 pub use table::*;
+pub use tenant::*;
 
 /// A site, ready to be compiled.
 #[derive(Clone, Debug)]
@@ -46,6 +48,34 @@ pub struct Site {
     pub settings: SiteSettings,
     /// The `site` line.
     pub loc: Loc,
+}
+
+impl Site {
+    /// How many routes it has: entries that lead somewhere.
+    pub fn routes(&self) -> usize {
+        let entries = self.scopes.iter().flat_map(|scope| &scope.entries);
+        entries.filter(|entry| matches!(entry.target, Target::Plan(_))).count()
+    }
+
+    /// How many states the regular expressions of its patterns and guards have, each by itself.
+    pub fn states(&self) -> usize {
+        let entries = self.scopes.iter().flat_map(|scope| &scope.entries);
+        let in_patterns =
+            entries.clone().flat_map(|entry| &entry.pattern.segments).filter_map(|segment| match segment {
+                Segment::Capture { class: Class::Regex(regex), .. } => Some(regex.states()),
+                Segment::Capture { .. } | Segment::Lit(_) => None,
+            });
+        in_patterns.sum::<usize>() + entries.map(|entry| states(&entry.guard)).sum::<usize>()
+    }
+}
+
+fn states(cond: &Cond) -> usize {
+    match cond {
+        Cond::Test(_, Test::Matches(regex)) => regex.states(),
+        Cond::Const(_) | Cond::Test(..) | Cond::Relate(..) => 0,
+        Cond::Not(inner) => states(inner),
+        Cond::And(all) | Cond::Or(all) => all.iter().map(states).sum(),
+    }
 }
 
 /// Index into [`Site::scopes`].

@@ -70,6 +70,20 @@ impl Regex {
         run(&self.dfa, text).is_some_and(|at| self.dfa.is_match_state(at))
     }
 
+    /// How many states its automaton has.
+    pub fn states(&self) -> usize {
+        let mut seen = std::collections::HashSet::new();
+        let mut ahead: Vec<_> = start_state(&self.dfa).into_iter().collect();
+        while let Some(at) = ahead.pop() {
+            if seen.insert(at) {
+                ahead.extend(
+                    (0..=u8::MAX).map(|byte| self.dfa.next_state(at, byte)).filter(|next| !seen.contains(next)),
+                );
+            }
+        }
+        seen.len()
+    }
+
     /// The expression's structure, for the algebra.
     pub(crate) fn hir(&self) -> &Hir {
         &self.hir

@@ -5,7 +5,7 @@ use dsl::diagnostic::{Diagnostic, Edit, Severity, Sources, render};
 use dsl::syntax::ast::HeaderOp;
 use dsl::syntax::span::FileId;
 use dsl::tree::eval::{self, Unrenderable};
-use dsl::tree::ir::{Answer, Destination, PoolIdx, Site, Step, Value};
+use dsl::tree::ir::{Answer, Destination, PoolIdx, Site, Step, Tenancy, Tenant, Value};
 use dsl::tree::request::Plain;
 use dsl::tree::{Decision, canonical, interpret};
 use dsl::{Compiled, Data, Modules, Parsed, Unit};
@@ -25,7 +25,15 @@ impl Files {
     pub fn compile(&self, number: u32) -> Compiled {
         let (path, text) = &self.0[number as usize];
         let gateway = path.ends_with("gateway.route");
-        dsl::compile(&Unit { file: FileId(number), path, text, gateway, modules: self })
+        let tenants = if gateway { Vec::new() } else { self.tenants() };
+        let bounded = Bounded { files: self, path: path.strip_prefix("sites/").unwrap_or(path), tenants };
+        dsl::compile(&Unit { file: FileId(number), path, text, gateway, modules: &bounded })
+    }
+
+    /// The tenants that a gateway.route among them declares.
+    fn tenants(&self) -> Vec<Arc<Tenant>> {
+        let gateway = self.0.iter().position(|(path, _)| path.ends_with("gateway.route"));
+        gateway.map(|at| self.compile(u32::try_from(at).unwrap()).tenants).unwrap_or_default()
     }
 
     /// As the command prints it.
@@ -39,6 +47,28 @@ impl Files {
         let text = &mut files.0[edit.loc.file.0 as usize].1;
         text.replace_range(edit.loc.span.range(), &edit.text);
         files
+    }
+}
+
+/// A file among others, and whose it is.
+struct Bounded<'f> {
+    files: &'f Files,
+    path: &'f str,
+    tenants: Vec<Arc<Tenant>>,
+}
+
+impl Modules for Bounded<'_> {
+    fn find(&self, importer: FileId, module: &str) -> Result<Arc<Parsed>, String> {
+        self.files.find(importer, module)
+    }
+
+    fn data(&self, declarer: FileId, path: &str) -> Result<Data, String> {
+        self.files.data(declarer, path)
+    }
+
+    fn tenancy(&self) -> Option<Tenancy<'_>> {
+        let tenant = self.tenants.iter().find(|tenant| tenant.has(self.path))?;
+        Some(Tenancy { tenant, all: &self.tenants })
     }
 }
 
@@ -56,7 +86,10 @@ impl Modules for Files {
                 part => parts.push(part),
             }
         }
-        let path = format!("{}.route", parts.join("/"));
+        let path = match module {
+            "gateway" => "sites/gateway.route".to_owned(),
+            _ => format!("{}.route", parts.join("/")),
+        };
         let at = self.0.iter().position(|(p, _)| *p == path).ok_or(format!("{path} does not exist"))?;
         let file = FileId(u32::try_from(at).unwrap());
         Ok(Arc::new(dsl::syntax::parse(file, &self.0[at].1)))

@@ -267,7 +267,7 @@ impl Story<'_> {
                 self.refused("host", 503, &format!("{host} is claimed by {file}, which does not load"));
                 None
             }
-            None => match self.loaded.outcome.default.clone().flatten() {
+            Some(Stand::Nobody) | None => match self.loaded.outcome.default.clone().flatten() {
                 Some(site) => {
                     self.say("host", &format!("{host}: no site claims it, so the default site"), Some(site.site().loc));
                     Some(site)
@@ -310,6 +310,6 @@ fn tls_of(hosts: &HostIndex<Stand<Program, Item>>, default: &Option<Option<Arc<P
     match hosts.get(host) {
         Some(Stand::Site(site)) => Some(site.site().settings.tls),
         Some(Stand::Passthrough(_) | Stand::Unavailable) => None,
-        None => default.as_ref().and_then(Option::as_ref).map(|site| site.site().settings.tls),
+        Some(Stand::Nobody) | None => default.as_ref().and_then(Option::as_ref).map(|site| site.site().settings.tls),
     }
 }

@@ -27,7 +27,7 @@ pub fn name(hello: &ClientHello<'_>) -> Option<Box<str>> {
 pub fn route(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
     match snapshot.hosts.get(name)? {
         Host::Passthrough(route) => Some(Arc::clone(route)),
-        Host::Site(_) | Host::Unavailable => None,
+        Host::Site(_) | Host::Unavailable | Host::Nobody => None,
     }
 }
 
@@ -35,7 +35,7 @@ pub fn route(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
 #[must_use]
 pub fn is_served(snapshot: &Snapshot, name: Option<&str>) -> bool {
     match name {
-        Some(name) => snapshot.hosts.get(name).is_some(),
+        Some(name) => snapshot.hosts.get(name).is_some_and(|host| !matches!(host, Host::Nobody)),
         None => snapshot.default.is_some(),
     }
 }

@@ -77,7 +77,7 @@ fn current<'a>(route: &Route, facts: &Facts<'_>, snapshot: &'a Snapshot) -> Opti
         Some(key) => snapshot.listening.get(key),
         None => match snapshot.hosts.get(facts.sni?)? {
             Host::Passthrough(route) => Some(route),
-            Host::Site(_) | Host::Unavailable => None,
+            Host::Site(_) | Host::Unavailable | Host::Nobody => None,
         },
     }
 }

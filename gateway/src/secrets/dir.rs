@@ -19,8 +19,8 @@ const MOST_FILES: usize = 4096;
 pub(super) struct Stamp(u64, u64, i64, i64);
 
 /// The files of a directory by the names of their secrets: the file's name, and that without what
-/// follows its first dot where no other file has that name. Hidden files and directories are none
-/// (Kubernetes keeps its generations in them).
+/// follows its first dot where no other file has that name. Files of a directory in it are called by both
+/// names, `acme/key`. Hidden files and directories are none (Kubernetes keeps its generations in them).
 pub(super) fn files(dir: &Path) -> Result<HashMap<Arc<str>, PathBuf>, String> {
     let words = |e: std::io::Error| e.to_string();
     let mut whole = HashMap::new();
@@ -30,16 +30,24 @@ pub(super) fn files(dir: &Path) -> Result<HashMap<Arc<str>, PathBuf>, String> {
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let path = entry.path();
         if path.is_dir() {
-            continue;
+            // A directory in it has secrets of its own: `acme/key`. No deeper one has.
+            for inner in fs::read_dir(&path).into_iter().flatten().flatten() {
+                let (file, path) = (inner.file_name(), inner.path());
+                if let Some(file) = file.to_str().filter(|file| !file.starts_with('.') && !path.is_dir()) {
+                    whole.insert(Arc::from(format!("{name}/{file}")), path);
+                }
+            }
+        } else {
+            whole.insert(Arc::<str>::from(name), path);
         }
-        if whole.len() == MOST_FILES {
+        if whole.len() > MOST_FILES {
             return Err(format!("there are more than {MOST_FILES} files in it"));
         }
-        whole.insert(Arc::<str>::from(name), path);
     }
     let mut short: HashMap<Arc<str>, Option<PathBuf>> = HashMap::new();
     for (name, path) in &whole {
-        let stem = name.split('.').next().unwrap_or(name);
+        let file = name.rfind('/').map_or(0, |slash| slash + 1);
+        let stem = name[file..].find('.').map_or(&**name, |dot| &name[..file + dot]);
         if stem.len() < name.len() && !whole.contains_key(stem) {
             // Of two that differ by their ending only, neither is meant.
             short.entry(stem.into()).and_modify(|path| *path = None).or_insert_with(|| Some(path.clone()));

@@ -33,6 +33,20 @@ fn a_file_is_a_secret_without_its_last_newline() {
 }
 
 #[test]
+fn files_of_a_directory_in_it_are_called_by_both_names() {
+    let temp = TempDir::new("secrets-nested");
+    for (name, content) in [("acme/key.pem", "one"), ("acme/deep/key", "two"), ("..data/key", "three")] {
+        temp.write(name, content);
+    }
+    let secrets = of(&temp);
+    holds(&secrets, "acme/key", "one");
+    holds(&secrets, "acme/key.pem", "one");
+    for name in ["key", "acme", "acme/deep/key", "..data/key"] {
+        assert!(secrets.get(name).is_none(), "{name}");
+    }
+}
+
+#[test]
 fn names_that_could_mean_two_files_mean_none() {
     let temp = TempDir::new("secrets-two");
     temp.write("key.pem", "1");

@@ -7,6 +7,7 @@ use super::item::{self, Item, own_ports};
 use super::paths;
 
 use super::tree::{self, Stamp, Text};
+use crate::upstream::is_own;
 use dsl::diagnostic::{Diagnostic, Severity};
 use dsl::lint;
 use dsl::reach::prove::Proof;
@@ -17,6 +18,7 @@ use dsl::tree::{Program, ir};
 use dsl::{Data, Modules, Parsed};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -136,6 +138,8 @@ pub struct Compiled {
     pub asked: BTreeMap<PathBuf, Option<Digest>>,
     /// The files of rows that it asked for, found or not, likewise.
     pub rows: BTreeMap<PathBuf, Option<RowsRead>>,
+    /// Its tenants, in `gateway.route`. Empty when it has an error.
+    pub tenants: Vec<Arc<ir::Tenant>>,
     /// The tables that were made of them, by path. Empty when it has an error.
     pub tables: Vec<(PathBuf, Arc<ir::Table>)>,
 }
@@ -196,6 +200,7 @@ impl Compiled {
         self.programs.clear();
         self.items.clear();
         self.tables.clear();
+        self.tenants.clear();
     }
 }
 
@@ -251,8 +256,18 @@ impl Places {
 }
 
 /// Compiles a file.
-pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Places) -> Compiled {
-    let finder = Finder { ids, modules, places, asked: RefCell::default(), rows: RefCell::default() };
+pub fn compile(
+    source: &Source,
+    ids: &Ids,
+    modules: &ModuleTable,
+    places: &Places,
+    tenants: &[Arc<ir::Tenant>],
+) -> Compiled {
+    let named = source.path.to_str().filter(|path| *path != GATEWAY);
+    let mut whose = tenants.iter().filter(|tenant| named.is_some_and(|path| tenant.has(path)));
+    let tenant = whose.next().map(|tenant| &**tenant);
+    let tenancy = tenant.map(|tenant| ir::Tenancy { tenant, all: tenants });
+    let finder = Finder { ids, modules, places, tenancy, asked: RefCell::default(), rows: RefCell::default() };
     let path = places.show(&source.path);
     let unit = dsl::Unit {
         file: source.file,
@@ -268,6 +283,7 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     let table = |table: Arc<ir::Table>| Some((path_of(table.from.as_ref()?.data)?.0.clone(), table));
     let tables = made.tables.into_iter().filter_map(table).collect();
     let mut compiled = Compiled {
+        tenants: made.tenants,
         tables,
         rows,
         programs: made.programs,
@@ -314,10 +330,33 @@ pub fn compile(source: &Source, ids: &Ids, modules: &ModuleTable, places: &Place
     for item in &compiled.items {
         paths::check_pools(&item.rules().pools, &dir, &mut compiled.findings);
     }
+    if let Some(other) = whose.next() {
+        let loc = Loc { file: source.file, span: Span::default() };
+        let names = (tenant.map_or("", |tenant| &tenant.name), &*other.name);
+        compiled.findings.push(lint::files::of_two(loc, names.0, names.1));
+    }
+    if let Some(tenancy) = tenancy {
+        own_addresses(&compiled.programs, &compiled.items, &tenancy.tenant.dials, &mut compiled.findings);
+    }
     if !compiled.sound() {
         compiled.refuse();
     }
     compiled
+}
+
+/// G8002 for endpoints that are the gateway itself: they need naming one by one.
+fn own_addresses(programs: &[Arc<Program>], items: &[Item], dials: &ir::Dials, findings: &mut Vec<Diagnostic>) {
+    let of_sites = programs.iter().flat_map(|program| &program.site().pools);
+    let pools = of_sites.chain(items.iter().flat_map(|item| &item.rules().pools));
+    for endpoint in pools.filter(|pool| pool.dials.is_some()).flat_map(|pool| &pool.endpoints) {
+        let Ok(ip) = endpoint.host.parse::<IpAddr>() else { continue };
+        if !ip.is_loopback() && is_own(ip) && !dials.names(ip) {
+            let finding = lint::files::own_address(endpoint.loc, &dsl::tree::words::endpoint(endpoint), dials);
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
 }
 
 /// G7001 for listeners of one file that overlap, where the checker did not say so.
@@ -395,11 +434,26 @@ fn rows_path(declarer: &Path, named: &str) -> Option<PathBuf> {
 }
 
 struct Finder<'a> {
+    tenancy: Option<ir::Tenancy<'a>>,
     ids: &'a Ids,
     modules: &'a ModuleTable,
     places: &'a Places,
     asked: RefCell<BTreeMap<PathBuf, Option<Digest>>>,
     rows: RefCell<BTreeMap<PathBuf, Option<RowsRead>>>,
+}
+
+impl Finder<'_> {
+    /// Whether a tenant's file may import a file: its own ones, links resolved, and gateway.route.
+    fn is_tenants_own(&self, path: &Path) -> bool {
+        let Some(tenancy) = self.tenancy else { return true };
+        let real = |path: &Path| path.canonicalize();
+        let at = match (real(&self.places.root), real(&self.places.root.join(path))) {
+            (Ok(root), Ok(at)) => at.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(at),
+            // A version of before, whose file is gone.
+            _ => path.to_path_buf(),
+        };
+        path == Path::new(GATEWAY) || at.to_str().is_some_and(|at| tenancy.tenant.has(at))
+    }
 }
 
 impl Modules for Finder<'_> {
@@ -415,10 +469,17 @@ impl Modules for Finder<'_> {
             Some(Module::Ready(_)) if !paths::inside(&self.places.root, &self.places.root.join(&path)) => {
                 (Err(outside()), None)
             }
+            Some(Module::Ready(_)) if !self.is_tenants_own(&path) => {
+                (Err("it leads out of the tenant's files".to_owned()), None)
+            }
             Some(Module::Ready(source)) => (Ok(source.parsed()), Some(source.digest)),
         };
         self.asked.borrow_mut().insert(path, digest);
         result
+    }
+
+    fn tenancy(&self) -> Option<ir::Tenancy<'_>> {
+        self.tenancy
     }
 
     fn data(&self, declarer: FileId, named: &str) -> Result<Data, String> {

@@ -65,9 +65,12 @@ impl Ids {
     }
 }
 
-/// Where an import leads: `./pools` in `team/a.route` is `team/pools.route`. `None` when it leads
+/// Where an import leads: `./pools` in `team/a.route` is `team/pools.route`, `gateway` is gateway.route. `None` when it leads
 /// out of the sites directory.
 pub fn import_path(importer: &Path, module: &str) -> Option<PathBuf> {
+    if module == "gateway" {
+        return Some("gateway.route".into());
+    }
     let mut path = importer.parent().map(Path::to_path_buf).unwrap_or_default();
     for part in Path::new(module).components() {
         match part {

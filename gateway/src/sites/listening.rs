@@ -41,7 +41,9 @@ impl Listening {
                 Some(Stand::Passthrough(_)) => self.passthroughs.insert(pattern.to_string()),
                 // Nearly always nothing is passed through, and hosts may be many.
                 _ if self.passthroughs.is_empty() => false,
-                Some(Stand::Site(_) | Stand::Unavailable) | None => self.passthroughs.remove(&pattern.to_string()),
+                Some(Stand::Site(_) | Stand::Unavailable | Stand::Nobody) | None => {
+                    self.passthroughs.remove(&pattern.to_string())
+                }
             };
         }
         outcome.gateway.is_some() || !outcome.listening.is_empty() || passed != self.passthroughs.is_empty()

@@ -95,6 +95,7 @@ impl Publisher {
                 Some(Stand::Site(site)) => next.hosts.insert(&pattern, Host::Site(site)),
                 Some(Stand::Passthrough(route)) => next.hosts.insert(&pattern, Host::Passthrough(route)),
                 Some(Stand::Unavailable) => next.hosts.insert(&pattern, Host::Unavailable),
+                Some(Stand::Nobody) => next.hosts.insert(&pattern, Host::Nobody),
                 None => next.hosts.remove(&pattern),
             };
         }

@@ -128,7 +128,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> bool {
         Some(Host::Site(site)) => has_tls(site),
         // The host is ours, though its file never loaded: the client shall see the 503.
         Some(Host::Unavailable) => true,
-        Some(Host::Passthrough(_)) | None => false,
+        Some(Host::Passthrough(_) | Host::Nobody) | None => false,
     }
 }
 
@@ -136,7 +136,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> bool {
 fn certifies(snapshot: &Snapshot, host: &str) -> bool {
     let allowed = match snapshot.hosts.get(host) {
         Some(Host::Site(site)) => site.edge.certifies(host),
-        Some(Host::Passthrough(_) | Host::Unavailable) | None => true,
+        Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => true,
     };
     allowed && serves(snapshot, host)
 }

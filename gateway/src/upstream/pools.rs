@@ -9,19 +9,19 @@ use super::health;
 use super::identity::{Place, Slot, Slots, Table};
 use super::members::Members;
 use super::registry::{Belongs, Registry};
-use super::resolve::{Names, Watch};
+use super::resolve::{Found, Names, Watch, is_own};
 use super::shared::Shared;
 use super::sticky::{OwnKey, Sticky};
 use super::tls::UpstreamTls;
 use super::transport::{self, Transport};
 use super::whereabouts::Who;
-use crate::runtime::notice::NoticeSender;
+use crate::runtime::notice::{Notice, NoticeSender};
 use crate::secrets::Secrets;
 use arc_swap::ArcSwap;
 use dsl::tree::ir;
 use std::fmt;
 use std::hash::Hash;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +88,7 @@ struct PoolKey {
     retry: Option<ir::Retry>,
     hedge: Option<ir::Hedge>,
     limit: ir::PoolLimit,
+    dials: Option<Arc<ir::Dials>>,
     sticky: Option<ir::Sticky>,
     /// Where the files of `tls` are; `None` without `tls`.
     dir: Option<Arc<Path>>,
@@ -285,8 +286,8 @@ impl PoolHandle {
                     let endpoint = Arc::clone(endpoint);
                     each.push(Belongs { endpoint, weight: said.weight, backup: said.backup });
                 }
-                Source::Named(watch) => each.extend(watch.found().iter().map(|found| Belongs {
-                    endpoint: self.registry.endpoint(Who::looked_up(said, found)),
+                Source::Named(watch) => each.extend(self.may_dial(said, &watch.found()).map(|found| Belongs {
+                    endpoint: self.registry.endpoint(Who::looked_up(said, &found)),
                     // Of 16 bits each.
                     weight: said.weight.saturating_mul(found.weight),
                     backup: said.backup || found.backup,
@@ -294,6 +295,30 @@ impl PoolHandle {
             }
         }
         each
+    }
+
+    /// The endpoints of a name that its tenant may dial; of the others it is told.
+    fn may_dial(&self, said: &ir::Endpoint, found: &[Found]) -> std::vec::IntoIter<Found> {
+        let Some(dials) = &self.pool.dials else { return found.to_vec().into_iter() };
+        let allowed = |ip: &IpAddr| dials.allows(*ip) && (ip.is_loopback() || dials.names(*ip) || !is_own(*ip));
+        let mut outside: Vec<String> = Vec::new();
+        let mut kept = Vec::new();
+        for found in found {
+            let (may, not): (Vec<IpAddr>, Vec<IpAddr>) = found.ips.iter().copied().partition(allowed);
+            outside.extend(not.iter().map(ToString::to_string));
+            if !may.is_empty() {
+                kept.push(Found { ips: may.into(), ..found.clone() });
+            }
+        }
+        if let (false, Some(notices)) = (outside.is_empty(), &self.registry.notices) {
+            notices.send(Notice::NameTrouble {
+                pool: Arc::clone(&self.pool.name),
+                name: Arc::clone(&said.host),
+                reason: format!("{} is not {}'s to dial (G8002)", outside.join(", "), dials.tenant),
+                left: kept.len(),
+            });
+        }
+        kept.into_iter()
     }
 
     /// Whether it has no endpoint because DNS was not heard of yet.
@@ -397,6 +422,7 @@ impl PoolKey {
             retry: pool.retry.clone(),
             hedge: pool.hedge,
             limit: pool.limit,
+            dials: pool.dials.clone(),
             sticky: pool.sticky.clone(),
             dir: pool.tls.is_some().then(|| dir.into()),
             resolve_ms: pool.resolve_ms,

@@ -129,6 +129,7 @@ impl<'a> Checker<'a> {
             let found = [lint::g4009::run(&out), lint::g5004::run(&out)];
             found.into_iter().flatten().for_each(|d| self.report(d));
         }
+        self.bound_pool(module, &mut out);
         Some(out)
     }
 

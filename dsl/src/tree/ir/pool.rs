@@ -1,6 +1,6 @@
 //! Pools: endpoints, and what is said of the connections and requests to them.
 
-use super::{Field, PoolIdx};
+use super::{Dials, Field, PoolIdx};
 use crate::syntax::span::Loc;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Pool {
     pub limit: PoolLimit,
     /// `sticky cookie "NAME"`
     pub sticky: Option<Sticky>,
+    /// What it may dial, where it is a tenant's.
+    pub dials: Option<Arc<Dials>>,
     /// Its line.
     pub loc: Loc,
 }
@@ -71,6 +73,7 @@ impl Pool {
             hedge: None,
             limit: PoolLimit::default(),
             sticky: None,
+            dials: None,
             loc,
         }
     }

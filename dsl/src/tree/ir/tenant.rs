@@ -67,6 +67,13 @@ impl Tenant {
         self.files.iter().map(|pattern| folder(within_sites(pattern)))
     }
 
+    /// Whether it says the same as another, wherever that is written.
+    pub fn means(&self, other: &Self) -> bool {
+        let owns = |t: &Self| t.owns.iter().map(|(pattern, _)| pattern.clone()).collect::<Vec<_>>();
+        let plain = |t: &Self| Self { owns: Vec::new(), loc: Loc::default(), ..t.clone() };
+        owns(self) == owns(other) && plain(self) == plain(other)
+    }
+
     /// Whether its files may name a secret.
     pub fn reads(&self, secret: &str) -> bool {
         self.secrets.iter().any(|pattern| matches(pattern, secret))

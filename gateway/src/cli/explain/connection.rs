@@ -135,7 +135,7 @@ impl Story<'_> {
             Some(Stand::Unavailable) => {
                 self.say("host", &format!("{host}: its file does not load; TLS ends here and requests get 503"), None);
             }
-            None => {
+            Some(Stand::Nobody) | None => {
                 let why = "neither a site nor a passthrough claims it: the handshake is refused";
                 self.say("host", &format!("{} {host}: {why}", self.style.red("refused")), None);
             }

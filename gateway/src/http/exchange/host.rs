@@ -50,7 +50,7 @@ impl Exchange {
 #[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 pub(super) fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Served>, Response<Content>> {
     match (snapshot.hosts.get(host), &snapshot.default) {
-        (Some(Host::Site(served)), _) | (None, Some(served)) => Ok(served),
+        (Some(Host::Site(served)), _) | (None | Some(Host::Nobody), Some(served)) => Ok(served),
         // LANGUAGE rule 26: its TLS ends elsewhere.
         (Some(Host::Passthrough(_)), _) => {
             let why = format!("host \"{host}\" is not served on this connection");
@@ -60,7 +60,7 @@ pub(super) fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Serv
             let why = format!("the site of host \"{host}\" could not be loaded");
             Err(answer::plain(503, &why))
         }
-        (None, None) => {
+        (None | Some(Host::Nobody), None) => {
             let why = format!("no site here answers for host \"{host}\"");
             Err(answer::plain(404, &why))
         }
@@ -70,7 +70,7 @@ pub(super) fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Serv
 fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
     match snapshot.hosts.get(host)? {
         Host::Site(served) => Some(served.program.site().settings.tls),
-        Host::Passthrough(_) | Host::Unavailable => None,
+        Host::Passthrough(_) | Host::Unavailable | Host::Nobody => None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Batch, Done, Install, Job, Loader, Tests, Unit, Why, tests_by};
 use crate::sites::compile::{Compiled, GATEWAY, Module, Source, compile, for_each};
 use crate::sites::digest::Digest;
 use dsl::syntax::span::FileId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,12 +12,19 @@ impl<I: Install> Loader<I> {
     /// Compiles what is queued, modules before who imports them.
     pub(super) fn compile_all(&mut self, batch: &mut Batch) {
         while !batch.jobs.is_empty() {
-            let waits = |job: &Job| {
-                job.source
-                    .imports
-                    .iter()
-                    .any(|path| self.ids.get(path).is_some_and(|m| m != job.source.file && batch.jobs.contains_key(&m)))
+            // What it says of tenants decides about all others but those that it needs itself.
+            let gateway =
+                batch.jobs.values().find(|job| *job.source.path == *Path::new(GATEWAY) && job.early.is_none());
+            let (bounding, needed) = match gateway {
+                Some(job) => (Some(job.source.file), self.needed_by(&job.source, batch)),
+                None => (None, BTreeSet::new()),
             };
+            let waits =
+                |job: &Job| {
+                    job.source.imports.iter().any(|path| {
+                        self.ids.get(path).is_some_and(|m| m != job.source.file && batch.jobs.contains_key(&m))
+                    }) || bounding.is_some_and(|file| file != job.source.file && !needed.contains(&job.source.file))
+                };
             let mut ready: Vec<FileId> =
                 batch.jobs.iter().filter(|(_, job)| !waits(job)).map(|(file, _)| *file).collect();
             if ready.is_empty() {
@@ -32,12 +39,12 @@ impl<I: Install> Loader<I> {
             for job in &late {
                 self.fetch_modules(&job.source, &batch.done);
             }
-            let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
+            let (ids, modules, places, tenants) = (&self.ids, &self.modules, &self.places, &self.tenants);
             let gateway = late.iter().find(|job| *job.source.path == *Path::new(GATEWAY));
-            let said = gateway.and_then(|job| tests_by(&compile(&job.source, ids, modules, places)));
+            let said = gateway.and_then(|job| tests_by(&compile(&job.source, ids, modules, places, tenants)));
             let tests = said.filter(|_| self.tests != Tests::Kept).unwrap_or(self.tests);
             let compiled = for_each(&late, |job| {
-                let mut compiled = compile(&job.source, ids, modules, places);
+                let mut compiled = compile(&job.source, ids, modules, places, tenants);
                 if tests == Tests::Decide {
                     compiled.test(places);
                 }
@@ -57,6 +64,7 @@ impl<I: Install> Loader<I> {
                 batch.done.insert(file, Done { job, compiled });
             }
             self.decide_by(tests, batch);
+            self.bound(batch);
             for path in changed {
                 for importer in self.importers.get(&*path).cloned().unwrap_or_default() {
                     self.queue(importer, Why::Importer, batch);
@@ -65,9 +73,36 @@ impl<I: Install> Loader<I> {
         }
     }
 
+    /// The files in hand that a file imports, and those that they import.
+    fn needed_by(&self, source: &Source, batch: &Batch) -> BTreeSet<FileId> {
+        let mut needed = BTreeSet::new();
+        let mut ahead = source.imports.clone();
+        while let Some(path) = ahead.pop() {
+            let Some(job) = self.ids.get(&path).and_then(|file| batch.jobs.get(&file)) else { continue };
+            if needed.insert(job.source.file) {
+                ahead.extend(job.source.imports.iter().cloned());
+            }
+        }
+        needed
+    }
+
+    /// Takes over what a gateway.route that was compiled says of tenants.
+    fn bound(&mut self, batch: &mut Batch) {
+        let Some(file) = self.ids.get(Path::new(GATEWAY)) else { return };
+        let Some(done) = batch.done.get(&file) else { return };
+        if done.compiled.sound() {
+            let tenants = done.compiled.tenants.clone();
+            self.adopt_tenants(tenants, batch);
+        } else {
+            self.recall_tenants(batch);
+        }
+    }
+
     /// Makes the modules of a file known, and theirs.
     pub(super) fn fetch_modules(&mut self, source: &Source, done: &BTreeMap<FileId, Done>) {
         let mut ahead = source.imports.clone();
+        // Its policies may stand around the file's sites.
+        ahead.extend(self.tenant(&source.path).map(|_| PathBuf::from(GATEWAY)));
         while let Some(path) = ahead.pop() {
             let Some(file) = self.ids.get(&path) else { continue };
             if self.modules.contains_key(&file) || !self.units.contains_key(&file) {

@@ -11,6 +11,7 @@ mod read;
 mod rows;
 mod settling;
 mod standing;
+mod tenants;
 
 use super::claims::{Claims, Key, What};
 use super::compile::{Claim, Compiled, Drafts, GATEWAY, ModuleTable, Places, Source};
@@ -66,6 +67,8 @@ pub enum Stand<S, R> {
     Passthrough(Arc<R>),
     /// A file that never loaded.
     Unavailable,
+    /// A tenant that serves nothing there: wildcards of others do not answer.
+    Nobody,
 }
 
 impl<S, R> Clone for Stand<S, R> {
@@ -74,6 +77,7 @@ impl<S, R> Clone for Stand<S, R> {
             Self::Site(site) => Self::Site(Arc::clone(site)),
             Self::Passthrough(route) => Self::Passthrough(Arc::clone(route)),
             Self::Unavailable => Self::Unavailable,
+            Self::Nobody => Self::Nobody,
         }
     }
 }
@@ -119,6 +123,10 @@ pub struct Loader<I: Install> {
     units: HashMap<FileId, Unit<I>>,
     /// Who asked for a file, found or not.
     importers: HashMap<PathBuf, BTreeSet<FileId>>,
+    /// Whose files are whose, as gateway.route says.
+    tenants: Vec<Arc<ir::Tenant>>,
+    /// Hosts that nobody but their owner answers.
+    barriers: Vec<(Key, ir::HostPattern)>,
     /// Who reads a file of rows.
     readers: HashMap<PathBuf, BTreeSet<FileId>>,
     modules: ModuleTable,
@@ -153,6 +161,10 @@ struct Good<I: Install> {
     items: Vec<(Vec<Key>, Arc<I::Route>)>,
     /// Its tables whose rows stand in files, by path.
     tables: Vec<(PathBuf, Arc<ir::Table>)>,
+    /// Its tenants, of gateway.route.
+    tenants: Vec<Arc<ir::Tenant>>,
+    /// How much it comes to.
+    amount: tenants::Amount,
     /// What is kept of it.
     version: Arc<Version>,
     /// Whether it has tests.
@@ -219,6 +231,8 @@ struct Done {
 struct Batch {
     jobs: BTreeMap<FileId, Job>,
     done: BTreeMap<FileId, Done>,
+    /// Files whose bounds changed in this batch.
+    rebound: BTreeSet<FileId>,
     /// Files that were settled in this batch.
     settled: HashSet<FileId>,
     freed: BTreeSet<Key>,
@@ -236,6 +250,7 @@ impl Batch {
         Self {
             jobs: BTreeMap::new(),
             done: BTreeMap::new(),
+            rebound: BTreeSet::new(),
             settled: HashSet::new(),
             freed: BTreeSet::new(),
             moved: BTreeMap::new(),
@@ -265,6 +280,8 @@ impl<I: Install> Loader<I> {
             units: HashMap::new(),
             importers: HashMap::new(),
             readers: HashMap::new(),
+            tenants: Vec::new(),
+            barriers: Vec::new(),
             modules: ModuleTable::new(),
             claims: Claims::default(),
             unavailable: HashMap::new(),
@@ -472,6 +489,7 @@ impl<I: Install> Loader<I> {
                 break;
             }
         }
+        self.quotas(&mut batch);
         self.finish(batch)
     }
 

@@ -10,6 +10,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// A file that was read, and why it is compiled.
+type Read = (Why, FileId, Arc<Path>, Digest, Arc<str>);
+
 impl<I: Install> Loader<I> {
     pub(super) fn gone(&mut self, path: &Path, batch: &mut Batch) {
         let Some(file) = self.ids.get(path) else { return };
@@ -32,6 +35,7 @@ impl<I: Install> Loader<I> {
             self.directed = false;
             self.tests = if self.tests == Tests::Kept { Tests::Kept } else { Tests::Decide };
             self.hold_default_ports();
+            self.adopt_tenants(Vec::new(), batch);
         }
         let was_module = self.modules.remove(&file).is_some();
         batch.changes.push(Change::Gone(Arc::clone(&unit.path)));
@@ -65,11 +69,36 @@ impl<I: Install> Loader<I> {
             }
         }
         // Parsed and compiled in one go where that can be, so that few trees are in memory at once.
-        let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
-        let alone = |(_, file, path, digest, text): &(Why, FileId, Arc<Path>, Digest, Arc<str>), decide: bool| {
-            let source = Source::parse(*file, Arc::clone(path), *digest, Arc::clone(text));
-            if source.imports.is_empty() {
-                let mut compiled = compile(&source, ids, modules, places);
+        // It says whether tests decide, and whose files are whose.
+        let gateway = sources.iter().position(|(_, _, path, ..)| **path == *Path::new(GATEWAY));
+        let parse =
+            |(_, file, path, digest, text): &Read| Source::parse(*file, Arc::clone(path), *digest, Arc::clone(text));
+        let first = gateway.map(|at| {
+            let source = parse(&sources[at]);
+            let (ids, modules, places) = (&self.ids, &self.modules, &self.places);
+            match source.imports.is_empty() {
+                true => {
+                    let compiled = compile(&source, ids, modules, places, &[]);
+                    (source.without_tree(), Some(compiled))
+                }
+                false => (source, None),
+            }
+        });
+        match first.as_ref().map(|(_, compiled)| compiled.as_ref()) {
+            Some(Some(compiled)) if compiled.sound() => self.adopt_tenants(compiled.tenants.clone(), batch),
+            Some(Some(_)) => self.recall_tenants(batch),
+            // It waits for what it imports, and the others for it.
+            Some(None) => {}
+            None if self.tenants.is_empty() => self.recall_tenants(batch),
+            None => {}
+        }
+        let wait = first.as_ref().is_some_and(|(_, compiled)| compiled.is_none());
+        let (ids, modules, places, tenants) = (&self.ids, &self.modules, &self.places, &self.tenants);
+        let alone = |read: &Read, decide: bool| {
+            let source = parse(read);
+            let bound = source.path.to_str().is_some_and(|path| tenants.iter().any(|tenant| tenant.has(path)));
+            if source.imports.is_empty() && !wait && !bound {
+                let mut compiled = compile(&source, ids, modules, places, tenants);
                 if decide {
                     compiled.test(places);
                 }
@@ -78,9 +107,6 @@ impl<I: Install> Loader<I> {
                 (source, None)
             }
         };
-        // It says whether tests decide.
-        let gateway = sources.iter().position(|(_, _, path, ..)| **path == *Path::new(GATEWAY));
-        let first = gateway.map(|at| alone(&sources[at], false));
         let tests = first.as_ref().and_then(|(_, compiled)| tests_by(compiled.as_ref()?));
         let tests = tests.filter(|_| self.tests != Tests::Kept).unwrap_or(self.tests);
         let decide = tests == Tests::Decide;

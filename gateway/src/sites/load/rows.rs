@@ -108,6 +108,7 @@ impl<I: Install> Loader<I> {
                     table.replace(Arc::new(rows));
                 }
                 self.keep_rows(file, path, read.digest, batch);
+                self.rows_over(file, batch);
                 if !matches!(batch.events.get(&shown), Some(Event::Refused { .. })) {
                     batch.events.insert(shown, Event::Rows(rows));
                 }
@@ -162,9 +163,17 @@ impl<I: Install> Loader<I> {
         let Some(text) = self.text(unit, digest) else { return Ok(()) };
         let source = Source::parse(file, path, digest, text);
         self.fetch_modules(&source, &BTreeMap::new());
-        let mut compiled = compile(&source, &self.ids, &self.modules, &self.places);
+        let mut compiled = compile(&source, &self.ids, &self.modules, &self.places, &self.tenants);
         compiled.test(&self.places);
         if compiled.sound() { Ok(()) } else { Err(compiled.findings) }
+    }
+
+    /// Says so where a tenant has more rows now than it may have.
+    fn rows_over(&self, file: FileId, batch: &mut Batch) {
+        let Some(tenant) = self.units.get(&file).and_then(|unit| self.tenant(&unit.path)) else { return };
+        for (what, has, most) in self.over(tenant).into_iter().filter(|(what, ..)| *what == super::tenants::ROWS) {
+            batch.report.warnings.push(format!("{} has {has} {what}, and its limit is {most} (G8006)", tenant.name));
+        }
     }
 
     /// The version with these rows is the last good one.

@@ -198,6 +198,8 @@ impl<I: Install> Loader<I> {
     pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
         self.share_rows(&compiled);
+        let states = self.tenant(&source.path).is_some_and(|tenant| tenant.quota.states.is_some());
+        let amount = super::tenants::Amount::of(&compiled, states);
         let version = Arc::new(self.version(source, &compiled));
         let programs = compiled.programs.clone();
         let sites = compiled
@@ -221,6 +223,8 @@ impl<I: Install> Loader<I> {
             sites,
             items,
             tables: compiled.tables,
+            tenants: compiled.tenants,
+            amount,
             version,
             tested: !compiled.tests.is_empty(),
             tests: if self.tests == Tests::Kept { compiled.tests } else { Vec::new() },
@@ -249,6 +253,13 @@ impl<I: Install> Loader<I> {
     /// What is on disk does not serve: the last good version does, or nothing.
     pub(super) fn refuse(&mut self, file: FileId, claims: &[Claim], why: Refused, batch: &mut Batch) {
         self.stored(file);
+        if batch.rebound.contains(&file) {
+            self.recheck(file, batch);
+        }
+        if self.ids.path(file).is_some_and(|path| **path == *Path::new(GATEWAY)) {
+            // What the version that goes on says of tenants holds.
+            self.recall_tenants(batch);
+        }
         let Some(unit) = self.units.get_mut(&file) else { return };
         let kept = unit.good.is_some();
         unit.refused = Some(why.clone());

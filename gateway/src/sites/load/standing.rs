@@ -49,7 +49,7 @@ impl<I: Install> Loader<I> {
             let module = self.ids.add(path);
             modules.insert(module, Module::Ready(Source::parse(module, Arc::clone(path), *digest, text)));
         }
-        let compiled = compile(&source, &self.ids, &modules, &self.places);
+        let compiled = compile(&source, &self.ids, &modules, &self.places, &self.tenants);
         // It serves what it held, no more: another file may have come since.
         let held = self.claims.held(file);
         let holds = compiled.claims.iter().all(|claim| held.contains(&claim.key));
@@ -98,7 +98,8 @@ impl<I: Install> Loader<I> {
                     let site = self.site(&key).map(Stand::Site);
                     let passed = || self.item(&key).map(Stand::Passthrough);
                     let shut = || self.unavailable.contains_key(&key).then_some(Stand::Unavailable);
-                    hosts.push((pattern, site.or_else(passed).or_else(shut)));
+                    let barred = || self.barriers.iter().any(|(barred, _)| *barred == key).then_some(Stand::Nobody);
+                    hosts.push((pattern, site.or_else(passed).or_else(shut).or_else(barred)));
                 }
             }
         }

@@ -95,6 +95,7 @@ impl Sites {
         for (pattern, stand) in outcome.hosts {
             match stand {
                 None => self.hosts.remove(&pattern.to_string()),
+                Some(Stand::Nobody) => self.hosts.insert(pattern.to_string(), "nobody".into()),
                 Some(Stand::Unavailable) => self.hosts.insert(pattern.to_string(), "503".into()),
                 Some(Stand::Site(site)) => self.hosts.insert(pattern.to_string(), site.to_string()),
                 Some(Stand::Passthrough(route)) => self.hosts.insert(pattern.to_string(), route.to_string()),

@@ -359,6 +359,19 @@ fn reach(said: &mut Said<IpAddr>) {
     }
 }
 
+/// Whether an address is this machine's own: what is sent there leaves from there.
+pub(super) fn is_own(ip: IpAddr) -> bool {
+    let any: SocketAddr = match ip {
+        IpAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        IpAddr::V6(_) => ([0_u16; 8], 0).into(),
+    };
+    let from = UdpSocket::bind(any).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == ip)
+}
+
 /// Whether the system knows a way there: a datagram socket is told where it would send to, and sends
 /// nothing.
 fn has_way(ip: IpAddr) -> bool {

@@ -12,6 +12,11 @@ mod pair;
 mod watch;
 
 pub(super) use book::Found;
+
+/// Whether an address is this machine's own.
+pub fn is_own(ip: std::net::IpAddr) -> bool {
+    client::is_own(ip)
+}
 pub(super) use watch::Watch;
 
 use super::PoolHandle;
