@@ -144,9 +144,10 @@ pub fn complete(index: &Index, text: &str, offset: usize, others: &dyn Others) -
             3 if last == "header" => out.headers(),
             _ => out.values(offset),
         }
-    } else if last.ends_with("->") || (before.contains("->") && (last.ends_with('%') || last.ends_with(','))) {
-        out.destinations();
-    } else if last == "else" {
+    } else if last == "else"
+        || last.ends_with("->")
+        || (before.contains("->") && (last.ends_with('%') || last.ends_with(',')))
+    {
         out.destinations();
     } else if place == Place::Test {
         out.test(first, last, offset);

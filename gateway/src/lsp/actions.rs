@@ -30,7 +30,7 @@ pub(super) fn actions(server: &mut Server, params: &Value) -> Answer {
         let safe: Vec<&Fix> = published.iter().filter_map(|one| one.fixes.iter().find(|fix| fix.edit.safe)).collect();
         let mut apart: Vec<&Fix> = Vec::new();
         for fix in safe {
-            let touches = |other: &&Fix| {
+            let touches = |other: &Fix| {
                 other.path == fix.path
                     && other.edit.loc.span.start <= fix.edit.loc.span.end
                     && fix.edit.loc.span.start <= other.edit.loc.span.end

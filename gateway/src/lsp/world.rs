@@ -38,9 +38,12 @@ pub(super) struct World {
     listed: RefCell<HashMap<PathBuf, Vec<PathBuf>>>,
     /// Paths by file number.
     ids: RefCell<Vec<PathBuf>>,
-    parsed: RefCell<HashMap<FileId, (Arc<str>, Arc<Parsed>)>>,
+    parsed: RefCell<HashMap<FileId, ParsedText>>,
     indices: RefCell<HashMap<FileId, Made>>,
 }
+
+/// A syntax tree, and the text that it is of.
+type ParsedText = (Arc<str>, Arc<Parsed>);
 
 /// An index, and the texts that it was made of.
 struct Made {
