@@ -145,7 +145,7 @@ impl Coverage {
                     }
                     // A pace of bytes refuses nobody.
                     Step::Limit(limit) if !matches!(limit.bound, LimitBound::Bytes(_)) => {
-                        self.add(What::Limit, limit.loc, || format!("limit {}", limit.name));
+                        self.add(What::Limit, limit.loc, || limit.to_string());
                     }
                     Step::Require { .. } | Step::Header { .. } | Step::Limit(_) | Step::Session(_) => {}
                 }

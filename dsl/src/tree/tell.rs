@@ -182,7 +182,7 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         }
         Rendered::Refused(why @ Refused::Failed(_)) => return Line::refused("answer", 503, refused(why)),
         Rendered::Refused(why) => return Line::refused("answer", 400, refused(why)),
-        Rendered::Limited { limit, .. } => return Line::refused("answer", 429, format!("limit {}", limit.name)),
+        Rendered::Limited { limit, .. } => return Line::refused("answer", 429, limit.to_string()),
         Rendered::Pending(call) => {
             let call = &program.site().calls[call.0 as usize];
             format!("depends on what {} comes to", call.shown)
@@ -326,7 +326,7 @@ impl<'p> Walk<'p> for Walked<'p, '_> {
             Admit::Later(_) if limit.shadow => "is exceeded, and only watched",
             Admit::Later(_) => "is exceeded",
         };
-        self.lines.push(Line::new("", format!("limit {}  · {what}", limit.name), Some(limit.loc)));
+        self.lines.push(Line::new("", format!("{limit}  · {what}"), Some(limit.loc)));
         self.limits.push((limit.loc, admit == Admit::Pass));
         admit
     }
