@@ -3,6 +3,7 @@
 
 mod commands;
 mod example;
+mod examples_broken;
 mod lint;
 mod listeners;
 mod observe;
