@@ -120,10 +120,11 @@ fn copy(dir: &Dir, from: &Path, to: &str) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let to = format!("{to}/{}", path.file_name().unwrap().to_str().unwrap());
-        match path.is_dir() {
-            true => copy(dir, &path, &to),
-            false => dir.write(&to, &std::fs::read_to_string(&path).unwrap()),
-        };
+        if path.is_dir() {
+            copy(dir, &path, &to);
+        } else {
+            dir.write(&to, &std::fs::read_to_string(&path).unwrap());
+        }
     }
 }
 

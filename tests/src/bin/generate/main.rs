@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 const BEGIN: &str = "<!-- generated: forms that are errors -->";
 const END: &str = "<!-- end of generated -->";
+const LINT_BEGIN: &str = "<!-- generated: what lint prints -->";
+const LINT_END: &str = "<!-- end of what lint prints -->";
 
 fn main() -> ExitCode {
     let check = std::env::args().any(|a| a == "--check");
@@ -44,16 +46,24 @@ fn documents(root: &Path) -> Vec<(PathBuf, String)> {
     documents.push((root.join("docs/stdlib.md"), pages::stdlib::page()));
     let readme = root.join("README.md");
     if let Ok(text) = std::fs::read_to_string(&readme)
-        && let Some(new) = between(&text, &forms_in_a_line())
+        && let Some(new) = between(&text, BEGIN, END, &forms_in_a_line())
+        && let Some(new) = between(&new, LINT_BEGIN, LINT_END, &lint_of_the_readme(root))
     {
         documents.push((readme, new));
     }
     documents
 }
 
-fn between(text: &str, new: &str) -> Option<String> {
-    let begin = text.find(BEGIN)? + BEGIN.len();
-    let end = text[begin..].find(END)? + begin;
+/// What `lint` prints about the file that the README shows.
+fn lint_of_the_readme(root: &Path) -> String {
+    let route = std::fs::read_to_string(root.join("docs/readme.route")).expect("docs/readme.route is there");
+    let printed = pages::printed("sites/shop.route", &route, "sluice lint");
+    format!("Take this file:\n\n```route\n{route}```\n\n```text\n$ sluice lint\n{printed}```")
+}
+
+fn between(text: &str, begin: &str, end: &str, new: &str) -> Option<String> {
+    let begin = text.find(begin)? + begin.len();
+    let end = text[begin..].find(end)? + begin;
     Some(format!("{}\n{new}\n{}", &text[..begin], &text[end..]))
 }
 
