@@ -239,6 +239,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         passthroughs: &passthroughs,
         sites: &sites,
     }));
+    findings.extend(lint::across(&programs));
     lint::without_consequences(&mut findings, &diagnostics);
     diagnostics.extend(findings);
     diagnostics.extend(lint::cross_file(&[(unit.file, &outcome.claims)]));

@@ -86,6 +86,7 @@ fn by_lint(files: &Files) -> Vec<Diagnostic> {
         found.extend(lint::unreached(&coverage, FileId(0)));
     }
     found.extend(proofs(compiled));
+    found.extend(lint::of_all(&compiled.programs));
     let pools: Vec<_> = all.iter().map(|c| &c.pools).collect();
     found.extend(lint::unused_pools(&pools, files));
     let gateway = compiled.gateway.clone().unwrap_or_default();

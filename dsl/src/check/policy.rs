@@ -59,7 +59,8 @@ impl<'a> Checker<'a> {
             }
             Found::Nothing => (name_loc.file, name.as_str().into()),
         };
-        let used = Use { name: name.as_str().into(), loc, policy: declared, when: inner.when.clone(), through: 0 };
+        let used =
+            Use { name: name.as_str().into(), loc, policy: declared, when: inner.when.clone(), from: 0, through: 0 };
         chain.policies.push(Tagged { node: used, tags: inner.tags.clone() });
         let (module, item) = match found {
             Found::Policy(module, item) => (module, item),
@@ -223,7 +224,7 @@ impl<'a> Checker<'a> {
         let mut acc = ScopeAcc::new(pattern, false);
         let mut chain = Chain::default();
         let name = Arc::from(def.name.node.as_str());
-        let used = Use { name, loc, policy: self.declared(0, index), when: Cond::Const(true), through: 0 };
+        let used = Use { name, loc, policy: self.declared(0, index), when: Cond::Const(true), from: 0, through: 0 };
         chain.policies.push(Tagged { node: used, tags: vec![0] });
         let braces = self.loc(0, def.body.span);
         self.alone = true;

@@ -286,8 +286,9 @@ impl<'a> Checker<'a> {
         let broken = answer.is_none();
         let policies = chain.policies.iter().map(|used| {
             let own = used.tags.last();
+            let first = chain.steps.iter().position(|step| own.is_some_and(|own| step.tags.contains(own)));
             let last = chain.steps.iter().rposition(|step| own.is_some_and(|own| step.tags.contains(own)));
-            Use { through: last.map_or(0, |last| last + 1), ..used.node.clone() }
+            Use { from: first.unwrap_or(0), through: last.map_or(0, |last| last + 1), ..used.node.clone() }
         });
         let plan = Plan {
             policies: policies.collect(),

@@ -3,6 +3,7 @@
 //! INVARIANT: a finding speaks of the program, not of its text; what speaks of routing carries a
 //! request that was replayed through the compiled program and the interpreter before it was made.
 
+mod across;
 mod advice;
 mod allow;
 mod fingerprint;
@@ -68,6 +69,8 @@ findings! {
     "G2008" g2008 "route that its wider one makes needless",
     "G2009" g2009 "shares do not add up",
     "G2010" g2010 "split without a key",
+    "G2011" g2011 "redirect loop",
+    "G2012" g2012 "redirect to a host that nobody serves",
     "G2013" g2013 "look-up without else",
     "G2014" g2014 "method that gets 404 and not 405",
     "G2015" g2015 "catch of a good status",
@@ -82,6 +85,7 @@ findings! {
     "G2024" g2024 "bare arrow beside routes",
     "G2026" g2026 "exact path to a pool",
     "G3001" g3001 "past a protected block",
+    "G3003" g3003 "pool reached without its check",
     "G3004" g3004 "cookie that is only asked for",
     "G3005" g3005 "limit by a client's header",
     "G3006" g3006 "everybody is a trusted proxy",
@@ -92,6 +96,7 @@ findings! {
     "G3011" g3011 "cookie without its attributes",
     "G3014" g3014 "token that anybody can make",
     "G3015" g3015 "secret leaves",
+    "G3018" g3018 "header of the client's that reaches a pool",
     "G3019" g3019 "path that is usually not public",
     "G3020" g3020 "body without a limit",
     "G3021" g3021 "no deadline",
@@ -138,6 +143,7 @@ findings! {
 
 pub(crate) use solve::describe;
 
+pub use across::{across, of_all};
 pub use advice::advice;
 pub use allow::allow;
 pub use fingerprint::fingerprints;

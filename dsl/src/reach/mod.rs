@@ -8,16 +8,16 @@
 //! said to hold was searched without leaving anything out; whatever is neither is *undecided*.
 
 mod carried;
-mod dial;
-mod endings;
+pub(crate) mod dial;
+pub(crate) mod endings;
 mod events;
 pub mod plan;
 mod pool;
 pub mod prove;
-mod rows;
-mod show;
+pub(crate) mod rows;
+pub(crate) mod show;
 mod sites;
-mod solve;
+pub(crate) mod solve;
 mod table;
 
 pub use carried::{Carried, who_carries};

@@ -425,6 +425,8 @@ pub struct Use {
     pub policy: (FileId, Arc<str>),
     /// `use … when cond`, those around it included: other requests do not pass the policy.
     pub when: Cond,
+    /// How many steps of the plan a request has taken when it comes to the policy; 0 where the policy has none.
+    pub from: usize,
     /// How many steps of the plan a request has taken once it is through the policy; 0 where the
     /// policy has none.
     pub through: usize,

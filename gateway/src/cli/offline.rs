@@ -117,12 +117,16 @@ impl Loaded {
         let sites: Vec<&Site> = sites.iter().map(|(_, program)| &**program.site()).collect();
         let items = self.loader.items();
         let (listening, passthroughs) = by_kind(items.iter().map(|(_, item)| &**item));
-        lint::together(&lint::Together {
+        let mut found = lint::together(&lint::Together {
             gateway: Some(self.outcome.gateway.as_deref().unwrap_or(&default)),
             listening: &listening,
             passthroughs: &passthroughs,
             sites: &sites,
-        })
+        });
+        let programs: Vec<_> = self.loader.sites().into_iter().map(|(_, program)| program).collect();
+        found.extend(lint::across(&programs));
+        found.extend(lint::of_all(&programs));
+        found
     }
 
     /// What is only advice: of sites, where the whole is known.

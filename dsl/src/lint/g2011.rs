@@ -1,0 +1,201 @@
+//! ## What
+//!
+//! A redirect leads back to where it came from.
+//!
+//! ## Why
+//!
+//! The client follows it until it gives up (browsers after about twenty), and shows an error. It happens
+//! between hosts that redirect to each other, and where a page that everybody is sent to (`/login`) is
+//! itself behind the check that sends them there. The redirects were followed by asking the compiled
+//! programs, over the sites of all files.
+//!
+//! ## Wrong
+//!
+//! ```route
+//! site a.example.com {
+//!     else -> redirect 308 https://b.example.com{request.uri}
+//! }
+//!
+//! site b.example.com {
+//!     else -> redirect 308 https://a.example.com{request.uri}
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! site a.example.com {
+//!     else -> redirect 308 https://b.example.com{request.uri}
+//! }
+//!
+//! site b.example.com {
+//!     else -> respond 200 "here"
+//! }
+//! ```
+
+use crate::diagnostic::Diagnostic;
+use crate::reach::endings::endings;
+use crate::reach::solve::{self, Found};
+use crate::reach::{Sites, rows, show};
+use crate::syntax::ast::Side;
+use crate::syntax::span::Loc;
+use crate::tree::canonical;
+use crate::tree::interpret;
+use crate::tree::ir::{Answer, Part, Plan, Site, Step, Value};
+use crate::tree::judge::{Admission, Progress, Rendered, Walk, admit};
+use crate::tree::request::Plain;
+use std::collections::BTreeSet;
+
+/// Redirects that are followed.
+const HOPS: usize = 10;
+
+/// Follows every redirect that may lead to one of the sites.
+pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
+    let mut said: BTreeSet<Loc> = BTreeSet::new();
+    for (at, program) in sites.programs().iter().enumerate() {
+        let site: &Site = program.site();
+        if !site.plans.iter().any(|plan| endings(plan).iter().any(|ending| comes_back(sites, ending.answer))) {
+            continue;
+        }
+        let Some(host) = sites.host(at, None) else { continue };
+        let Ok(classes) = rows::of_site(site, &[]) else { continue };
+        for class in &classes {
+            for (n, (_, index)) in class.rows.iter().enumerate() {
+                let plan = &site.plans[index.0 as usize];
+                for ending in endings(plan).into_iter().filter(|ending| comes_back(sites, ending.answer)) {
+                    if said.contains(&ending.loc) || writes(plan, ending.after) {
+                        continue;
+                    }
+                    let Some(taken) = class.taken(n) else { continue };
+                    let conds: Vec<_> = taken.into_iter().chain(ending.conds.iter().cloned()).collect();
+                    let Found::Request(request) = solve::find(site, &host, &class.class.path, &conds) else { continue };
+                    let Some((request, way)) = follow(sites, &request, ending.loc) else { continue };
+                    said.insert(ending.loc);
+                    let message = format!("redirect loop: {}", way.join(" → "));
+                    let d = Diagnostic::error("G2011", ending.loc, message).at("leads back here");
+                    let at = sites.find(&request.host).map_or(site, |program| program.site());
+                    out.push(d.witness(show::request(&request, at)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether an answer is a redirect that may lead to one of the sites.
+fn comes_back(sites: &Sites, answer: &Answer) -> bool {
+    let Answer::Redirect { to, .. } = answer else { return false };
+    match authority(to) {
+        Some(host) => sites.find(host).is_some(),
+        None => true,
+    }
+}
+
+/// The host of a URL where it is written out.
+pub(super) fn authority(to: &Value) -> Option<&str> {
+    let Some(Part::Text(text)) = to.parts.first() else { return None };
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let end = rest.find(['/', '?', ':']);
+    // A hole right behind it may go on with the host, save `request.uri`, which starts with a slash.
+    let whole = end.is_some() || to.parts.len() == 1 || uri_follows(to);
+    whole.then(|| &rest[..end.unwrap_or(rest.len())])
+}
+
+fn uri_follows(to: &Value) -> bool {
+    matches!(to.parts.get(1), Some(Part::Hole { field: crate::tree::ir::Field::Uri, .. }))
+}
+
+/// Whether a client comes back another: with a cookie that it got on the way.
+fn writes(plan: &Plan, after: usize) -> bool {
+    plan.steps[..after].iter().any(|step| match step {
+        Step::Session(_) => true,
+        Step::Header { side, name, .. } => *side == Side::Response && &**name == "set-cookie",
+        Step::Require { .. } | Step::Limit(_) => false,
+    })
+}
+
+/// A loop that a request runs into and that this line has a part in: a request of it, and the addresses
+/// that the client is sent to.
+fn follow(sites: &Sites, first: &Plain, line: Loc) -> Option<(Plain, Vec<String>)> {
+    let mut requests = vec![first.clone()];
+    let mut lines = Vec::new();
+    for _ in 0..HOPS {
+        let (status, location, at) = answer(sites, requests.last()?)?;
+        lines.push(at);
+        let next = next(sites, requests.last()?, status, &location)?;
+        let way: Vec<String> = requests.iter().chain([&next]).map(address).collect();
+        if let Some(from) = requests.iter().position(|known| address(known) == address(&next)) {
+            // Where it is run into from outside, it is said of its own redirects.
+            let start = (from..requests.len()).find(|at| lines[*at] == Some(line))?;
+            let mut around = way[start..].to_vec();
+            around.extend_from_slice(&way[from + 1..=start]);
+            return Some((requests[start].clone(), around));
+        }
+        requests.push(next);
+    }
+    None
+}
+
+fn address(request: &Plain) -> String {
+    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    let scheme = if request.https { "https" } else { "http" };
+    format!("{scheme}://{}{}{query}", request.host, request.path)
+}
+
+/// Where a site sends a request, if it redirects it, and the line that says so.
+fn answer(sites: &Sites, request: &Plain) -> Option<(u16, String, Option<Loc>)> {
+    let program = sites.find(&request.host)?;
+    match admit(&program.site().settings, request.https, None) {
+        Admission::ToHttps => {
+            let secure = Plain { https: true, ..request.clone() };
+            return Some((308, address(&secure), None));
+        }
+        Admission::Misdirected => return None,
+        Admission::Serve => {}
+    }
+    if program.decide(request) != interpret(program.site(), request) {
+        return None;
+    }
+    struct Silent;
+    impl Walk<'_> for Silent {
+        fn edit(&mut self, _: crate::tree::judge::Edit<'_>) -> Result<(), crate::tree::eval::BadText> {
+            Ok(())
+        }
+    }
+    let judged = program.judge(request, &mut || 0, &mut Silent, &mut Progress::default());
+    match judged.answer {
+        Rendered::Redirect { status, location } => {
+            let (_, plan) = judged.plan?;
+            (!writes(plan, plan.steps.len())).then_some((status, location, judged.at))
+        }
+        _ => None,
+    }
+}
+
+/// The request that a client makes of a Location.
+fn next(sites: &Sites, request: &Plain, status: u16, location: &str) -> Option<Plain> {
+    let mut next = request.clone();
+    let target = match (location.strip_prefix("https://"), location.strip_prefix("http://")) {
+        (None, None) => location,
+        (secure, clear) => {
+            let rest = secure.or(clear)?;
+            let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            next.https = secure.is_some();
+            next.host = canonical::host(authority.as_bytes()).ok()?.into_owned();
+            target
+        }
+    };
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let path = if path.is_empty() { "/" } else { path };
+    let program = sites.find(&next.host)?;
+    next.path = canonical::path_for(path.as_bytes(), &program.site().settings).ok()?.into_owned();
+    next.query = query.map(str::to_owned);
+    if !matches!(status, 307 | 308) && next.method != "HEAD" {
+        next.method = "GET".into();
+    }
+    if next.host != request.host {
+        // Cookies belong to their host, and what calls say to the site that makes them.
+        next.headers.retain(|(name, _)| name != "cookie" && name != "authorization");
+        next.calls = solve::plain(program.site(), &next.host, &next.path, program.site().calls.len()).calls;
+    }
+    Some(next)
+}

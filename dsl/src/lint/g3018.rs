@@ -1,0 +1,123 @@
+//! ## What
+//!
+//! A header that tells a pool who the client is, is set on one way to the pool and not on another.
+//!
+//! ## Why
+//!
+//! On the other way the client's own header reaches the same servers: whoever sends `x-user: admin` is
+//! admin to them. Remove the header where it is not set. Said of headers that are made of a verified
+//! claim, and of the names that proxies tell identities by (`x-user`, `remote-user`, `x-forwarded-user`,
+//! `x-auth-request-…` and their like).
+//!
+//! ## Wrong
+//!
+//! ```route
+//! pool app = 10.0.1.10:3000, 10.0.1.11:3000
+//!
+//! site a.example.com {
+//!     /admin/* {
+//!         require client.ip in [10.0.0.0/8] else deny 403
+//!         set request header x-user = "operator"
+//!         -> app
+//!     }
+//!     else -> app
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```route
+//! pool app {
+//!     10.0.1.10:3000
+//!     10.0.1.11:3000
+//!     check tcp every 5s
+//! }
+//!
+//! site a.example.com {
+//!     /admin/* {
+//!         require client.ip in [10.0.0.0/8] else deny 403
+//!         set request header x-user = "operator"
+//!         -> app
+//!     }
+//!     else {
+//!         remove request header x-user
+//!         -> app
+//!     }
+//! }
+//! ```
+
+use super::across::{Reached, reached, witness};
+use crate::diagnostic::Diagnostic;
+use crate::reach::{PoolKey, Sites, show};
+use crate::syntax::ast::{HeaderOp, Side};
+use crate::syntax::span::Loc;
+use crate::tree::ir::{Field, Part, Step, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Names by which proxies tell who a client is.
+const IDENTITIES: &[&str] =
+    &["x-user", "x-user-id", "x-user-email", "x-email", "x-groups", "x-roles", "remote-user", "x-remote-user", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups"];
+
+/// Compares what each way to a pool does with the headers that tell identities.
+pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
+    let ways = reached(sites);
+    let set: Vec<(PoolKey, Arc<str>, Loc)> = ways.iter().flat_map(set_by).collect();
+    if set.is_empty() {
+        return;
+    }
+    let mut said: BTreeMap<Arc<str>, BTreeSet<Loc>> = BTreeMap::new();
+    for way in &ways {
+        let pool = &way.site.pools[way.dial.pool.0 as usize];
+        for (key, name, loc) in &set {
+            let known = said.entry(Arc::clone(name)).or_default();
+            if !key.shares(pool) || known.contains(&way.dial.loc) || touched(way, name) {
+                continue;
+            }
+            let header = |request: &mut crate::tree::request::Plain| {
+                request.headers.retain(|(own, _)| **own != **name);
+                request.headers.push((name.to_string(), b"somebody".to_vec()));
+            };
+            let Some(request) = witness(sites, way, &header) else { continue };
+            known.insert(way.dial.loc);
+            let message = format!("the client's own `{name}` reaches pool `{}` here", pool.name);
+            let d = Diagnostic::warning("G3018", way.dial.loc, message).at("lets it through");
+            let d = d.label(*loc, "sets it on another way to the same servers");
+            let d = d.help("take it away", format!("remove request header {name}"), None);
+            out.push(d.witness(show::request(&request, way.site)));
+        }
+    }
+}
+
+/// The identities that a way tells, and where it says so.
+fn set_by(way: &Reached<'_>) -> Vec<(PoolKey, Arc<str>, Loc)> {
+    let key = PoolKey::of(&way.site.pools[way.dial.pool.0 as usize]);
+    let steps = &way.plan.steps[..way.dial.after];
+    let tells = |step: &Step| match step {
+        Step::Header { op: HeaderOp::Set, side: Side::Request, name, value, loc, .. }
+            if is_identity(name) || of_claim(value) =>
+        {
+            Some((key.clone(), Arc::clone(name), *loc))
+        }
+        _ => None,
+    };
+    steps.iter().filter_map(tells).collect()
+}
+
+fn is_identity(name: &str) -> bool {
+    IDENTITIES.contains(&name) || name.starts_with("x-auth-request-")
+}
+
+fn of_claim(value: &Value) -> bool {
+    value.parts.iter().any(|part| matches!(part, Part::Hole { field: Field::Claim(..), .. }))
+}
+
+/// Whether a way sets or removes a header of the request, under whatever condition.
+fn touched(way: &Reached<'_>, name: &str) -> bool {
+    way.plan.steps[..way.dial.after].iter().any(|step| match step {
+        Step::Header { op: HeaderOp::Set | HeaderOp::Remove, side: Side::Request, name: own, .. } => {
+            own.replace('_', "-") == name.replace('_', "-")
+        }
+        _ => false,
+    })
+}
