@@ -49,6 +49,11 @@ const ORIGIN: &[&str] = &[
     "x-remote-ip",
 ];
 
+/// Whether a field says where a request comes from.
+pub(super) fn is_origin(field: &Field) -> bool {
+    matches!(field, Field::Header(name) if ORIGIN.contains(&&**name))
+}
+
 /// Looks at every key that something is counted by.
 pub(super) fn run(info: &SiteInfo, out: &mut Vec<Diagnostic>) {
     for key in &info.keys {

@@ -94,8 +94,10 @@ findings! {
     "G3009" g3009 "client chooses the upstream",
     "G3010" g3010 "any site may read answers",
     "G3011" g3011 "cookie without its attributes",
+    "G3013" g3013 "token of another service",
     "G3014" g3014 "token that anybody can make",
     "G3015" g3015 "secret leaves",
+    "G3017" g3017 "failure that lets everybody pass",
     "G3018" g3018 "header of the client's that reaches a pool",
     "G3019" g3019 "path that is usually not public",
     "G3020" g3020 "body without a limit",
@@ -119,7 +121,11 @@ findings! {
     "G5004" g5004 "endpoints that nobody checks",
     "G5005" g5005 "tries that do not fit",
     "G5006" g5006 "every client has one key",
+    "G6001" g6001 "costly check before a cheap one",
+    "G6002" g6002 "keys without number",
     "G6003" g6003 "rate without a burst",
+    "G6004" g6004 "limits that count the same",
+    "G6005" g6005 "limit by a key that clients invent",
     "G7001" g7001 "listeners overlap",
     "G7002" g7002 "not known of a connection",
     "G7003" g7003 "name alone keeps nobody out",
@@ -217,11 +223,9 @@ const ROUTING: &[fn(&mut world::World<'_>)] = &[
     g3001::run,
     g3004::run,
     g3010::run,
-    g3011::run,
-    g3019::run,
+    g3011::run, g3013::run, g3017::run, g3019::run,
     g3020::run,
-    g5003::run,
-];
+    g5003::run, g6001::run, g6002::run, g6004::run, g6005::run];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
