@@ -223,9 +223,17 @@ const ROUTING: &[fn(&mut world::World<'_>)] = &[
     g3001::run,
     g3004::run,
     g3010::run,
-    g3011::run, g3013::run, g3017::run, g3019::run,
+    g3011::run,
+    g3013::run,
+    g3017::run,
+    g3019::run,
     g3020::run,
-    g5003::run, g6001::run, g6002::run, g6004::run, g6005::run];
+    g5003::run,
+    g6001::run,
+    g6002::run,
+    g6004::run,
+    g6005::run,
+];
 
 /// Says what can be said of a compiled site.
 pub(crate) fn site(program: &Program, info: &SiteInfo, text: &str) -> Vec<Diagnostic> {
