@@ -38,7 +38,7 @@ pub(super) struct Keys {
 /// A key.
 pub(super) enum Key {
     /// HMAC with SHA-256.
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
     /// For the algorithms of its kind.
     Public(Vec<(Algorithm, ParsedPublicKey)>),
 }
@@ -81,7 +81,7 @@ impl Keys {
                     );
                     self.ails(name, &why);
                 }
-                self.all.push(Key::Shared(hmac::Key::new(hmac::HMAC_SHA256, line)));
+                self.all.push(Key::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, line))));
             }
             return;
         }

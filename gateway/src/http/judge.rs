@@ -98,6 +98,7 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
 }
 
 /// Works a call out, or one that it needs first; what is to be done where that is not possible at once.
+#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 fn worked<'s>(
     served: &'s Served,
     mut call: CallIdx,

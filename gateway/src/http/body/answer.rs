@@ -30,6 +30,9 @@ pub struct AnswerBody {
     holds: Option<(Box<Holds>, Rc<Ticks>)>,
 }
 
+/// What a body says when it is asked for its next piece.
+type Polled = Poll<Option<Result<Frame<Bytes>, Broken>>>;
+
 /// What an answer consists of.
 pub enum Content {
     /// Nothing.
@@ -122,7 +125,7 @@ impl Body for AnswerBody {
 impl AnswerBody {
     /// What limits say: to wait, or to send what was read before.
     #[inline]
-    fn held_back(&mut self, cx: &mut Context<'_>) -> Option<Poll<Option<Result<Frame<Bytes>, Broken>>>> {
+    fn held_back(&mut self, cx: &mut Context<'_>) -> Option<Polled> {
         let (holds, ticks) = self.holds.as_mut()?;
         match holds.poll(cx, ticks) {
             Poll::Ready(None) => None,
@@ -131,7 +134,7 @@ impl AnswerBody {
         }
     }
 
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Polled {
         let polled = match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::Text(text) => {
