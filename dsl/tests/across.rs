@@ -57,7 +57,14 @@ fn a_host_of_our_own_that_nobody_serves() {
         found(&text("shpo.example.com")),
         ["G2012 nobody serves `shpo.example.com`; did you mean `shop.example.com`?"]
     );
-    for host in ["shop.example.com", "shpo.example.net", "accounts.example.com"] {
+    for host in [
+        "shop.example.com",
+        "shpo.example.net",
+        "accounts.example.com",
+        "blog.example.com",
+        "shop2.example.com",
+        "sho.example.com",
+    ] {
         assert_eq!(found(&text(host)), [""; 0], "{host}");
     }
 }

@@ -54,12 +54,15 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
                 if sites.find(&host).is_some() || said.contains(&ending.loc) {
                     continue;
                 }
-                let parent = host.split_once('.').map(|(_, parent)| parent);
-                let near = served.iter().map(String::as_str).filter(|near| {
-                    // The same label elsewhere is another's host.
-                    near.split_once('.').map(|(_, parent)| parent) == parent
-                });
-                let Some(near) = nearest(&host, near) else { continue };
+                // By its first label alone: the same label elsewhere is another's host, and the rest is alike.
+                let Some((label, parent)) = host.split_once('.') else { continue };
+                // `eu-1` and `eu-2` are two hosts, and short names are near each other by nature.
+                if label.len() < 4 || label.bytes().any(|b| b.is_ascii_digit()) {
+                    continue;
+                }
+                let beside = served.iter().filter_map(|near| near.split_once('.')).filter(|(_, of)| *of == parent);
+                let Some(near) = nearest(label, beside.map(|(near, _)| near)) else { continue };
+                let near = format!("{near}.{parent}");
                 said.insert(ending.loc);
                 let message = format!("nobody serves `{host}`; did you mean `{near}`?");
                 out.push(Diagnostic::warning("G2012", ending.loc, message).at("leads there"));
