@@ -49,25 +49,25 @@ const OFTEN: usize = 3;
 
 /// Looks at the fields that a file reads: each with the places of its name.
 pub(crate) fn run(read: &[(Field, Loc)]) -> Vec<Diagnostic> {
-    let mut places: BTreeMap<&Field, Vec<Loc>> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, &str), Vec<Loc>> = BTreeMap::new();
     for (field, loc) in read {
-        let of_field = places.entry(field).or_default();
+        let Some(named) = name_of(field) else { continue };
+        let of_field = places.entry(named).or_default();
         if !of_field.contains(loc) {
             of_field.push(*loc);
         }
     }
     let mut out = Vec::new();
-    for (field, locs) in &places {
-        let ([loc], Some((kind, name))) = (locs.as_slice(), name_of(field)) else { continue };
+    for ((kind, name), locs) in &places {
+        let [loc] = locs.as_slice() else { continue };
         let often = places.iter().filter(|(_, all)| all.len() >= OFTEN);
-        let like = often.filter_map(|(other, all)| Some((name_of(other)?, all)));
-        let near = like.filter(|((k, n), _)| *k == kind && slip(name, n)).max_by_key(|(_, all)| all.len());
+        let near = often.filter(|((k, n), _)| k == kind && slip(name, n)).max_by_key(|(_, all)| all.len());
         if let Some(((_, meant), all)) = near {
             let message = format!("`{kind}.{name}` is used once; `{meant}` is used {} times", all.len());
             out.push(
                 Diagnostic::warning("G1015", *loc, message)
                     .label(all[0], "the other one")
-                    .help("did you mean", meant, replace(*loc, meant, true)),
+                    .help("did you mean", *meant, replace(*loc, meant, true)),
             );
         }
     }

@@ -47,7 +47,7 @@ use crate::testing::{Coverage, What};
 pub fn unreached(coverage: &Coverage, file: FileId) -> Vec<Diagnostic> {
     let points = coverage.points(|f| f == file);
     let (all, seen) = points.iter().map(|p| p.outcomes()).fold((0, 0), |(a, s), (all, seen)| (a + all, s + seen));
-    let percent = if all == 0 { 100 } else { seen * 100 / all };
+    let percent = (seen * 100).checked_div(all).unwrap_or(100);
     let routes = points.iter().filter(|p| p.what == What::Route && p.missing().is_some());
     routes
         .map(|p| Diagnostic::hint("G9001", p.loc, format!("no test reaches this route (coverage {percent} %)")))
