@@ -200,7 +200,7 @@ impl<'a> Checker<'a> {
                     continue;
                 }
             };
-            *place = self.word_number(head, words, env).map(u64::from);
+            *place = self.word_number(head, words, env);
         }
         quota
     }

@@ -55,7 +55,7 @@ impl Sites {
         let mut examples = site.hosts.iter().flat_map(|(host, _)| examples(host, within));
         examples.find(|host| self.hosts.get(host) == Some(&at)).or_else(|| {
             // The default site answers for hosts that nobody claims.
-            let nobodys = within.map_or_else(Vec::new, |within| examples_of(within));
+            let nobodys = within.map_or_else(Vec::new, examples_of);
             nobodys.into_iter().find(|host| self.at(host) == Some(at))
         })
     }

@@ -158,7 +158,7 @@ pub(super) fn settled(edits: Vec<Edit>) -> Vec<Edit> {
         out.push(edit);
     }
     let side = |edit: &Edit| edit.side == Side::Response;
-    out.sort_by(|a, b| (side(a), alike(&a.name)).cmp(&(side(b), alike(&b.name))));
+    out.sort_by_key(|a| (side(a), alike(&a.name)));
     out
 }
 

@@ -143,8 +143,8 @@ impl Search<'_> {
         for class in classes.iter().filter(|class| class.class.beside.iter().all(|matches| *matches)) {
             self.spend(1)?;
             let against = match &subject.pool {
-                Some(key) => self.to_pool(site, class, &|index| dialled(key, index)),
-                None => self.to_paths(site, class),
+                Some(key) => self.reaching_pool(site, class, &|index| dialled(key, index)),
+                None => self.reaching_paths(site, class),
             };
             for against in against {
                 self.ask(&program, &host, class, against)?;
@@ -185,7 +185,7 @@ impl Search<'_> {
     }
 
     /// The requests of a class that reach the claim's pool and refute the claim.
-    fn to_pool(&mut self, site: &Site, class: &ClassRows, wanted: &dyn Fn(PoolIdx) -> bool) -> Vec<Against> {
+    fn reaching_pool(&mut self, site: &Site, class: &ClassRows, wanted: &dyn Fn(PoolIdx) -> bool) -> Vec<Against> {
         let mut out = Vec::new();
         for event in events(site, class, wanted) {
             self.meant = true;
@@ -220,7 +220,7 @@ impl Search<'_> {
     }
 
     /// The requests of a class, wherever they lead, that refute the claim.
-    fn to_paths(&mut self, site: &Site, class: &ClassRows) -> Vec<Against> {
+    fn reaching_paths(&mut self, site: &Site, class: &ClassRows) -> Vec<Against> {
         let mut out = Vec::new();
         let when = &self.claim.subject.when;
         if let (Says::Reaches(key), false) = (&self.claim.says, self.claim.every) {

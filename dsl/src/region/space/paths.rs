@@ -158,6 +158,9 @@ type Key = (Box<[NodeId]>, u32, Box<[StateID]>);
 /// A way on: the captures that match a segment of it, the states of the tests behind it, the segment.
 type Way = (Box<[bool]>, Box<[StateID]>, Arc<str>);
 
+/// Which captures of some match, and a text of theirs.
+type Together = (Box<[bool]>, Arc<str>);
+
 struct Walk<'a> {
     paths: Paths,
     trie: &'a Trie,
@@ -166,7 +169,7 @@ struct Walk<'a> {
     states: HashMap<Key, u32, Quick>,
     keys: Vec<Key>,
     /// Which of some captures match together, where no test looks at the segment.
-    combinations: HashMap<Vec<Segment>, Arc<[(Box<[bool]>, Arc<str>)]>>,
+    combinations: HashMap<Vec<Segment>, Arc<[Together]>>,
     /// States of tests that nothing more changes.
     settled: HashMap<(usize, StateID), bool, Quick>,
 }
