@@ -77,7 +77,7 @@ impl Checker<'_> {
                 }
                 "from" => {
                     words.next();
-                    subject.when.push(self.networks(words)?);
+                    subject.when.push(self.client_networks(words)?);
                 }
                 "passes" | "reaches" | "gets" if says.is_some() => {
                     self.report(lint::g1024::range(at, "a line says one thing: write another line for this"));
@@ -285,7 +285,7 @@ impl Checker<'_> {
     }
 
     /// `from [10.0.0.0/8]`, `from office`
-    fn networks(&mut self, words: &mut Words<'_>) -> Option<Cond> {
+    fn client_networks(&mut self, words: &mut Words<'_>) -> Option<Cond> {
         let span = words.peek().map_or(words.line.span, |word| word.span);
         let nets = words.take(|word| match word {
             Word::Value(expr) => Some(expr.clone()),
