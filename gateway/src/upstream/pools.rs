@@ -286,20 +286,22 @@ impl PoolHandle {
                     let endpoint = Arc::clone(endpoint);
                     each.push(Belongs { endpoint, weight: said.weight, backup: said.backup });
                 }
-                Source::Named(watch) => each.extend(self.may_dial(said, &watch.found()).map(|found| Belongs {
-                    endpoint: self.registry.endpoint(Who::looked_up(said, &found)),
-                    // Of 16 bits each.
-                    weight: said.weight.saturating_mul(found.weight),
-                    backup: said.backup || found.backup,
-                })),
+                Source::Named(watch) => {
+                    each.extend(self.may_dial(said, &watch.found()).into_iter().map(|found| Belongs {
+                        endpoint: self.registry.endpoint(Who::looked_up(said, &found)),
+                        // Of 16 bits each.
+                        weight: said.weight.saturating_mul(found.weight),
+                        backup: said.backup || found.backup,
+                    }))
+                }
             }
         }
         each
     }
 
     /// The endpoints of a name that its tenant may dial; of the others it is told.
-    fn may_dial(&self, said: &ir::Endpoint, found: &[Found]) -> std::vec::IntoIter<Found> {
-        let Some(dials) = &self.pool.dials else { return found.to_vec().into_iter() };
+    fn may_dial(&self, said: &ir::Endpoint, found: &[Found]) -> Vec<Found> {
+        let Some(dials) = &self.pool.dials else { return found.to_vec() };
         let allowed = |ip: &IpAddr| dials.allows(*ip) && (ip.is_loopback() || dials.names(*ip) || !is_own(*ip));
         let mut outside: Vec<String> = Vec::new();
         let mut kept = Vec::new();
@@ -318,7 +320,7 @@ impl PoolHandle {
                 left: kept.len(),
             });
         }
-        kept.into_iter()
+        kept
     }
 
     /// Whether it has no endpoint because DNS was not heard of yet.

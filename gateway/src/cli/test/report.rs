@@ -119,7 +119,7 @@ impl Covered {
         let shares = [self.routes, self.conditions, self.catches];
         let (seen, all) = shares.iter().fold((0, 0), |(seen, all), share| (seen + share.seen, all + share.all));
         // Thousandths, rounded down: 99.9 is not all.
-        let thousandths = if all == 0 { 1000 } else { seen * 1000 / all };
+        let thousandths = (seen * 1000).checked_div(all).unwrap_or(1000);
         #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
         let percent = thousandths as f64 / 10.0;
         self.percent = percent;

@@ -108,7 +108,7 @@ impl<I: Install> Loader<I> {
     /// those whose title is wanted.
     pub fn proofs(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Proved> {
         let mut all: Vec<_> = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?))).collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all.sort_by_key(|(path, _)| *path);
         if all.iter().all(|(_, good)| good.proofs.is_empty()) {
             return Vec::new();
         }
