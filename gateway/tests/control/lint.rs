@@ -3,21 +3,23 @@
 use crate::support::Dir;
 
 const SLIPS: &str = r#"pool web = 10.0.0.1:80
+pool api = 10.0.0.2:80
 
 site a.test {
     requrie client.ip in [10.0.0.0/8] else deny 403
     /x   -> wbe
-    /x/* -> web
+    /x/* -> api
     else -> web
 }
 "#;
 
 const MENDED: &str = r#"pool web = 10.0.0.1:80
+pool api = 10.0.0.2:80
 
 site a.test {
     require client.ip in [10.0.0.0/8] else deny 403
     /x   -> web
-    /x/* -> web
+    /x/* -> api
     else -> web
 }
 "#;
@@ -42,8 +44,8 @@ fn fix_mends_until_nothing_is_left() {
     let (code, out, err) = dir.run(&["lint", "--fix", "--format", "concise"]);
     assert_eq!(read(&dir, "sites/a.route"), MENDED, "{out}{err}");
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(err.contains("fixed: sites/a.route:4: G1001: "), "{err}");
-    assert!(err.contains("fixed: sites/a.route:5: G1002: "), "{err}");
+    assert!(err.contains("fixed: sites/a.route:5: G1001: "), "{err}");
+    assert!(err.contains("fixed: sites/a.route:6: G1002: "), "{err}");
     assert!(err.contains("2 findings fixed in 1 file\n"), "{err}");
     let (code, _, err) = dir.run(&["lint", "--fix", "sites/a.route"]);
     assert_eq!(code, Some(0));
@@ -60,15 +62,15 @@ fn diff_shows_and_changes_nothing() {
     assert_eq!(read(&dir, "sites/a.route"), SLIPS);
     let expected = "--- sites/a.route
 +++ sites/a.route
-@@ -1,8 +1,8 @@
- pool web = 10.0.0.1:80
+@@ -2,8 +2,8 @@
+ pool api = 10.0.0.2:80
  
  site a.test {
 -    requrie client.ip in [10.0.0.0/8] else deny 403
 -    /x   -> wbe
 +    require client.ip in [10.0.0.0/8] else deny 403
 +    /x   -> web
-     /x/* -> web
+     /x/* -> api
      else -> web
  }
 ";
@@ -150,7 +152,7 @@ fn programs_read_sarif_and_workflow_commands() {
     assert_eq!(code, Some(1));
     let first = out.lines().next().unwrap();
     let head =
-        "::error file=sites/a.route,line=4,endLine=4,col=5,endColumn=12,title=G1001::unknown statement `requrie`";
+        "::error file=sites/a.route,line=5,endLine=5,col=5,endColumn=12,title=G1001::unknown statement `requrie`";
     assert!(first.starts_with(head), "{first}");
 }
 
