@@ -108,11 +108,11 @@ fn rows_lead_to_pools_of_the_declared_set_only() {
     sluice.says("that the value is not declared", |line| line.contains("`other` is not in the declared set"));
     sluice.get("acme.tables.test", "/");
     assert_eq!(targets(&gold).len(), 2);
-    let explained = run(&["explain", "http://acme.tables.test/", sluice.sites().to_str().unwrap()]);
+    let explained = run(&["explain", "GET http://acme.tables.test/", "--sites", sluice.sites().to_str().unwrap()]);
     let text = String::from_utf8_lossy(&explained.stdout).into_owned();
     assert!(!text.contains("row 1 of data/tenants.csv"), "what is on disk does not load: {text}");
     sluice.write("data/tenants.csv", csv);
-    let explained = run(&["explain", "http://acme.tables.test/", sluice.sites().to_str().unwrap()]);
+    let explained = run(&["explain", "GET http://acme.tables.test/", "--sites", sluice.sites().to_str().unwrap()]);
     let text = String::from_utf8_lossy(&explained.stdout).into_owned() + &String::from_utf8_lossy(&explained.stderr);
     assert!(text.contains("row 1 of data/tenants.csv, line 2"), "{text}");
 }
