@@ -121,10 +121,18 @@ fn rows_lead_to_pools_of_the_declared_set_only() {
 fn a_hundred_thousand_rows_are_reloaded_under_traffic_without_a_failed_request() {
     let rows = |plan: &str| (0..100_000).map(|n| format!("tenant-{n},{plan}-{n}\n")).collect::<String>();
     let sluice = plans(&rows("a"));
-    soon(&sluice, "tenant-99999", "a-99999");
+    sluice.serves("tenant-99999.tables.test", "/", |reply| reply.text() == "a-99999");
     let addr = sluice.http;
+    /// Ends the clients, whatever becomes of the test: a scope waits for its threads.
+    struct Ends<'s>(&'s AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
+        let ends = Ends(&stop);
         let client = |first: usize| {
             let (stop, asked) = (&stop, &asked);
             scope.spawn(move || {
@@ -142,10 +150,11 @@ fn a_hundred_thousand_rows_are_reloaded_under_traffic_without_a_failed_request()
         for plan in ["b", "c", "d"] {
             let before = asked.load(Ordering::Relaxed);
             sluice.write("data/plans.csv", rows(plan));
-            soon(&sluice, "tenant-5", &format!("{plan}-5"));
+            // However long so many rows take to be read here.
+            sluice.serves("tenant-5.tables.test", "/", |reply| reply.text() == format!("{plan}-5"));
             wait::until("requests after the reload", || (asked.load(Ordering::Relaxed) > before + 20).then_some(()));
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         clients.into_iter().for_each(|client| client.join().expect("no request fails"));
     });
     assert!(asked.load(Ordering::Relaxed) > 60);
