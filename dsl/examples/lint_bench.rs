@@ -75,9 +75,9 @@ fn together(files: &[String]) -> (Duration, usize) {
 fn ten_routes(n: usize) -> String {
     format!(
         "pool web = 10.0.1.{}:3000\npool api = 10.0.2.{}:8080\n\nsite tenant-{n}.example.com {{\n    \
-         /                    -> web\n    /about               -> web\n    /static/*            -> web\n    \
+         /                    -> web\n    /about/*             -> web\n    /static/*            -> web\n    \
          /u/{{id:int}}          -> api\n    /u/{{name}}/posts/*    -> api\n    /img/{{name}}.png      -> web\n    \
-         /api/v{n}/* when method in [GET, HEAD] -> api\n    /api/v{n}/* {{\n        \
+         /open/v{n}/* when method in [GET, HEAD] -> api\n    /api/v{n}/* {{\n        \
          require client.ip in [10.0.0.0/8] else deny 403\n        -> api\n    }}\n    \
          /search when query.q -> api\n    else                 -> respond 404\n}}\n",
         n % 250 + 1,

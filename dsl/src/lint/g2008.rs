@@ -41,7 +41,11 @@ pub(super) fn run(w: &mut World<'_>) {
     for at in w.entries() {
         let entry = w.entry(at);
         let Target::Plan(plan) = entry.target else { continue };
-        let several = w.info.scopes[at.scope].entries.iter().filter(|o| o.stmt == w.entry_info(at).stmt).count() > 1;
+        // A route with several patterns is entries beside each other.
+        let others = &w.info.scopes[at.scope].entries;
+        let near = [at.entry.checked_sub(1), at.entry.checked_add(1)];
+        let several =
+            near.into_iter().flatten().filter_map(|n| others.get(n)).any(|o| o.stmt == w.entry_info(at).stmt);
         if entry.pathless || several || w.source(w.entry_info(at).stmt).is_empty() {
             continue;
         }

@@ -7,9 +7,11 @@ use crate::diagnostic::Diagnostic;
 use crate::region::Algebra;
 use crate::syntax::span::Loc;
 use crate::tree::calls::Outcome;
-use crate::tree::ir::{CallIdx, Class, Cond, Entry, PathPattern, PlanIdx, Scope, Segment, Site, Target, Tls};
+use crate::tree::ir::{CallIdx, Class, Cond, Entry, PathPattern, PlanIdx, Scope, ScopeIdx, Segment, Site, Target, Tls};
+use crate::tree::pattern::segments;
 use crate::tree::request::Plain;
-use crate::tree::{Decision, Program, interpret};
+use crate::tree::{Decision, Program, interpret_near};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub(super) struct World<'a> {
     index: Vec<Index>,
     base: Plain,
     pub(super) views: super::view::Views,
+    /// Where the lines of the text end.
+    lines: OnceCell<Vec<usize>>,
     pub(super) out: Vec<Diagnostic>,
 }
 
@@ -70,6 +74,7 @@ impl<'a> World<'a> {
             index,
             base,
             views: Default::default(),
+            lines: OnceCell::new(),
             out: Vec::new(),
         }
     }
@@ -188,7 +193,14 @@ impl<'a> World<'a> {
     /// Where a request goes, asked of the program and of the interpreter.
     pub(super) fn decide(&mut self, request: &Plain, about: Loc) -> Option<PlanIdx> {
         let decided = self.program.decide(request);
-        let oracle = interpret(self.site, request);
+        // Of many routes the interpreter is told which can match the path at all.
+        let of_path = PathPattern {
+            segments: segments(&request.path).map(|text| Segment::Lit(text.into())).collect(),
+            splat: false,
+        };
+        let index = &self.index;
+        let near = |scope: ScopeIdx| Some(index[scope.0 as usize].near(&of_path));
+        let oracle = interpret_near(self.site, request, &mut self.paths, &near);
         if decided != oracle {
             let shown = self.describe(request);
             self.out.push(super::g0003::disagree(about, &shown));
@@ -283,7 +295,10 @@ impl<'a> World<'a> {
     /// The line of a place, in words.
     pub(super) fn line(&self, loc: Loc) -> String {
         match self.text.get(..loc.span.start as usize).filter(|_| loc.file == self.site.loc.file) {
-            Some(before) => format!("line {}", before.matches('\n').count() + 1),
+            Some(before) => {
+                let lines = self.lines.get_or_init(|| self.text.match_indices('\n').map(|(at, _)| at).collect());
+                format!("line {}", lines.partition_point(|at| *at < before.len()) + 1)
+            }
             None => "a policy's route".to_owned(),
         }
     }

@@ -7,19 +7,34 @@ use crate::tree::regex::{self, RegexError};
 use regex_automata::dfa::Automaton;
 use regex_automata::util::primitives::StateID;
 use regex_syntax::hir::{self, Hir, HirKind, Look, Repetition};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
+/// Automata that a thread remembers at most.
+const MOST_BUILT: usize = 4096;
+
+thread_local! {
+    static BUILT: RefCell<HashMap<(Domain, Segment), Result<Arc<Dfa>, Undecided>>> = RefCell::default();
+}
+
 impl Algebra {
     /// The automaton of a segment.
-    pub(super) fn automaton(&mut self, segment: &Segment) -> Result<Arc<Dfa>, Undecided> {
-        if let Some(known) = self.automata.get(segment) {
-            return known.clone();
+    pub(super) fn automaton(&self, segment: &Segment) -> Result<Arc<Dfa>, Undecided> {
+        // Many sites have the same captures: what one site built, the next one finds.
+        let key = (self.domain, segment.clone());
+        if let Some(known) = BUILT.with_borrow(|built| built.get(&key).cloned()) {
+            return known;
         }
-        let built = hir_of(segment, self.domain).and_then(|hir| build(&hir));
-        Arc::make_mut(&mut self.automata).insert(segment.clone(), built.clone());
-        built
+        let made = hir_of(segment, self.domain).and_then(|hir| build(&hir));
+        BUILT.with_borrow_mut(|built| {
+            if built.len() >= MOST_BUILT {
+                built.clear();
+            }
+            built.insert(key, made.clone());
+        });
+        made
     }
 
     /// Walks all texts of the domain, shortest and most readable first, one for each state that the

@@ -55,8 +55,8 @@ pub enum Domain {
 pub struct Algebra {
     domain: Domain,
     /// Shared, so that a copy costs nothing until it learns something new.
-    automata: Arc<HashMap<Segment, Result<Arc<Dfa>, Undecided>>>,
     inside: Arc<HashMap<(Segment, Segment), Result<bool, Undecided>>>,
+    overlaps: Arc<HashMap<(Segment, Segment), Result<Option<String>, Undecided>>>,
     limit: usize,
 }
 
@@ -77,7 +77,7 @@ impl Algebra {
     }
 
     fn new(domain: Domain) -> Self {
-        Self { domain, automata: Arc::default(), inside: Arc::default(), limit: LIMIT }
+        Self { domain, overlaps: Arc::default(), inside: Arc::default(), limit: LIMIT }
     }
 
     /// With another limit on the states that one question may look at.

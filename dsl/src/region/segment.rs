@@ -54,6 +54,16 @@ impl Algebra {
         if affixes_differ(a, b) {
             return Ok(None);
         }
+        let key = (a.clone(), b.clone());
+        if let Some(known) = self.overlaps.get(&key) {
+            return known.clone();
+        }
+        let answer = self.overlap_by_automata(a, b);
+        Arc::make_mut(&mut self.overlaps).insert(key, answer.clone());
+        answer
+    }
+
+    fn overlap_by_automata(&self, a: &Segment, b: &Segment) -> Result<Option<String>, Undecided> {
         let automata = [self.automaton(a)?, self.automaton(b)?];
         let mut found = None;
         self.walk(&automata, &[true, true], |accepts, text| {

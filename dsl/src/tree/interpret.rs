@@ -24,20 +24,29 @@ pub fn interpret(site: &Site, req: &impl Request) -> Decision {
 
 /// The same, for many requests: inclusions are decided once.
 pub(super) fn interpret_with(site: &Site, req: &impl Request, algebra: &mut Algebra) -> Decision {
+    interpret_near(site, req, algebra, &|_| None)
+}
+
+/// The same, for many requests to a large site: `near` names entries of a scope, in source order, among
+/// which are all that match the request's path; `None` for all of them.
+pub(crate) fn interpret_near(site: &Site, req: &impl Request, algebra: &mut Algebra, near: &Near<'_>) -> Decision {
     let mut strict = Vec::new();
-    name_fields(site, ScopeIdx(0), req.path(), algebra, &mut strict);
+    name_fields(site, ScopeIdx(0), req.path(), algebra, near, &mut strict);
     match strict.into_iter().find(|field| eval::conflicting(field, req)) {
         Some(field) => Decision::Conflict(field),
-        None => Decision::Plan(walk(site, ScopeIdx(0), req, algebra)),
+        None => Decision::Plan(walk(site, ScopeIdx(0), req, algebra, near)),
     }
 }
 
-fn walk(site: &Site, scope: ScopeIdx, req: &impl Request, algebra: &mut Algebra) -> PlanIdx {
-    for entry in candidates(site, scope, req.path(), algebra) {
+/// Entries of a scope among which those are that match a path.
+type Near<'n> = dyn Fn(ScopeIdx) -> Option<Vec<usize>> + 'n;
+
+fn walk(site: &Site, scope: ScopeIdx, req: &impl Request, algebra: &mut Algebra, near: &Near<'_>) -> PlanIdx {
+    for entry in candidates_near(site, scope, req.path(), algebra, near) {
         if eval::holds(&entry.guard, req) {
             return match entry.target {
                 Target::Plan(plan) => plan,
-                Target::Scope(inner) => walk(site, inner, req, algebra),
+                Target::Scope(inner) => walk(site, inner, req, algebra, near),
             };
         }
     }
@@ -67,12 +76,19 @@ pub(super) fn stops_in(site: &Site, req: &impl Request) -> ScopeIdx {
     }
 }
 
-fn name_fields(site: &Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra, into: &mut Vec<Field>) {
-    for entry in candidates(site, scope, path, algebra) {
+fn name_fields(
+    site: &Site,
+    scope: ScopeIdx,
+    path: &str,
+    algebra: &mut Algebra,
+    near: &Near<'_>,
+    into: &mut Vec<Field>,
+) {
+    for entry in candidates_near(site, scope, path, algebra, near) {
         fields::strict_fields(&entry.guard, into);
         match entry.target {
             Target::Plan(_) => {}
-            Target::Scope(inner) => name_fields(site, inner, path, algebra, into),
+            Target::Scope(inner) => name_fields(site, inner, path, algebra, near, into),
         }
         if entry.guard == Cond::Const(true) {
             return;
@@ -83,8 +99,22 @@ fn name_fields(site: &Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra, 
 /// The entries of a scope whose pattern matches the path, in their order. The compiler refuses a site
 /// whose order cannot be decided; of one that it never saw, the source order is as good as any.
 pub(super) fn candidates<'s>(site: &'s Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra) -> Vec<&'s Entry> {
+    candidates_near(site, scope, path, algebra, &|_| None)
+}
+
+fn candidates_near<'s>(
+    site: &'s Site,
+    scope: ScopeIdx,
+    path: &str,
+    algebra: &mut Algebra,
+    near: &Near<'_>,
+) -> Vec<&'s Entry> {
     let all = &site.scopes[scope.0 as usize].entries;
-    let matching: Vec<&Entry> = all.iter().filter(|entry| entry.pattern.matches(path)).collect();
+    let matches = |entry: &&Entry| entry.pattern.matches(path);
+    let matching: Vec<&Entry> = match near(scope) {
+        Some(near) => near.into_iter().map(|at| &all[at]).filter(matches).collect(),
+        None => all.iter().filter(matches).collect(),
+    };
     let patterns: Vec<_> = matching.iter().map(|entry| &entry.pattern).collect();
     match order(&patterns, algebra) {
         Ok(order) => order.into_iter().map(|at| matching[at]).collect(),

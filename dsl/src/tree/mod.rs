@@ -36,6 +36,7 @@ pub(crate) use transform::hash_hex;
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;
+pub(crate) use interpret::interpret_near;
 pub(crate) use program::rows;
 pub use program::{CompileError, Decision, Program, Size, compile};
 

@@ -7,8 +7,8 @@ use crate::sites::compile::Drafts;
 use crate::sites::report::Report;
 use crate::sites::secrets::{missing, of_pool, of_site};
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
-use dsl::syntax::span::FileId;
-use std::collections::{BTreeMap, HashSet};
+use dsl::syntax::span::{FileId, Loc};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What was found in several sites directories, each with file numbers of its own: they are given
@@ -17,6 +17,10 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Linted {
     pub(crate) findings: Vec<Diagnostic>,
     texts: BTreeMap<FileId, (String, String)>,
+    /// By code and place: which of the findings.
+    places: HashMap<(&'static str, Loc), Vec<usize>>,
+    /// By path: the numbers of its texts.
+    numbers: BTreeMap<String, Vec<FileId>>,
     pub(crate) files: usize,
     pub(crate) unreadable: bool,
 }
@@ -62,7 +66,9 @@ impl Linted {
                 continue;
             }
             each_file(&mut finding, &mut |file| *numbers.entry(*file).or_insert_with(|| self.renumber(*file, &texts)));
-            if !self.findings.contains(&finding) {
+            let same = self.places.entry((finding.code, finding.primary.loc)).or_default();
+            if !same.iter().any(|at| self.findings[*at] == finding) {
+                same.push(self.findings.len());
                 self.findings.push(finding);
             }
         }
@@ -76,10 +82,12 @@ impl Linted {
 
     fn renumber(&mut self, file: FileId, texts: &dyn Sources) -> FileId {
         let Some((path, text)) = texts.source(file) else { return file };
-        if let Some((known, _)) = self.texts.iter().find(|(_, (p, t))| p == path && t == text) {
+        let numbers = self.numbers.entry(path.to_owned()).or_default();
+        if let Some(known) = numbers.iter().find(|known| self.texts.get(known).is_some_and(|(_, t)| t == text)) {
             return *known;
         }
         let number = FileId(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        numbers.push(number);
         self.texts.insert(number, (path.to_owned(), text.to_owned()));
         number
     }
