@@ -335,7 +335,6 @@ fn every_word_that_does_not_fit_is_said() {
         ("import std/web\ntcp :1 {\n    use web.no-robots\n    -> a\n}", "G1022"),
         ("policy p {\n    require header.x is \"1\"\n}\ntcp :1 {\n    use p\n    -> a\n}", "G7002"),
         ("policy p {\n    limit 1/s per client.ip\n}\ntcp :1 {\n    use p when client.port is 1\n    -> a\n}", "G1022"),
-        ("policy p {\n    limit 1/s per client.ip\n}\nsite a.example.com {\n    use p\n    else -> a\n}", "G0002"),
     ] {
         assert_eq!(found(body), [code], "{body}");
     }

@@ -121,7 +121,7 @@ site {tenant}.example.com, pr-{n:int}.preview.example.com, *.star.example.com, *
         when header.accept has "text/html" -> web at /c host web.internal
         else -> 95% web, 5% next by cookie.uid if missing client.ip
     }
-    /e -> redirect 308 "https://www.example.com{request.uri}"
+    /e -> redirect 308 "https://other.example.net{request.uri}"
     /f -> deny 451
     /g when request.size > 1MB or request.version is 1.0 -> respond 413
     /h when tls.sni is "a.example.com" and tls.version is "1.3" -> respond 200

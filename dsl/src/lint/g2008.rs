@@ -41,6 +41,10 @@ pub(super) fn run(w: &mut World<'_>) {
     for at in w.entries() {
         let entry = w.entry(at);
         let Target::Plan(plan) = entry.target else { continue };
+        // Of a broken answer nobody knows where it leads.
+        if w.info.broken.contains(&plan.0) {
+            continue;
+        }
         // A route with several patterns is entries beside each other.
         let others = &w.info.scopes[at.scope].entries;
         let near = [at.entry.checked_sub(1), at.entry.checked_add(1)];
@@ -61,7 +65,7 @@ fn wider(w: &mut World<'_>, at: At, plan: PlanIdx) -> Option<At> {
     let pattern = &w.entry(at).pattern;
     let near = w.near(at.scope, pattern);
     near.into_iter().find(|other| {
-        let same = matches!(w.entry(*other).target, Target::Plan(p) if same(w, plan, p));
+        let same = matches!(w.entry(*other).target, Target::Plan(p) if !w.info.broken.contains(&p.0) && same(w, plan, p));
         // `else` says what is left: a route above it says what is meant.
         *other != at
             && same

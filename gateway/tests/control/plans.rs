@@ -33,7 +33,7 @@ fn ends(dir: &Dir, args: &[&str], code: i32, expected: &str) {
     assert_eq!((ended, out.as_str()), (Some(code), expected), "{err}");
 }
 
-const ALL_WELL: &str = "  3 of 3 proofs hold · 6 of 6 tests pass\n";
+const ALL_WELL: &str = "  4 of 4 proofs hold · 6 of 6 tests pass\n";
 
 #[test]
 fn two_versions_of_the_example_that_mean_the_same() {
