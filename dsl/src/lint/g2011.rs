@@ -85,7 +85,7 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
 fn comes_back(sites: &Sites, answer: &Answer) -> bool {
     let Answer::Redirect { to, .. } = answer else { return false };
     match authority(to) {
-        Some(host) => sites.find(host).is_some(),
+        Some(host) => sites.claims(host),
         None => true,
     }
 }
@@ -186,6 +186,9 @@ fn next(sites: &Sites, request: &Plain, status: u16, location: &str) -> Option<P
     };
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let path = if path.is_empty() { "/" } else { path };
+    if next.host != request.host && !sites.claims(&next.host) {
+        return None;
+    }
     let program = sites.find(&next.host)?;
     next.path = canonical::path_for(path.as_bytes(), &program.site().settings).ok()?.into_owned();
     next.query = query.map(str::to_owned);

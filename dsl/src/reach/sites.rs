@@ -45,6 +45,11 @@ impl Sites {
         self.at(host).map(|at| &self.programs[at])
     }
 
+    /// Whether a site claims a host: the default site answers for others too, but they need not lead here.
+    pub(crate) fn claims(&self, host: &str) -> bool {
+        self.hosts.get(host).is_some()
+    }
+
     pub(crate) fn at(&self, host: &str) -> Option<usize> {
         self.hosts.get(host).copied().or(self.default)
     }
