@@ -19,12 +19,15 @@ impl<I: Install> Loader<I> {
                 Some(job) => (Some(job.source.file), self.needed_by(&job.source, batch)),
                 None => (None, BTreeSet::new()),
             };
-            let waits =
-                |job: &Job| {
-                    job.source.imports.iter().any(|path| {
-                        self.ids.get(path).is_some_and(|m| m != job.source.file && batch.jobs.contains_key(&m))
-                    }) || bounding.is_some_and(|file| file != job.source.file && !needed.contains(&job.source.file))
-                };
+            let operator = self.ids.get(Path::new(GATEWAY)).filter(|file| batch.jobs.contains_key(file));
+            let waits = |job: &Job| {
+                let own = job.source.file;
+                let mut imports = job.source.imports.iter().filter_map(|path| self.ids.get(path));
+                imports.any(|module| module != own && batch.jobs.contains_key(&module))
+                    || bounding.is_some_and(|file| file != own && !needed.contains(&own))
+                    // Its policies may stand around the sites of the file.
+                    || (operator.is_some() && self.tenant(&job.source.path).is_some())
+            };
             let mut ready: Vec<FileId> =
                 batch.jobs.iter().filter(|(_, job)| !waits(job)).map(|(file, _)| *file).collect();
             if ready.is_empty() {
