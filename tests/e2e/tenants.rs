@@ -45,7 +45,7 @@ fn a_file_that_claims_somebody_elses_host_is_refused_and_everything_else_serves(
     assert_ne!(sluice.get("shop.globex.test", "/").status, 200);
     sluice.write("acme/wide.route", says("**.test", "acme"));
     sluice.says("that it would take others' hosts", |line| line.contains("refused") && line.contains("G8005"));
-    sluice.write("acme/deep/port.route", "pool db = 127.0.0.1:1\n\ntcp 127.0.0.1:1 -> db\n");
+    sluice.write("acme/deep/port.route", "pool db = 127.0.0.1:2\n\ntcp 127.0.0.1:1 -> db\n");
     sluice.says("that it binds no listeners", |line| line.contains("refused") && line.contains("G8004"));
     for (host, text) in [("acme.test", "acme"), ("globex.test", "globex"), ("o.test", "operator")] {
         assert_eq!(sluice.get(host, "/").text(), text);

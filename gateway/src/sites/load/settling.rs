@@ -42,6 +42,13 @@ impl<I: Install> Loader<I> {
         }
         self.find_secrets(&mut done, batch);
         self.hold_proofs(&mut done);
+        // What a version of before may not have any more is free before it is decided who gets it.
+        for (file, done) in &done {
+            let in_hand = done.compiled.sound().then_some(done.job.source.digest);
+            if batch.rebound.contains(file) {
+                self.recheck(*file, in_hand, batch);
+            }
+        }
         let mut candidates = Vec::new();
         for (file, done) in &done {
             batch.freed.extend(self.claims.refused_for(*file).iter().cloned());
@@ -253,9 +260,6 @@ impl<I: Install> Loader<I> {
     /// What is on disk does not serve: the last good version does, or nothing.
     pub(super) fn refuse(&mut self, file: FileId, claims: &[Claim], why: Refused, batch: &mut Batch) {
         self.stored(file);
-        if batch.rebound.contains(&file) {
-            self.recheck(file, batch);
-        }
         if self.ids.path(file).is_some_and(|path| **path == *Path::new(GATEWAY)) {
             // What the version that goes on says of tenants holds.
             self.recall_tenants(batch);

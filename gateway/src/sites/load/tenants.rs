@@ -3,6 +3,7 @@
 use super::{Batch, Install, Loader, Why};
 use crate::sites::claims::{Key, What, key};
 use crate::sites::compile::{Compiled, GATEWAY};
+use crate::sites::digest::Digest;
 use dsl::lint;
 use dsl::region::Algebra;
 use dsl::syntax::span::{FileId, Loc, Span};
@@ -82,10 +83,12 @@ impl<I: Install> Loader<I> {
         units.map(|(file, _)| *file).collect()
     }
 
-    /// A last good version of before the tenants changed serves on only if it may.
-    pub(super) fn recheck(&mut self, file: FileId, batch: &mut Batch) {
+    /// A last good version of before the tenants changed serves on only if it may; that of `sound`, which was
+    /// compiled since, may.
+    pub(super) fn recheck(&mut self, file: FileId, sound: Option<Digest>, batch: &mut Batch) {
+        self.stored(file);
         let Some(unit) = self.units.get(&file) else { return };
-        let Some(good) = &unit.good else { return };
+        let Some(good) = unit.good.as_ref().filter(|good| sound != Some(good.digest)) else { return };
         let (path, version) = (Arc::clone(&unit.path), Arc::clone(&good.version));
         if self.compile_stored(file, &path, &version).is_some() {
             return;
