@@ -41,7 +41,7 @@ use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use crate::tree::canonical;
 use crate::tree::interpret;
-use crate::tree::ir::{Answer, Part, Plan, Site, Step, Value};
+use crate::tree::ir::{Answer, Field, Missing, Part, Plan, Site, Step, Value};
 use crate::tree::judge::{Admission, Progress, Rendered, Walk, admit};
 use crate::tree::request::Plain;
 use std::collections::BTreeSet;
@@ -84,10 +84,24 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
 /// Whether an answer is a redirect that may lead to one of the sites.
 fn comes_back(sites: &Sites, answer: &Answer) -> bool {
     let Answer::Redirect { to, .. } = answer else { return false };
+    if chosen(to) {
+        return false;
+    }
     match authority(to) {
         Some(host) => sites.claims(host),
         None => true,
     }
+}
+
+/// Whether the client says where it is led: one that leads itself in a circle is no mistake of the file's.
+fn chosen(to: &Value) -> bool {
+    to.parts.iter().any(|part| match part {
+        Part::Hole { field: Field::Query(_) | Field::Header(_) | Field::Cookie(_), .. } => true,
+        Part::Hole { if_missing, .. } => {
+            matches!(if_missing.as_deref(), Some(Missing::Value(value)) if chosen(value))
+        }
+        _ => false,
+    })
 }
 
 /// The host of a URL where it is written out.
@@ -101,7 +115,7 @@ pub(super) fn authority(to: &Value) -> Option<&str> {
 }
 
 fn uri_follows(to: &Value) -> bool {
-    matches!(to.parts.get(1), Some(Part::Hole { field: crate::tree::ir::Field::Uri, .. }))
+    matches!(to.parts.get(1), Some(Part::Hole { field: Field::Uri, .. }))
 }
 
 /// Whether a client comes back another: with a cookie that it got on the way.

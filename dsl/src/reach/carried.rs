@@ -5,7 +5,6 @@ use super::dial::How;
 use super::{PoolKey, Way, show};
 use crate::region::cond;
 use crate::syntax::span::Loc;
-use crate::tree::eval;
 use crate::tree::ir::{Cond, PoolIdx};
 use crate::tree::l4::{Listening, Passthrough, Rules, Step, Target, Transport};
 use crate::tree::request::Plain;
@@ -99,14 +98,11 @@ impl Carry {
     /// A connection that takes it, and for which more holds: in words. An error where none was found
     /// and there may be one.
     pub(crate) fn witness(&self, more: &[Cond]) -> Result<Option<String>, ()> {
-        let all: Vec<&Cond> = self.conds.iter().chain(more).collect();
-        let plain = Plain::default();
-        match cond::request_like(&plain, &all, &[]) {
-            Some(found) if all.iter().all(|cond| eval::cond(cond, &found) == Ok(true)) => {
-                Ok(Some(format!("a connection to {} from {}", self.item, found.client.0)))
-            }
-            _ if cond::never_true(&Cond::And(all.into_iter().cloned().collect())) => Ok(None),
-            _ => Err(()),
+        let all: Vec<Cond> = self.conds.iter().chain(more).cloned().collect();
+        match cond::request_like(&Plain::default(), &all) {
+            Some(found) => Ok(Some(format!("a connection to {} from {}", self.item, found.client.0))),
+            None if cond::never_true(&Cond::And(all)) => Ok(None),
+            None => Err(()),
         }
     }
 }

@@ -74,6 +74,14 @@ pub struct Change {
     pub possibly: bool,
 }
 
+impl Change {
+    /// Of what is no matter of requests: a setting, an item that listens.
+    fn said(kind: Kind, site: &str, before: String, after: String) -> Self {
+        let site = site.to_owned();
+        Self { kind, site, path: String::new(), when: None, before, after, witness: None, possibly: false }
+    }
+}
+
 /// Kinds of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

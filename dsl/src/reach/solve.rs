@@ -45,8 +45,7 @@ pub(crate) fn find_like(base: &Plain, holding: &[Cond]) -> Found {
     if holding.iter().any(|cond| *cond == Cond::Const(false)) {
         return Found::None;
     }
-    let all: Vec<&Cond> = holding.iter().collect();
-    if let Some(found) = cond::request_like(base, &all, &[]) {
+    if let Some(found) = cond::request_like(base, holding) {
         return Found::Request(Box::new(found));
     }
     if cond::never_true(&Cond::And(holding.to_vec())) {
@@ -54,7 +53,7 @@ pub(crate) fn find_like(base: &Plain, holding: &[Cond]) -> Found {
     }
     for path in others(&base.path, holding) {
         let base = Plain { path, ..base.clone() };
-        if let Some(found) = cond::request_like(&base, &all, &[]) {
+        if let Some(found) = cond::request_like(&base, holding) {
             return Found::Request(Box::new(found));
         }
     }

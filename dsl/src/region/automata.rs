@@ -67,16 +67,7 @@ impl Algebra {
                 for (at, accept) in accepts.iter_mut().enumerate() {
                     *accept = ends(at + domain.len());
                 }
-                let text = || {
-                    let mut text = Vec::new();
-                    let mut node = next;
-                    while nodes[node].1 != usize::MAX {
-                        text.push(nodes[node].2);
-                        node = nodes[node].1;
-                    }
-                    text.reverse();
-                    String::from_utf8_lossy(&text).into_owned()
-                };
+                let text = || String::from_utf8_lossy(&regex::trail(&nodes, next)).into_owned();
                 if visit(&accepts, &text).is_break() {
                     return Ok(());
                 }

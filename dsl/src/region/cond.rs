@@ -4,12 +4,11 @@
 //! independent, and relations between values to be true or false at will (LANGUAGE rule 31), so that
 //! "never" and "always" are certain, and a request is replayed before it is shown.
 
-use super::Algebra;
 use crate::tree::calls::Outcome;
 use crate::tree::eval;
 use crate::tree::guard::column::{ABSENT, ClassId, Column};
 use crate::tree::guard::graph::{Asked, Builder, Limits};
-use crate::tree::ir::{Capture, Cond, Field, KeyText, KeyType, Lookup, Site, Test};
+use crate::tree::ir::{Capture, Cond, Field, KeyText, KeyType, Lookup, Test};
 use crate::tree::request::Plain;
 use std::sync::Arc;
 
@@ -23,32 +22,17 @@ pub fn implies(a: &Cond, b: &Cond) -> bool {
     never_true(&Cond::And(vec![a.clone(), Cond::Not(Box::new(b.clone()))]))
 }
 
-/// A request to a site for a path under which some conditions hold and others do not: as plain a
-/// `GET` as they allow. `None` where there is none, or none was found.
-pub fn witness_request(site: &Site, path: &str, holding: &[&Cond], failing: &[&Cond]) -> Option<Plain> {
-    let mut hosts = site.hosts.iter().filter_map(|(host, _)| Algebra::hosts().host_example(host).ok().flatten());
-    let plain = Plain { host: hosts.next().unwrap_or_default(), path: path.to_owned(), ..Plain::default() };
-    request_like(&plain, holding, failing)
-}
-
-/// The same, as like a given request as the conditions allow; its host and path stay.
-pub fn request_like(plain: &Plain, holding: &[&Cond], failing: &[&Cond]) -> Option<Plain> {
-    let all: Vec<Cond> = holding
-        .iter()
-        .map(|cond| (*cond).clone())
-        .chain(failing.iter().map(|cond| Cond::Not(Box::new((*cond).clone()))))
-        .collect();
-    let shows = |request: &Plain| {
-        holding.iter().all(|cond| eval::cond(cond, request) == Ok(true))
-            && failing.iter().all(|cond| eval::cond(cond, request) == Ok(false))
-    };
+/// A request under which conditions hold, as like a given one as they allow; its host and path stay. `None`
+/// where there is none, or none was found.
+pub fn request_like(plain: &Plain, holding: &[Cond]) -> Option<Plain> {
+    let shows = |request: &Plain| holding.iter().all(|cond| eval::cond(cond, request) == Ok(true));
     if shows(plain) {
         return Some(plain.clone());
     }
     let mut witness = None;
     let mut tries = 0;
     let order = |asked: &Asked, count: ClassId| plainest_first(asked, count, plain);
-    let _ = builder().solve(&Cond::And(all), &order, &mut |chosen| {
+    let _ = builder().solve(&Cond::And(holding.to_vec()), &order, &mut |chosen| {
         tries += 1;
         witness = request_of(chosen, plain).filter(&shows);
         witness.is_some() || tries == MAX_TRIES
@@ -364,23 +348,11 @@ mod tests {
 
     #[test]
     fn witnesses_are_plain_and_true() {
-        let site = Site {
-            hosts: vec![(HostPattern::of_literal("shop.example.com"), Default::default())],
-            scopes: Vec::new(),
-            plans: Vec::new(),
-            pools: Vec::new(),
-            calls: Vec::new(),
-            on_demand: None,
-            settings: SiteSettings {
-                tls: Tls::Auto,
-                http_allowed: false,
-                default: false,
-                paths: Paths::Canonical,
-                semicolon: true,
-            },
-            loc: Default::default(),
+        let base = Plain { host: "shop.example.com".into(), path: "/u/7".into(), ..Plain::default() };
+        let witness = |holding: &[&Cond], failing: &[&Cond]| {
+            let fails = failing.iter().map(|cond| not(cond));
+            request_like(&base, &holding.iter().map(|cond| (*cond).clone()).chain(fails).collect::<Vec<_>>())
         };
-        let witness = |holding: &[&Cond], failing: &[&Cond]| witness_request(&site, "/u/7", holding, failing);
         let get = is(Field::Method, &["GET"]);
         let plain = witness(&[&get], &[]).unwrap();
         assert_eq!((&*plain.method, &*plain.host, &*plain.path), ("GET", "shop.example.com", "/u/7"));

@@ -262,11 +262,7 @@ pub fn render_path<'v>(
     paths: Paths,
     out: &mut String,
 ) -> Result<(), Unrenderable<'v>> {
-    let start = out.len();
-    render_parts(value, req, start, out)?;
-    if out.len() == start {
-        out.push('/');
-    }
+    let start = render_target(value, req, out)?;
     if ends_in_capture(value) && req.path().ends_with('/') && !out[start..].contains('?') && !out.ends_with('/') {
         out.push('/');
     }
@@ -284,12 +280,18 @@ pub fn render_question<'v>(
     paths: Paths,
     out: &mut String,
 ) -> Result<(), Unrenderable<'v>> {
+    let start = render_target(value, req, out)?;
+    is_path(&out[start..], paths)
+}
+
+/// Appends a path with its query, `/` where nothing comes out; says where it begins.
+fn render_target<'v>(value: &'v Value, req: &impl Request, out: &mut String) -> Result<usize, Unrenderable<'v>> {
     let start = out.len();
     render_parts(value, req, start, out)?;
     if out.len() == start {
         out.push('/');
     }
-    is_path(&out[start..], paths)
+    Ok(start)
 }
 
 fn is_path<'v>(target: &str, paths: Paths) -> Result<(), Unrenderable<'v>> {

@@ -184,6 +184,19 @@ impl fmt::Display for RegexError {
 
 impl std::error::Error for RegexError {}
 
+/// The text that a walk from state to state went through to one of its nodes: each has the node before it
+/// (`usize::MAX` for the first) and the byte between.
+pub(crate) fn trail<S>(nodes: &[(S, usize, u8)], at: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut node = &nodes[at];
+    while node.1 != usize::MAX {
+        text.push(node.2);
+        node = &nodes[node.1];
+    }
+    text.reverse();
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

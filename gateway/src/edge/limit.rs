@@ -40,16 +40,8 @@ pub struct LimitTable {
 struct Identity {
     dir: Arc<Path>,
     name: Arc<str>,
-    bound: Bound,
+    bound: LimitBound,
     sources: Vec<Arc<str>>,
-}
-
-/// [`LimitBound`], to be found by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Bound {
-    Rate(u32, u64, u32),
-    AtOnce(u32),
-    Bytes(u64),
 }
 
 /// A limit with its buckets.
@@ -84,13 +76,8 @@ pub struct Counted {
 impl LimitTable {
     /// The buckets of a limit of a route file in `dir`.
     pub(super) fn intern(&self, limit: &Limit, dir: &Path) -> Arc<Bucketed> {
-        let bound = match limit.bound {
-            LimitBound::Rate { count, per_ms, burst } => Bound::Rate(count, per_ms, burst),
-            LimitBound::AtOnce(most) => Bound::AtOnce(most),
-            LimitBound::Bytes(per_second) => Bound::Bytes(per_second),
-        };
         let sources = limit.key.iter().map(|part| Arc::clone(&part.source)).collect();
-        let identity = Identity { dir: dir.into(), name: Arc::clone(&limit.name), bound, sources };
+        let identity = Identity { dir: dir.into(), name: Arc::clone(&limit.name), bound: limit.bound, sources };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&identity).unwrap_or_else(|| {
             let kept = match limit.bound {

@@ -97,14 +97,14 @@ fn two_versions_of_the_example_that_differ() {
   www.localhost
     - /*  redirect 308 https://shop.localhost:8443{request.uri} → respond 410
         e.g. GET https://www.localhost/
-  2 of 3 proofs hold · 6 of 6 tests pass
+  3 of 4 proofs hold · 6 of 6 tests pass
 "
     );
     let (code, out, _) = dir.run(&["plan", "--format", "json", "old", "new"]);
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &told["verdict"]), (Some(2), &"changes".into()));
     assert_eq!(told["changes"][1]["when"], "method is POST");
-    assert_eq!(told["proofs"]["well"], 2);
+    assert_eq!(told["proofs"]["well"], 3);
     // One file, whatever lies beside it.
     ends(
         &dir,

@@ -37,16 +37,7 @@ pub(super) fn compare(old: &[(Carried, Arc<str>)], new: &[(Carried, Arc<str>)], 
             (None, Some((b, _))) => (Kind::New, "nothing listens".to_owned(), shown(b.rules(), false)),
             (None, None) => continue,
         };
-        out.changes.push(Change {
-            kind,
-            site: name.clone(),
-            path: String::new(),
-            when: None,
-            before,
-            after,
-            witness: None,
-            possibly: false,
-        });
+        out.changes.push(Change::said(kind, name, before, after));
     }
 }
 

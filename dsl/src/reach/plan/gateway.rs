@@ -11,16 +11,8 @@ pub(super) fn compare(old: &Gateway, new: &Gateway, out: &mut Difference) {
             continue;
         }
         let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
-        out.changes.push(Change {
-            kind: Kind::Changed,
-            site: "gateway".into(),
-            path: String::new(),
-            when: None,
-            before: format!("{name} {}", none(before)),
-            after: format!("{name} {}", none(after)),
-            witness: None,
-            possibly: false,
-        });
+        let (before, after) = (format!("{name} {}", none(before)), format!("{name} {}", none(after)));
+        out.changes.push(Change::said(Kind::Changed, "gateway", before, after));
     }
 }
 

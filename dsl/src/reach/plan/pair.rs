@@ -109,16 +109,7 @@ fn pairs(old: &Sites, new: &Sites) -> Vec<Pair> {
 fn settings(a: &Site, b: &Site, title: &str, out: &mut Difference) {
     for (before, after) in facts(a).into_iter().zip(facts(b)) {
         if before != after {
-            out.changes.push(Change {
-                kind: Kind::Changed,
-                site: title.to_owned(),
-                path: String::new(),
-                when: None,
-                before,
-                after,
-                witness: None,
-                possibly: false,
-            });
+            out.changes.push(Change::said(Kind::Changed, title, before, after));
         }
     }
 }

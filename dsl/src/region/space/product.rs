@@ -89,16 +89,7 @@ impl Product<'_> {
         while next < nodes.len() {
             let (states, domain, place) = nodes[next].0.clone();
             if self.domain.is_match_state(self.domain.next_eoi_state(domain)) {
-                let text = || {
-                    let mut text = Vec::new();
-                    let mut node = next;
-                    while nodes[node].1 != usize::MAX {
-                        text.push(nodes[node].2);
-                        node = nodes[node].1;
-                    }
-                    text.reverse();
-                    text
-                };
+                let text = || regex::trail(&nodes, next);
                 if visit(&states, &text).is_break() {
                     return Ok(());
                 }

@@ -287,16 +287,7 @@ fn explore(
     let mut at = 0;
     while at < nodes.len() {
         let state = nodes[at].0;
-        let text = || {
-            let mut text = Vec::new();
-            let mut node = at;
-            while nodes[node].1 != usize::MAX {
-                text.push(nodes[node].2);
-                node = nodes[node].1;
-            }
-            text.reverse();
-            text
-        };
+        let text = || regex::trail(&nodes, at);
         if stop(dfa.next_eoi_state(state), &text) {
             return;
         }

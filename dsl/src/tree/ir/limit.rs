@@ -75,7 +75,7 @@ impl fmt::Display for LimitKey {
 }
 
 /// How much a limit lets pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitBound {
     /// So many requests in so many milliseconds, and so many at once after a pause.
     Rate {
