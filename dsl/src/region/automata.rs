@@ -15,8 +15,10 @@ use std::sync::{Arc, OnceLock};
 /// Automata that a thread remembers at most.
 const MOST_BUILT: usize = 4096;
 
+type Built = Result<Arc<Dfa>, Undecided>;
+
 thread_local! {
-    static BUILT: RefCell<HashMap<(Domain, Segment), Result<Arc<Dfa>, Undecided>>> = RefCell::default();
+    static BUILT: RefCell<HashMap<(Domain, Segment), Built>> = RefCell::default();
 }
 
 impl Algebra {

@@ -55,10 +55,13 @@ pub enum Domain {
 pub struct Algebra {
     domain: Domain,
     /// Shared, so that a copy costs nothing until it learns something new.
-    inside: Arc<HashMap<(Segment, Segment), Result<bool, Undecided>>>,
-    overlaps: Arc<HashMap<(Segment, Segment), Result<Option<String>, Undecided>>>,
+    inside: Pairs<bool>,
+    overlaps: Pairs<Option<String>>,
     limit: usize,
 }
+
+/// Answers about two segments.
+type Pairs<A> = Arc<HashMap<(Segment, Segment), Result<A, Undecided>>>;
 
 type Dfa = dense::DFA<Vec<u32>>;
 
