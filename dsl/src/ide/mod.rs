@@ -2,7 +2,7 @@
 //! written here.
 //!
 //! The answers are those of the checker, which keeps what it looked up. A file with errors is checked
-//! with its broken statements left out ([`mend`]), so that what is sound in it can still be asked about.
+//! with its broken statements left out (`mend`), so that what is sound in it can still be asked about.
 
 pub mod complete;
 pub mod keywords;
