@@ -145,11 +145,9 @@ fn lint_reports_every_item() {
 #[test]
 fn lint_of_forms_that_come_later() {
     // Refused by name, never ignored.
-    for (name, form) in [
-        ("limit", "    limit 10/s per client.ip\n"),
-        ("cache", "    cache 5m\n"),
-        ("compress", "    compress [gzip]\n"),
-    ] {
+    for (name, form) in
+        [("paths raw", "    paths raw\n"), ("cache", "    cache 5m\n"), ("compress", "    compress [gzip]\n")]
+    {
         let file = format!("pool app = 127.0.0.1:1\n\nsite a.test {{\n{form}    else -> app\n}}\n");
         let output = lint(&file, &[]);
         let (out, err) = text(&output);

@@ -299,7 +299,7 @@ fn gateway_route_that_is_broken_keeps_the_old_version() {
 }
 
 #[test]
-fn one_line_a_reload() {
+fn one_line_a_reload_and_its_plan() {
     let sluice = Sluice::with(says("a.test", "a"));
     sluice.write("new.route", says("new.test", "new"));
     soon(&sluice, "new.test", "new");
@@ -309,9 +309,19 @@ fn one_line_a_reload() {
     // A second one, so that whatever the first still had to say is there.
     sluice.write("other.route", says("other.test", "other"));
     soon(&sluice, "other.test", "other");
-    sluice.says("what changed next", |l| l.contains("other.route"));
+    let next = sluice.says("what changed next", |l| l.contains("other.route"));
+    sluice.says("the end of its plan", |l| l.contains("https://other.test/"));
     let lines: Vec<_> = sluice.console().into_iter().skip_while(|l| *l != told).collect();
-    assert_eq!(lines.len(), 2, "one line a reload: {lines:?}");
+    let plan = |name: &str| {
+        [
+            "plan: 1 behaviour changes".to_owned(),
+            format!("  {name}.test"),
+            format!("    + /*  404, no site → respond 200 \"{name}\""),
+            format!("        e.g. GET https://{name}.test/"),
+        ]
+    };
+    let wanted: Vec<_> = [told].into_iter().chain(plan("new")).chain([next]).chain(plan("other")).collect();
+    assert_eq!(lines, wanted);
 }
 
 #[test]
