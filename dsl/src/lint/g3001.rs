@@ -49,7 +49,7 @@ use crate::check::Protector;
 use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Answer, PathPattern, PlanIdx};
+use crate::tree::ir::{Answer, Cond, PathPattern, PlanIdx};
 use crate::tree::request::Plain;
 
 /// Looks past every protected block.
@@ -78,6 +78,10 @@ fn past(w: &mut World<'_>, scope: usize, lead: At, other: At) {
         return;
     }
     let first = w.before(other, lead);
+    if !first && w.entry(lead).guard == Cond::Const(true) {
+        // The block takes everything on its paths, and this route is asked after it.
+        return;
+    }
     let guard = and(vec![w.entered(other.scope), w.entry(other).guard.clone()]);
     let mut elders = w.elders(other);
     elders.retain(|e| *e != lead);

@@ -87,7 +87,7 @@ pub fn redirect(code: u16, location: &str) -> Response<Content> {
 pub fn without_body(response: Response<Content>) -> Response<Content> {
     use http_body::Body;
     let (mut parts, content) = response.into_parts();
-    let body = crate::http::body::AnswerBody::new(content, crate::http::body::Finish::None, None);
+    let body = crate::http::body::AnswerBody::new(content, crate::http::body::Finish::None, None, None);
     if let Some(len) = body.size_hint().exact()
         && len > 0
     {

@@ -128,7 +128,7 @@ impl fmt::Debug for LimitTable {
 
 impl Bucketed {
     /// Counts a request. What it holds until it is answered is added to `holds`.
-    pub(super) fn admit(&self, limit: &Limit, key: &[u8], cost: u64, holds: &mut Holds) -> Admit {
+    pub(super) fn admit(&self, limit: &Limit, key: &[u8], cost: u64, holds: &mut Option<Box<Holds>>) -> Admit {
         let digest = self.secret.digest_of(|hasher| hasher.write(key));
         let admit = match &self.kept {
             Kept::Rate(rate) => match rate.take(digest, cost) {
@@ -137,14 +137,14 @@ impl Bucketed {
             },
             Kept::AtOnce(at_once) => match AtOnce::take(at_once, digest) {
                 Some(held) => {
-                    holds.places.push(held);
+                    holds.get_or_insert_default().places.push(held);
                     Admit::Pass
                 }
                 None => Admit::Later(SOON_MS),
             },
             Kept::Bytes(flow) => {
                 if !limit.shadow {
-                    holds.flows.push((Arc::clone(flow), digest));
+                    holds.get_or_insert_default().flows.push((Arc::clone(flow), digest));
                 }
                 Admit::Pass
             }
@@ -215,12 +215,6 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// Whether it holds nothing: then it need not be kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.flows.is_empty()
-    }
-
     /// Whether something was read and not sent.
     #[must_use]
     pub fn rest(&self) -> usize {

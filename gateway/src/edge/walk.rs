@@ -18,8 +18,8 @@ pub struct Walked {
     pub of_request: Vec<Edit>,
     /// Edits of the answer.
     pub of_answer: Vec<Edit>,
-    /// What the request holds until its answer is through.
-    pub holds: Holds,
+    /// What the request holds until its answer is through; nothing, where no limit makes it hold something.
+    pub holds: Option<Box<Holds>>,
     /// A session was to be issued and could not be signed: the request is answered 503.
     pub unsigned: bool,
 }

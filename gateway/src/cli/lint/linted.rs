@@ -3,7 +3,7 @@
 use crate::cli::Failed;
 use crate::cli::offline::{self, Loaded};
 use crate::secrets::Secrets;
-use crate::sites::compile::Drafts;
+use crate::sites::compile::{Drafts, for_each};
 use crate::sites::report::Report;
 use crate::sites::secrets::{missing, of_pool, of_site};
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
@@ -48,15 +48,16 @@ impl Linted {
         let broken: HashSet<FileId> =
             findings.iter().filter(|d| d.severity == Severity::Error).map(|d| d.primary.loc.file).collect();
         let only = only.map(|path| loaded.loader.places().show(path));
-        let mut files = Vec::new();
-        for (file, path, text) in loaded.loader.sources() {
-            if only.as_deref().is_some_and(|only| path != only) {
-                continue;
-            }
-            // What is broken is mended first.
-            together.extend(dsl::lint::unformatted(file, &text).filter(|_| !broken.contains(&file)));
+        let wanted = |path: &str| only.as_deref().is_none_or(|only| path == only);
+        let sources: Vec<_> = loaded.loader.sources().filter(|(_, path, _)| wanted(path)).collect();
+        // What is broken is mended first.
+        let unformatted = for_each(&sources, |(file, _, text)| {
+            dsl::lint::unformatted(*file, text).filter(|_| !broken.contains(file))
+        });
+        together.extend(unformatted.into_iter().flatten());
+        let files: Vec<FileId> = sources.iter().map(|(file, ..)| *file).collect();
+        for (file, path, text) in sources {
             texts.insert(file, path, text);
-            files.push(file);
         }
         let findings = dsl::lint::allow(findings.into_iter().chain(together).collect(), &files, &texts);
         let mut numbers = BTreeMap::new();

@@ -67,16 +67,15 @@ impl Drop for Finish {
 
 impl AnswerBody {
     /// A body that tells when it ends; of an origin's answer with what its request is known by to people, and
-    /// how often it was tried.
+    /// how often it was tried; with what limits of the request hold until it is through, and whose time it goes by.
     #[must_use]
-    pub fn new(content: Content, finish: Finish, about: Option<(Rc<About>, u32)>) -> Self {
-        Self { content, finish, about, holds: None }
-    }
-
-    /// The same, with what limits of the request hold until it is through, and whose time it goes by.
-    #[must_use]
-    pub fn holding(self, holds: Option<(Box<Holds>, Rc<Ticks>)>) -> Self {
-        Self { holds, ..self }
+    pub fn new(
+        content: Content,
+        finish: Finish,
+        about: Option<(Rc<About>, u32)>,
+        holds: Option<(Box<Holds>, Rc<Ticks>)>,
+    ) -> Self {
+        Self { content, finish, about, holds }
     }
 
     fn broke(&self) {

@@ -82,7 +82,7 @@ pub fn http1(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish, about).holding(exchange.held())))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about, exchange.held())))
     }
 }
 
@@ -122,7 +122,7 @@ pub fn http2(
         }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
-        Ok(response.map(|content| AnswerBody::new(content, finish, about).holding(exchange.held())))
+        Ok(response.map(|content| AnswerBody::new(content, finish, about, exchange.held())))
     }
 }
 
@@ -219,6 +219,7 @@ impl Exchange {
     }
 
     /// Decides.
+    #[inline]
     fn look<'s>(&self, served: &'s Served, head: &Head, host: &str, course: &mut Course) -> Result<Looked<'s>, Reason> {
         let path =
             canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)?;
@@ -234,7 +235,8 @@ impl Exchange {
         Ok(Looked { judged, respelled, kept })
     }
 
-    /// Makes of a decided request what is done with it.
+    /// Makes of a decided request what is done with it. Inlined, for a step is large and would be moved once more.
+    #[inline]
     fn settle(&mut self, coming: Coming<'_>, looked: Looked<'_>) -> Result<Step, Reason> {
         let client = Rc::clone(&self.client);
         let Looked { judged: Judged { plan, prepared }, respelled, kept } = looked;
@@ -244,9 +246,7 @@ impl Exchange {
         let Coming { snapshot, served, mut head, incoming, link, course } = coming;
         let Course { calls, walked, .. } = course;
         let Walked { of_request: mut edits, of_answer: answer_edits, holds, .. } = walked;
-        if !holds.is_empty() {
-            self.holds = Some(Box::new(holds));
-        }
+        self.holds = holds;
         let Some((index, plan)) = plan else {
             // What is refused before there is a plan has no edits.
             return match prepared {
