@@ -166,7 +166,7 @@ impl Exchange {
             prepare(&catch.answer, served, &received, &self.client.worker, &mut calls)
         };
         let Prepared::Proxy { pool, spot, target, host } = prepared else {
-            return Some(self.own(prepared, served, head.method, head.headers));
+            return Some(Ok(self.own(prepared, served, head.method, head.headers, Vec::new())));
         };
         // LANGUAGE rule 19: another pool needs the request once more, from its start.
         // Where some of its body is lost nobody can take its place: what came of it stands.

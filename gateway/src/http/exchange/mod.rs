@@ -251,7 +251,7 @@ impl Exchange {
             // What is refused before there is a plan has no edits.
             return match prepared {
                 Prepared::Refused(reason) => Err(reason),
-                prepared => Ok(self.own(prepared, served, head.method, head.headers)?.edited(answer_edits)),
+                prepared => Ok(self.own(prepared, served, head.method, head.headers, answer_edits)),
             };
         };
         if let Some(link) = link {
@@ -262,8 +262,7 @@ impl Exchange {
             link.patient_for(idle_of(&plan.settings, &head, pool));
         }
         let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
-            let step = self.own(prepared, served, head.method, head.headers)?;
-            return Ok(step.edited(answer_edits));
+            return Ok(self.own(prepared, served, head.method, head.headers, answer_edits));
         };
         let copied = served.edge.copied();
         if !copied.is_empty() {
@@ -388,22 +387,6 @@ impl Step {
             _ => None,
         }
     }
-
-    /// The same, its answer to be edited.
-    fn edited(self, edits: Vec<Edit>) -> Self {
-        match self {
-            Self::Done(response) => Self::Done(edited(response, edits)),
-            Self::Own(own) => Self::Own(Box::new(Own { answer_edits: edits, ..*own })),
-            Self::Ask(ask) => Self::Ask(Ask { answer_edits: edits, ..ask }),
-            Self::Wait(waiting) => Self::Wait(waiting),
-            Self::Gone => Self::Gone,
-        }
-    }
-}
-
-fn edited(mut response: Response<Content>, edits: Vec<Edit>) -> Response<Content> {
-    headers::apply(edits, response.headers_mut());
-    response
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use crate::answer::errors::{Form, presented};
 use crate::answer::{self, files};
 use crate::http::body::Content;
 use crate::http::client::Client;
-use crate::http::gate::Reason;
-use crate::http::headers::Edit;
+use crate::http::headers::{self, Edit};
 use crate::http::judge::Prepared;
 use crate::runtime::notice::Notice;
 use crate::snapshot::Served;
@@ -28,26 +27,31 @@ pub(super) enum FromFiles {
 }
 
 impl Exchange {
-    /// An answer without an origin.
+    /// An answer without an origin, to be edited.
     pub(super) fn own(
         &mut self,
         prepared: Prepared<'_>,
         served: &Served,
         method: Method,
-        headers: HeaderMap,
-    ) -> Result<Step, Reason> {
+        request_headers: HeaderMap,
+        answer_edits: Vec<Edit>,
+    ) -> Step {
+        let done = |mut response: Response<Content>, edits: Vec<Edit>| {
+            headers::apply(edits, response.headers_mut());
+            Step::Done(response)
+        };
         let files = match prepared {
-            Prepared::Answer(response) => return Ok(Step::Done(presented(response, self.form))),
+            Prepared::Answer(response) => return done(presented(response, self.form), answer_edits),
             // A policy answered, so to speak: the edits made until then hold for it.
-            Prepared::Refused(reason) => return Ok(Step::Done(self.refuse(reason))),
+            Prepared::Refused(reason) => return done(self.refuse(reason), answer_edits),
             Prepared::File { status, path, kind } => {
                 FromFiles::One { dir: served.dir.clone(), path: path.to_owned(), status, kind }
             }
             Prepared::Files(lookup) => FromFiles::Any(*lookup),
             // Told apart by the callers.
-            Prepared::Proxy { .. } | Prepared::Wait(_) => return Ok(Step::Done(answer::deny(502))),
+            Prepared::Proxy { .. } | Prepared::Wait(_) => return done(answer::deny(502), answer_edits),
         };
-        Ok(Step::Own(Box::new(Own { files, method, headers, answer_edits: Vec::new() })))
+        Step::Own(Box::new(Own { files, method, headers: request_headers, answer_edits }))
     }
 }
 
