@@ -104,6 +104,7 @@ fn site(host: &str, entries: Vec<Entry>, miss: usize) -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: true,
+            handshake: Handshake::default(),
         },
         loc: Default::default(),
     }

@@ -223,14 +223,14 @@ fn rule_26_another_sites_handshake_is_421() {
         let sites = lowered(&site(match tls {
             Tls::Off => "tls off",
             Tls::Internal => "tls internal",
-            Tls::Auto | Tls::OnDemand => "tls auto",
+            Tls::Auto | Tls::OnDemand | Tls::File => "tls auto",
         }));
         sites[0].settings.clone()
     };
     let auto = settings(Tls::Auto);
     assert_eq!(admit(&auto, true, None), dsl::tree::judge::Admission::Serve);
-    assert_eq!(admit(&auto, true, Some(Some(Tls::Auto))), dsl::tree::judge::Admission::Serve);
-    assert_eq!(admit(&auto, true, Some(Some(Tls::Internal))), dsl::tree::judge::Admission::Misdirected);
+    assert_eq!(admit(&auto, true, Some(Some(&settings(Tls::Auto)))), dsl::tree::judge::Admission::Serve);
+    assert_eq!(admit(&auto, true, Some(Some(&settings(Tls::Internal)))), dsl::tree::judge::Admission::Misdirected);
     assert_eq!(admit(&auto, true, Some(None)), dsl::tree::judge::Admission::Misdirected, "a passthrough's handshake");
     assert_eq!(admit(&settings(Tls::Off), true, None), dsl::tree::judge::Admission::Misdirected);
 }

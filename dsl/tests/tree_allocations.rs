@@ -111,6 +111,7 @@ fn site() -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: true,
+            handshake: Handshake::default(),
         },
         loc: Default::default(),
     }

@@ -16,7 +16,6 @@ pub(super) const LATER: &[(&str, &str)] = &[
     ("header", "header limit"),
     ("compress", "compress"),
     ("cache", "cache"),
-    ("client", "client cert"),
     ("log", "log in a site"),
     ("queue", "queue"),
 ];
@@ -73,15 +72,6 @@ impl<'a> Checker<'a> {
                     }
                 }
                 [] => self.report(lint::g1024::shape(loc, "cache", "a duration, as in `cache 10m`")),
-            },
-            "client" => match words {
-                [cert, from, Spanned { node: Word::Value(Expr::Text(_)), .. }]
-                    if word(cert).as_deref() == Some("cert") && word(from).as_deref() == Some("from") => {}
-                _ => self.report(lint::g1024::shape(
-                    loc,
-                    "client",
-                    "a file, as in `client cert from \"pki/clients.pem\"`",
-                )),
             },
             "log" => match bare(0).as_deref() {
                 Some("off") if words.len() == 1 => {}

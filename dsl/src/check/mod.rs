@@ -8,6 +8,7 @@ mod calls;
 pub(crate) mod cond;
 mod expr;
 mod gateway;
+mod handshake;
 mod header;
 pub(crate) mod l4;
 mod later;

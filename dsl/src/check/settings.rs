@@ -41,7 +41,7 @@ const STATEMENTS: &[&str] = &[
 const YEAR_MS: u64 = 365 * 86_400_000;
 
 /// Settings that only a site takes.
-const OF_SITE: &[&str] = &["http", "default", "paths"];
+const OF_SITE: &[&str] = &["http", "default", "paths", "client"];
 
 /// Settings that follow the route.
 const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirror", "websocket"];
@@ -151,6 +151,7 @@ impl<'a> Checker<'a> {
                     self.report(lint::g1024::shape(loc, "default", "nothing after it"));
                 }
             }
+            "client" => self.client_cert(b, words, env, loc),
             _ => match Self::word_names(words).as_slice() {
                 [w] if w == "opaque-slash" => b.settings.paths = Paths::OpaqueSlash,
                 [w] if w == "semicolon" => b.semicolon = true,

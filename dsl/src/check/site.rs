@@ -114,6 +114,7 @@ impl SiteBuild {
                 default: false,
                 paths: Paths::Canonical,
                 semicolon: false,
+                handshake: crate::tree::ir::Handshake::default(),
             },
             semicolon: false,
             info: SiteInfo::default(),
@@ -209,6 +210,7 @@ impl<'a> Checker<'a> {
             let salt = group.iter().fold(0, |s, (h, _)| s ^ salt(&crate::lint::show::host(&h.pattern)));
             let mut b = SiteBuild::new(salt);
             self.site_body(&mut b, site, head, env);
+            self.handshake_of(&mut b, &group[0].0.pattern);
             b.settings.semicolon = b.semicolon || !path_scoped_policy(&b);
             let calls = self.end_calls(&mut b);
             let made = ir::Site {
@@ -235,6 +237,7 @@ impl<'a> Checker<'a> {
         let mut chain = Chain::default();
         self.mandated(b, &mut chain, &mut acc);
         self.block(b, &site.body, &chain, &frame, &mut acc, head, block, None);
+        self.handshake_holds(b, head);
         if b.settings.tls != Tls::Off {
             let used = b.pools.iter().zip(&b.used);
             let found: Vec<_> = used.filter_map(|(pool, (_, loc))| crate::lint::g4011::run(pool, *loc)).collect();

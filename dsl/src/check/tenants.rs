@@ -361,6 +361,7 @@ fn secrets_of(site: &ir::Site) -> Vec<(Arc<str>, Loc)> {
         };
         out.extend(names.into_iter().map(|name| (name, call.loc)));
     }
+    out.extend(site.settings.handshake.secrets().map(|(name, loc)| (Arc::clone(name), loc)));
     for step in site.plans.iter().flat_map(|plan| &plan.steps) {
         if let Step::Session(session) = step
             && let Some(start) = &session.start

@@ -38,18 +38,13 @@ impl<'a> Checker<'a> {
         let env = &frame.env;
         let first = words.first().and_then(name);
         match first.as_deref() {
-            Some("file") => {
-                self.tls_file(words, env, loc);
-                return self.unsupported("tls file", loc);
-            }
+            Some("file") => return self.tls_file(b, acc, words, env, loc),
             Some("auto") if words.len() > 1 => {
                 self.tls_via(words, env, loc);
                 return self.unsupported("tls auto via", loc);
             }
-            Some(word @ ("min" | "max" | "client")) => {
-                self.tls_narrow(word, words, env, loc);
-                return self.unsupported("tls min, max or client", loc);
-            }
+            Some(word @ ("min" | "max")) => return self.tls_version(b, acc, word, words, env, loc),
+            Some("client") => return self.report(lint::g1024::client_cert(loc)),
             _ => {}
         }
         if !self.once_per_scope(acc, "tls", head) {
@@ -67,7 +62,7 @@ impl<'a> Checker<'a> {
             }
             (other, _, _) => {
                 let near = other.and_then(|o| nearest(o, KNOWN.iter().copied()));
-                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off", "on-demand { … }"], near));
+                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off", "on-demand { … }", "file \"…\" key …"], near));
                 Tls::Auto
             }
         };
@@ -195,31 +190,6 @@ impl<'a> Checker<'a> {
         None
     }
 
-    /// `tls file "cert.pem" key "key.pem"`, `… key secret.x`
-    fn tls_file(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) {
-        let text = |word: &Spanned<Word>| matches!(&word.node, Word::Value(Expr::Text(_)));
-        let key = match words {
-            [_, cert, word, key] if text(cert) && name(word).as_deref() == Some("key") => key,
-            _ => {
-                let shape =
-                    "a certificate and its key, as in `tls file \"cert.pem\" key \"key.pem\"`, or `key secret.NAME`";
-                return self.report(lint::g1024::shape(loc, "tls file", shape));
-            }
-        };
-        if text(key) {
-            return;
-        }
-        let Word::Value(expr) = &key.node else { return };
-        let at = self.at(env, key.span);
-        match self.eval(&Spanned::new(expr.clone(), key.span), env, Some(&Ty::Secret)) {
-            Val::Secret(_) | Val::Opaque(..) => {}
-            other => {
-                let found = other.ty().0.noun();
-                self.report(lint::g1005::wrong(at, "`key` takes", "a file or a secret", &found));
-            }
-        }
-    }
-
     /// `tls auto via dns(provider, key: secret.x)`
     fn tls_via(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) {
         let shape = "`auto`, or a provider behind it, as in `tls auto via dns(route53, key: secret.dns)`";
@@ -251,38 +221,10 @@ impl<'a> Checker<'a> {
             }
         }
     }
-
-    /// `tls min 1.3`, `tls max 1.3`, `tls client request`
-    fn tls_narrow(&mut self, word: &str, words: &[Spanned<Word>], env: &Env, loc: Loc) {
-        if word == "client" {
-            match words {
-                [_, how] if matches!(name(how).as_deref(), Some("request" | "require")) => {}
-                _ => {
-                    let near = words
-                        .get(1)
-                        .and_then(name)
-                        .and_then(|w| nearest(&w, ["request", "require"]).map(str::to_owned));
-                    self.report(lint::g1024::one_of(loc, "tls client", &["request", "require"], near.as_deref()));
-                }
-            }
-            return;
-        }
-        match words {
-            [_, Spanned { node: Word::Value(Expr::Number(version)), span }] => {
-                let at = self.at(env, *span);
-                match lint::g4005::version(at, version) {
-                    Some(d) => self.report(d),
-                    None if matches!(version.as_str(), "1.2" | "1.3") => {}
-                    None => self.report(lint::g1024::one_of(at, &format!("tls {word}"), &["1.2", "1.3"], None)),
-                }
-            }
-            _ => self.report(lint::g1024::one_of(loc, &format!("tls {word}"), &["1.2", "1.3"], None)),
-        }
-    }
 }
 
 /// A word that is a bare name.
-fn name(word: &Spanned<Word>) -> Option<String> {
+pub(super) fn name(word: &Spanned<Word>) -> Option<String> {
     match &word.node {
         Word::Value(Expr::Name(name)) => Some(Checker::name_text(name)),
         _ => None,

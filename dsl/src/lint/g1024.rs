@@ -48,6 +48,13 @@ pub(crate) fn shape(loc: Loc, setting: &str, shape: &str) -> Diagnostic {
     Diagnostic::error("G1024", loc, format!("`{setting}` takes {shape}"))
 }
 
+/// `tls client …`: client certificates have one spelling.
+pub(crate) fn client_cert(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1024", loc, "client certificates are asked for with `client cert`, which says whom they come from")
+        .help("for those that must show one, write", "client cert from \"pki/clients.pem\"", None)
+        .help("for those that may, write", "client cert optional from \"pki/clients.pem\"", None)
+}
+
 /// `/quic` behind the port of a `tcp` or `udp`.
 pub(crate) fn quic(loc: Loc, item: &str) -> Diagnostic {
     Diagnostic::error("G1024", loc, format!("`/quic` is not said of `{item}`"))

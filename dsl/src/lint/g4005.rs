@@ -33,6 +33,7 @@ use crate::syntax::span::Loc;
 pub(crate) fn version(loc: Loc, version: &str) -> Option<Diagnostic> {
     matches!(version, "1.0" | "1.1" | "1" | "3.0").then(|| {
         Diagnostic::warning("G4005", loc, format!("TLS {version} is weak; the default, 1.2 and later, is stronger"))
+            .note("1.2 and 1.3 are the versions that this gateway speaks, whatever is written here")
             .help("write", "1.2", replace(loc, "1.2", true))
     })
 }

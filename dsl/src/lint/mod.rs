@@ -107,6 +107,9 @@ findings! {
     "G3024" g3024 "nested quantifiers",
     "G3025" g3025 "secret is not at hand",
     "G3101" g3101 "client text in a page",
+    "G4001" g4001 "certificate of other names",
+    "G4003" g4003 "certificate one label short",
+    "G4004" g4004 "certificate that expires",
     "G4005" g4005 "weak TLS",
     "G4006" g4006 "certificates for whoever asks",
     "G4007" g4007 "certificates without a limit",
@@ -115,6 +118,7 @@ findings! {
     "G4010" g4010 "one pinned key",
     "G4011" g4011 "decrypted and sent on in clear",
     "G4014" g4014 "udp item where QUIC would arrive",
+    "G4016" g4016 "certificate file that cannot be used",
     "G5001" g5001 "endpoint listed twice",
     "G5002" g5002 "pool dials the gateway itself",
     "G5003" g5003 "request that may run twice",
@@ -164,6 +168,10 @@ pub use planned::{Planned, planned};
 pub mod files {
     pub use super::g0004::{empty, unreadable};
     pub use super::g3025::no_secret;
+    pub use super::g4001::{Cover, cover, uncovered};
+    pub use super::g4003::one_label;
+    pub use super::g4004::{Validity, validity};
+    pub use super::g4016::unusable;
     pub use super::g8001::of_two;
     pub use super::g8002::own_address;
     pub use super::g8006::over;

@@ -101,7 +101,7 @@ impl Sites {
         let settings = &program.site().settings;
         lines.push(self.host_line(program, &host));
         let sni = asked.plain.tls.sni.as_deref().filter(|sni| *sni != host);
-        let named = sni.map(|sni| self.find(sni).map(|program| program.site().settings.tls));
+        let named = sni.map(|sni| self.find(sni).map(|program| &program.site().settings));
         let admission = admit(settings, asked.plain.https, named);
         if admission == Admission::Misdirected {
             let why = "this site's TLS settings are not those of the connection";

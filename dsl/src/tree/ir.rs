@@ -11,6 +11,7 @@
 
 mod call;
 mod gateway;
+mod handshake;
 mod limit;
 mod pool;
 mod table;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use super::regex::Regex;
 pub use call::*;
 pub use gateway::*;
+pub use handshake::*;
 pub use ipnet::IpNet;
 pub use limit::*;
 pub use pool::*;
@@ -584,6 +586,8 @@ pub struct SiteSettings {
     pub paths: Paths,
     /// `paths semicolon`, or no path-scoped policy in it: a `;` in the path is allowed.
     pub semicolon: bool,
+    /// What it says of its handshakes.
+    pub handshake: Handshake,
 }
 
 /// `tls …`
@@ -595,6 +599,8 @@ pub enum Tls {
     Internal,
     /// When a name is first asked for, if [`Site::on_demand`] allows it.
     OnDemand,
+    /// From files: [`Handshake::files`].
+    File,
     /// Clear ports only.
     Off,
 }

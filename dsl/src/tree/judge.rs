@@ -523,12 +523,13 @@ pub enum Admission {
     Misdirected,
 }
 
-/// Whether a site serves on such a connection. `sni`: the TLS setting of the site that the handshake
-/// named where that is another host than the request's, `Some(None)` where there is none.
+/// Whether a site serves on such a connection. `sni`: what the site that the handshake named says of TLS,
+/// where that is another host than the request's, `Some(None)` where there is none.
 #[must_use]
-pub fn admit(settings: &SiteSettings, https: bool, sni: Option<Option<Tls>>) -> Admission {
+pub fn admit(settings: &SiteSettings, https: bool, sni: Option<Option<&SiteSettings>>) -> Admission {
+    let same = |of: &SiteSettings| of.tls == settings.tls && of.handshake.same_boundary(&settings.handshake);
     match https {
-        true if settings.tls == Tls::Off || sni.is_some_and(|tls| tls != Some(settings.tls)) => Admission::Misdirected,
+        true if settings.tls == Tls::Off || sni.is_some_and(|of| !of.is_some_and(same)) => Admission::Misdirected,
         false if settings.tls != Tls::Off && !settings.http_allowed => Admission::ToHttps,
         true | false => Admission::Serve,
     }

@@ -11,7 +11,7 @@ use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Destination, HostPattern, PoolIdx, Tls};
+use dsl::tree::ir::{Destination, HostPattern, PoolIdx, SiteSettings, Tls};
 use dsl::tree::judge::{Admission, Rendered, admit};
 use dsl::tree::request::Plain;
 use dsl::tree::tell::tell;
@@ -202,12 +202,12 @@ impl Story<'_> {
         let Some(site) = self.site(&host, &hosts) else { return };
         let settings = &site.site().settings;
         let sni = canonical::host(asked.authority.as_bytes()).map(std::borrow::Cow::into_owned).unwrap_or_default();
-        let named = (sni != host).then(|| tls_of(&hosts, &self.loaded.outcome.default, &sni));
+        let named = (sni != host).then(|| settings_of(&hosts, &self.loaded.outcome.default, &sni));
         let admission = admit(settings, asked.https, named);
         if admission == Admission::Misdirected {
             let why = match settings.tls {
                 Tls::Off => "this site says `tls off`: it is served on the clear ports only".to_owned(),
-                Tls::Auto | Tls::Internal | Tls::OnDemand => {
+                Tls::Auto | Tls::Internal | Tls::OnDemand | Tls::File => {
                     format!("the connection was made for `{sni}`, whose TLS settings are others")
                 }
             };
@@ -305,11 +305,15 @@ impl Story<'_> {
     }
 }
 
-/// The TLS setting of whoever answers for a host.
-fn tls_of(hosts: &HostIndex<Stand<Program, Item>>, default: &Option<Option<Arc<Program>>>, host: &str) -> Option<Tls> {
+/// What whoever answers for a host says of TLS.
+fn settings_of<'s>(
+    hosts: &'s HostIndex<Stand<Program, Item>>,
+    default: &'s Option<Option<Arc<Program>>>,
+    host: &str,
+) -> Option<&'s SiteSettings> {
     match hosts.get(host) {
-        Some(Stand::Site(site)) => Some(site.site().settings.tls),
+        Some(Stand::Site(site)) => Some(&site.site().settings),
         Some(Stand::Passthrough(_) | Stand::Unavailable) => None,
-        Some(Stand::Nobody) | None => default.as_ref().and_then(Option::as_ref).map(|site| site.site().settings.tls),
+        Some(Stand::Nobody) | None => default.as_ref().and_then(Option::as_ref).map(|site| &site.site().settings),
     }
 }

@@ -31,14 +31,14 @@ pub fn named(compiled: &Compiled) -> impl Iterator<Item = (&Arc<str>, Loc)> {
     sites.chain(compiled.items.iter().flat_map(|item| item.rules().pools.iter().flat_map(of_pool)))
 }
 
-/// The secrets of a site: of its pools, its calls and its sessions.
+/// The secrets of a site: of its pools, its calls, its sessions and its certificates.
 pub fn of_site(site: &Site) -> impl Iterator<Item = (&Arc<str>, Loc)> {
     let calls = site.calls.iter().flat_map(|call| call.secrets().iter().map(|name| (name, call.loc)));
     let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
         Step::Session(session) => session.start.as_ref().map(|start| (&start.key, session.loc)),
         Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
     });
-    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps)
+    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps).chain(site.settings.handshake.secrets())
 }
 
 /// The secrets of a pool.

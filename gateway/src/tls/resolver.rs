@@ -143,7 +143,7 @@ fn certifies(snapshot: &Snapshot, host: &str) -> bool {
 
 fn has_tls(site: &Served) -> bool {
     match site.program.site().settings.tls {
-        Tls::Auto | Tls::Internal | Tls::OnDemand => true,
+        Tls::Auto | Tls::Internal | Tls::OnDemand | Tls::File => true,
         Tls::Off => false,
     }
 }

@@ -471,6 +471,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
             default: false,
             paths: ir::Paths::Canonical,
             semicolon: true,
+            handshake: ir::Handshake::default(),
         },
         loc: Loc::default(),
     }

@@ -13,6 +13,7 @@ mod uses;
 mod words;
 
 pub(super) use retry::LONGEST_BODY;
+pub(super) use sticky::secret;
 pub(super) use words::name as word_name;
 
 use super::{Checker, Env};

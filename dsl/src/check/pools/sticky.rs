@@ -70,7 +70,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The name behind `secret.`.
-pub(super) fn secret(word: &Word) -> Option<Arc<str>> {
+pub(in crate::check) fn secret(word: &Word) -> Option<Arc<str>> {
     match word {
         Word::Value(Expr::Name(name)) => match name.parts.as_slice() {
             [head, name] if head.node == "secret" => Some(name.node.as_str().into()),

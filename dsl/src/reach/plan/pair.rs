@@ -120,8 +120,11 @@ fn facts(site: &Site) -> Vec<String> {
         Tls::Auto => "tls auto",
         Tls::Internal => "tls internal",
         Tls::OnDemand => "tls on-demand",
+        Tls::File => "tls file",
         Tls::Off => "tls off",
     };
+    let files: Vec<String> = of.handshake.files.iter().map(ToString::to_string).collect();
+    let client = of.handshake.client.as_ref().map_or_else(|| "no client certificates".to_owned(), ToString::to_string);
     let on_demand = site.on_demand.as_ref().map(|on_demand| {
         let limit = on_demand.limit.map(|(count, per_ms)| format!(" limit {count} in {per_ms}ms")).unwrap_or_default();
         format!("certificates when {}{limit}", on_demand.allow)
@@ -129,6 +132,9 @@ fn facts(site: &Site) -> Vec<String> {
     let said = |value: bool, yes: &str, no: &str| if value { yes.to_owned() } else { no.to_owned() };
     vec![
         tls.to_owned(),
+        if files.is_empty() { "no certificate files".to_owned() } else { files.join(", ") },
+        of.handshake.versions.to_string(),
+        client,
         on_demand.unwrap_or_else(|| "no certificates on demand".to_owned()),
         said(of.http_allowed, "http allowed", "http is sent to https"),
         said(of.paths == Paths::OpaqueSlash, "paths opaque-slash", "paths as they are by default"),

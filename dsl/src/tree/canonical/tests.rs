@@ -102,6 +102,7 @@ fn a_semicolon_is_refused_where_policies_hang_on_paths() {
         default: false,
         paths: Paths::Canonical,
         semicolon,
+        handshake: crate::tree::ir::Handshake::default(),
     };
     assert_eq!(path_for(b"/admin/..;/x", &site(false)), Err(PathRefusal::Semicolon));
     assert_eq!(path_for(b"/a;v=1", &site(true)).as_deref(), Ok("/a;v=1"));

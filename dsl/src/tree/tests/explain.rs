@@ -62,6 +62,7 @@ fn site() -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: false,
+            handshake: Handshake::default(),
         },
         loc: loc(0),
     }

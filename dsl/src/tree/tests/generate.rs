@@ -127,6 +127,7 @@ impl Generator {
                 default: false,
                 paths: Paths::Canonical,
                 semicolon: true,
+                handshake: crate::tree::ir::Handshake::default(),
             },
             loc: Default::default(),
         }

@@ -9,7 +9,7 @@ use crate::http::headers::X_FORWARDED_PROTO;
 use crate::runtime::worker::Current;
 use crate::snapshot::{Host, Served};
 use dsl::tree::canonical;
-use dsl::tree::ir::Tls;
+use dsl::tree::ir::SiteSettings;
 use dsl::tree::judge::{Admission, admit};
 use http::Response;
 use http::uri::Uri;
@@ -31,7 +31,7 @@ impl Exchange {
         match &self.client.tls {
             Some(secured) => {
                 let other = secured.sni.as_deref().filter(|sni| *sni != host);
-                if admit(settings, true, other.map(|sni| tls_of(snapshot, sni))) == Admission::Misdirected {
+                if admit(settings, true, other.map(|sni| settings_of(snapshot, sni))) == Admission::Misdirected {
                     return Err(Reason::Misdirected);
                 }
             }
@@ -67,9 +67,9 @@ pub(super) fn find<'s>(snapshot: &'s Current, host: &str) -> Result<&'s Arc<Serv
     }
 }
 
-fn tls_of(snapshot: &Current, host: &str) -> Option<Tls> {
+fn settings_of<'s>(snapshot: &'s Current, host: &str) -> Option<&'s SiteSettings> {
     match snapshot.hosts.get(host)? {
-        Host::Site(served) => Some(served.program.site().settings.tls),
+        Host::Site(served) => Some(&served.program.site().settings),
         Host::Passthrough(_) | Host::Unavailable | Host::Nobody => None,
     }
 }
@@ -79,7 +79,7 @@ fn to_https(
     snapshot: &Current,
     host: &str,
     uri: &Uri,
-    settings: &dsl::tree::ir::SiteSettings,
+    settings: &SiteSettings,
 ) -> Result<Response<Content>, Reason> {
     let path = canonical::path_for(raw_path(uri), settings).map_err(|_| Reason::Path)?;
     if host.is_empty() {
