@@ -15,8 +15,7 @@ use std::sync::Arc;
 const FILE: &str = "a certificate and its key, as in `tls file \"cert.pem\" key \"key.pem\"`, or `key secret.NAME`";
 
 /// What `client` is written like.
-const CLIENT: &str =
-    "authorities in a file, as in `client cert from \"pki/clients.pem\"`, or `client cert optional from …`; behind it `crl \"pki/crl.pem\"`";
+const CLIENT: &str = "authorities in a file, as in `client cert from \"pki/clients.pem\"`, or `client cert optional from …`; behind it `crl \"pki/crl.pem\"`";
 
 impl<'a> Checker<'a> {
     /// `tls file "cert.pem" key "key.pem"`, `… key secret.x`; several in a site.
@@ -78,9 +77,7 @@ impl<'a> Checker<'a> {
             ("max", "1.2") => TlsVersions::Only12,
             _ => {
                 let weak = lint::g4005::version(at, version);
-                return self.report(
-                    weak.unwrap_or_else(|| lint::g1024::one_of(at, &setting, &["1.2", "1.3"], None)),
-                );
+                return self.report(weak.unwrap_or_else(|| lint::g1024::one_of(at, &setting, &["1.2", "1.3"], None)));
             }
         };
         self.unsupported("tls min, max or client", loc);

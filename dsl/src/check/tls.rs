@@ -62,7 +62,12 @@ impl<'a> Checker<'a> {
             }
             (other, _, _) => {
                 let near = other.and_then(|o| nearest(o, KNOWN.iter().copied()));
-                self.report(lint::g1024::one_of(loc, "tls", &["auto", "internal", "off", "on-demand { … }", "file \"…\" key …"], near));
+                self.report(lint::g1024::one_of(
+                    loc,
+                    "tls",
+                    &["auto", "internal", "off", "on-demand { … }", "file \"…\" key …"],
+                    near,
+                ));
                 Tls::Auto
             }
         };

@@ -159,7 +159,13 @@ impl<'a> Checker<'a> {
         Some(text.to_ascii_lowercase().into())
     }
 
-    pub(in crate::check) fn file_name(&mut self, what: &str, loc: Loc, word: Option<&Spanned<Word>>, env: &Env) -> Option<Arc<str>> {
+    pub(in crate::check) fn file_name(
+        &mut self,
+        what: &str,
+        loc: Loc,
+        word: Option<&Spanned<Word>>,
+        env: &Env,
+    ) -> Option<Arc<str>> {
         match word {
             Some(Spanned { node: Word::Value(Expr::Text(t)), span }) => {
                 let file = self.constant(&Spanned::new(t.clone(), *span), Ty::Text, env)?;

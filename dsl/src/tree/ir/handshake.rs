@@ -61,7 +61,8 @@ impl Handshake {
     /// same owner, and nothing that a client proved to one of them only.
     #[must_use]
     pub fn same_boundary(&self, other: &Self) -> bool {
-        let client = |of: &Self| of.client.as_deref().map(|c| (c.from.clone(), c.crl.clone(), c.optional, c.site.clone()));
+        let client =
+            |of: &Self| of.client.as_deref().map(|c| (c.from.clone(), c.crl.clone(), c.optional, c.site.clone()));
         self.versions == other.versions && self.tenant == other.tenant && client(self) == client(other)
     }
 

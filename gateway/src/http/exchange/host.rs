@@ -75,12 +75,7 @@ fn settings_of<'s>(snapshot: &'s Current, host: &str) -> Option<&'s SiteSettings
 }
 
 /// A site with TLS was asked on a clear port.
-fn to_https(
-    snapshot: &Current,
-    host: &str,
-    uri: &Uri,
-    settings: &SiteSettings,
-) -> Result<Response<Content>, Reason> {
+fn to_https(snapshot: &Current, host: &str, uri: &Uri, settings: &SiteSettings) -> Result<Response<Content>, Reason> {
     let path = canonical::path_for(raw_path(uri), settings).map_err(|_| Reason::Path)?;
     if host.is_empty() {
         return Err(Reason::HostMissing);
