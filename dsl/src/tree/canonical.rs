@@ -217,8 +217,8 @@ pub fn authority(raw: &[u8]) -> Result<(Cow<'_, str>, Option<u16>), HostRefusal>
             None => (Cow::Owned(canonical), port),
         });
     }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, Some(parse_port(port)?)),
+    let (name, port) = match raw.iter().position(|b| *b == b':') {
+        Some(at) => (&text[..at], Some(parse_port(&text[at + 1..])?)),
         None => (text, None),
     };
     Ok((name_of(name)?, port))
@@ -229,21 +229,26 @@ fn name_of(name: &str) -> Result<Cow<'_, str>, HostRefusal> {
     if name.len() > 253 {
         return Err(HostRefusal::TooLong);
     }
-    let mut upper = false;
-    let mut last = "";
-    for label in name.split('.') {
-        if label.is_empty() {
-            return Err(HostRefusal::Empty);
+    // Every request comes through here: one pass over the bytes.
+    let (mut upper, mut begins) = (false, 0);
+    let label = |begins: usize, ends: usize| match ends - begins {
+        0 => Err(HostRefusal::Empty),
+        1..=63 => Ok(()),
+        _ => Err(HostRefusal::TooLong),
+    };
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'A'..=b'Z' => upper = true,
+            b'.' => {
+                label(begins, at)?;
+                begins = at + 1;
+            }
+            _ => return Err(HostRefusal::BadCharacter),
         }
-        if label.len() > 63 {
-            return Err(HostRefusal::TooLong);
-        }
-        if !label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
-            return Err(HostRefusal::BadCharacter);
-        }
-        upper |= label.bytes().any(|b| b.is_ascii_uppercase());
-        last = label;
     }
+    label(begins, name.len())?;
+    let last = &name[begins..];
     // As browsers read it: what ends in a number is an address, and there is one way to write it.
     if looks_numeric(last) && name.parse::<Ipv4Addr>().is_err() {
         return Err(HostRefusal::BadAddress);
