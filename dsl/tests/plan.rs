@@ -29,11 +29,12 @@ fn compare(old: &[(&str, &str)], new: &[(&str, &str)]) -> Difference {
 }
 
 fn line(change: &Change) -> String {
-    let Change { kind, site, path, when, before, after, witness, possibly } = change;
+    let Change { kind, tenant, site, path, when, before, after, witness, possibly } = change;
     let when = when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
     let witness = witness.as_ref().map(|witness| format!(" | {witness}")).unwrap_or_default();
     let possibly = if *possibly { " possibly" } else { "" };
-    format!("{}{possibly} {site} {path}{when} | {before} -> {after}{witness}", kind.sign())
+    let tenant = tenant.as_ref().map(|tenant| format!(" [{tenant}]")).unwrap_or_default();
+    format!("{}{possibly}{tenant} {site} {path}{when} | {before} -> {after}{witness}", kind.sign())
 }
 
 /// The changes between two versions of one file, nothing undecided.

@@ -304,7 +304,7 @@ passthrough v.example.com -> admin
     let files = Files::one("sites/a.route", &text);
     let compiled = files.compile(0);
     let sites = Sites::of(compiled.programs.iter().cloned());
-    let admin = sites.programs()[0].site().pools.iter().find(|pool| &*pool.name == "admin").unwrap();
+    let admin = compiled.programs[0].site().pools.iter().find(|pool| &*pool.name == "admin").unwrap();
     let key = PoolKey::of(admin);
     let items: Vec<_> = compiled.passthroughs.iter().cloned().map(Carried::Passthrough).collect();
     let line = |way: &Way| {

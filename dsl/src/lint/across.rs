@@ -42,7 +42,7 @@ pub(super) struct Reached<'s> {
 /// Every dial of every site.
 pub(super) fn reached(sites: &Sites) -> Vec<Reached<'_>> {
     let mut out = Vec::new();
-    for (at, program) in sites.programs().iter().enumerate() {
+    for (at, program) in sites.iter() {
         let site: &Site = program.site();
         for (index, plan) in (0..).map(PlanIdx).zip(&site.plans) {
             out.extend(dial::dials(plan, site).into_iter().map(|dial| Reached { at, site, index, plan, dial }));
@@ -53,7 +53,7 @@ pub(super) fn reached(sites: &Sites) -> Vec<Reached<'_>> {
 
 /// A request that takes a way, replayed; `None` where none is found.
 pub(super) fn witness(sites: &Sites, way: &Reached<'_>, change: &dyn Fn(&mut Plain)) -> Option<Plain> {
-    let program = &sites.programs()[way.at];
+    let program = sites.get(way.at)?;
     let host = sites.host(way.at, None)?;
     let classes = rows::of_site(way.site, &[]).ok()?;
     classes.iter().find_map(|class| of_class(program, &host, class, way, change))

@@ -52,7 +52,7 @@ const HOPS: usize = 10;
 /// Follows every redirect that may lead to one of the sites.
 pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
     let mut said: BTreeSet<Loc> = BTreeSet::new();
-    for (at, program) in sites.programs().iter().enumerate() {
+    for (at, program) in sites.iter() {
         let site: &Site = program.site();
         if !site.plans.iter().any(|plan| endings(plan).iter().any(|ending| comes_back(sites, ending.answer))) {
             continue;

@@ -43,10 +43,10 @@ use std::collections::BTreeSet;
 
 /// Looks at the host of every redirect.
 pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
-    let hosts = sites.programs().iter().flat_map(|program| &program.site().hosts);
+    let hosts = sites.iter().flat_map(|(_, program)| &program.site().hosts);
     let served: BTreeSet<String> = hosts.filter_map(|(host, _)| host.literal()).collect();
     let mut said: BTreeSet<Loc> = BTreeSet::new();
-    for program in sites.programs() {
+    for (_, program) in sites.iter() {
         for plan in &program.site().plans {
             for ending in endings(plan) {
                 let Answer::Redirect { to, .. } = ending.answer else { continue };

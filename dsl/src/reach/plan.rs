@@ -11,11 +11,12 @@ mod gateway;
 mod outcome;
 mod pair;
 mod same;
+mod tenants;
 mod words;
 
 use super::Carried;
 use crate::tree::Program;
-use crate::tree::ir::Gateway;
+use crate::tree::ir::{Gateway, Tenant};
 use std::sync::Arc;
 
 pub use outcome::NOBODY;
@@ -24,19 +25,39 @@ pub use pair::BUDGET;
 /// A version: everything that is served.
 #[derive(Debug, Default)]
 pub struct Version {
-    /// The sites, each with the folder of its file below the sites directory.
-    pub sites: Vec<(Arc<Program>, Arc<str>)>,
+    /// The sites, each with where it stands.
+    pub sites: Vec<(Arc<Program>, Home)>,
     /// What `tcp`, `udp` and `passthrough` carry, likewise.
-    pub carried: Vec<(Carried, Arc<str>)>,
+    pub carried: Vec<(Carried, Home)>,
+    /// The tenants that `gateway.route` names.
+    pub tenants: Vec<Arc<Tenant>>,
     /// What `gateway.route` says; `None` where that is not compared.
     pub gateway: Option<Arc<Gateway>>,
+}
+
+/// Where a site or an item stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The folder of its file, below the sites directory.
+    pub dir: Arc<str>,
+    /// Whose the file is, where it is a tenant's.
+    pub tenant: Option<Arc<str>>,
+}
+
+impl From<&str> for Home {
+    /// A folder of the operator's.
+    fn from(dir: &str) -> Self {
+        Self { dir: dir.into(), tenant: None }
+    }
 }
 
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Difference {
-    /// In the order of the sites, then of their paths.
+    /// What is the operator's first, then tenant by tenant; in the order of the sites, then of their paths.
     pub changes: Vec<Change>,
+    /// Whether either version has tenants.
+    pub tenants: bool,
     /// What could not be compared, and why.
     pub undecided: Vec<String>,
 }
@@ -58,7 +79,9 @@ impl Difference {
 pub struct Change {
     /// What kind of change.
     pub kind: Kind,
-    /// The site by its hosts, the item, or `gateway`.
+    /// The tenant in whose files it stands, in the version after where it is there; `None` for the operator.
+    pub tenant: Option<Arc<str>>,
+    /// The site by its hosts, the item, `gateway`, or `tenant`.
     pub site: String,
     /// The pattern of the paths; empty where paths have no part in it.
     pub path: String,
@@ -78,7 +101,17 @@ impl Change {
     /// Of what is no matter of requests: a setting, an item that listens.
     fn said(kind: Kind, site: &str, before: String, after: String) -> Self {
         let site = site.to_owned();
-        Self { kind, site, path: String::new(), when: None, before, after, witness: None, possibly: false }
+        Self {
+            kind,
+            tenant: None,
+            site,
+            path: String::new(),
+            when: None,
+            before,
+            after,
+            witness: None,
+            possibly: false,
+        }
     }
 }
 
@@ -120,7 +153,10 @@ pub fn difference(old: &Version, new: &Version, budget: u64) -> Difference {
     if let (Some(old), Some(new)) = (&old.gateway, &new.gateway) {
         gateway::compare(old, new, &mut out);
     }
+    tenants::compare(&old.tenants, &new.tenants, &mut out);
     carried::compare(&old.carried, &new.carried, &mut out);
     pair::compare(old, new, budget, &mut out);
+    out.tenants = !(old.tenants.is_empty() && new.tenants.is_empty());
+    out.changes.sort_by(|a, b| a.tenant.cmp(&b.tenant));
     out
 }

@@ -5,58 +5,101 @@ use crate::tree::ir::{HostHead, HostPattern, Segment, Site};
 use crate::tree::{HostIndex, Program};
 use std::sync::Arc;
 
-/// Sites of any number of files, each host with the site that answers for it.
-#[derive(Debug, Default)]
+/// Sites of any number of files, each host with the site that answers for it. Each has a place, which it
+/// keeps while others come and go.
+#[derive(Clone, Debug, Default)]
 pub struct Sites {
-    programs: Vec<Arc<Program>>,
+    /// `None` where a site was.
+    programs: Vec<Option<Arc<Program>>>,
+    free: Vec<usize>,
     hosts: HostIndex<usize>,
     default: Option<usize>,
 }
 
+/// The place of nobody: a host that is kept for somebody who is not among the sites.
+const NOBODY: usize = usize::MAX;
+
 impl Sites {
     /// Of these programs.
     pub fn of(programs: impl IntoIterator<Item = Arc<Program>>) -> Self {
+        Self::beside(programs, &[])
+    }
+
+    /// Of these programs, beside hosts that are others': none of the sites answers for one of those, but
+    /// where it claims the very pattern.
+    pub fn beside(programs: impl IntoIterator<Item = Arc<Program>>, others: &[HostPattern]) -> Self {
         let mut sites = Self::default();
+        for pattern in others {
+            sites.hosts.insert(pattern, NOBODY);
+        }
         for program in programs {
-            let at = sites.programs.len();
-            for (pattern, _) in &program.site().hosts {
-                sites.hosts.insert(pattern, at);
-            }
-            if program.site().settings.default {
-                sites.default = Some(at);
-            }
-            sites.programs.push(program);
+            sites.add(program);
         }
         sites
     }
 
-    /// The places of all of them.
-    pub fn all(&self) -> Vec<usize> {
-        (0..self.programs.len()).collect()
+    /// Takes a site in, and says which place it has.
+    pub fn add(&mut self, program: Arc<Program>) -> usize {
+        let at = self.free.pop().unwrap_or(self.programs.len());
+        for (pattern, _) in &program.site().hosts {
+            self.hosts.insert(pattern, at);
+        }
+        if program.site().settings.default {
+            self.default = Some(at);
+        }
+        if at == self.programs.len() {
+            self.programs.push(Some(program));
+        } else {
+            self.programs[at] = Some(program);
+        }
+        at
     }
 
-    /// All of them.
-    pub fn programs(&self) -> &[Arc<Program>] {
-        &self.programs
+    /// Forgets a site.
+    pub fn remove(&mut self, at: usize) {
+        let Some(program) = self.programs.get_mut(at).and_then(Option::take) else { return };
+        for (pattern, _) in &program.site().hosts {
+            // Another may have come for it meanwhile.
+            if self.hosts.claim(pattern) == Some(&at) {
+                self.hosts.remove(pattern);
+            }
+        }
+        self.default = self.default.filter(|default| *default != at);
+        self.free.push(at);
+    }
+
+    /// The places of all of them.
+    pub fn all(&self) -> Vec<usize> {
+        self.iter().map(|(at, _)| at).collect()
+    }
+
+    /// All of them, with their places.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Arc<Program>)> {
+        self.programs.iter().enumerate().filter_map(|(at, program)| Some((at, program.as_ref()?)))
+    }
+
+    /// The site at a place.
+    pub fn get(&self, at: usize) -> Option<&Arc<Program>> {
+        self.programs.get(at)?.as_ref()
     }
 
     /// The site that answers for a host.
     pub fn find(&self, host: &str) -> Option<&Arc<Program>> {
-        self.at(host).map(|at| &self.programs[at])
+        self.get(self.at(host)?)
     }
 
     /// Whether a site claims a host: the default site answers for others too, but they need not lead here.
     pub(crate) fn claims(&self, host: &str) -> bool {
-        self.hosts.get(host).is_some()
+        self.hosts.get(host).is_some_and(|at| *at != NOBODY)
     }
 
     pub(crate) fn at(&self, host: &str) -> Option<usize> {
-        self.hosts.get(host).copied().or(self.default)
+        self.hosts.get(host).copied().or(self.default).filter(|at| *at != NOBODY)
     }
 
     /// A host that a site answers for, and that lies in a pattern where one is given.
     pub(crate) fn host(&self, at: usize, within: Option<&HostPattern>) -> Option<String> {
-        let site: &Site = self.programs[at].site();
+        let site: &Site = self.get(at)?.site();
         let mut examples = site.hosts.iter().flat_map(|(host, _)| examples(host, within));
         examples.find(|host| self.hosts.get(host) == Some(&at)).or_else(|| {
             // The default site answers for hosts that nobody claims.

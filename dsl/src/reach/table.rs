@@ -6,6 +6,7 @@ use super::rows::{self, ClassRows, Lead};
 use super::solve::{self, Found};
 use super::{PoolKey, Sites, show};
 use crate::syntax::span::Loc;
+use crate::tree::Program;
 use crate::tree::ir::{Cond, PlanIdx, PoolIdx, Site};
 
 /// A way to a pool.
@@ -33,11 +34,10 @@ pub struct Way {
 /// Every way to a pool through some sites, in their order. Ways that no request takes are left out.
 #[must_use]
 pub fn who_reaches(sites: &Sites, pool: &PoolKey) -> Vec<Way> {
-    (0..sites.programs().len()).flat_map(|at| of_site(sites, at, pool)).collect()
+    sites.iter().flat_map(|(at, program)| of_site(sites, at, program, pool)).collect()
 }
 
-fn of_site(sites: &Sites, at: usize, pool: &PoolKey) -> Vec<Way> {
-    let program = &sites.programs()[at];
+fn of_site(sites: &Sites, at: usize, program: &Program, pool: &PoolKey) -> Vec<Way> {
     let site: &Site = program.site();
     let wanted = |index: PoolIdx| pool.shares(&site.pools[index.0 as usize]);
     if !can_dial(site, &wanted) {

@@ -7,14 +7,13 @@ use crate::sites::item;
 use crate::sites::planned;
 use clap::{Args, ValueEnum};
 use dsl::diagnostic::{Severity, render};
-use dsl::reach::plan::{self, Difference, Version};
+use dsl::reach::plan::{self, Difference, Home, Version};
 use dsl::testing::{self, Subject};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Say which requests another version of the route files treats otherwise
 ///
@@ -69,6 +68,7 @@ struct Told<'a> {
 #[derive(Serialize)]
 struct Change<'a> {
     kind: &'static str,
+    tenant: Option<&'a str>,
     site: &'a str,
     path: &'a str,
     when: Option<&'a str>,
@@ -138,13 +138,14 @@ fn refused(loaded: &Loaded, path: &Path) -> bool {
 }
 
 fn version(loaded: &Loaded, path: &Path) -> Version {
-    let dir = |path: &Path| Arc::from(path.parent().unwrap_or(Path::new("")).display().to_string());
-    let sites = loaded.loader.sites().into_iter().map(|(path, program)| (program, dir(&path)));
-    let carried = loaded.loader.items().into_iter().map(|(path, item)| (item.carried(), dir(&path)));
+    let home = |path: &Path| -> Home { loaded.loader.home(path) };
+    let sites = loaded.loader.sites().into_iter().map(|(path, program)| (program, home(&path)));
+    let carried = loaded.loader.items().into_iter().map(|(path, item)| (item.carried(), home(&path)));
     // Of one file nothing is known of the gateway.
     let whole = path.is_dir();
     let gateway = whole.then(|| loaded.outcome.gateway.clone().unwrap_or_default());
-    Version { sites: sites.collect(), carried: carried.collect(), gateway }
+    let tenants = loaded.loader.tenants().to_vec();
+    Version { sites: sites.collect(), carried: carried.collect(), tenants, gateway }
 }
 
 fn tests(loaded: &Loaded) -> Share {
@@ -191,9 +192,10 @@ fn json(found: &Difference, verdict: &'static str, tests: Share, proofs: Share) 
 }
 
 fn row(change: &plan::Change) -> Change<'_> {
-    let plan::Change { kind, site, path, when, before, after, witness, possibly } = change;
+    let plan::Change { kind, tenant, site, path, when, before, after, witness, possibly } = change;
     Change {
         kind: kind.word(),
+        tenant: tenant.as_deref(),
         site,
         path,
         when: when.as_deref(),

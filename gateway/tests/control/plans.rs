@@ -180,3 +180,57 @@ fn who_reaches_a_pool() {
     assert_eq!(code, Some(2));
     assert!(err.contains("dialled are api, app"), "{err}");
 }
+
+const TENANTS: &str = "gateway {
+}
+tenant acme {
+    files \"acme/*.route\"
+    owns  acme.localhost, **.acme.localhost
+    dials [10.20.0.0/16]
+}
+tenant globex {
+    files \"globex/*.route\"
+    owns  globex.localhost
+    dials [10.30.0.0/16]
+}
+";
+
+#[test]
+fn where_tenants_are_the_changes_are_told_tenant_by_tenant() {
+    let dir = Dir::new();
+    let says = |host: &str, says: &str| format!("site {host} {{\n    else -> respond 200 \"{says}\"\n}}\n");
+    for version in ["old", "new"] {
+        dir.write(&format!("{version}/gateway.route"), TENANTS);
+        dir.write(&format!("{version}/www.route"), &says("www.localhost", version));
+        dir.write(&format!("{version}/acme/a.route"), &says("acme.localhost", version));
+        dir.write(&format!("{version}/globex/g.route"), &says("globex.localhost", "always"));
+    }
+    dir.write("new/acme/b.route", &says("b.acme.localhost", "b"));
+    dir.write("new/gateway.route", &TENANTS.replace("10.30.0.0/16", "10.40.0.0/16"));
+    ends(
+        &dir,
+        &["plan", "old", "new"],
+        2,
+        "plan: 4 behaviours change
+  outside tenants: 1 behaviour changes
+    www.localhost
+      ~ /*  respond 200 \"old\" → respond 200 \"new\"
+          e.g. GET https://www.localhost/
+  tenant acme: 2 behaviours change
+    acme.localhost
+      ~ /*  respond 200 \"old\" → respond 200 \"new\"
+          e.g. GET https://acme.localhost/
+    b.acme.localhost
+      + /*  404, no site → respond 200 \"b\"
+          e.g. GET https://b.acme.localhost/
+  tenant globex: 1 behaviour changes
+    tenant
+      ~ dials 10.30.0.0/16 → dials 10.40.0.0/16
+",
+    );
+    let (_, out, _) = dir.run(&["plan", "--format", "json", "old", "new"]);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let tenants: Vec<_> = told["changes"].as_array().unwrap().iter().map(|change| &change["tenant"]).collect();
+    assert_eq!(tenants, [&serde_json::Value::Null, &"acme".into(), &"acme".into(), &"globex".into()]);
+    ends(&dir, &["plan", "new", "new"], 0, "plan: no change in behaviour\n");
+}

@@ -1,18 +1,17 @@
 //! `tcp`, `udp` and `passthrough` items, compared: by what they listen on or whose name they take.
 
 use super::same::Both;
-use super::{Change, Difference, Kind};
+use super::{Change, Difference, Home, Kind};
 use crate::reach::Carried;
 use crate::tree::ir::{Cond, PoolIdx};
 use crate::tree::l4::{Entry, Rules, Settings, Step, Target};
 use crate::tree::words;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Adds what differs.
-pub(super) fn compare(old: &[(Carried, Arc<str>)], new: &[(Carried, Arc<str>)], out: &mut Difference) {
-    let by_name = |all: &[(Carried, Arc<str>)]| -> BTreeMap<String, (Carried, Arc<str>)> {
-        all.iter().map(|(item, dir)| (item.name(), (item.clone(), Arc::clone(dir)))).collect()
+pub(super) fn compare(old: &[(Carried, Home)], new: &[(Carried, Home)], out: &mut Difference) {
+    let by_name = |all: &[(Carried, Home)]| -> BTreeMap<String, (Carried, Home)> {
+        all.iter().map(|(item, home)| (item.name(), (item.clone(), home.clone()))).collect()
     };
     let (old, new) = (by_name(old), by_name(new));
     let mut both = Both::default();
@@ -21,9 +20,9 @@ pub(super) fn compare(old: &[(Carried, Arc<str>)], new: &[(Carried, Arc<str>)], 
     names.dedup();
     for name in names {
         let (kind, before, after) = match (old.get(name), new.get(name)) {
-            (Some((a, dir_a)), Some((b, dir_b))) => {
+            (Some((a, home_a)), Some((b, home_b))) => {
                 let (x, y) = (a.rules(), b.rules());
-                if plain(x, dir_a, &mut both) == plain(y, dir_b, &mut both) {
+                if plain(x, &home_a.dir, &mut both) == plain(y, &home_b.dir, &mut both) {
                     continue;
                 }
                 let (before, after) = (shown(x, false), shown(y, false));
@@ -37,7 +36,8 @@ pub(super) fn compare(old: &[(Carried, Arc<str>)], new: &[(Carried, Arc<str>)], 
             (None, Some((b, _))) => (Kind::New, "nothing listens".to_owned(), shown(b.rules(), false)),
             (None, None) => continue,
         };
-        out.changes.push(Change::said(kind, name, before, after));
+        let home = new.get(name).or_else(|| old.get(name)).map(|(_, home)| home.tenant.clone());
+        out.changes.push(Change { tenant: home.flatten(), ..Change::said(kind, name, before, after) });
     }
 }
 

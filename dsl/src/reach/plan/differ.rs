@@ -328,6 +328,7 @@ impl Differ<'_> {
             _ => Kind::Changed,
         };
         Change {
+            tenant: None,
             kind,
             site: String::new(),
             path: narrower(from.1.lead, to.1.lead),
@@ -403,6 +404,7 @@ impl Differ<'_> {
             }
             let lead = |rows: &[Row<'_>]| rows.last().and_then(|row| row.lead.map(|lead| lead.shown()));
             self.note(Change {
+                tenant: None,
                 kind: Kind::Changed,
                 site: String::new(),
                 path: lead(right).or_else(|| lead(left)).unwrap_or_default(),

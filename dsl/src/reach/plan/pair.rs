@@ -25,15 +25,16 @@ pub(super) fn compare(old: &Version, new: &Version, budget: u64, out: &mut Diffe
         let (a, b) = (of(old, a), of(new, b));
         if let (Some((a, d)), Some((b, e))) = (&a, &b)
             && Arc::ptr_eq(a, b)
-            && d == e
+            && d.dir == e.dir
         {
             continue;
         }
+        let tenant = b.as_ref().or(a.as_ref()).and_then(|(_, home)| home.tenant.clone());
         let mut both = Both::default();
-        let left_side = a.as_ref().map(|(program, dir)| Side::of(program, dir, &mut both));
-        let right_side = b.as_ref().map(|(program, dir)| Side::of(program, dir, &mut both));
+        let left_side = a.as_ref().map(|(program, home)| Side::of(program, &home.dir, &mut both));
+        let right_side = b.as_ref().map(|(program, home)| Side::of(program, &home.dir, &mut both));
         if let (Some(a), Some(b)) = (&left_side, &right_side) {
-            settings(a.site(), b.site(), &title, out);
+            settings(a.site(), b.site(), &title, tenant.as_ref(), out);
             if a.means_the_same(b) {
                 continue;
             }
@@ -43,7 +44,10 @@ pub(super) fn compare(old: &Version, new: &Version, budget: u64, out: &mut Diffe
         let compared = differ.run();
         let mut rows = std::mem::take(&mut differ.rows);
         rows.sort_by(|a, b| a.path.cmp(&b.path));
-        rows.iter_mut().for_each(|change| change.site.clone_from(&title));
+        for change in &mut rows {
+            change.site.clone_from(&title);
+            change.tenant.clone_from(&tenant);
+        }
         out.changes.extend(rows);
         if let Err(why) = compared {
             out.undecided.push(format!("{title}: {why}"));
@@ -68,7 +72,7 @@ impl Pair {
 fn pairs(old: &Sites, new: &Sites) -> Vec<Pair> {
     let mut owners: BTreeMap<String, (HostPattern, Option<usize>, Option<usize>)> = BTreeMap::new();
     for (sites, first) in [(old, true), (new, false)] {
-        for (at, program) in sites.programs().iter().enumerate() {
+        for (at, program) in sites.iter() {
             for (pattern, _) in &program.site().hosts {
                 let owner = owners.entry(pattern.to_string()).or_insert_with(|| (pattern.clone(), None, None));
                 *(if first { &mut owner.1 } else { &mut owner.2 }) = Some(at);
@@ -106,10 +110,11 @@ fn pairs(old: &Sites, new: &Sites) -> Vec<Pair> {
 }
 
 /// Adds what differs of the settings that hold before a route is chosen.
-fn settings(a: &Site, b: &Site, title: &str, out: &mut Difference) {
+fn settings(a: &Site, b: &Site, title: &str, tenant: Option<&Arc<str>>, out: &mut Difference) {
     for (before, after) in facts(a).into_iter().zip(facts(b)) {
         if before != after {
-            out.changes.push(Change::said(Kind::Changed, title, before, after));
+            let change = Change::said(Kind::Changed, title, before, after);
+            out.changes.push(Change { tenant: tenant.cloned(), ..change });
         }
     }
 }

@@ -120,7 +120,7 @@ impl Search<'_> {
     }
 
     fn site(&mut self, at: usize) -> Result<(), End> {
-        let program = Arc::clone(&self.sites.programs()[at]);
+        let Some(program) = self.sites.get(at).cloned() else { return Ok(()) };
         let site: &Site = program.site();
         let subject = &self.claim.subject;
         self.spend(1)?;

@@ -9,10 +9,12 @@ mod planning;
 mod proofs;
 mod read;
 mod rows;
+mod serving;
 mod settling;
 mod standing;
 mod tenants;
 
+use self::serving::Serving;
 use super::claims::{Claims, Key, What};
 use super::compile::{Claim, Compiled, Drafts, GATEWAY, ModuleTable, Places, Source};
 use super::digest::Digest;
@@ -121,6 +123,8 @@ pub struct Loader<I: Install> {
     directed: bool,
     ids: Ids,
     units: HashMap<FileId, Unit<I>>,
+    /// What serves of them, as a whole.
+    serving: Serving,
     /// Who asked for a file, found or not.
     importers: HashMap<PathBuf, BTreeSet<FileId>>,
     /// Whose files are whose, as gateway.route says.
@@ -278,6 +282,7 @@ impl<I: Install> Loader<I> {
             directed: false,
             ids: Ids::default(),
             units: HashMap::new(),
+            serving: Serving::default(),
             importers: HashMap::new(),
             readers: HashMap::new(),
             tenants: Vec::new(),

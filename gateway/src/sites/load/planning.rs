@@ -3,7 +3,7 @@
 use super::{Batch, Good, Install, Loader};
 use crate::sites::compile::GATEWAY;
 use dsl::reach::Carried;
-use dsl::reach::plan::{self, Difference, Version};
+use dsl::reach::plan::{self, Difference, Home, Version};
 use dsl::syntax::span::FileId;
 use dsl::tree::{Program, ir};
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ struct Before {
     programs: Vec<Arc<Program>>,
     carried: Vec<Carried>,
     gateway: Option<Arc<ir::Gateway>>,
+    tenants: Vec<Arc<ir::Tenant>>,
 }
 
 impl Replaced {
@@ -37,6 +38,7 @@ impl Replaced {
                 programs: good.programs.clone(),
                 carried: good.carried.clone(),
                 gateway: good.gateway.clone(),
+                tenants: good.tenants.clone(),
             });
             (Arc::clone(path), before)
         });
@@ -49,6 +51,12 @@ impl<I: Install> Loader<I> {
         if let Some(unit) = self.units.get(&file) {
             batch.report.replaced.note(file, &unit.path, unit.good.as_ref());
         }
+    }
+
+    /// Where a file's sites stand: its folder, and whose it is.
+    pub fn home(&self, path: &Path) -> Home {
+        let dir = path.parent().unwrap_or(Path::new("")).display().to_string().into();
+        Home { dir, tenant: self.tenant(path).map(|tenant| Arc::clone(&tenant.name)) }
     }
 
     /// Which requests are treated otherwise since a batch. `None` where nothing was replaced, or too much
@@ -65,23 +73,26 @@ impl<I: Install> Loader<I> {
         for (file, unit) in &self.units {
             let Some(good) = &unit.good else { continue };
             if changed.contains_key(file) || whole {
-                add(&mut new, &unit.path, &good.programs, &good.carried);
+                add(&mut new, &self.home(&unit.path), &good.programs, &good.carried);
             }
             if !changed.contains_key(file) && whole {
-                add(&mut old, &unit.path, &good.programs, &good.carried);
+                add(&mut old, &self.home(&unit.path), &good.programs, &good.carried);
             }
             if *unit.path == *Path::new(GATEWAY) {
                 gateways.1.clone_from(&good.gateway);
+                new.tenants.clone_from(&good.tenants);
                 if !changed.contains_key(file) {
                     gateways.0.clone_from(&good.gateway);
+                    old.tenants.clone_from(&good.tenants);
                 }
             }
         }
         for (path, before) in changed.values() {
             let Some(before) = before else { continue };
-            add(&mut old, path, &before.programs, &before.carried);
+            add(&mut old, &self.home(path), &before.programs, &before.carried);
             if **path == *Path::new(GATEWAY) {
                 gateways.0.clone_from(&before.gateway);
+                old.tenants.clone_from(&before.tenants);
             }
         }
         old.gateway = Some(gateways.0.unwrap_or_default());
@@ -95,8 +106,7 @@ impl<I: Install> Loader<I> {
     }
 }
 
-fn add(version: &mut Version, path: &Path, programs: &[Arc<Program>], carried: &[Carried]) {
-    let dir: Arc<str> = path.parent().unwrap_or(Path::new("")).display().to_string().into();
-    version.sites.extend(programs.iter().map(|program| (Arc::clone(program), Arc::clone(&dir))));
-    version.carried.extend(carried.iter().map(|item| (item.clone(), Arc::clone(&dir))));
+fn add(version: &mut Version, home: &Home, programs: &[Arc<Program>], carried: &[Carried]) {
+    version.sites.extend(programs.iter().map(|program| (Arc::clone(program), home.clone())));
+    version.carried.extend(carried.iter().map(|item| (item.clone(), home.clone())));
 }

@@ -101,3 +101,108 @@ fn tests_off_loads_what_breaks_a_proof() {
     write(&mut s, all(&off));
     assert_eq!(s.hosts(), [("b.test", "b")]);
 }
+
+/// Two tenants that may dial the same network, and a pool and a policy of the operator's for both.
+const TENANTS: &str = "gateway {
+    export shared, policy office
+}
+pool shared = 10.0.3.10:9000
+policy office {
+    require client.ip in [10.0.0.0/8] else deny 403
+}
+tenant acme {
+    files \"acme/*.route\"
+    owns  acme.test, **.acme.test
+    dials [10.0.0.0/8]
+}
+tenant globex {
+    files \"globex/*.route\"
+    owns  globex.test, **.globex.test
+    dials [10.0.0.0/8]
+}
+";
+
+/// A tenant's site that answers with a text, and leads to the operator's pool, open or behind its policy.
+fn of_tenant(host: &str, says: &str, open: bool) -> String {
+    let using = if open { "" } else { "        use gateway.office\n" };
+    format!(
+        "import gateway\nsite {host} {{\n    /admin/* {{\n{using}        -> gateway.shared\n    }}\n    \
+         else -> respond 200 \"{says}\"\n}}\n"
+    )
+}
+
+const TENANTS_PROOF: &str =
+    "prove \"ours is for the office\" {\n    every request to pool gateway.shared passes gateway.office\n}\n";
+
+#[test]
+fn another_tenants_file_neither_breaks_nor_decides_a_tenants_proof() {
+    let mut s = Sites::new("proof-tenants");
+    let acme = of_tenant("acme.test", "acme", false) + TENANTS_PROOF;
+    let globex = of_tenant("globex.test", "globex", true);
+    s.write(&[("gateway.route", Some(TENANTS)), ("acme/a.route", Some(&acme))]);
+    s.write(&[("globex/g.route", Some(&globex))]);
+    let hosts = |s: &Sites| s.hosts().iter().map(|(h, says)| format!("{h} {says}")).collect::<Vec<_>>();
+    assert_eq!(hosts(&s), ["acme.test acme", "globex.test globex"], "{}", s.last.line());
+    // Nor does what stands, where the proof comes.
+    let changed = of_tenant("acme.test", "acme2", false) + TENANTS_PROOF;
+    s.write(&[("acme/a.route", Some(&changed))]);
+    assert_eq!(hosts(&s), ["acme.test acme2", "globex.test globex"], "{}", s.last.line());
+    let told = s.loader.proofs(&|_| true);
+    assert!(
+        told.len() == 1 && told[0].outcomes.iter().all(dsl::reach::prove::Outcome::holds),
+        "{:?}",
+        told[0].outcomes
+    );
+}
+
+#[test]
+fn a_tenants_own_file_that_breaks_its_proof_is_refused() {
+    let mut s = Sites::new("proof-tenant-own");
+    let acme = of_tenant("acme.test", "acme", false) + TENANTS_PROOF;
+    let globex = of_tenant("globex.test", "globex", false) + TENANTS_PROOF;
+    s.write(&[
+        ("gateway.route", Some(TENANTS)),
+        ("acme/a.route", Some(&acme)),
+        ("globex/g.route", Some(&globex)),
+        ("acme/b.route", Some(&of_tenant("b.acme.test", "b", true))),
+        ("globex/h.route", Some(&of_tenant("h.globex.test", "h", false))),
+    ]);
+    assert_eq!(
+        s.hosts(),
+        [("acme.test", "acme"), ("b.acme.test", "503"), ("globex.test", "globex"), ("h.globex.test", "h")]
+    );
+    let line = s.last.line();
+    assert!(line.contains("GET https://b.acme.test/admin reaches pool shared without `gateway.office`"), "{line}");
+}
+
+#[test]
+fn the_operators_proof_speaks_of_every_tenant() {
+    let mut s = Sites::new("proof-operator");
+    let operator = format!("{TENANTS}prove \"it\" {{\n    every request to pool shared passes office\n}}\n");
+    let open = of_tenant("globex.test", "globex", true);
+    s.write(&[
+        ("gateway.route", Some(&operator)),
+        ("acme/a.route", Some(&of_tenant("acme.test", "acme", false))),
+        ("globex/g.route", Some(&open)),
+    ]);
+    assert_eq!(s.hosts(), [("acme.test", "acme"), ("globex.test", "503")]);
+    assert!(s.last.line().contains("globex/g.route"), "{}", s.last.line());
+    // The proof goes, and the file is tried again.
+    s.write(&[("gateway.route", Some(TENANTS))]);
+    assert_eq!(s.hosts(), [("acme.test", "acme"), ("globex.test", "globex")], "{}", s.last.line());
+}
+
+#[test]
+fn a_host_of_another_owner_is_no_counterexample() {
+    let mut s = Sites::new("proof-barrier");
+    let wide = TENANTS.replace("owns  acme.test, **.acme.test", "owns  acme.test, **.test");
+    let proof = "prove \"no admin there\" {\n    no request to https://*.globex.test/admin/*\n}\n";
+    let acme = of_tenant("**.test", "acme", false) + proof;
+    s.write(&[("gateway.route", Some(&wide)), ("acme/a.route", Some(&acme))]);
+    // Hosts of globex do not come to acme, though it serves none of them.
+    let serving: Vec<_> = s.hosts().into_iter().filter(|(_, says)| *says == "acme").collect();
+    assert_eq!(serving, [("**.test", "acme")], "{}", s.last.line());
+    let own = proof.replace("*.globex.test", "*.acme.test");
+    s.write(&[("acme/a.route", Some(&(of_tenant("**.test", "two", false) + &own)))]);
+    assert!(s.last.line().contains("G9002"), "{}", s.last.line());
+}

@@ -2,26 +2,60 @@
 //!
 //! A claim is refuted by a request to one site. So the claims that stand are asked of the sites of the
 //! files that come, and the claims that come of all sites; what stands is not asked what stands again.
+//!
+//! A tenant's proofs speak of the tenant's own sites: no other file decides them, and they refuse no other
+//! file. Those of files outside tenants speak of everything.
 
 use super::{Batch, Done, Good, Install, Loader, Tests, Why};
 use crate::sites::compile::{FAILING_PROOF, GATEWAY};
+use crate::sites::item::Item;
 use crate::sites::report::Refused;
 use dsl::reach::prove::{self, BUDGET, Outcome, Proof};
 use dsl::reach::{Carried, Sites};
 use dsl::syntax::span::FileId;
-use std::collections::BTreeMap;
-use std::ops::Range;
+use dsl::tree::Program;
+use dsl::tree::ir::{HostPattern, Tenant};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What proofs may speak of, of one file.
-struct Part {
+/// A file that comes, with what proofs may speak of.
+struct Coming {
     file: FileId,
     path: Arc<Path>,
+    whose: Whose,
     proofs: Vec<Arc<Proof>>,
-    /// Its sites among those of all.
-    sites: Range<usize>,
+    programs: Vec<Arc<Program>>,
     carried: Vec<Carried>,
+}
+
+/// Whose a file is: a tenant's by its name, or the operator's.
+type Whose = Option<Arc<str>>;
+
+/// The sites that the proofs of somebody speak of: those that stand, and those that come.
+struct World {
+    sites: Sites,
+    /// Where those of the files that come are.
+    places: BTreeMap<FileId, Vec<usize>>,
+}
+
+impl World {
+    fn with<'a>(mut sites: Sites, coming: impl Iterator<Item = &'a Coming>) -> Self {
+        let place = |one: &Coming| (one.file, one.programs.iter().map(|p| sites.add(Arc::clone(p))).collect());
+        let places = coming.map(place).collect();
+        Self { sites, places }
+    }
+
+    /// The sites of a file that comes.
+    fn own(&self, file: FileId) -> &[usize] {
+        self.places.get(&file).map_or(&[], Vec::as_slice)
+    }
+
+    /// All sites but those of files that come and are not taken in.
+    fn all_but(&self, out: &BTreeSet<FileId>) -> Vec<usize> {
+        let left: BTreeSet<usize> = out.iter().flat_map(|file| self.own(*file)).copied().collect();
+        self.sites.all().into_iter().filter(|at| !left.contains(at)).collect()
+    }
 }
 
 /// A file whose proofs are to be told.
@@ -40,51 +74,115 @@ impl<I: Install> Loader<I> {
             self.disproved.clear();
             return;
         }
-        let standing = self.units.iter().filter(|(file, _)| !done.contains_key(file));
-        let good = standing.filter_map(|(file, unit)| Some((*file, &unit.path, unit.good.as_ref()?)));
-        let mut all: Vec<(FileId, &Arc<Path>, &Good<I>)> = good.collect();
+        let mut stating: Vec<(FileId, Whose, Vec<Arc<Proof>>)> = Vec::new();
+        for file in self.serving.stating().filter(|file| !done.contains_key(file)) {
+            let Some(unit) = self.units.get(&file) else { continue };
+            let proofs = unit.good.as_ref().map(|good| good.proofs.clone()).unwrap_or_default();
+            stating.push((file, self.whose(&unit.path), proofs));
+        }
         let sound = |done: &&Done| done.compiled.sound();
-        let stated = all.iter().any(|(_, _, good)| !good.proofs.is_empty());
-        if !stated && !done.values().filter(sound).any(|done| !done.compiled.proofs.is_empty()) {
+        if stating.is_empty() && !done.values().filter(sound).any(|done| !done.compiled.proofs.is_empty()) {
             return;
         }
-        all.sort_by_key(|(file, ..)| *file);
-        let mut programs = Vec::new();
-        let mut part = |file, path: &Arc<Path>, proofs: &[Arc<Proof>], own: &[Arc<dsl::tree::Program>], carried| {
-            let from = programs.len();
-            programs.extend(own.iter().cloned());
-            Part { file, path: Arc::clone(path), proofs: proofs.to_vec(), sites: from..programs.len(), carried }
-        };
-        let mut in_force: Vec<Part> = all
-            .iter()
-            .map(|(file, path, good)| part(*file, path, &good.proofs, &good.programs, good.carried.clone()))
-            .collect();
-        let mut coming: Vec<Part> = done
-            .iter()
-            .filter(|(_, done)| done.compiled.sound())
-            .map(|(file, done)| {
-                let Done { job, compiled } = done;
-                let carried = compiled.items.iter().map(crate::sites::item::Item::carried).collect();
-                part(*file, &job.source.path, &compiled.proofs, &compiled.programs, carried)
-            })
-            .collect();
-        coming
-            .sort_by(|a, b| (*a.path != *Path::new(GATEWAY), &a.path).cmp(&(*b.path != *Path::new(GATEWAY), &b.path)));
-        let sites = Sites::of(programs);
-        for one in coming {
-            let outcomes = broken_by(&one, &in_force, &sites);
+        let coming = self.coming(done);
+        // Those of the files that come and are not taken in, or not yet.
+        let mut out: BTreeSet<FileId> = coming.iter().map(|one| one.file).collect();
+        let mut worlds: BTreeMap<Whose, World> = BTreeMap::new();
+        for one in &coming {
+            let mut outcomes = Vec::new();
+            out.remove(&one.file);
+            for (_, whose, proofs) in stating.iter().filter(|(_, whose, _)| whose.is_none() || *whose == one.whose) {
+                let world = worlds.entry(whose.clone()).or_insert_with(|| self.world(whose.as_ref(), done, &coming));
+                outcomes.extend(prove::prove(proofs, &world.sites, world.own(one.file), &one.carried, BUDGET));
+            }
+            if !one.proofs.is_empty() {
+                let whose = &one.whose;
+                let world = worlds.entry(whose.clone()).or_insert_with(|| self.world(whose.as_ref(), done, &coming));
+                let accepted = coming.iter().filter(|other| !out.contains(&other.file));
+                let carried = accepted.filter(|other| whose.is_none() || other.whose == *whose);
+                let carried = carried.flat_map(|other| other.carried.iter().cloned());
+                let carried: Vec<Carried> = self.carried_by(whose.as_ref(), done).chain(carried).collect();
+                outcomes.extend(prove::prove(&one.proofs, &world.sites, &world.all_but(&out), &carried, BUDGET));
+            }
             let findings = prove::findings(&outcomes, one.file);
             let Some(done) = done.get_mut(&one.file) else { continue };
             if findings.is_empty() {
                 self.disproved.remove(&one.file);
-                in_force.push(one);
+                stating.push((one.file, one.whose.clone(), one.proofs.clone()));
             } else {
+                out.insert(one.file);
                 done.compiled.findings.extend(findings);
                 done.compiled.refuse();
                 self.disproved.insert(one.file);
                 self.failing.insert(one.file);
             }
         }
+    }
+
+    /// The files of a batch that are sound so far, in the order in which they are decided.
+    fn coming(&self, done: &BTreeMap<FileId, Done>) -> Vec<Coming> {
+        let sound = done.iter().filter(|(_, done)| done.compiled.sound());
+        let coming = sound.map(|(file, Done { job, compiled })| Coming {
+            file: *file,
+            path: Arc::clone(&job.source.path),
+            whose: self.whose(&job.source.path),
+            proofs: compiled.proofs.clone(),
+            programs: compiled.programs.clone(),
+            carried: compiled.items.iter().map(Item::carried).collect(),
+        });
+        let mut coming: Vec<Coming> = coming.collect();
+        coming
+            .sort_by(|a, b| (*a.path != *Path::new(GATEWAY), &a.path).cmp(&(*b.path != *Path::new(GATEWAY), &b.path)));
+        coming
+    }
+
+    fn whose(&self, path: &Path) -> Whose {
+        self.tenant(path).map(|tenant| Arc::clone(&tenant.name))
+    }
+
+    /// What the proofs of somebody speak of, with the files of a batch instead of what they were.
+    fn world(&self, whose: Option<&Arc<str>>, done: &BTreeMap<FileId, Done>, coming: &[Coming]) -> World {
+        let sites = match whose {
+            None => self.serving.without(done.keys().copied()),
+            Some(name) => self.sites_of(name, &|file| !done.contains_key(&file)),
+        };
+        World::with(sites, coming.iter().filter(|one| whose.is_none() || one.whose.as_ref() == whose))
+    }
+
+    /// The sites of a tenant's files that serve, and that are wanted.
+    fn sites_of(&self, name: &Arc<str>, wanted: &dyn Fn(FileId) -> bool) -> Sites {
+        let owned = |pattern: &HostPattern| {
+            let mut own = self.tenants.iter().filter(|t| t.name == *name).flat_map(|t| &t.owns);
+            own.any(|(own, _)| own == pattern)
+        };
+        let others: Vec<HostPattern> =
+            self.barriers.iter().map(|(_, pattern)| pattern).filter(|pattern| !owned(pattern)).cloned().collect();
+        let good = self.good_of(Some(name)).into_iter().filter(|(file, ..)| wanted(*file));
+        Sites::beside(good.flat_map(|(_, _, good)| good.programs.iter().cloned()), &others)
+    }
+
+    /// What `tcp`, `udp` and `passthrough` carry of the files that serve and that no batch holds.
+    fn carried_by<'s>(
+        &'s self,
+        whose: Option<&Arc<str>>,
+        done: &'s BTreeMap<FileId, Done>,
+    ) -> impl Iterator<Item = Carried> + use<'s, I> {
+        let good = self.good_of(whose).into_iter().filter(|(file, ..)| !done.contains_key(file));
+        good.flat_map(|(_, _, good)| good.carried.iter().cloned())
+    }
+
+    /// The files that serve, of a tenant or of everybody, in their order.
+    fn good_of(&self, tenant: Option<&Arc<str>>) -> Vec<(FileId, &Arc<Path>, &Good<I>)> {
+        let of: Option<&Tenant> = tenant.and_then(|name| self.tenants.iter().find(|t| t.name == *name)).map(|t| &**t);
+        let theirs = |path: &Path| match (tenant, of) {
+            (None, _) => true,
+            (Some(_), Some(of)) => path.to_str().is_some_and(|path| path != GATEWAY && of.has(path)),
+            (Some(_), None) => false,
+        };
+        let units = self.units.iter().filter(|(_, unit)| theirs(&unit.path));
+        let mut good: Vec<_> = units.filter_map(|(file, u)| Some((*file, &u.path, u.good.as_ref()?))).collect();
+        good.sort_by_key(|(file, ..)| *file);
+        good
     }
 
     /// Files that were refused for a proof are tried again when something changed: the proof may be
@@ -104,38 +202,27 @@ impl<I: Install> Loader<I> {
         done.job.why == Why::Waiting && before.code == FAILING_PROOF && now.as_ref() == Some(before)
     }
 
-    /// What comes of the proofs of files that load, asked of all sites, in the order of the paths: of
-    /// those whose title is wanted.
+    /// What comes of the proofs of files that load, each asked of what it speaks of, in the order of the
+    /// paths: of those whose title is wanted.
     pub fn proofs(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Proved> {
-        let mut all: Vec<_> = self.units.values().filter_map(|u| Some((&u.path, u.good.as_ref()?))).collect();
-        all.sort_by_key(|(path, _)| *path);
-        if all.iter().all(|(_, good)| good.proofs.is_empty()) {
-            return Vec::new();
-        }
-        let sites = Sites::of(all.iter().flat_map(|(_, good)| good.programs.iter().cloned()));
-        let carried: Vec<Carried> = all.iter().flat_map(|(_, good)| good.carried.iter().cloned()).collect();
-        let stating = all.iter().filter(|(_, good)| !good.proofs.is_empty());
-        let told = |(path, good): &(&Arc<Path>, &Good<I>)| {
+        let mut stating: Vec<_> =
+            self.good_of(None).into_iter().filter(|(_, _, good)| !good.proofs.is_empty()).collect();
+        stating.sort_by_key(|(_, path, _)| *path);
+        let mut worlds: BTreeMap<Whose, (Sites, Vec<Carried>)> = BTreeMap::new();
+        let told = |(_, path, good): (FileId, &Arc<Path>, &Good<I>)| {
             let proofs: Vec<_> = good.proofs.iter().filter(|proof| wanted(&proof.title)).cloned().collect();
-            let outcomes = prove::prove(&proofs, &sites, &sites.all(), &carried, BUDGET);
+            let whose = self.whose(path);
+            let (sites, carried) = worlds.entry(whose.clone()).or_insert_with(|| {
+                let sites = match &whose {
+                    None => self.serving.without(std::iter::empty()),
+                    Some(name) => self.sites_of(name, &|_| true),
+                };
+                let good = self.good_of(whose.as_ref());
+                (sites, good.iter().flat_map(|(_, _, good)| good.carried.iter().cloned()).collect())
+            });
+            let outcomes = prove::prove(&proofs, sites, &sites.all(), carried, BUDGET);
             Proved { path: Arc::clone(path), outcomes }
         };
-        stating.map(told).collect()
+        stating.into_iter().map(told).collect()
     }
-}
-
-/// What comes of the proofs that a file could break.
-fn broken_by(one: &Part, in_force: &[Part], sites: &Sites) -> Vec<Outcome> {
-    let own: Vec<usize> = one.sites.clone().collect();
-    let mut outcomes = Vec::new();
-    for other in in_force.iter().filter(|other| !other.proofs.is_empty()) {
-        outcomes.extend(prove::prove(&other.proofs, sites, &own, &one.carried, BUDGET));
-    }
-    if !one.proofs.is_empty() {
-        let all: Vec<usize> = in_force.iter().flat_map(|part| part.sites.clone()).chain(own).collect();
-        let carried: Vec<Carried> =
-            in_force.iter().chain([one]).flat_map(|part| part.carried.iter().cloned()).collect();
-        outcomes.extend(prove::prove(&one.proofs, sites, &all, &carried, BUDGET));
-    }
-    outcomes
 }

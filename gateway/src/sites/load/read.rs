@@ -18,6 +18,7 @@ impl<I: Install> Loader<I> {
         let Some(file) = self.ids.get(path) else { return };
         self.note_replaced(file, batch);
         let Some(unit) = self.units.remove(&file) else { return };
+        self.serving.drop(file);
         batch.freed.extend(self.claims.held(file).iter().chain(self.claims.refused_for(file)).cloned());
         self.claims.release(file);
         for (claim, _) in unit.good.iter().flat_map(|g| &g.claims) {

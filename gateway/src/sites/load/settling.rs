@@ -253,6 +253,7 @@ impl<I: Install> Loader<I> {
         }
         let gateway = |g: &Good<I>| g.gateway.clone();
         batch.gateway |= before.as_ref().and_then(gateway) != gateway(&good);
+        self.serving.put(file, &good.programs, !good.proofs.is_empty());
         unit.good = Some(good);
         self.open(file, &shut, batch);
     }

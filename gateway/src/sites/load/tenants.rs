@@ -42,6 +42,11 @@ impl<I: Install> Loader<I> {
         self.tenants.iter().find(|tenant| path != GATEWAY && tenant.has(path))
     }
 
+    /// Whose files are whose.
+    pub fn tenants(&self) -> &[Arc<Tenant>] {
+        &self.tenants
+    }
+
     /// The tenants that gateway.route has in force, where nothing newer was said.
     pub(super) fn recall_tenants(&mut self, batch: &mut Batch) {
         let Some(file) = self.ids.get(Path::new(GATEWAY)) else { return };
@@ -94,6 +99,7 @@ impl<I: Install> Loader<I> {
             return;
         }
         let Some(good) = self.units.get_mut(&file).and_then(|unit| unit.good.take()) else { return };
+        self.serving.drop(file);
         for (claim, _) in &good.claims {
             batch.moved.insert(Arc::clone(&claim.key), claim.what.clone());
         }
