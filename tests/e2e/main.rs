@@ -37,6 +37,7 @@ mod l4_trouble;
 mod l4_web;
 mod lsp;
 mod names;
+mod on_demand;
 mod origin_trouble;
 mod peers_examples;
 mod peers_faults;

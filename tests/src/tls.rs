@@ -4,7 +4,8 @@ use crate::wire::Wire;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::net::{SocketAddr, TcpStream};
+use socket2::{Domain, Socket, Type};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,6 +67,22 @@ pub fn connect(addr: SocketAddr, root: &Path, offer: &Offer<'_>) -> std::io::Res
     let socket = TcpStream::connect(addr)?;
     socket.set_nodelay(true)?;
     over(socket, session)
+}
+
+/// Shakes hands from an address of this machine, or says why not.
+pub fn connect_from(source: IpAddr, addr: SocketAddr, root: &Path, offer: &Offer<'_>) -> std::io::Result<Secured> {
+    shake(source, addr, config(root, offer), offer.name)
+}
+
+/// Likewise, as a configuration says that was made before.
+pub fn shake(source: IpAddr, addr: SocketAddr, config: Arc<ClientConfig>, name: &str) -> std::io::Result<Secured> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let session = ClientConnection::new(config, name).unwrap();
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&addr.into())?;
+    socket.set_tcp_nodelay(true)?;
+    over(socket.into(), session)
 }
 
 /// Shakes hands over a connection that is open already.

@@ -84,6 +84,8 @@ failures! {
     Unserved "unserved" ClientTls,
     /// `tls on-demand` does not allow the name, or could not be asked.
     NotAllowed "not-allowed" ClientTls,
+    /// `tls on-demand` asked nobody about the name: too many unknown ones are asked for.
+    TooManyNames "too-many-names" ClientTls,
     /// The handshake failed after the hello.
     Handshake "handshake" ClientTls,
     /// The handshake took too long after the hello.

@@ -2,7 +2,7 @@
 
 use super::Serving;
 use super::hello::{self, Failure, Hello};
-use crate::edge::on_demand;
+use crate::edge::on_demand::{self, Verdict};
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
 use crate::l4::passthrough;
@@ -85,10 +85,11 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         && !site.edge.certifies(name)
     {
         // Rare, and large. Where it does not come to an end in time, the handshake does not either.
-        let _ = timer.bound(Box::pin(on_demand::decide(&worker, site, name, peer, local))).await;
-        if !site.edge.certifies(name) {
+        let verdict = timer.bound(Box::pin(on_demand::decide(&worker, site, name, peer, local))).await;
+        if verdict != Some(Verdict::Allowed) {
             let _ = tcp.try_write(&UNRECOGNIZED_NAME);
-            worker.counters.hello_failed(Failure::NotAllowed);
+            let many = verdict == Some(Verdict::TooMany);
+            worker.counters.hello_failed(if many { Failure::TooManyNames } else { Failure::NotAllowed });
             return None;
         }
     }
