@@ -225,6 +225,56 @@ fn every_edit_mends_its_finding() {
     assert!(edits > 30, "only {edits} edits were tried");
 }
 
+/// What a file serves.
+fn version(files: &Files) -> dsl::reach::plan::Version {
+    let compiled = files.compile(0);
+    let mut out = dsl::reach::plan::Version::default();
+    out.sites.extend(compiled.programs.into_iter().map(|program| (program, "".into())));
+    out.carried.extend(compiled.listening.into_iter().map(|item| (dsl::reach::Carried::Listening(item), "".into())));
+    out.carried
+        .extend(compiled.passthroughs.into_iter().map(|item| (dsl::reach::Carried::Passthrough(item), "".into())));
+    out.gateway = compiled.gateway.map(Into::into);
+    out
+}
+
+/// Findings that `--fix` mends: of each, an edit is seen here.
+const MENDED: &[&str] = &[
+    "G1001", "G1002", "G1003", "G1004", "G1006", "G1007", "G1010", "G1011", "G1012", "G1014", "G1015", "G1016",
+    "G1020", "G2002", "G2005", "G2006", "G2008", "G2010", "G2013", "G2014", "G2018", "G2019", "G3001", "G3005",
+    "G3011", "G3012", "G3021", "G3023", "G4005", "G4007", "G4009", "G5001", "G6001", "G6005", "G7004",
+    "G9004",
+];
+
+/// A safe edit leaves a file that loads as it was, or its page says under `## Fix` what is different then.
+#[test]
+fn a_safe_edit_changes_nothing_unsaid() {
+    let (mut failed, mut mended) = (Vec::new(), std::collections::BTreeSet::new());
+    for (_, files) in cases() {
+        let safe = |d: &&Diagnostic| d.help.iter().any(|h| h.edit.as_ref().is_some_and(|e| e.safe));
+        mended.extend(all_of(&files).iter().filter(safe).map(|d| d.code));
+    }
+    for rule in lint::rules().iter().filter(|r| !matches!(r.code, "G0003" | "G0004" | "G1008" | "G2017" | "G3025")) {
+        let explained = rule.explain();
+        let files = with_path(&page(&explained, "Wrong"));
+        let before = lint::allow(all_of(&files), &[FileId(0)], &files);
+        for d in before.iter().filter(|d| d.code == rule.code) {
+            let Some(edit) = d.help.iter().filter_map(|h| h.edit.as_ref()).find(|e| e.safe) else { continue };
+            mended.insert(d.code);
+            let after = files.edited(edit);
+            if before.iter().any(|d| d.severity == Severity::Error) || explained.contains("## Fix\n") {
+                continue;
+            }
+            let found = dsl::reach::plan::difference(&version(&files), &version(&after), dsl::reach::plan::BUDGET);
+            if !found.changes.is_empty() || !found.undecided.is_empty() {
+                failed.push(format!("{}: {:?}\n{}", d.code, found.changes, after.0[0].1));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let never: Vec<_> = MENDED.iter().filter(|code| !mended.contains(**code)).collect();
+    assert!(never.is_empty(), "no edit is made for {never:?}");
+}
+
 #[test]
 fn every_routing_finding_carries_a_request() {
     for (_, files) in cases() {

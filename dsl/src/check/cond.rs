@@ -111,6 +111,8 @@ impl<'a> Checker<'a> {
         if let Some(cond) = self.secret_compared((&l, left_loc), op, (&r, right_loc), loc) {
             return cond;
         }
+        self.no_credential(&l, &r, right_loc);
+        self.no_credential(&r, &l, left_loc);
         if l.is_opaque() || r.is_opaque() {
             return Cond::Const(true);
         }
@@ -135,6 +137,20 @@ impl<'a> Checker<'a> {
             CmpOp::Ge => self.order(&l, &r, Order::Ge, cx),
             // Handled above.
             CmpOp::Matches => Cond::Const(true),
+        }
+    }
+
+    /// Says where what a part of the request is compared with should be a secret.
+    fn no_credential(&mut self, asked: &Val, with: &Val, loc: Loc) {
+        let field = match asked {
+            Val::Field { field, .. } => Some(field),
+            _ => None,
+        };
+        let one = (with.clone(), loc);
+        let all = if let Val::List(items) = with { items.as_slice() } else { std::slice::from_ref(&one) };
+        let said = all.iter().filter_map(|(val, at)| lint::g3016::compared(field, &val.as_text()?, *at));
+        for d in said.collect::<Vec<_>>() {
+            self.report(d);
         }
     }
 

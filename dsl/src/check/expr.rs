@@ -337,6 +337,10 @@ impl<'a> Checker<'a> {
             _ => None,
         };
         fitted.unwrap_or_else(|| {
+            if *want == Ty::Secret && matches!(val, Val::Text(_)) {
+                self.report(lint::g3016::key(loc));
+                return Val::Opaque(want.clone(), false);
+            }
             self.report(lint::g1005::wrong(loc, &format!("{what} takes"), &want.noun(), &ty.noun()));
             Val::Opaque(want.clone(), false)
         })

@@ -7,7 +7,7 @@ use super::template::{Made, Place, all_present};
 use crate::lint;
 use crate::syntax::ast::{HeaderOp, HeaderStmt, Side};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Cond, Field, Step, Value};
+use crate::tree::ir::{Cond, Field, Part, Step, Value};
 use std::sync::Arc;
 
 /// Headers that frame the message: they are the gateway's.
@@ -43,6 +43,8 @@ impl<'a> Checker<'a> {
             }
             (Some(operand), HeaderOp::Set | HeaderOp::Add) => {
                 let made = self.operand(operand, Place::Header, &frame.env, &known);
+                let value = self.at(&frame.env, operand.value.span);
+                self.sends_credential(&name, &made, value);
                 self.push_made(chain, frame, h, &name, made, Cond::Const(true), loc);
             }
             (None, HeaderOp::Set | HeaderOp::Add) | (Some(_), HeaderOp::Remove) => {
@@ -51,6 +53,18 @@ impl<'a> Checker<'a> {
         }
         if h.side.node == Side::Request {
             chain.edited.push((name, loc));
+        }
+    }
+
+    /// Says where a header is set to what looks like a credential.
+    fn sends_credential(&mut self, name: &str, made: &Made, loc: Loc) {
+        let Made::Value(value) = made else { return };
+        let text = |part: &Part| match part {
+            Part::Text(text) => lint::g3016::sent(name, text, loc),
+            Part::Hole { .. } => None,
+        };
+        if let Some(d) = value.parts.iter().find_map(text) {
+            self.report(d);
         }
     }
 

@@ -28,6 +28,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The name that is known takes the place of the other: what asks for it asks for what clients send.
 
 use super::replace;
 use super::slip::slip;

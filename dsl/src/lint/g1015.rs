@@ -36,6 +36,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The name that is used elsewhere takes the place of the other.
 
 use super::replace;
 use super::slip::slip;

@@ -28,6 +28,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The value must be there and differ: requests without it no longer pass.
 
 use super::replace;
 use crate::diagnostic::Diagnostic;

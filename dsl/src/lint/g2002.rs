@@ -197,7 +197,7 @@ fn report(w: &mut World<'_>, a: At, b: At, winner: At, request: &Plain) {
             let edit = w.indent(stmt).map(|indent| {
                 let end = stmt.span.end as usize;
                 let text = format!("\n{indent}{route}");
-                Edit { loc: Loc { file: stmt.file, span: Span::new(end, end) }, text, safe: false }
+                Edit { loc: Loc { file: stmt.file, span: Span::new(end, end) }, text, safe: true }
             });
             d = d.help("say which one you mean", route, edit);
         }

@@ -26,6 +26,10 @@
 //!     else -> respond 404
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The line is added. The 404 is then an answer of the site, with an empty body, and not counted as a request without a route.
 
 use super::l4::Item;
 use super::solve::Sat;

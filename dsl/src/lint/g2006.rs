@@ -32,6 +32,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The line is added. The 404 is then an answer of the block, with an empty body, and not counted as a request without a route.
 
 use super::g2005::{missed, with_else};
 use super::l4::Item;

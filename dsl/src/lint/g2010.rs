@@ -27,6 +27,10 @@
 //!     else -> 95% a, 5% b by cookie.uid if missing client.ip
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! Visitors are told apart by the cookie `uid`, and where they have none by their address: each stays on one side.
 
 use super::insert;
 use crate::diagnostic::Diagnostic;

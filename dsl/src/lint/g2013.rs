@@ -33,6 +33,10 @@
 //!     else -> tenants[tenant] else respond 404
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The words are added. The 404 is then an answer of the route, with an empty body, and not counted as a request without a route.
 
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};

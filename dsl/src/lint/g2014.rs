@@ -31,6 +31,11 @@
 //!     else -> respond 404
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! Other methods are answered 405 with `Allow` in place of 404. The path has a block of its own for it, so that a `;` in a path is answered
+//! 400 from then on, where the site does not say `paths semicolon`.
 
 use super::solve::{Sat, describe};
 use super::world::{At, World};

@@ -78,7 +78,8 @@ fn report(w: &mut World<'_>, before: At, at: At) {
         // Only the spelling changes; what it means stays as it is.
         d.help("write both alike", a.clone(), Some(Edit { loc: place, text: a, safe: true }))
     } else {
-        let edit = Edit { loc: super::g2001::whole_lines(w.text, stmt), text: String::new(), safe: false };
+        // Nothing comes to it: that it goes changes nothing.
+        let edit = Edit { loc: super::g2001::whole_lines(w.text, stmt), text: String::new(), safe: true };
         d.help("remove it: the first takes every request", "", Some(edit))
     };
     w.out.push(d);

@@ -225,7 +225,7 @@ fn moved(w: &World<'_>, stmt: Loc, block: Loc, line: &str) -> Option<Edit> {
     } else {
         (from..brace, format!("{}{added}", &text[to..brace]))
     };
-    Some(Edit { loc: Loc { file: stmt.file, span: Span::new(range.start, range.end) }, text, safe: false })
+    Some(Edit { loc: Loc { file: stmt.file, span: Span::new(range.start, range.end) }, text, safe: true })
 }
 
 /// The condition of a block as its first `require`.
@@ -244,7 +244,7 @@ pub(super) fn into_require(w: &World<'_>, lead: At, d: Diagnostic) -> Diagnostic
     let edit = info.pattern.is_some().then(|| Edit {
         loc: head_loc,
         text: format!(" {{\n{indent}    {paste}"),
-        safe: false,
+        safe: true,
     });
     d.help("put the condition inside the block", paste, edit)
 }

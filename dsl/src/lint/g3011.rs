@@ -28,6 +28,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The attributes are added: browsers keep the cookie from clear connections and, where it says who somebody is, from scripts.
 
 use super::world::World;
 use crate::diagnostic::{Diagnostic, Edit};

@@ -31,6 +31,10 @@
 //!     else -> web
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The setting is taken away: what the gateway, the pool or the default says counts.
 
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::Loc;

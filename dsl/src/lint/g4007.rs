@@ -32,6 +32,10 @@
 //!     else -> respond 200
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! A limit of twenty certificates an hour is added.
 
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};

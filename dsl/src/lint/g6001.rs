@@ -31,10 +31,15 @@
 //!     else -> api
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! The limit moves above the check, in its block. Requests that the check refuses are then counted too.
 
 use super::reads::Reads;
 use super::world::World;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Edit};
+use crate::syntax::span::{Loc, Span};
 use crate::tree::ir::{CallKind, Field, Step};
 
 /// Looks at what stands before limits.
@@ -68,7 +73,7 @@ pub(super) fn run(w: &mut World<'_>) {
                         found.push(
                             Diagnostic::warning("G6001", limit.loc, "the costly check runs before the cheap one")
                                 .label(asked, "another service is asked here")
-                                .help("put the limit first", "", None),
+                                .help("put the limit first", "", first(w, asked, limit.loc)),
                         );
                     }
                 }
@@ -77,4 +82,30 @@ pub(super) fn run(w: &mut World<'_>) {
         }
     }
     w.out.append(&mut found);
+}
+
+/// The edit that moves a limit above what asks, where both stand in one block: above its line, or, where a
+/// policy asks, above the first `use`.
+fn first(w: &World<'_>, asked: Loc, limit: Loc) -> Option<Edit> {
+    let inside = |outer: Loc| outer.file == limit.file && outer.span.start < limit.span.start && limit.span.end < outer.span.end;
+    let blocks = w.info.scopes.iter().map(|scope| scope.block).filter(|block| inside(*block));
+    let block = blocks.min_by_key(|block| block.span.end - block.span.start)?;
+    let written = w.source(limit);
+    let indent = w.indent(limit).filter(|_| !written.is_empty() && !written.contains('\n'))?;
+    let own = |at: usize| &w.text[w.text[..at].rfind('\n').map_or(0, |n| n + 1)..at];
+    let (open, at) = (block.span.start as usize + 1, limit.span.start as usize);
+    let to = if asked.file == limit.file {
+        let asked = asked.span.start as usize;
+        (open..at).contains(&asked).then_some(asked).filter(|asked| own(*asked) == indent)?
+    } else {
+        let line = format!("\n{indent}use ");
+        open + w.text.get(open..at)?.find(&line)? + line.len() - "use ".len()
+    };
+    let between = &w.text[to..at];
+    // A name that the limit may read stays above it; what stands behind it on its line stays where it is.
+    if between.lines().any(|line| line.trim_start().starts_with("let ")) || !w.text[limit.span.end as usize..].starts_with('\n') {
+        return None;
+    }
+    let text = format!("{written}\n{indent}{}", between.trim_end());
+    Some(Edit { loc: Loc { file: limit.file, span: Span::new(to, limit.span.end as usize) }, text, safe: true })
 }

@@ -28,6 +28,10 @@
 //!     else -> api
 //! }
 //! ```
+//!
+//! ## Fix
+//!
+//! A limit of the same rate for each address is put before it: who invents keys is held by it.
 
 use super::reads::Reads;
 use super::world::World;

@@ -94,9 +94,11 @@ findings! {
     "G3009" g3009 "client chooses the upstream",
     "G3010" g3010 "any site may read answers",
     "G3011" g3011 "cookie without its attributes",
+    "G3012" g3012 "session cookie in clear",
     "G3013" g3013 "token of another service",
     "G3014" g3014 "token that anybody can make",
     "G3015" g3015 "secret leaves",
+    "G3016" g3016 "credential in a file",
     "G3017" g3017 "failure that lets everybody pass",
     "G3018" g3018 "header of the client's that reaches a pool",
     "G3019" g3019 "path that is usually not public",
@@ -232,6 +234,7 @@ const ROUTING: &[fn(&mut world::World<'_>)] = &[
     g3004::run,
     g3010::run,
     g3011::run,
+    g3012::run,
     g3013::run,
     g3017::run,
     g3019::run,
@@ -290,8 +293,8 @@ fn replace(loc: Loc, text: &str, safe: bool) -> Option<Edit> {
     Some(Edit { loc, text: text.to_owned(), safe })
 }
 
-/// An insertion behind this place.
+/// An insertion behind this place, where nothing loads without it or nothing else can be meant.
 fn insert(loc: Loc, text: &str) -> Option<Edit> {
     let end = loc.span.end;
-    Some(Edit { loc: Loc { file: loc.file, span: Span { start: end, end } }, text: text.to_owned(), safe: false })
+    Some(Edit { loc: Loc { file: loc.file, span: Span { start: end, end } }, text: text.to_owned(), safe: true })
 }

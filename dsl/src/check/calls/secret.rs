@@ -94,6 +94,10 @@ impl<'a> Checker<'a> {
                 Val::Secret(name) if !names.contains(&name) => names.push(name),
                 Val::Secret(_) => {}
                 Val::Opaque(Ty::Secret | Ty::Unknown | Ty::List(_), _) => return Given::Opaque,
+                Val::Text(_) => {
+                    self.report(lint::g3016::key(at));
+                    return Given::Broken;
+                }
                 other => {
                     self.report(lint::g1005::wrong(
                         at,

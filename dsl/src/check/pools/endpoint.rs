@@ -49,7 +49,8 @@ impl<'a> Checker<'a> {
                 EndpointKind::Unix => format!("unix:{host}"),
                 EndpointKind::Srv => format!("srv {host}"),
             };
-            self.report(lint::g5001::twice(at, &shown, first));
+            let text = (at.file == self.linked.modules[0].file).then_some(self.text);
+            self.report(lint::g5001::twice(at, &shown, first, text));
         }
         out.endpoints.push(ir::Endpoint { kind, host, port, weight, backup: e.backup, loc: at });
         true

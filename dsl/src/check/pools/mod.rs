@@ -127,7 +127,8 @@ impl<'a> Checker<'a> {
         self.sockets_have_no_port(&out, said.place("check"));
         // What else it says is not known where something of it was reported.
         if self.diagnostics.len() == before {
-            let found = [lint::g4009::run(&out), lint::g5004::run(&out)];
+            let text = (loc.file == self.linked.modules[0].file).then_some(self.text);
+            let found = [lint::g4009::run(&out, said.place("tls"), text), lint::g5004::run(&out)];
             found.into_iter().flatten().for_each(|d| self.report(d));
         }
         self.bound_pool(module, &mut out);

@@ -77,6 +77,17 @@ fn snippet(d: &Diagnostic, id: FileId, file: &File<'_>) -> Snippet<'static, Anno
     let last = ranges.iter().map(|r| file.line(r.end)).max().unwrap_or(0);
     let start = file.line_start(first);
     let window = file.text[start..file.line_start(last + 1)].trim_end_matches(['\r', '\n']);
+    let mut window = window.to_owned();
+    if d.code == "G3016" {
+        // What it is about is not for logs.
+        for range in &ranges {
+            let range = range.start - start..(range.end - start).min(window.len());
+            if let Some(hidden) = window.get(range.clone()).map(crate::lint::g3016::masked) {
+                window.replace_range(range, &hidden);
+            }
+        }
+    }
+    let window = window.as_str();
     let mut snippet = Snippet::source(window.to_owned()).path(file.path.to_owned()).line_start(first + 1);
     for ((kind, label), range) in labels.into_iter().zip(ranges) {
         let from = (range.start - start).min(window.len());
