@@ -172,7 +172,6 @@ fn hir_of_class(class: &Class, domain: Domain) -> Result<Hir, Undecided> {
 
 /// The texts of an expression but the empty one: a capture takes one byte or more.
 pub(super) fn non_empty(hir: &Hir) -> Hir {
-    let nullable = |hir: &Hir| hir.properties().minimum_len() == Some(0);
     if !nullable(hir) {
         return hir.clone();
     }
@@ -191,6 +190,20 @@ pub(super) fn non_empty(hir: &Hir) -> Hir {
             let empty_before = all.iter().take_while(|part| nullable(part)).count();
             Hir::alternation((0..=empty_before.min(all.len() - 1)).map(first).collect())
         }
+    }
+}
+
+/// Whether the empty text is one of an expression. What the library knows of lengths does not tell: an
+/// alternative that matches nothing leaves it without an answer.
+fn nullable(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Literal(text) => text.0.is_empty(),
+        HirKind::Class(_) => false,
+        HirKind::Repetition(r) => r.min == 0 || nullable(&r.sub),
+        HirKind::Capture(capture) => nullable(&capture.sub),
+        HirKind::Concat(all) => all.iter().all(nullable),
+        HirKind::Alternation(all) => all.iter().any(nullable),
     }
 }
 

@@ -81,17 +81,25 @@ const UNKNOWN: u64 = 1;
 const FAILED: u64 = 2;
 const REFUSED: u64 = 3;
 
+/// The bit of a call among those that were read.
+fn bit(call: CallIdx) -> u64 {
+    1 << call.0.min(63)
+}
+
 /// The outcomes that are known of a request. Reading one that is not stops the evaluation that read it.
 #[derive(Debug, Default)]
 pub struct Calls {
     known: Vec<(CallIdx, Outcome)>,
     /// The stop, in a word: requests of tests are shared by threads, though no two evaluate one at once.
     stop: AtomicU64,
+    /// The calls that were read before it and are known, a bit each; the last bit stands for all beyond.
+    before: AtomicU64,
 }
 
 impl Clone for Calls {
     fn clone(&self) -> Self {
-        Self { known: self.known.clone(), stop: AtomicU64::new(self.stop.load(Ordering::Relaxed)) }
+        let word = |of: &AtomicU64| AtomicU64::new(of.load(Ordering::Relaxed));
+        Self { known: self.known.clone(), stop: word(&self.stop), before: word(&self.before) }
     }
 }
 
@@ -149,6 +157,12 @@ impl Calls {
         })
     }
 
+    /// Whether a call was read before what [`Self::stopped`] told of; forgotten when it is asked.
+    pub(crate) fn read_before(&self, of: impl Fn(CallIdx) -> bool) -> bool {
+        let before = self.before.swap(0, Ordering::Relaxed);
+        self.known.iter().any(|(call, _)| before & bit(*call) != 0 && of(*call))
+    }
+
     /// Whether nothing stopped since [`Self::stopped`] was last asked.
     pub(crate) fn is_running(&self) -> bool {
         self.stop.load(Ordering::Relaxed) == 0
@@ -156,9 +170,20 @@ impl Calls {
 
     /// The claims of a call that said yes.
     pub(crate) fn read(&self, call: CallIdx) -> Option<&[(Arc<str>, Arc<str>)]> {
+        let known = || {
+            if self.is_running() {
+                self.before.fetch_or(bit(call), Ordering::Relaxed);
+            }
+        };
         let why = match self.outcome(call) {
-            Some(Outcome::Yes(claims)) => return Some(claims),
-            Some(Outcome::No) => return None,
+            Some(Outcome::Yes(claims)) => {
+                known();
+                return Some(claims);
+            }
+            Some(Outcome::No) => {
+                known();
+                return None;
+            }
             Some(Outcome::Failed) => FAILED,
             Some(Outcome::Refused(_)) => REFUSED,
             None => UNKNOWN,

@@ -178,6 +178,9 @@ impl Program {
         progress: &mut Progress,
     ) -> Judged<'p> {
         let nowhere = |answer| Judged { plan: None, answer, at: None };
+        if let Some(calls) = req.calls() {
+            calls.read_before(|_| false); // What others read of it does not count.
+        }
         let index = match progress.plan {
             Some(index) => index,
             None => match self.decide(req) {
@@ -198,7 +201,8 @@ impl Program {
     }
 
     /// A guard on the way reads a call. What asks somebody else does so behind its block's policies
-    /// (LANGUAGE rule 4); what a key alone can tell may be worked out at once.
+    /// (LANGUAGE rule 4), and so does what is read after it, whether its answer had to be waited for or
+    /// was known before; what a key alone can tell may be worked out at once.
     fn ask_in_guard<'p>(
         &'p self,
         stop: Stop,
@@ -207,7 +211,9 @@ impl Program {
         walk: &mut impl Walk<'p>,
         progress: &mut Progress,
     ) -> Judged<'p> {
-        if matches!(self.site().calls[stop.call().0 as usize].kind, CallKind::Ask(_)) {
+        let asks = |call: CallIdx| matches!(self.site().calls[call.0 as usize].kind, CallKind::Ask(_));
+        let asked = req.calls().is_some_and(|calls| calls.read_before(asks));
+        if asked || asks(stop.call()) {
             let scope = interpret::stops_in(self.site(), req);
             let miss = self.site().scopes[scope.0 as usize].miss;
             let plan = &self.site().plans[miss.0 as usize];

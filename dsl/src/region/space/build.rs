@@ -302,7 +302,7 @@ fn divide(field: &Field, tests: Vec<Test>) -> (Vec<Test>, Vec<Class>, Vec<Test>)
         Field::TlsVersion => return whole(tests, |tests| classes::of_words(tests, true, &["1.3", "1.2"])),
         Field::Call(..) => return whole(tests, |tests| classes::of_words(tests, true, &["yes"])),
         Field::ClientIp => return whole(tests, classes::of_addresses),
-        Field::ClientPort => return whole(tests, |tests| classes::of_numbers(tests, false, u16::MAX.into())),
+        Field::ClientPort => return whole(tests, |tests| classes::of_ports(tests, LIMIT)),
         Field::Size => return whole(tests, |tests| classes::of_numbers(tests, true, u64::MAX)),
         Field::Method => {
             const KNOWN: &[&str] = &["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"];

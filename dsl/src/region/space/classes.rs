@@ -204,7 +204,31 @@ fn push(out: &mut Vec<Class>, signature: Box<[bool]>, value: Vec<u8>) {
     }
 }
 
-/// Classes of a number up to `most`: tests of its value, or any tests where it has few values.
+/// Classes of a port: any tests, for it has few values.
+pub(super) fn of_ports(tests: &[Test], limit: usize) -> Vec<Class> {
+    let spelled =
+        |test: &&Test| matches!(test, Test::StartsWith(_) | Test::EndsWith(_) | Test::Has(_) | Test::Matches(_));
+    if !tests.iter().any(|test| spelled(&test)) {
+        return of_numbers(tests, false, u16::MAX.into());
+    }
+    // One port for each combination of tests that some port comes to; all of them where that is too much.
+    let some = || -> Result<Vec<u64>, Undecided> {
+        let tests = tests.iter().filter(|test| !matches!(test, Test::InNets(_)));
+        let automata = tests.map(language::of_text).collect::<Result<Vec<_>, _>>()?;
+        let (domain, listed) = (language::texts(Texts::Port), HashSet::new());
+        let product = Product { domain, parts: starts(&automata)?, listed: &listed, limit };
+        let found = product.texts(|states| ends(&automata, states))?;
+        Ok(found.iter().filter_map(|found| std::str::from_utf8(&found.text).ok()?.parse().ok()).collect())
+    };
+    let mut out = Vec::new();
+    for n in some().unwrap_or_else(|_| (0..=u64::from(u16::MAX)).collect()) {
+        let signature = tests.iter().map(|test| test_text(&Text::Number(n), test)).collect();
+        push(&mut out, signature, n.to_string().into_bytes());
+    }
+    out
+}
+
+/// Classes of a number up to `most`, by tests of its value.
 pub(super) fn of_numbers(tests: &[Test], optional: bool, most: u64) -> Vec<Class> {
     let mut out = of_words(tests, optional, &[]);
     let mut points = vec![0];
@@ -220,9 +244,8 @@ pub(super) fn of_numbers(tests: &[Test], optional: bool, most: u64) -> Vec<Class
                 points.extend(numbers.flat_map(|n| [n, n.saturating_add(1)]));
             }
             Test::Present | Test::InNets(_) => {}
-            Test::StartsWith(_) | Test::EndsWith(_) | Test::Has(_) | Test::Matches(_) => {
-                points.extend(0..=most.min(u64::from(u16::MAX)));
-            }
+            // Of a size they are opaque; ports have their own way.
+            Test::StartsWith(_) | Test::EndsWith(_) | Test::Has(_) | Test::Matches(_) => {}
         }
     }
     points.push(MOST as u64 + 1);

@@ -55,6 +55,12 @@ fn numbers(first: u64, last: u64) -> Hir {
     Hir::alternation(all)
 }
 
+/// The numbers that ports have, as they are written.
+fn ports() -> Hir {
+    let all = [(0, 9), (10, 99), (100, 999), (1_000, 9_999), (10_000, u16::MAX)];
+    Hir::alternation(all.iter().map(|(low, high)| same_length(&low.to_string(), &high.to_string())).collect())
+}
+
 /// Numbers between two of the same length, written with as many digits.
 fn same_length(low: &str, high: &str) -> Hir {
     let digit = |from: u8, to: u8| automata::bytes(from..=to);
@@ -205,11 +211,13 @@ pub(super) enum Texts {
     Token,
     /// Labels and dots.
     Host,
+    /// The number of a port.
+    Port,
 }
 
 /// The texts that there are.
 pub(super) fn texts(of: Texts) -> &'static Dfa {
-    static ALL: OnceLock<[Dfa; 5]> = OnceLock::new();
+    static ALL: OnceLock<[Dfa; 6]> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let words = |also: &'static dyn Fn(u8) -> bool| {
             let inner = move |b: u8| (b > b' ' && b != 0x7f) && also(b);
@@ -224,6 +232,7 @@ pub(super) fn texts(of: Texts) -> &'static Dfa {
             anything(),
             repeat(set(token), 1, None),
             repeat(set(|b| automata::label_byte(b) || b == b'.'), 1, None),
+            ports(),
         ]
         .map(|hir| built(&hir))
     });

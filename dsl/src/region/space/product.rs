@@ -119,13 +119,37 @@ impl Product<'_> {
     fn bytes(&self, listed: Option<&Listed>) -> Vec<u8> {
         let readable = (b'x'..=b'z').chain(b'a'..=b'w').chain(b'7'..=b'9').chain(b'0'..=b'6').chain(b'A'..=b'Z');
         let rest = (0x21..=0x7e).filter(|b| *b != b'%').chain(*b"% ").chain(0..=0x1f).chain(0x7f..=0xff);
-        let mut kinds: HashSet<(Vec<u8>, Option<u8>)> = HashSet::new();
-        let kind = |byte: u8| {
-            let parts = self.parts.iter().map(|(dfa, _)| *dfa).chain([self.domain]);
-            let own = listed.filter(|listed| listed.bytes[usize::from(byte)]).map(|_| byte);
-            (parts.map(|dfa| dfa.byte_classes().get(byte)).collect(), own)
-        };
-        readable.chain(rest).filter(|byte| kinds.insert(kind(*byte))).collect()
+        // One automaton after the other divides the kinds further.
+        let mut kinds = [0u32; 256];
+        let mut seen: Vec<&Dfa> = Vec::new();
+        for dfa in self.parts.iter().map(|(dfa, _)| *dfa).chain([self.domain]) {
+            if seen.iter().any(|known| std::ptr::eq(*known, dfa)) {
+                continue;
+            }
+            seen.push(dfa);
+            let mut finer: HashMap<(u32, u8), u32, Quick> = HashMap::default();
+            let (classes, mut fresh) = (dfa.byte_classes(), 0);
+            let mut last = None;
+            for byte in 0..=255u8 {
+                let own = (kinds[usize::from(byte)], classes.get(byte));
+                let kind = match last {
+                    Some((before, kind)) if before == own => kind,
+                    _ => *finer.entry(own).or_insert_with(|| {
+                        fresh += 1;
+                        fresh
+                    }),
+                };
+                last = Some((own, kind));
+                kinds[usize::from(byte)] = kind;
+            }
+        }
+        if let Some(listed) = listed {
+            for byte in (0..=255u8).filter(|byte| listed.bytes[usize::from(*byte)]) {
+                kinds[usize::from(byte)] = u32::MAX - u32::from(byte);
+            }
+        }
+        let mut taken: HashSet<u32, Quick> = HashSet::default();
+        readable.chain(rest).filter(|byte| taken.insert(kinds[usize::from(*byte)])).collect()
     }
 }
 

@@ -157,11 +157,12 @@ fn outcomes(generator: &mut Generator) -> Vec<Outcome> {
 #[test]
 fn judged_in_pieces_a_request_comes_to_the_same() {
     let (mut pieces, mut guards) = (0, 0);
-    for seed in 0..400 {
-        let mut generator = Generator::new(seed);
+    for seed in 0..super::programs() as u64 {
+        // Few of them are large: what counts is the order in which calls are asked.
+        let mut generator = if seed % 10 == 0 { Generator::new(seed) } else { Generator::small(seed) };
         let site = Arc::new(site(&mut generator));
         let Ok(program) = compile(Arc::clone(&site)) else { continue };
-        for _ in 0..8 {
+        for _ in 0..4 {
             let plain = generator.request(&site);
             let outcomes = outcomes(&mut generator);
             let mut known = plain.clone();

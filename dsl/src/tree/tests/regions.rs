@@ -2,6 +2,7 @@
 //! each of many, and what it says there is can be shown.
 
 use super::generate::Generator;
+use super::programs;
 use crate::region::Undecided;
 use crate::region::space::{Region, Space};
 use crate::tree::interpret::interpret_with;
@@ -11,17 +12,11 @@ use crate::tree::request::Request;
 use crate::tree::{Decision, Program, compile, eval};
 use std::sync::Arc;
 
-/// How many random programs are looked at: as many as CI has time for, or as `SLUICE_PROGRAMS` says
-/// for a run at night.
-pub(super) fn count(of_ci: usize) -> usize {
-    std::env::var("SLUICE_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(of_ci)
-}
-
 const REQUESTS: usize = 10;
 
 #[test]
 fn regions_and_brute_force_agree() {
-    let sites = count(400);
+    let sites = programs();
     let mut generator = Generator::small(7);
     let (mut decided, mut witnesses, mut unmet) = (0, 0, 0);
     for n in 0..sites {
@@ -37,7 +32,7 @@ fn regions_and_brute_force_agree() {
 fn regions_of_larger_sites_and_brute_force_agree() {
     let mut generator = Generator::new(8);
     let mut decided = 0;
-    for n in 0..count(40) / 10 {
+    for n in 0..programs() / 50 {
         let site = Arc::new(generator.site());
         decided += agree(&mut generator, &site, n)[0];
     }
@@ -118,4 +113,40 @@ fn shows(program: &Program, site: &Site, request: &Plain, plan: PlanIdx, n: usiz
     let expected = interpret_with(site, request, &mut algebra);
     assert_eq!(program.decide(request), expected, "site {n}");
     assert_eq!(expected, Decision::Plan(plan), "site {n}\n{request:#?}");
+}
+
+/// An empty capture is none, also where the text that it may be is written with an escape.
+#[test]
+fn an_empty_capture_is_none() {
+    let mut site = Generator::small(0).site();
+    let optional = Class::Regex(Regex::new("(?: )?").unwrap());
+    let capture = Segment::Capture { prefix: "v".into(), class: optional, suffix: "".into() };
+    let rest = Field::Capture(Capture::Segment { index: 1, prefix: 1, suffix: 0 });
+    let blank = Cond::Test(rest, Test::OneOf(vec!["a b".into(), "".into()]));
+    let entry = |last: Segment, guard: Cond, plan: u32| Entry {
+        pattern: PathPattern { segments: vec![Segment::Lit("x".into()), last], splat: false },
+        guard,
+        target: Target::Plan(PlanIdx(plan)),
+        pathless: false,
+        loc: Default::default(),
+        names: Vec::new(),
+    };
+    site.scopes.truncate(1);
+    site.scopes[0].miss = PlanIdx(0);
+    site.scopes[0].entries = vec![
+        entry(capture, Cond::Const(true), 1),
+        entry(Segment::Lit("v".into()), blank, 2),
+        entry(Segment::any(), Cond::Const(true), 3),
+    ];
+    site.plans = vec![site.plans[0].clone(); 4];
+    let site = Arc::new(site);
+    let program = compile(site.clone()).unwrap();
+    let empty = Plain { host: "a.example".into(), path: "/x/v".into(), ..Plain::default() };
+    assert_eq!(program.decide(&empty), Decision::Plan(PlanIdx(3)));
+    let reached = Space::of_site(&site).unwrap().reached(0).unwrap();
+    let plans: Vec<u32> = reached.plans.iter().map(|(plan, _)| plan.0).collect();
+    assert_eq!(plans, [0, 1, 3]);
+    for (plan, region) in &reached.plans {
+        shows(&program, &site, &region.witness(0).expect("nothing is opaque"), *plan, 0);
+    }
 }
