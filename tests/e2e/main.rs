@@ -52,4 +52,5 @@ mod streaming;
 mod tables;
 mod tenants;
 mod tls;
+mod tls_tickets;
 mod websocket;

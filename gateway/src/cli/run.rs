@@ -17,7 +17,7 @@ use crate::sites::publish::{Publisher, Serve};
 use crate::sites::report::Report;
 use crate::sites::store::Store;
 use crate::snapshot::Served;
-use crate::tls::InternalCa;
+use crate::tls::{InternalCa, Tickets};
 use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
@@ -105,7 +105,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let mut signals = Signals::new().map_err(|e| Failed::new(format!("cannot listen for signals: {e}")))?;
     if let Some(trouble) = data.trouble() {
         console.warn(format!(
-            "cannot write the data directory {}: {trouble}; serving goes on, but last good versions and certificates will not survive a restart",
+            "cannot write the data directory {}: {trouble}; serving goes on, but last good versions, certificates and keys of session tickets will not survive a restart",
             data.path().display()
         ));
     }
@@ -140,6 +140,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         published: Arc::clone(publisher.published()),
         listeners: listeners.sets(),
         ca: Arc::clone(&ca),
+        tickets: tickets(data, console)?,
         notices: sender,
         log: log.clone(),
     };
@@ -190,6 +191,13 @@ fn authority(data: &DataDir, console: &Console) -> Result<Arc<InternalCa>, Faile
             Ok(Arc::new(ca))
         }
     }
+}
+
+/// Session tickets; that nothing can be written was said already.
+fn tickets(data: &DataDir, console: &Console) -> Result<Tickets, Failed> {
+    let dir = data.trouble().is_none().then(|| data.path());
+    let console = console.clone();
+    Tickets::start(dir, move |trouble| console.warn(trouble)).map_err(|e| Failed::new(format!("cannot start: {e}")))
 }
 
 /// What the data plane tells goes to the console, by a thread of its own.

@@ -18,7 +18,7 @@ pub mod worker;
 
 use crate::observe::log::LogSender;
 use crate::snapshot::Published;
-use crate::tls::InternalCa;
+use crate::tls::{InternalCa, Tickets};
 use counters::Counters;
 use listeners::Sets;
 use notice::NoticeSender;
@@ -41,6 +41,8 @@ pub struct Config {
     pub listeners: Sets,
     /// Who makes certificates.
     pub ca: Arc<InternalCa>,
+    /// Where session tickets come from.
+    pub tickets: Tickets,
     /// Where trouble is told.
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
@@ -72,9 +74,9 @@ pub enum Order {
 pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
-    let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca)).map_err(io::Error::other)?;
-    let tls =
-        crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca)).map_err(io::Error::other)?;
+    let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca), &config.tickets).map_err(io::Error::other)?;
+    let tls = crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca), &config.tickets)
+        .map_err(io::Error::other)?;
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);
     let mut beats = Vec::with_capacity(config.workers);

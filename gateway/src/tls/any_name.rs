@@ -9,6 +9,7 @@
 use super::InternalCa;
 use super::leaves::Leaves;
 use super::resolver::LocalAddress;
+use super::tickets::{self, Tickets};
 use dsl::tree::canonical;
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
@@ -46,9 +47,10 @@ impl AnyName {
     ///
     /// # Errors
     /// When the crypto provider does not do what is asked of it.
-    pub fn new(ca: Arc<InternalCa>) -> Result<Self, rustls::Error> {
+    pub fn new(ca: Arc<InternalCa>, tickets: &Tickets) -> Result<Self, rustls::Error> {
         let leaves = Leaves::new(ca, LEAVES);
-        super::resolver::config_of(Arc::new(Resolver { leaves })).map(|config| Self(Arc::new(config)))
+        let tickets = tickets.of(tickets::boundary(&[b"tcp"]));
+        super::resolver::config_of(Arc::new(Resolver { leaves }), tickets).map(|config| Self(Arc::new(config)))
     }
 
     /// Takes a handshake; what the hello said is told before it goes on, for it may fail.

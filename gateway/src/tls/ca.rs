@@ -147,7 +147,7 @@ fn create_root(key_path: &Path, root_path: &Path) -> io::Result<()> {
 }
 
 /// Writes beside the target and renames, so that no reader sees half a file.
-fn write_whole(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let write = || {
         match fs::remove_file(&beside) {

@@ -4,10 +4,12 @@ mod any_name;
 mod ca;
 mod leaves;
 mod resolver;
+pub mod tickets;
 
 pub use any_name::{AnyName, Said};
 pub use ca::InternalCa;
 pub use resolver::{LocalAddress, Resolver, server_config};
+pub use tickets::Tickets;
 
 /// The name of a hello as it is compared: lower case, without the trailing dot.
 #[must_use]

@@ -2,11 +2,12 @@
 
 use super::InternalCa;
 use super::leaves::Leaves;
+use super::tickets::{self, Tickets};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;
 use dsl::tree::ir::{HostHead, Segment, Tls};
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::cell::Cell;
 use std::fmt;
@@ -64,22 +65,30 @@ impl fmt::Debug for Resolver {
 ///
 /// # Errors
 /// When the crypto provider does not do what is asked of it.
-pub fn server_config(published: Published, ca: Arc<InternalCa>) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn server_config(
+    published: Published,
+    ca: Arc<InternalCa>,
+    tickets: &Tickets,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let resolver = Resolver { published, leaves: Leaves::new(ca, LEAVES) };
-    let mut config = config_of(Arc::new(resolver))?;
+    let tickets = tickets.of(tickets::boundary(&[b"https"]));
+    let mut config = config_of(Arc::new(resolver), tickets)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// A TLS server with these certificates, as all of ours are but for ALPN.
-pub(super) fn config_of(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+pub(super) fn config_of(
+    resolver: Arc<dyn ResolvesServerCert>,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
     // Resumption by tickets: nothing is kept per client, and every worker can open them.
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.ticketer = tickets;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;

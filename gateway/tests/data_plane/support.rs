@@ -9,7 +9,7 @@ use sluice::edge::{self, Edge};
 use sluice::runtime::{self, listeners, notice, notice::Notice, sockets};
 use sluice::secrets::Secrets;
 use sluice::snapshot::{Host, Published, Served, Snapshot};
-use sluice::tls::InternalCa;
+use sluice::tls::{InternalCa, Tickets};
 use sluice::upstream::Pools;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -94,6 +94,7 @@ impl Rig {
             published: Arc::clone(&published),
             listeners: listeners::fixed(listeners),
             ca: Arc::clone(&ca),
+            tickets: Tickets::start(None, |_| ()).unwrap(),
             notices: sender,
             log: Default::default(),
         };

@@ -12,7 +12,7 @@ use sluice::runtime::sockets::{self, Service};
 use sluice::runtime::{self, listeners, notice};
 use sluice::sites::item::Item;
 use sluice::snapshot::{Published, Snapshot};
-use sluice::tls::InternalCa;
+use sluice::tls::{InternalCa, Tickets};
 use sluice::upstream::Pools;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -73,6 +73,7 @@ impl Rig {
             published: Arc::clone(&published),
             listeners: listeners::fixed(bound),
             ca: Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap()),
+            tickets: Tickets::start(None, |_| ()).unwrap(),
             notices: sender,
             log: Default::default(),
         };

@@ -9,7 +9,7 @@ use sluice::l4::{Counts, End, LimitTable, ListenKey, Route};
 use sluice::runtime::sockets::{Bound, BoundListener, Service};
 use sluice::runtime::{self, listeners, notice, notice::Notice};
 use sluice::snapshot::{Published, Snapshot};
-use sluice::tls::InternalCa;
+use sluice::tls::{InternalCa, Tickets};
 use sluice::upstream::Pools;
 use socket2::SockRef;
 use std::collections::HashMap;
@@ -81,6 +81,7 @@ impl Carrier {
             published: Arc::clone(&published),
             listeners: listeners::fixed(vec![bound]),
             ca: Arc::clone(&ca),
+            tickets: Tickets::start(None, |_| ()).unwrap(),
             notices: sender,
             log: Default::default(),
         })
