@@ -9,6 +9,7 @@ mod grpc;
 mod hello;
 mod proxy;
 mod quic;
+mod tickets;
 
 use std::path::{Path, PathBuf};
 

@@ -88,7 +88,8 @@ impl Ring {
     }
 
     /// As it lies in a file: what it is, the secrets, a checksum over both.
-    pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         // Room for all of it: a vector that grows leaves secrets behind.
         let mut file = Zeroizing::new(Vec::with_capacity(MAGIC.len() + self.0.len() * RECORD + SHA256_OUTPUT_LEN));
         file.extend_from_slice(MAGIC);
