@@ -21,8 +21,9 @@ use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// A leaf outlives its place in the resolver's cache, which is a day, by far.
-const LEAF_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A leaf outlives its place in the resolver's cache, which is a day, by far; and is shown with more than
+/// the 60 days that are left when scanners begin to warn.
+const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A root of our own and what it takes to make leaves.
 pub struct InternalCa {

@@ -92,6 +92,8 @@ pub(super) fn config_of(
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
+    // All of them are strong; which one is ours to say, as scanners expect of a server.
+    config.ignore_client_order = true;
     Ok(config)
 }
 
