@@ -38,8 +38,9 @@ impl Client {
 
     #[track_caller]
     fn asks_for(&self, to: SocketAddr, name: &str, kept: &Path) -> Shaken {
-        let mut command = Command::new("openssl");
-        command.args(["s_client", "-ign_eof", self.version, "-servername", name]);
+        // It ends when it is told so by the server.
+        let mut command = Command::new("timeout");
+        command.args(["20", "openssl", "s_client", "-ign_eof", self.version, "-servername", name]);
         command.args(["-verify_return_error", "-connect", &to.to_string()]);
         command.arg("-CAfile").arg(&self.root).arg("-sess_out").arg(kept);
         if self.session.exists() {
@@ -129,7 +130,7 @@ fn a_session_is_resumed_after_a_restart() {
 
 #[test]
 fn a_session_of_sites_is_not_resumed_at_a_tcp_port() {
-    let origin = Origin::echo();
+    let origin = Origin::verbatim_then_close(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     let port = ports::free();
     let route =
         format!("pool origin = {}\n\ntcp 127.0.0.1:{port} {{\n    tls auto\n    else -> origin\n}}\n", origin.addr());
