@@ -98,6 +98,7 @@ fn site(host: &str, entries: Vec<Entry>, miss: usize) -> Site {
         pools: Vec::new(),
         calls: Vec::new(),
         on_demand: None,
+        via: None,
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: true,

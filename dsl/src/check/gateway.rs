@@ -21,12 +21,13 @@ const SETTINGS: &[&str] = &[
     "secrets",
     "resolver",
     "tests",
+    "acme",
     "edition",
     "export",
 ];
 
 /// Settings that come later: head, and the form that is refused.
-const LATER: &[(&str, &str)] = &[("acme", "acme"), ("store", "store"), ("admin", "admin")];
+const LATER: &[(&str, &str)] = &[("store", "store"), ("admin", "admin")];
 
 /// The port of name servers.
 const DNS: u16 = 53;
@@ -113,6 +114,7 @@ impl<'a> Checker<'a> {
                 },
                 "secrets" => made.secrets = self.secrets_from(words, &env, at),
                 "resolver" => made.resolver = self.resolver(words, at),
+                "acme" => made.acme = self.acme(words, body.as_ref(), head_loc),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
                 "export" => self.exported(words, at),
                 _ => match words.as_slice() {

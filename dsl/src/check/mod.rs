@@ -3,6 +3,7 @@
 //! Policies, `let`s and functions are inlined here, so that everything behind it is exact. A mistake
 //! is reported once: what it stood in becomes [`val::Val::Opaque`], about which nothing more is said.
 
+mod acme;
 mod answer;
 mod calls;
 pub(crate) mod cond;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use ty::Ty;
 use val::Val;
 
+pub(crate) use acme::SETTINGS as ACME_SETTINGS;
 pub(crate) use expr::FUNCTIONS;
 pub(crate) use gateway::of_the_gateway;
 pub(crate) use l4::settings::KNOWN as CONNECTION_SETTINGS;

@@ -84,6 +84,8 @@ pub(super) struct SiteBuild {
     pub(super) pools: Vec<Arc<Pool>>,
     /// `tls on-demand`
     pub(super) on_demand: Option<Arc<crate::tree::ir::OnDemand>>,
+    /// `tls auto via dns(…)`
+    pub(super) via: Option<crate::tree::ir::Via>,
     index: BTreeMap<(ModIdx, usize), PoolIdx>,
     /// By pool: where it is declared, and where it is used first.
     pub(super) used: Vec<((ModIdx, usize), Loc)>,
@@ -106,6 +108,7 @@ impl SiteBuild {
             plans: Vec::new(),
             pools: Vec::new(),
             on_demand: None,
+            via: None,
             index: BTreeMap::new(),
             used: Vec::new(),
             settings: SiteSettings {
@@ -220,6 +223,7 @@ impl<'a> Checker<'a> {
                 pools: b.pools,
                 calls,
                 on_demand: b.on_demand,
+                via: b.via,
                 settings: b.settings,
                 loc: head,
             };

@@ -352,6 +352,7 @@ impl<'a> Checker<'a> {
 /// The secrets that a site's calls and sessions name.
 fn secrets_of(site: &ir::Site) -> Vec<(Arc<str>, Loc)> {
     let mut out = Vec::new();
+    out.extend(site.via.as_ref().and_then(|via| Some((Arc::clone(via.key.as_ref()?), via.loc))));
     for call in &site.calls {
         let names = match &call.kind {
             CallKind::Jwt(jwt) => jwt.keys.clone(),

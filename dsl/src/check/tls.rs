@@ -8,9 +8,9 @@ use super::val::Val;
 use super::{Checker, Env};
 use crate::lint;
 use crate::resolve::nearest;
-use crate::syntax::ast::{self, Expr, StmtKind, Word};
+use crate::syntax::ast::{self, Arg, Expr, StmtKind, Word};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{CallKind, Capture, Cond, Field, OnDemand, Part, Tls, Value};
+use crate::tree::ir::{CallKind, Capture, Cond, Field, OnDemand, Part, Tls, Value, Via};
 use std::sync::Arc;
 
 /// What may stand behind `tls`.
@@ -39,10 +39,6 @@ impl<'a> Checker<'a> {
         let first = words.first().and_then(name);
         match first.as_deref() {
             Some("file") => return self.tls_file(b, acc, words, env, loc),
-            Some("auto") if words.len() > 1 => {
-                self.tls_via(words, env, loc);
-                return self.unsupported("tls auto via", loc);
-            }
             Some(word @ ("min" | "max")) => return self.tls_version(b, acc, word, words, env, loc),
             Some("client") => return self.report(lint::g1024::client_cert(loc)),
             _ => {}
@@ -52,6 +48,10 @@ impl<'a> Checker<'a> {
         }
         b.settings.tls = match (first.as_deref(), words.len(), body) {
             (Some("auto"), 1, None) => Tls::Auto,
+            (Some("auto"), _, None) => {
+                b.via = self.tls_via(words, env, loc);
+                Tls::Auto
+            }
             (Some("internal"), 1, None) => Tls::Internal,
             (Some("off"), 1, None) => Tls::Off,
             (Some("on-demand"), 1, body) => {
@@ -196,25 +196,35 @@ impl<'a> Checker<'a> {
     }
 
     /// `tls auto via dns(provider, key: secret.x)`
-    fn tls_via(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) {
-        let shape = "`auto`, or a provider behind it, as in `tls auto via dns(route53, key: secret.dns)`";
+    fn tls_via(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) -> Option<Via> {
+        let shape = "`auto`, or a provider behind it, as in `tls auto via dns(corp, key: secret.dns)`";
         let args = match words {
             [_, via, Spanned { node: Word::Value(Expr::Call { name: dns, args }), .. }]
                 if name(via).as_deref() == Some("via") && Self::name_text(&dns.node) == "dns" =>
             {
                 args
             }
-            _ => return self.report(lint::g1024::shape(loc, "tls auto", shape)),
+            _ => {
+                self.report(lint::g1024::shape(loc, "tls auto", shape));
+                return None;
+            }
         };
-        match args.first() {
-            Some(provider) if matches!(provider.value.node, Expr::Name(_)) && provider.name.is_none() => {}
-            _ => self.report(lint::g1024::shape(loc, "tls auto via dns", "a provider first, as in `dns(route53, …)`")),
-        }
+        let provider = match args.first() {
+            Some(Arg { name: None, value: Spanned { node: Expr::Name(provider), span } }) => {
+                (Self::name_text(provider), self.at(env, *span))
+            }
+            _ => {
+                self.report(lint::g1024::shape(loc, "tls auto via dns", "a provider first, as in `dns(corp, …)`"));
+                return None;
+            }
+        };
+        let mut key = None;
         for arg in args.iter().skip(1) {
             match arg.name.as_ref().map(|n| n.node.as_str()) {
-                Some("key") => {
-                    self.one_key(arg, env);
+                Some("key") if key.is_some() => {
+                    self.report(lint::g1021::twice(self.at(env, arg.value.span), "dns", "key"));
                 }
+                Some("key") => key = self.one_key(arg, env).flatten(),
                 Some(other) => {
                     let at = arg.name.as_ref().map_or(loc, |n| self.at(env, n.span));
                     self.report(lint::g1021::unknown(at, "dns", other, nearest(other, ["key"])));
@@ -225,6 +235,7 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+        Some(Via { provider: provider.0.into(), key, loc: provider.1 })
     }
 }
 

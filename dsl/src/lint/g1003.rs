@@ -53,6 +53,11 @@ pub(crate) fn unknown_function(loc: Loc, name: &str, near: Option<&str>) -> Diag
     unknown(loc, &format!("no function named `{name}`"), near)
 }
 
+/// `tls auto via dns(NAME)`, and `gateway.route` names no such provider.
+pub(crate) fn unknown_provider(loc: Loc, name: &str, near: Option<&str>) -> Diagnostic {
+    unknown(loc, &format!("`gateway.route` has no DNS provider named `{name}`"), near)
+}
+
 fn unknown(loc: Loc, message: &str, near: Option<&str>) -> Diagnostic {
     match near {
         Some(near) => Diagnostic::error("G1003", loc, format!("{message}; did you mean `{near}`?"))

@@ -19,10 +19,8 @@ const fn with(code: &'static str, summary: &'static str, with: &'static str) -> 
 pub(super) const PLANNED: &[Planned] = &[
     with("G3002", "check that raw paths walk around", "`paths raw`"),
     with("G4001", "certificate of other names", "`tls file`"),
-    with("G4002", "wildcard without DNS-01", "`acme`"),
     with("G4003", "certificate one label short", "`tls file`"),
     with("G4004", "certificate that expires", "`tls file`"),
-    with("G4012", "challenge that cannot be answered", "`acme`"),
     with("G4013", "client certificates asked for and ignored", "`client cert`"),
     with("G4015", "CAA record that forbids the authority", "`acme`, and a look-up that is made only when asked for"),
     with("G5007", "name that does not resolve", "a look-up that is made only when asked for"),

@@ -5,6 +5,7 @@
 //! differs, a request is looked for that takes both. What is compared is meaning: names of pools,
 //! policies, `let`s and captures, the order of statements and the file that they stand in are none.
 
+mod acme;
 mod carried;
 mod differ;
 mod gateway;

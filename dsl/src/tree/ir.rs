@@ -10,6 +10,7 @@
 //! 3. A scope that was entered answers: when nothing in it holds, its `miss` plan does.
 
 mod call;
+mod certificates;
 mod gateway;
 mod handshake;
 mod limit;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use super::regex::Regex;
 pub use call::*;
+pub use certificates::*;
 pub use gateway::*;
 pub use handshake::*;
 pub use ipnet::IpNet;
@@ -46,6 +48,8 @@ pub struct Site {
     pub calls: Vec<Arc<Call>>,
     /// Who may have a certificate, where `tls` is [`Tls::OnDemand`].
     pub on_demand: Option<Arc<OnDemand>>,
+    /// How its names are proved by DNS, where `tls` is [`Tls::Auto`] and says `via dns(…)`.
+    pub via: Option<Via>,
     /// Settings that hold before a route is chosen.
     pub settings: SiteSettings,
     /// The `site` line.

@@ -28,17 +28,21 @@ pub fn missing<'n>(
 /// The secrets of a compiled file.
 pub fn named(compiled: &Compiled) -> impl Iterator<Item = (&Arc<str>, Loc)> {
     let sites = compiled.programs.iter().flat_map(|program| of_site(program.site()));
-    sites.chain(compiled.items.iter().flat_map(|item| item.rules().pools.iter().flat_map(of_pool)))
+    let acme = compiled.gateway.iter().filter_map(|gateway| gateway.acme.as_deref());
+    let acme = acme.flat_map(|acme| acme.secrets().map(|name| (name, acme.loc)));
+    sites.chain(compiled.items.iter().flat_map(|item| item.rules().pools.iter().flat_map(of_pool))).chain(acme)
 }
 
-/// The secrets of a site: of its pools, its calls, its sessions and its certificates.
+/// The secrets of a site: of its pools, its calls, its sessions, its certificates and its provider of DNS.
 pub fn of_site(site: &Site) -> impl Iterator<Item = (&Arc<str>, Loc)> {
     let calls = site.calls.iter().flat_map(|call| call.secrets().iter().map(|name| (name, call.loc)));
     let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
         Step::Session(session) => session.start.as_ref().map(|start| (&start.key, session.loc)),
         Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
     });
-    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps).chain(site.settings.handshake.secrets())
+    let via = site.via.iter().filter_map(|via| Some((via.key.as_ref()?, via.loc)));
+    let handshake = site.settings.handshake.secrets();
+    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps).chain(handshake).chain(via)
 }
 
 /// The secrets of a pool.

@@ -1,5 +1,6 @@
 //! Certificates and handshakes.
 
+pub mod acme;
 mod any_name;
 mod ca;
 mod leaves;

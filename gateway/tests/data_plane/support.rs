@@ -466,6 +466,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
         pools: pools.into_iter().map(Arc::new).collect(),
         calls: Vec::new(),
         on_demand: None,
+        via: None,
         settings: ir::SiteSettings {
             tls: ir::Tls::Auto,
             http_allowed: true,

@@ -1,7 +1,7 @@
 //! Findings that items make only beside each other and beside the gateway's own listeners.
 
 use crate::diagnostic::Diagnostic;
-use crate::lint::{g4014, g5002, g7006};
+use crate::lint::{g4002, g4012, g4014, g5002, g7006};
 use crate::tree::ir::{Gateway, Listener, Site};
 use crate::tree::l4::{Listening, Passthrough, Transport};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct Together<'a> {
 #[must_use]
 pub fn together(all: &Together<'_>) -> Vec<Diagnostic> {
     let mut out = Vec::new();
+    g4002::run(all, &mut out);
+    g4012::run(all, &mut out);
     g4014::run(all, &mut out);
     g5002::run(all, &mut out);
     g7006::run(all, &mut out);

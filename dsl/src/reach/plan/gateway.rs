@@ -18,8 +18,19 @@ pub(super) fn compare(old: &Gateway, new: &Gateway, out: &mut Difference) {
 
 /// Everything that it says, each by its name.
 fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
-    let Gateway { http, https, trusted_proxies, proxy_protocol_from, log, metrics, limits, secrets, tests, resolver } =
-        gateway;
+    let Gateway {
+        http,
+        https,
+        trusted_proxies,
+        proxy_protocol_from,
+        log,
+        metrics,
+        limits,
+        secrets,
+        tests,
+        resolver,
+        acme,
+    } = gateway;
     let listener = |l: &Listener| {
         let ip = l.ip.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }).unwrap_or_default();
         let public = l.public.map(|port| format!(" public {port}")).unwrap_or_default();
@@ -40,7 +51,7 @@ fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
         LogTo::File(path) => format!("\"{path}\""),
         LogTo::Off => "off".to_owned(),
     };
-    vec![
+    let mut out = vec![
         ("http", listeners(http)),
         ("https", listeners(https)),
         ("trust proxies", nets(trusted_proxies)),
@@ -54,5 +65,7 @@ fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
         ("secrets from", secrets.as_deref().unwrap_or_default().to_owned()),
         ("tests", if *tests { "on" } else { "off" }.to_owned()),
         ("resolver", resolver.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-    ]
+    ];
+    out.extend(super::acme::facts(acme.as_deref()));
+    out
 }

@@ -121,12 +121,13 @@ fn settings(a: &Site, b: &Site, title: &str, tenant: Option<&Arc<str>>, out: &mu
 
 fn facts(site: &Site) -> Vec<String> {
     let of = &site.settings;
-    let tls = match of.tls {
-        Tls::Auto => "tls auto",
-        Tls::Internal => "tls internal",
-        Tls::OnDemand => "tls on-demand",
-        Tls::File => "tls file",
-        Tls::Off => "tls off",
+    let tls = match (of.tls, &site.via) {
+        (Tls::Auto, Some(via)) => format!("tls auto via dns({})", via.provider),
+        (Tls::Auto, None) => "tls auto".to_owned(),
+        (Tls::Internal, _) => "tls internal".to_owned(),
+        (Tls::OnDemand, _) => "tls on-demand".to_owned(),
+        (Tls::File, _) => "tls file".to_owned(),
+        (Tls::Off, _) => "tls off".to_owned(),
     };
     let files: Vec<String> = of.handshake.files.iter().map(ToString::to_string).collect();
     let client = of.handshake.client.as_ref().map_or_else(|| "no client certificates".to_owned(), ToString::to_string);
@@ -136,7 +137,7 @@ fn facts(site: &Site) -> Vec<String> {
     });
     let said = |value: bool, yes: &str, no: &str| if value { yes.to_owned() } else { no.to_owned() };
     vec![
-        tls.to_owned(),
+        tls,
         if files.is_empty() { "no certificate files".to_owned() } else { files.join(", ") },
         of.handshake.versions.to_string(),
         client,

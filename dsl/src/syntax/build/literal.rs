@@ -194,7 +194,11 @@ fn rate(text: &str, left: &str, right: &str) -> Read<Expr> {
         "sec" | "second" => return Err(not_a_rate(text).instead("write", format!("{left}/s"))),
         "min" | "minute" => return Err(not_a_rate(text).instead("write", format!("{left}/m"))),
         "hour" => return Err(not_a_rate(text).instead("write", format!("{left}/h"))),
-        _ => return Err(not_a_rate(text)),
+        // `300/3h`: in three hours.
+        _ => match times(right) {
+            Some(seconds) => seconds,
+            None => return Err(not_a_rate(text)),
+        },
     };
     if let Ok(count) = left.parse() {
         return Ok(Expr::Rate { count, seconds, bytes: false });
@@ -209,6 +213,14 @@ fn rate(text: &str, left: &str, right: &str) -> Read<Expr> {
         None if unit.is_empty() => Err(Wrong::new(format!("`{text}` is too large"))),
         None => Err(not_a_rate(text)),
     }
+}
+
+/// The seconds of `30s` or `3h`, a year at most.
+fn times(span: &str) -> Option<u64> {
+    let unit = span.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = span[..span.len() - unit.len()].parse().ok()?;
+    let seconds = (duration_unit(unit)? / 1000).checked_mul(number)?;
+    (1..=365 * 86_400).contains(&seconds).then_some(seconds)
 }
 
 fn not_a_rate(text: &str) -> Wrong {

@@ -1,6 +1,6 @@
 //! What `gateway.route` says.
 
-use super::IpNet;
+use super::{Acme, IpNet};
 use crate::syntax::span::Loc;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Gateway {
     /// `resolver ADDRESS …`: the name servers that names of endpoints are looked up at; those of the
     /// system where there are none.
     pub resolver: Vec<std::net::SocketAddr>,
+    /// `acme { … }`: whom certificates of public names are ordered from; nobody where there is none.
+    pub acme: Option<Arc<Acme>>,
 }
 
 /// `log …`
@@ -88,6 +90,7 @@ impl Default for Gateway {
             secrets: None,
             tests: true,
             resolver: Vec::new(),
+            acme: None,
         }
     }
 }

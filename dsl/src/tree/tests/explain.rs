@@ -56,6 +56,7 @@ fn site() -> Site {
         pools: Vec::new(),
         calls: Vec::new(),
         on_demand: None,
+        via: None,
         settings: SiteSettings {
             tls: Tls::Auto,
             http_allowed: false,

@@ -121,6 +121,7 @@ impl Generator {
             pools: Vec::new(),
             calls: Vec::new(),
             on_demand: None,
+            via: None,
             settings: SiteSettings {
                 tls: Tls::Auto,
                 http_allowed: true,
