@@ -597,7 +597,8 @@ fn the_reference_is_true() {
     let blocks: Vec<&str> = chapter.split("```route\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
     assert!(blocks.len() >= 11);
     for block in blocks {
-        let files = Files::one("sites/a.route", block);
+        let name = if block.starts_with("gateway") { "sites/gateway.route" } else { "sites/a.route" };
+        let files = Files::one(name, block);
         let mut said = files.compile(0).diagnostics;
         said.retain(|d| d.severity > Severity::Info);
         assert!(said.is_empty(), "{}", files.render(&said));

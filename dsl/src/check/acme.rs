@@ -39,7 +39,8 @@ impl<'a> Checker<'a> {
             return None;
         };
         let env = Env::top(0);
-        let mut first = Authority { directory: LETS_ENCRYPT.into(), root: None, eab: None, profile: None, orders: ORDERS };
+        let mut first =
+            Authority { directory: LETS_ENCRYPT.into(), root: None, eab: None, profile: None, orders: ORDERS };
         let (mut contact, mut fallbacks, mut providers) = (Vec::new(), Vec::new(), Vec::new());
         let mut challenges = vec![Challenge::TlsAlpn, Challenge::Http];
         let mut terms = false;
@@ -101,8 +102,11 @@ impl<'a> Checker<'a> {
         }
         if contact.is_empty() && !seen.iter().any(|(word, _)| word == "contact") {
             self.report(
-                lint::g1024::range(head, "`acme` needs `contact`: where the authority writes to when something is wrong")
-                    .help("write", "contact \"ops@your-domain.com\"", None),
+                lint::g1024::range(
+                    head,
+                    "`acme` needs `contact`: where the authority writes to when something is wrong",
+                )
+                .help("write", "contact \"ops@your-domain.com\"", None),
             );
         }
         if !terms {
@@ -114,7 +118,8 @@ impl<'a> Checker<'a> {
         }
         let mut authorities = vec![first];
         authorities.extend(fallbacks);
-        (terms && !contact.is_empty()).then(|| Arc::new(Acme { contact, authorities, challenges, providers, loc: head }))
+        (terms && !contact.is_empty())
+            .then(|| Arc::new(Acme { contact, authorities, challenges, providers, loc: head }))
     }
 
     /// Whether a setting is said for the first time; reported when it is not.
@@ -285,7 +290,9 @@ impl<'a> Checker<'a> {
                     _ => self.report(lint::g1024::shape(at, "limit", "a rate of orders, as in `limit 300/3h`")),
                 }
             }
-            ("root", _) => self.report(lint::g1024::shape(at, "root", "the name of a file, as in `root \"pki/ca.pem\"`")),
+            ("root", _) => {
+                self.report(lint::g1024::shape(at, "root", "the name of a file, as in `root \"pki/ca.pem\"`"))
+            }
             ("profile", _) => {
                 self.report(lint::g1024::shape(at, "profile", "the name of a profile, as in `profile \"shortlived\"`"));
             }
@@ -315,10 +322,11 @@ impl<'a> Checker<'a> {
                 "tls-alpn" => Challenge::TlsAlpn,
                 "http" => Challenge::Http,
                 "dns" | "dns-01" => {
-                    self.report(
-                        lint::g1024::range(at, "names are proved by DNS where a site says so")
-                            .help("write in the site", "tls auto via dns(NAME)", None),
-                    );
+                    self.report(lint::g1024::range(at, "names are proved by DNS where a site says so").help(
+                        "write in the site",
+                        "tls auto via dns(NAME)",
+                        None,
+                    ));
                     return None;
                 }
                 _ => {
@@ -387,7 +395,12 @@ impl<'a> Checker<'a> {
             Val::Opaque(..) => None,
             other => {
                 let found = other.ty().0.noun();
-                self.report(lint::g1005::wrong(at, &format!("`{what}` takes"), "a secret, as in `secret.name`", &found));
+                self.report(lint::g1005::wrong(
+                    at,
+                    &format!("`{what}` takes"),
+                    "a secret, as in `secret.name`",
+                    &found,
+                ));
                 None
             }
         }

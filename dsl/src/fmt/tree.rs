@@ -170,7 +170,8 @@ fn statement<'a>(pair: Pair<'a>, lines: &'a str, base: usize, place: Place) -> S
         Rule::let_in => Run::Let,
         Rule::pool if ends_here => Run::Pool,
         Rule::setting | Rule::dns | Rule::pool_limit | Rule::tls | Rule::limit
-            if ends_here && place == Place::Other => {
+            if ends_here && place == Place::Other =>
+        {
             Run::Setting
         }
         _ => Run::Alone,
@@ -241,7 +242,8 @@ impl<'a> Reader<'a> {
     }
 
     fn second_of_a_setting(&self) -> bool {
-        self.out.len() == 1 && matches!(self.rule, Rule::setting | Rule::dns | Rule::pool_limit | Rule::tls | Rule::limit)
+        self.out.len() == 1
+            && matches!(self.rule, Rule::setting | Rule::dns | Rule::pool_limit | Rule::tls | Rule::limit)
     }
 
     fn word(&mut self, text: Cow<'a, str>, start: usize, end: usize, glued: bool, column: bool) {

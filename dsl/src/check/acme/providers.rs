@@ -19,7 +19,8 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("persist", &[]),
 ];
 /// How one is written.
-const SHAPE: &str = "a name and a provider, as in `dns corp = rfc2136(server: \"10.0.0.53\", name: \"sluice.\", key: secret.tsig)`";
+const SHAPE: &str =
+    "a name and a provider, as in `dns corp = rfc2136(server: \"10.0.0.53\", name: \"sluice.\", key: secret.tsig)`";
 /// More providers are no configuration.
 const MOST: usize = 64;
 /// The longest wait, milliseconds: an hour.

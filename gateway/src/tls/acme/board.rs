@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn it_is_bounded() {
         let board = Board::new();
-        let kept: Vec<_> = (0..MOST).map(|n| board.token(&format!("n{n}.sluice-tests.net"), "t", "a").expect("room")).collect();
+        let kept: Vec<_> =
+            (0..MOST).map(|n| board.token(&format!("n{n}.sluice-tests.net"), "t", "a").expect("room")).collect();
         assert!(board.token("one-more.sluice-tests.net", "t", "a").is_none());
         assert!(board.token("n1.sluice-tests.net", "u", "b").is_some(), "a name that is there has room");
         drop(kept);

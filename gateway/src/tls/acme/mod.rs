@@ -33,10 +33,7 @@ pub struct Order {
 pub trait Issuer: Send + Sync + fmt::Debug {
     /// Does one issuance, whole, within its own deadline. Never tries again what counts at the authority; a
     /// bad nonce is tried again at once.
-    fn issue<'a>(
-        &'a self,
-        order: &'a Order,
-    ) -> Pin<Box<dyn Future<Output = Result<Issued, IssueError>> + Send + 'a>>;
+    fn issue<'a>(&'a self, order: &'a Order) -> Pin<Box<dyn Future<Output = Result<Issued, IssueError>> + Send + 'a>>;
 
     /// The renewal window that the authority suggests for a certificate (RFC 9773), if it has any.
     fn window<'a>(
