@@ -6,6 +6,7 @@
 // A helper that cannot do its work ends the test, with the place and the reason.
 #![allow(clippy::unwrap_used)]
 
+pub mod authority;
 pub mod client;
 pub mod dns;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod l4_storm;
 pub mod observed;
 pub mod origin;
 pub mod pages;
+pub mod pebble;
 pub mod peer;
 pub mod pki;
 pub mod ports;
