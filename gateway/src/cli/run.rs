@@ -18,6 +18,7 @@ use crate::sites::report::Report;
 use crate::sites::store::Store;
 use crate::snapshot::Served;
 use crate::tls::{InternalCa, Tickets};
+use crate::tls::acme::Board;
 use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
@@ -141,6 +142,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         listeners: listeners.sets(),
         ca: Arc::clone(&ca),
         tickets: tickets(data, console)?,
+        board: Board::new(),
         notices: sender,
         log: log.clone(),
     };

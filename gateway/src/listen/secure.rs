@@ -11,7 +11,9 @@ use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
 use crate::snapshot::Host;
 use crate::tls::LocalAddress;
+use crate::tls::acme::Board;
 use bytes::BytesMut;
+use rustls::server::Accepted;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,6 +82,15 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
     }
     let served = passthrough::is_served(&snapshot, name.as_deref());
     timer.set(HANDSHAKE_MS.saturating_sub(worker.ticks.now_ms().saturating_sub(begun)));
+    if accepted.client_hello().alpn().is_some_and(Board::asks) {
+        // Before anything is asked about the name: an order is under way for it, or the answer is no.
+        let known = name.is_some_and(|name| worker.board.has(&name));
+        let shown = timer.bound(challenge(&worker, accepted, tcp, &raw[taken..])).await;
+        if !known || !shown.is_some_and(|shown| shown.is_ok()) {
+            worker.counters.hello_failed(if known { Failure::Handshake } else { Failure::Challenge });
+        }
+        return None;
+    }
     if let Some(name) = name.as_deref()
         && let Some(Host::Site(site)) = snapshot.hosts.get(name)
         && !site.edge.certifies(name)
@@ -126,6 +137,16 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
     } else {
         Box::pin(h1::serve(client, tls, BytesMut::new()))
     })
+}
+
+/// Shows an authority the certificate of the challenge that it asks for, or an alert, and closes: nothing else is
+/// ever said on such a connection (RFC 8737 section 3).
+async fn challenge(worker: &Worker, accepted: Accepted, tcp: TcpStream, mut rest: &[u8]) -> std::io::Result<()> {
+    let start = StartHandshake::from_parts(accepted, tcp);
+    let accept = start.into_stream_with(Arc::clone(&worker.challenged), |session| {
+        while !rest.is_empty() && matches!(session.read_tls(&mut rest), Ok(1..)) {}
+    });
+    accept.await?.shutdown().await
 }
 
 /// Answers HTTP in the clear. What the client goes on to say is read and dropped for a while: closing

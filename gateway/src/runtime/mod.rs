@@ -19,6 +19,7 @@ pub mod worker;
 use crate::observe::log::LogSender;
 use crate::snapshot::Published;
 use crate::tls::{InternalCa, Tickets};
+use crate::tls::acme::Board;
 use counters::Counters;
 use listeners::Sets;
 use notice::NoticeSender;
@@ -43,6 +44,8 @@ pub struct Config {
     pub ca: Arc<InternalCa>,
     /// Where session tickets come from.
     pub tickets: Tickets,
+    /// Challenges of authorities that are under way.
+    pub board: Arc<Board>,
     /// Where trouble is told.
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
@@ -77,6 +80,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
     let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca), &config.tickets).map_err(io::Error::other)?;
     let tls = crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca), &config.tickets)
         .map_err(io::Error::other)?;
+    let challenged = config.board.server_config().map_err(io::Error::other)?;
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);
     let mut beats = Vec::with_capacity(config.workers);
@@ -89,6 +93,8 @@ pub fn start(config: Config) -> io::Result<Handle> {
             sockets: config.listeners.clone(),
             tls: Arc::clone(&tls),
             any_name: any_name.clone(),
+            board: Arc::clone(&config.board),
+            challenged: Arc::clone(&challenged),
             notices: config.notices.clone(),
             log: config.log.clone(),
             counters: Arc::clone(&counter),

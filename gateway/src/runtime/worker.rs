@@ -14,6 +14,7 @@ use crate::l4::{self, Carrying};
 use crate::listen;
 use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
+use crate::tls::acme::Board;
 use crate::upstream::Upstreams;
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{Cell, RefCell};
@@ -53,6 +54,10 @@ pub struct Seed {
     pub tls: Arc<rustls::ServerConfig>,
     /// The TLS server of `tcp` items.
     pub any_name: crate::tls::AnyName,
+    /// Challenges of authorities that are under way.
+    pub board: Arc<Board>,
+    /// The TLS server of those in the handshake.
+    pub challenged: Arc<rustls::ServerConfig>,
     /// Where trouble is told.
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
@@ -81,6 +86,10 @@ pub struct Worker {
     pub upstreams: Upstreams,
     /// The TLS server.
     pub tls: TlsAcceptor,
+    /// Challenges of authorities that are under way.
+    pub board: Arc<Board>,
+    /// The TLS server of those in the handshake.
+    pub challenged: Arc<rustls::ServerConfig>,
     /// What its TCP connections share that are handed on.
     pub carrying: Carrying,
     /// Where the line for each connection goes.
@@ -177,6 +186,8 @@ async fn run(seed: Seed) {
         counters: seed.counters,
         upstreams: Upstreams::default(),
         tls: TlsAcceptor::from(seed.tls),
+        board: seed.board,
+        challenged: seed.challenged,
         carrying: Carrying::new(seed.number, seed.any_name),
         published: RefCell::new(published),
         current: RefCell::new(current),

@@ -1,6 +1,7 @@
 //! One request, whatever the protocol: canonical form, decision, answer.
 
 mod ask;
+mod challenge;
 mod head;
 mod host;
 mod own;
@@ -208,6 +209,9 @@ impl Exchange {
         }
         let head = Head::of(parts, &client, snapshot)?;
         let host = host_of(&head)?;
+        if let Some(response) = challenge::answer(&client, &host, &head) {
+            return Ok(Step::Done(response));
+        }
         let served = match self.site(snapshot, &host, &head)? {
             Ok(served) => served,
             Err(response) => return Ok(Step::Done(presented(response, self.form))),

@@ -82,6 +82,7 @@ impl Carrier {
             listeners: listeners::fixed(vec![bound]),
             ca: Arc::clone(&ca),
             tickets: Tickets::start(None, |_| ()).unwrap(),
+            board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),
         })
