@@ -18,8 +18,8 @@ pub mod worker;
 
 use crate::observe::log::LogSender;
 use crate::snapshot::Published;
-use crate::tls::{InternalCa, Tickets};
 use crate::tls::acme::Board;
+use crate::tls::{InternalCa, Tickets};
 use counters::Counters;
 use listeners::Sets;
 use notice::NoticeSender;
