@@ -3,6 +3,7 @@
 pub mod acme;
 mod any_name;
 mod ca;
+pub mod certificates;
 mod leaves;
 mod resolver;
 pub mod tickets;
