@@ -295,7 +295,9 @@ impl Book {
                     issue.window = *window;
                 }
             }
-            Record::Demanded { at, name, tenant } => self.of(name, *at).demanded = Some(Demand { tenant: tenant.clone() }),
+            Record::Demanded { at, name, tenant } => {
+                self.of(name, *at).demanded = Some(Demand { tenant: tenant.clone() })
+            }
             Record::Dropped { name } => {
                 if let Some(entry) = self.names.get_mut(name) {
                     entry.demanded = None;

@@ -463,5 +463,7 @@ fn differs(
 }
 
 fn trouble(e: &io::Error) -> String {
-    format!("certificates cannot be kept: {e}; those that there are serve on, and nothing is ordered; it is tried again")
+    format!(
+        "certificates cannot be kept: {e}; those that there are serve on, and nothing is ordered; it is tried again"
+    )
 }

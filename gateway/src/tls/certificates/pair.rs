@@ -131,7 +131,8 @@ mod tests {
     fn what_does_not_belong_together_is_refused_in_words() {
         let (chain, key) = made("a.sluice.dev", 0, 1);
         let (other, other_key) = made("b.sluice.dev", 0, 1);
-        let refused = |chain: &str, key: &str| Pair::read(chain.as_bytes(), key.as_bytes(), "a.sluice.dev").unwrap_err();
+        let refused =
+            |chain: &str, key: &str| Pair::read(chain.as_bytes(), key.as_bytes(), "a.sluice.dev").unwrap_err();
         assert_eq!(refused(&chain, &other_key), "certificate and key do not belong together");
         assert_eq!(refused(&other, &other_key), "the certificate is not for a.sluice.dev");
         assert_eq!(refused("", &key), "there is no certificate in it");

@@ -288,9 +288,8 @@ fn ten_thousand_names_of_six_days_are_renewed_by_what_the_authority_says() {
 fn five_hundred_at_once_are_served_in_turn_and_a_restart_orders_nothing_twice() {
     let limits = Limits { orders: Rate { count: 1_000, per: 3 * HOUR }, domain: None, ..Limits::LETS_ENCRYPT };
     let mut world = World::new(limits);
-    let all: Vec<(String, Option<String>)> = (0..500)
-        .map(|n| (format!("{n}.sluice-tests.net"), (n >= 400).then(|| format!("small{}", n % 10))))
-        .collect();
+    let all: Vec<(String, Option<String>)> =
+        (0..500).map(|n| (format!("{n}.sluice-tests.net"), (n >= 400).then(|| format!("small{}", n % 10)))).collect();
     let want = |world: &mut World| all.iter().for_each(|(name, tenant)| world.want(name, tenant.as_deref()));
     want(&mut world);
     world.run(START + 5 * MINUTE);
