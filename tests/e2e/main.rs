@@ -3,6 +3,7 @@
 // A test fails by panicking, with the place and the reason.
 #![allow(clippy::unwrap_used)]
 
+mod acme;
 mod attack_h1;
 mod attack_h2;
 mod attack_slow;

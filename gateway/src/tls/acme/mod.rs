@@ -4,9 +4,19 @@
 //! its key. What is ordered, when, how often and who comes next is not decided here. While an order is
 //! under way, what answers the authority's question is on the [`Board`], where the data plane finds it.
 
+mod accounts;
+mod base64;
 mod board;
+mod dns;
+mod https;
+mod instant_acme;
+mod issuers;
+mod problem;
+mod rustls_acme;
 
+pub use accounts::{Account, AccountFiles, Accounts};
 pub use board::{Board, Posted};
+pub use issuers::{Issuers, Means};
 
 use dsl::tree::ir;
 use rustls::pki_types::CertificateDer;
