@@ -5,7 +5,7 @@
 mod front;
 
 use dsl::tree::ir::{Acme, Challenge, DnsProvider, Eab, Gateway, LETS_ENCRYPT, Tsig};
-use front::{Files, sound};
+use front::Files;
 use std::sync::Arc;
 
 const NEEDED: &str = "contact \"ops@sluice-tests.net\"\nterms agreed\n";
@@ -16,7 +16,10 @@ fn file(acme: &str, sites: &str) -> Files {
 }
 
 fn acme(lines: &str) -> Arc<Acme> {
-    sound(&file(&format!("{NEEDED}{lines}"), "")).gateway.unwrap().acme.unwrap()
+    let files = file(&format!("{NEEDED}{lines}"), "");
+    let compiled = files.compile(0);
+    assert!(compiled.is_sound(), "{}", files.render(&compiled.diagnostics));
+    compiled.gateway.unwrap().acme.unwrap()
 }
 
 /// Code and message of what is said of these lines.
