@@ -241,7 +241,7 @@ fn version(files: &Files) -> dsl::reach::plan::Version {
 const MENDED: &[&str] = &[
     "G1001", "G1002", "G1003", "G1004", "G1006", "G1007", "G1010", "G1011", "G1012", "G1014", "G1015", "G1016",
     "G1020", "G2002", "G2005", "G2006", "G2008", "G2010", "G2013", "G2014", "G2018", "G2019", "G3001", "G3005",
-    "G3011", "G3012", "G3021", "G3023", "G4005", "G4007", "G4009", "G5001", "G6001", "G6005", "G7004", "G9004",
+    "G3011", "G3012", "G3021", "G4005", "G4007", "G4009", "G5001", "G6001", "G6005", "G7004", "G9004",
 ];
 
 /// A safe edit leaves a file that loads as it was, or its page says under `## Fix` what is different then.

@@ -9,7 +9,6 @@ use front::{Files, sound};
 
 /// A use of each form, by its name: what stands in a site, a pool, the gateway, or at the top.
 const USES: &[(&str, &str, &str)] = &[
-    ("limit options", "top", "tcp :1 {\n    limit 100/s per client.ip shadow\n    -> web\n}"),
     ("limit by bytes", "top", "tcp :1 {\n    limit 10MB/s per client.ip\n    -> web\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
     ("tls.cert", "site", "require tls.cert else deny"),
@@ -24,7 +23,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("h3", "gateway", "https :9443 h3 on"),
     ("store", "gateway", "store \"redis://x\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),
-    ("log in a site", "site", "log off"),
     ("per-client", "gateway", "limits {\n    per-client 256\n}"),
 ];
 

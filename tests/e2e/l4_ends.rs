@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sluice_tests::endpoint::{Client, Flow, Named, NamedUdp, dial, reaches, reaches_udp};
+use sluice_tests::observed::Metrics;
 use sluice_tests::ports::Refusing;
 use sluice_tests::{Sluice, ports, wait};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -140,6 +141,38 @@ fn limits_over_time_refuse_before_dialling() {
     assert_eq!(a.seen().get().begun, 6, "nothing that was refused was dialled");
     let limited = |r: &&Value| r["end"] == "limited";
     wait::until("each refusal has its line", || (sluice.records().iter().filter(limited).count() == 25).then_some(()));
+}
+
+#[test]
+fn limits_share_a_name_weigh_and_only_watch() {
+    let a = Named::start("a");
+    let [first, second, dear, watched, metrics] = [0; 5].map(|_| ports::free());
+    let route = format!(
+        "pool a = {}\n\
+         tcp 127.0.0.1:{first} {{\n    limit 1/m burst 4 per client.ip as doors\n    -> a\n}}\n\
+         tcp 127.0.0.1:{second} {{\n    limit 1/m burst 4 per client.ip as doors\n    -> a\n}}\n\
+         tcp 127.0.0.1:{dear} {{\n    limit 1/m burst 10 cost 5 per client.ip\n    -> a\n}}\n\
+         tcp 127.0.0.1:{watched} {{\n    limit 1/m burst 1 per client.ip as watched shadow\n    -> a\n}}\n",
+        a.addr()
+    );
+    let setup = Sluice::setup().workers(2).gateway(&format!("metrics 127.0.0.1:{metrics}"));
+    let _sluice = setup.file("a.route", route).start();
+    for port in [first, second, dear, watched] {
+        wait::until("the listener is open", || Client::from(Ipv4Addr::new(127, 0, 6, 1), local(port)));
+    }
+    let client = Ipv4Addr::new(127, 0, 6, 2);
+    let taken =
+        |ports: &[u16]| (0..10).filter(|n| Client::from(client, local(ports[n % ports.len()])).is_some()).count();
+    assert_eq!(taken(&[first, second]), 4, "one bucket for both items");
+    assert_eq!(taken(&[dear]), 2, "ten tokens, five a connection");
+    assert_eq!(taken(&[watched]), 10, "nobody is refused");
+    let counted = |limit: &str, outcome: &str| {
+        let labels = [("limit", limit), ("outcome", outcome)];
+        Metrics::of(local(metrics)).sum("sluice_limit_connections_total", &labels).to_string()
+    };
+    assert_eq!(counted("doors", "refused"), "6");
+    assert_eq!(counted("watched", "refused"), "0");
+    assert_eq!(counted("watched", "shadow"), "9");
 }
 
 #[test]

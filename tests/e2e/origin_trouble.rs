@@ -374,3 +374,36 @@ fn weights_divide_the_requests() {
     }
     assert_eq!((a.requests().len(), b.requests().len()), (30, 10));
 }
+
+#[test]
+fn log_off_leaves_the_lines_of_a_site_or_a_block_out() {
+    let nobody = Refusing::new();
+    let route = format!(
+        "pool p = {}\n\
+         site quiet.test {{\n    http allowed\n    log off\n    /loud/* {{\n        log on\n        -> p\n    }}\n    else -> p\n}}\n\
+         site loud.test {{\n    http allowed\n    /quiet/* {{\n        log off\n        -> p\n    }}\n    else -> p\n}}\n",
+        nobody.addr()
+    );
+    let sluice = Sluice::with(route);
+    let asked = [
+        ("quiet.test", "/"),
+        ("loud.test", "/quiet/x"),
+        ("quiet.test", "/loud/x"),
+        ("loud.test", "/"),
+        ("quiet.test", "/"),
+    ];
+    for (host, path) in asked {
+        assert_eq!(sluice.get(host, path).status, 502);
+    }
+    assert_eq!(sluice.get("loud.test", "/last").status, 502);
+    sluice.record("the last", |line| line["path"] == "/last");
+    let told: Vec<(String, String)> = sluice
+        .records()
+        .iter()
+        .map(|line| {
+            (line["host"].as_str().unwrap_or_default().into(), line["path"].as_str().unwrap_or_default().into())
+        })
+        .collect();
+    let wanted = [("quiet.test", "/loud/x"), ("loud.test", "/"), ("loud.test", "/last")];
+    assert_eq!(told, wanted.map(|(host, path)| (host.to_owned(), path.to_owned())));
+}

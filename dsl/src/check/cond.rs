@@ -148,7 +148,8 @@ impl<'a> Checker<'a> {
         };
         let one = (with.clone(), loc);
         let all = if let Val::List(items) = with { items.as_slice() } else { std::slice::from_ref(&one) };
-        let said = all.iter().filter_map(|(val, at)| lint::g3016::compared(field, &val.as_text()?, *at));
+        let several = matches!(with, Val::List(_));
+        let said = all.iter().filter_map(|(val, at)| lint::g3016::compared(field, &val.as_text()?, several, *at));
         for d in said.collect::<Vec<_>>() {
             self.report(d);
         }

@@ -12,13 +12,8 @@ use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Field, Step};
 
 /// Heads of such settings, and the form that is refused.
-pub(super) const LATER: &[(&str, &str)] = &[
-    ("header", "header limit"),
-    ("compress", "compress"),
-    ("cache", "cache"),
-    ("log", "log in a site"),
-    ("queue", "queue"),
-];
+pub(super) const LATER: &[(&str, &str)] =
+    &[("header", "header limit"), ("compress", "compress"), ("cache", "cache"), ("queue", "queue")];
 
 /// How answers can be compressed.
 const CODINGS: &[&str] = &["zstd", "br", "gzip", "deflate"];
@@ -72,13 +67,6 @@ impl<'a> Checker<'a> {
                     }
                 }
                 [] => self.report(lint::g1024::shape(loc, "cache", "a duration, as in `cache 10m`")),
-            },
-            "log" => match bare(0).as_deref() {
-                Some("off") if words.len() == 1 => {}
-                other => {
-                    let near = other.and_then(|o| nearest(o, ["off"]));
-                    self.report(lint::g1024::one_of(loc, "log", &["off"], near));
-                }
             },
             _ => match words {
                 [count] => self.takes(count, &Ty::Int, "`queue` takes", env),

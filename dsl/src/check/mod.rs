@@ -123,6 +123,7 @@ fn check(
         calls: Vec::new(),
         read: Vec::new(),
         shared_limits: BTreeMap::new(),
+        shared_l4_limits: BTreeMap::new(),
         asked: calls::Asked::default(),
         named: BTreeSet::new(),
         alone: false,
@@ -232,6 +233,8 @@ pub(crate) struct Checker<'a> {
     read: Vec<(Field, Loc)>,
     /// Limits that are shared by their name.
     shared_limits: BTreeMap<Arc<str>, ir::Limit>,
+    /// Those of connections and flows.
+    shared_l4_limits: BTreeMap<Arc<str>, crate::tree::l4::Limit>,
     /// The calls of the site at hand.
     asked: calls::Asked,
     /// The pools that the file names.

@@ -35,6 +35,7 @@ const STATEMENTS: &[&str] = &[
     "hedge",
     "mirror",
     "websocket",
+    "log",
 ];
 
 /// The longest duration that a setting takes, milliseconds.
@@ -44,7 +45,7 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const OF_SITE: &[&str] = &["http", "default", "paths", "client"];
 
 /// Settings that follow the route.
-const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirror", "websocket"];
+const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirror", "websocket", "log"];
 
 /// The longest body of a request that is copied where nothing is written, bytes.
 const MIRRORED_BODY: u64 = 64 << 10;
@@ -129,14 +130,10 @@ impl<'a> Checker<'a> {
                     chain.settings.mirror = Some(mirror);
                 }
             }
-            "websocket" => match Self::word_names(words).as_slice() {
-                [w] if w == "on" && words.len() == 1 => chain.settings.websocket = Some(true),
-                [w] if w == "off" && words.len() == 1 => chain.settings.websocket = Some(false),
-                other => {
-                    let near = other.first().and_then(|w| nearest(w, ["on", "off"]));
-                    self.report(lint::g1024::one_of(loc, "websocket", &["off", "on"], near));
-                }
-            },
+            "websocket" => {
+                chain.settings.websocket = self.on_or_off("websocket", words, loc).or(chain.settings.websocket)
+            }
+            "log" => chain.settings.log = self.on_or_off("log", words, loc).or(chain.settings.log),
             "http" => match Self::word_names(words).as_slice() {
                 [w] if w == "allowed" => b.settings.http_allowed = true,
                 other => {
@@ -161,6 +158,19 @@ impl<'a> Checker<'a> {
                     self.report(lint::g1024::one_of(loc, "paths", &["opaque-slash", "semicolon"], near));
                 }
             },
+        }
+    }
+
+    /// `on` or `off`.
+    fn on_or_off(&mut self, head: &str, words: &[Spanned<Word>], loc: Loc) -> Option<bool> {
+        match Self::word_names(words).as_slice() {
+            [w] if w == "on" && words.len() == 1 => Some(true),
+            [w] if w == "off" && words.len() == 1 => Some(false),
+            other => {
+                let near = other.first().and_then(|w| nearest(w, ["on", "off"]));
+                self.report(lint::g1024::one_of(loc, head, &["off", "on"], near));
+                None
+            }
         }
     }
 

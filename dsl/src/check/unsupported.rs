@@ -16,7 +16,6 @@ pub struct Form {
 
 /// The list. The table in the README is made of it.
 const FORMS: &[Form] = &[
-    form("limit options", "limit … cost N, … as NAME, … shadow of connections", "weigh, share, or only watch a limit"),
     form("limit by bytes", "limit 10MB/s per KEY of connections", "bound how many bytes pass in a second"),
     form("client.country", "client.country", "read the country of an address"),
     form("tls.cert", "tls.cert", "read the client's certificate"),
@@ -27,7 +26,6 @@ const FORMS: &[Form] = &[
     form("cache", "cache …", "keep answers"),
     form("queue", "queue …", "hold requests back under load"),
     form("paths raw", "paths raw", "route by the path as sent"),
-    form("log in a site", "log off in a site", "write, or leave out, a line for each request"),
     form("header limit", "header limit SIZE in a site", "bound a site's request heads"),
     form("h3", "h3 on", "speak HTTP/3"),
     form("store", "store \"…\"", "choose where state is kept"),

@@ -71,13 +71,16 @@ pub(crate) fn key(loc: Loc) -> Diagnostic {
         .help("give it a name, and put its content where `secrets from` says", "secret.NAME", None)
 }
 
-/// What a part of the request is compared with.
-pub(crate) fn compared(field: Option<&Field>, text: &str, loc: Loc) -> Option<Diagnostic> {
+/// What a part of the request is compared with; `several` where it is one of a list.
+pub(crate) fn compared(field: Option<&Field>, text: &str, several: bool, loc: Loc) -> Option<Diagnostic> {
     let asked = matches!(field, Some(Field::Header(name)) if PROOFS.contains(&&**name)) && proves(text);
     (asked || has_shape(text)).then(|| {
         Diagnostic::error("G3016", loc, "this looks like a credential in a file")
-            .help("give it a name, and compare with that", "is secret.NAME", None)
-            .note("of several, one a line: `in secret.NAME`")
+            .help(
+                if several { "put them into a secret, one a line, and ask" } else { "give it a name, and compare with that" },
+                if several { "in secret.NAME" } else { "is secret.NAME" },
+                None,
+            )
     })
 }
 
@@ -149,10 +152,10 @@ mod tests {
     fn a_header_that_proves_is_held_to_less() {
         let header = |name: &str| Field::Header(name.into());
         let loc = Loc::default();
-        assert!(compared(Some(&header("x-api-key")), "k9f8e7d6c5b4a3921", loc).is_some());
-        assert!(compared(Some(&header("authorization")), "Basic YW5uOnNlY3JldA==", loc).is_some());
+        assert!(compared(Some(&header("x-api-key")), "k9f8e7d6c5b4a3921", true, loc).is_some());
+        assert!(compared(Some(&header("authorization")), "Basic YW5uOnNlY3JldA==", false, loc).is_some());
         for (name, text) in [("x-api-key", "a"), ("x-api-key", "internal"), ("authorization", "Bearer"), ("x-other", "k9f8e7d6c5b4a3921"), ("x-api-key", "two words that are 2 long")] {
-            assert!(compared(Some(&header(name)), text, loc).is_none(), "{name} {text}");
+            assert!(compared(Some(&header(name)), text, false, loc).is_none(), "{name} {text}");
         }
     }
 

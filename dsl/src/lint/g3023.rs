@@ -29,11 +29,6 @@
 //!     else -> web
 //! }
 //! ```
-//!
-//! ## Fix
-//!
-//! The header is written into the site with `max-age=300`: browsers keep to TLS for five minutes after each answer. Once that
-//! has been seen to work everywhere, `use web.hsts` says a year.
 
 use crate::diagnostic::{Diagnostic, Edit, Sources};
 use crate::syntax::ast::Side;
@@ -56,9 +51,10 @@ pub(super) fn run(site: &Site, sources: &dyn Sources, out: &mut Vec<Diagnostic>)
     let d = Diagnostic::hint("G3023", site.loc, format!("browsers are not told to stay with TLS: there is no `{HEADER}`"));
     let text = sources.source(site.loc.file).map_or("", |(_, text)| text);
     let std = text.lines().any(|line| line.trim() == "import std/web");
+    let line = if std { "use web.hsts".to_owned() } else { format!("set response header {HEADER} = \"max-age=31536000\"") };
+    // Browsers remember it for a year: nothing to do unasked.
+    let edit = on_top(text, site.loc, &line);
     let how = if std { "add" } else { "import std/web and add" };
-    // Browsers remember a year for a year: what is done unasked is soon forgotten.
-    let edit = on_top(text, site.loc, &format!("set response header {HEADER} = \"max-age=300\""));
     out.push(d.help(how, "use web.hsts", edit));
 }
 
@@ -72,6 +68,6 @@ fn on_top(text: &str, head: Loc, line: &str) -> Option<Edit> {
     behind.trim().is_empty().then(|| Edit {
         loc: Loc { file: head.file, span: Span::new(at + behind.len(), at + behind.len()) },
         text: format!("\n    {line}"),
-        safe: true,
+        safe: false,
     })
 }

@@ -647,4 +647,6 @@ pub struct Settings {
     pub mirror: Option<Mirror>,
     /// `websocket off` makes this `Some(false)`: requests to switch protocols go on as ordinary ones.
     pub websocket: Option<bool>,
+    /// `log off` makes this `Some(false)`: no line is written of its requests.
+    pub log: Option<bool>,
 }

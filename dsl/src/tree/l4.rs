@@ -91,13 +91,19 @@ pub enum Step {
     Limit(Limit),
 }
 
-/// `limit RATE [burst N] per KEY` and `limit N at-once per KEY`.
+/// `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]` and `limit N at-once per KEY [as NAME] [shadow]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
     /// What is bounded.
     pub bound: Bound,
+    /// What a connection or flow takes of a bucket; 1 where none is written. No more than a bucket holds.
+    pub cost: u32,
     /// For whom.
     pub key: Key,
+    /// `as NAME`: items whose route files lie in one folder share the buckets of limits of one name.
+    pub name: Option<Arc<str>>,
+    /// `shadow`: counts, and refuses nobody.
+    pub shadow: bool,
     /// Its line: one written limit is one set of buckets (LANGUAGE rule 21).
     pub loc: Loc,
 }

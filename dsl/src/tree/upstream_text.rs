@@ -54,6 +54,9 @@ pub fn tries(plan: &Plan, pool: &Pool, site: &Site) -> Vec<String> {
     if of.websocket == Some(false) {
         out.push("websocket off".into());
     }
+    if of.log == Some(false) {
+        out.push("log off".into());
+    }
     if pool.protocol != Protocol::Auto {
         out.push(format!("protocol {}", pool.protocol));
     }

@@ -64,7 +64,7 @@ impl Routes {
             name: Arc::clone(&name),
             transport: item.transport(),
             listens: item.listens(),
-            limits: self.limits.limits(&name, item.rules()),
+            limits: self.limits.limits(&name, item.rules(), dir),
             rules: item.rules().clone(),
             pools,
             dir: dir.to_path_buf(),
@@ -72,6 +72,12 @@ impl Routes {
         });
         table.add(name, Known { route: Arc::downgrade(&route), meaning, counts: Arc::downgrade(&counts) });
         route
+    }
+
+    /// What the limits of these routes have counted.
+    #[must_use]
+    pub fn limits_counted(&self) -> Vec<super::limit::Counted> {
+        self.limits.counted()
     }
 
     /// What is served, or has connections still, in the order of the names.

@@ -1,4 +1,4 @@
-//! `limit RATE [burst N] per KEY`, `limit N at-once per KEY`.
+//! `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `limit N at-once per KEY [as NAME] [shadow]`.
 
 use super::Kind;
 use crate::check::Checker;
@@ -11,16 +11,14 @@ use crate::syntax::span::{Loc, Spanned};
 use crate::tree::l4::{Bound, KeyPart, Limit};
 
 /// The forms, for messages.
-const SHAPE: &str = "`RATE [burst N] per KEY` or `N at-once per KEY`, as in `limit 50/s per client.ip`";
+const SHAPE: &str =
+    "`RATE [burst N] [cost N] per KEY [as NAME] [shadow]` or `N at-once per KEY`, as in `limit 50/s per client.ip`";
 
 impl<'a> Checker<'a> {
     /// What a `limit` says of connections; `None` when something about it was reported.
     pub(super) fn l4_limit(&mut self, kind: Kind, limit: &ast::Limit, frame: &Frame, loc: Loc) -> Option<Limit> {
         let bound = self.bound(&limit.words, frame, loc);
-        if !limit.rest.is_empty() || Self::word_names(&limit.words).iter().any(|w| w == "cost") {
-            self.unsupported("limit options", loc);
-            return None;
-        }
+        let options = self.limit_options(&limit.rest, frame);
         let Some(per) = &limit.per else {
             self.report(lint::g1024::shape(loc, "limit", SHAPE));
             return None;
@@ -34,10 +32,29 @@ impl<'a> Checker<'a> {
             ));
             return None;
         }
-        Some(Limit { bound: bound?, key, loc })
+        let ((bound, cost), (name, shadow)) = (bound?, options?);
+        let out = Limit { bound, cost, key, name, shadow, loc };
+        self.l4_said_alike(&out);
+        Some(out)
     }
 
-    fn bound(&mut self, words: &[Spanned<Word>], frame: &Frame, loc: Loc) -> Option<Bound> {
+    /// Limits of one name are one set of buckets, so they say the same.
+    fn l4_said_alike(&mut self, limit: &Limit) {
+        let Some(name) = &limit.name else { return };
+        match self.shared_l4_limits.get(name) {
+            Some(first) if first.bound != limit.bound || first.key != limit.key => {
+                let first = first.loc;
+                self.report(lint::g1023::unlike(limit.loc, name, first));
+            }
+            Some(_) => {}
+            None => {
+                self.shared_l4_limits.insert(name.clone(), limit.clone());
+            }
+        }
+    }
+
+    /// What stands before `per`, and what a connection costs of it.
+    fn bound(&mut self, words: &[Spanned<Word>], frame: &Frame, loc: Loc) -> Option<(Bound, u32)> {
         let Some((first, rest)) = words.split_first() else {
             self.report(lint::g1024::shape(loc, "limit", SHAPE));
             return None;
@@ -56,19 +73,36 @@ impl<'a> Checker<'a> {
             (Val::Rate { count, seconds, bytes: false }, rest) => {
                 let count = self.counted(i64::try_from(count).unwrap_or(i64::MAX), at, "a rate")?;
                 let second = u32::try_from(u64::from(count) / seconds.max(1)).unwrap_or(u32::MAX).max(1);
-                let burst = match rest {
-                    [] => second,
-                    [word, value] if is_name(word, "burst") => self.word_count(value, frame, "`burst`")?,
-                    [word, ..] if is_name(word, "cost") => return None,
-                    _ => {
+                let (mut burst, mut cost, mut rest) = (None, None, rest);
+                while let Some((word, after)) = rest.split_first() {
+                    let (what, said) = match word {
+                        word if is_name(word, "burst") => ("`burst`", &mut burst),
+                        word if is_name(word, "cost") => ("`cost`", &mut cost),
+                        _ => {
+                            self.report(lint::g1024::shape(loc, "limit", SHAPE));
+                            return None;
+                        }
+                    };
+                    let Some(value) = after.first().filter(|_| said.is_none()) else {
                         self.report(lint::g1024::shape(loc, "limit", SHAPE));
                         return None;
-                    }
-                };
-                Some(Bound::Rate { count, per_ms: seconds.saturating_mul(1000), burst })
+                    };
+                    *said = Some((self.word_count(value, frame, what)?, self.at(&frame.env, value.span)));
+                    rest = &after[1..];
+                }
+                let burst = burst.map_or(second, |(n, _)| n);
+                if let Some((cost, at)) = cost.filter(|(cost, _)| *cost > burst) {
+                    let rule = format!(
+                        "a bucket holds {burst}: what costs {cost} would never pass; say a `burst` of {cost} or more"
+                    );
+                    self.report(lint::g1024::range(at, &rule));
+                    return None;
+                }
+                let bound = Bound::Rate { count, per_ms: seconds.saturating_mul(1000), burst };
+                Some((bound, cost.map_or(1, |(n, _)| n)))
             }
             (Val::Int(n), [word]) if is_name(word, "at-once") => {
-                Some(Bound::AtOnce(self.counted(n, at, "`at-once`")?))
+                Some((Bound::AtOnce(self.counted(n, at, "`at-once`")?), 1))
             }
             (Val::Opaque(..), _) => None,
             _ => {

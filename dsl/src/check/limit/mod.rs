@@ -262,7 +262,11 @@ impl<'a> Checker<'a> {
     }
 
     /// What stands behind the key: the name, and whether it only watches.
-    fn limit_options(&mut self, words: &[Spanned<Word>], frame: &Frame) -> Option<(Option<Arc<str>>, bool)> {
+    pub(in crate::check) fn limit_options(
+        &mut self,
+        words: &[Spanned<Word>],
+        frame: &Frame,
+    ) -> Option<(Option<Arc<str>>, bool)> {
         let (mut name, mut shadow, mut rest) = (None, false, words);
         while let Some((head, after)) = rest.split_first() {
             let at = self.at(&frame.env, head.span);

@@ -144,7 +144,10 @@ pub(super) fn reads(cond: &Cond) -> Vec<Field> {
 
 /// Whether an entry asks for more than its guard.
 pub(super) fn checks(entry: &Entry) -> bool {
-    entry.steps.iter().any(|step| matches!(step, Step::Require { .. } | Step::Limit(_)))
+    entry.steps.iter().any(|step| match step {
+        Step::Require { .. } => true,
+        Step::Limit(limit) => !limit.shadow,
+    })
 }
 
 /// Whether the hello of an item's connections is handed on.

@@ -71,6 +71,9 @@ pub(super) fn details(steps: &[Step], catches: &[Catch], settings: &Settings, pl
     if settings.websocket == Some(false) {
         out.push("websocket off".into());
     }
+    if settings.log == Some(false) {
+        out.push("log off".into());
+    }
     out
 }
 

@@ -85,6 +85,7 @@ fn policies<'r>(
                 }
                 ("holds", *loc)
             }
+            Step::Limit(limit) if limit.shadow => ("only counts", limit.loc),
             Step::Limit(limit) => ("passes while it is not exceeded", limit.loc),
         };
         told.lines.push(Line::new(label, format!("{step}  · {what}"), Some(loc)));

@@ -37,10 +37,18 @@ impl Display for Limit {
                     86_400_000 => "d",
                     _ => "s",
                 };
-                write!(f, "limit {count}/{unit} burst {burst} per {}", self.key)
+                write!(f, "limit {count}/{unit} burst {burst}")?;
             }
-            Bound::AtOnce(n) => write!(f, "limit {n} at-once per {}", self.key),
+            Bound::AtOnce(n) => write!(f, "limit {n} at-once")?,
         }
+        if self.cost > 1 {
+            write!(f, " cost {}", self.cost)?;
+        }
+        write!(f, " per {}", self.key)?;
+        if let Some(name) = &self.name {
+            write!(f, " as {name}")?;
+        }
+        f.write_str(if self.shadow { " shadow" } else { "" })
     }
 }
 

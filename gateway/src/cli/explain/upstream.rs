@@ -67,6 +67,7 @@ impl Story<'_> {
             Some(true) | None => format!("on, idle {}", duration(of.idle_ms.unwrap_or(upgrade::IDLE_MS))),
         };
         say("websocket", websocket);
+        say("log", if of.log == Some(false) { off() } else { "what fails".to_owned() });
     }
 }
 

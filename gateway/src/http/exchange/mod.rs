@@ -285,7 +285,7 @@ impl Exchange {
             })
         });
         let target = target.or(respelled);
-        let about = about(&head);
+        let about = about(&head, plan.settings.log == Some(false));
         let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
         headers::apply(edits, &mut head.headers);

@@ -84,6 +84,8 @@ pub struct About {
     pub target: Option<http::uri::PathAndQuery>,
     /// Its host, as it arrived.
     pub host: Option<http::HeaderValue>,
+    /// Its route says `log off`.
+    pub quiet: bool,
 }
 
 impl Cause {

@@ -13,6 +13,8 @@ use digest::digest;
 use dsl::syntax::span::Loc;
 use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
 use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The limits of all routes, so that a route that changes goes on with the buckets of its limits that
@@ -23,14 +25,21 @@ pub struct LimitTable {
     known: Mutex<Table<Identity, Bucketed>>,
 }
 
-/// What makes a limit the same as before: the route's name, what it says, and its number among those
-/// of its route that say the same.
+/// What makes a limit the same as before: whose it is and what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
-    route: Arc<str>,
+    owner: Owner,
     bound: Bound,
     key: Key,
-    number: usize,
+}
+
+/// Whose a limit is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// A route's, by its name and by the limit's number among those of the route that say the same.
+    Route(Arc<str>, usize),
+    /// `as NAME`: that of the route files of a folder, so that no tenant counts in another's.
+    Named(Arc<Path>, Arc<str>),
 }
 
 /// The limits of a route.
@@ -44,6 +53,24 @@ struct Bucketed {
     bound: Bound,
     key: Key,
     kept: Kept,
+    /// What it is counted under: its name, else the route's and what it says.
+    shown: Arc<str>,
+    admitted: AtomicU64,
+    refused: AtomicU64,
+    shadowed: AtomicU64,
+}
+
+/// What a limit has counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Its name, or the route's and what it says.
+    pub name: Arc<str>,
+    /// Connections and flows that passed.
+    pub admitted: u64,
+    /// Those that were refused.
+    pub refused: u64,
+    /// Those that would have been, by a limit that says `shadow`.
+    pub shadowed: u64,
 }
 
 enum Kept {
@@ -65,9 +92,9 @@ enum Places {
 }
 
 impl LimitTable {
-    /// The limits of a route, by its name and what it says.
+    /// The limits of a route of a file in `dir`, by its name and what it says.
     #[must_use]
-    pub fn limits(&self, route: &Arc<str>, rules: &Rules) -> Limits {
+    pub fn limits(&self, route: &Arc<str>, rules: &Rules, dir: &Path) -> Limits {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<(Loc, Arc<Bucketed>)> = Vec::new();
         for limit in rules.entries.iter().flat_map(|entry| &entry.steps).filter_map(limit) {
@@ -77,15 +104,40 @@ impl LimitTable {
                 continue;
             }
             let number = all.iter().filter(|(_, b)| b.bound == limit.bound && b.key == limit.key).count();
-            let identity = Identity { route: Arc::clone(route), bound: limit.bound, key: limit.key.clone(), number };
+            let owner = match &limit.name {
+                Some(name) => Owner::Named(dir.into(), Arc::clone(name)),
+                None => Owner::Route(Arc::clone(route), number),
+            };
+            let identity = Identity { owner, bound: limit.bound, key: limit.key.clone() };
             let bucketed = known.get(&identity).unwrap_or_else(|| {
-                let made = Arc::new(Bucketed::new(limit));
+                let made = Arc::new(Bucketed::new(limit, route));
                 known.insert(identity, &made);
                 made
             });
             all.push((limit.loc, bucketed));
         }
         Limits { secret: Arc::clone(&self.secret), all }
+    }
+
+    /// What limits that are in force have counted, by name; those of one name together.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Counted> {
+        let live = self.known.lock().unwrap_or_else(PoisonError::into_inner).live();
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut all: Vec<Counted> = Vec::new();
+        for limit in live {
+            let (admitted, refused, shadowed) = (get(&limit.admitted), get(&limit.refused), get(&limit.shadowed));
+            match all.iter_mut().find(|counted| counted.name == limit.shown) {
+                Some(counted) => {
+                    counted.admitted += admitted;
+                    counted.refused += refused;
+                    counted.shadowed += shadowed;
+                }
+                None => all.push(Counted { name: Arc::clone(&limit.shown), admitted, refused, shadowed }),
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 }
 
@@ -112,10 +164,22 @@ impl Limits {
                     // Entries of another route are not known here: failure is closed.
                     let bucketed = find(&self.all, limit).ok_or(End::Limited)?;
                     let digest = digest(&self.secret, &limit.key, facts);
-                    match &bucketed.kept {
-                        Kept::Rate(rate) if rate.admits(digest) => {}
-                        Kept::Rate(_) => return Err(End::Limited),
-                        Kept::AtOnce(at_once) => admitted.hold(AtOnce::take(at_once, digest).ok_or(End::Limited)?),
+                    let held = match &bucketed.kept {
+                        Kept::Rate(rate) => rate.take(digest, limit.cost.into()).is_ok().then_some(None),
+                        Kept::AtOnce(at_once) => AtOnce::take(at_once, digest).map(Some),
+                    };
+                    match held {
+                        Some(held) => {
+                            bucketed.admitted.fetch_add(1, Ordering::Relaxed);
+                            held.into_iter().for_each(|held| admitted.hold(held));
+                        }
+                        None if limit.shadow => {
+                            bucketed.shadowed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        None => {
+                            bucketed.refused.fetch_add(1, Ordering::Relaxed);
+                            return Err(End::Limited);
+                        }
                     }
                 }
             }
@@ -144,12 +208,14 @@ fn find<'a>(all: &'a [(Loc, Arc<Bucketed>)], limit: &Limit) -> Option<&'a Bucket
 }
 
 impl Bucketed {
-    fn new(limit: &Limit) -> Self {
+    fn new(limit: &Limit, route: &str) -> Self {
         let kept = match limit.bound {
             Bound::Rate { count, per_ms, burst } => Kept::Rate(Rate::new(count, per_ms, burst)),
             Bound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
         };
-        Self { bound: limit.bound, key: limit.key.clone(), kept }
+        let shown = limit.name.clone().unwrap_or_else(|| format!("{route} {limit}").into());
+        let (admitted, refused, shadowed) = Default::default();
+        Self { bound: limit.bound, key: limit.key.clone(), kept, shown, admitted, refused, shadowed }
     }
 }
 

@@ -45,8 +45,12 @@ fn loc(line: u32) -> Loc {
     Loc { file: FileId(0), span: Span { start: line, end: line + 1 } }
 }
 
+fn plain(bound: Bound, line: u32) -> Limit {
+    Limit { bound, cost: 1, key: client_ip(), name: None, shadow: false, loc: loc(line) }
+}
+
 fn step(bound: Bound, line: u32) -> Step {
-    Step::Limit(Limit { bound, key: client_ip(), loc: loc(line) })
+    Step::Limit(plain(bound, line))
 }
 
 fn rules(entries: Vec<Vec<Step>>) -> Rules {
@@ -185,7 +189,7 @@ fn steps_are_passed_as_written() {
         vec![step(rate(1, 1), 7), step(Bound::AtOnce(0), 8)],
         vec![],
     ]);
-    let limits = table.limits(&"tcp :1".into(), &rules);
+    let limits = table.limits(&"tcp :1".into(), &rules, Path::new("sites"));
     let admit = |entry: usize, n| limits.admit(&rules.entries[entry], &facts(number(n)));
     let first = admit(0, 1).expect("one");
     let _second = admit(0, 1).expect("two");
@@ -207,7 +211,7 @@ fn a_written_limit_is_one_set_of_buckets_and_survives_a_reload() {
     let table = LimitTable::default();
     let name: Arc<str> = "tcp :1".into();
     let before = rules(vec![vec![step(rate(1, 2), 1)], vec![step(rate(1, 2), 1)], vec![step(rate(1, 2), 5)]]);
-    let limits = table.limits(&name, &before);
+    let limits = table.limits(&name, &before, Path::new("sites"));
     let admit =
         |limits: &Limits, rules: &Rules, entry: usize| limits.admit(&rules.entries[entry], &facts(number(1))).is_ok();
     // The first two entries stand in the block that the limit is written in.
@@ -216,11 +220,11 @@ fn a_written_limit_is_one_set_of_buckets_and_survives_a_reload() {
     assert!(admit(&limits, &before, 2));
     // A line was added above, and an entry is gone.
     let after = rules(vec![vec![step(rate(1, 2), 11)], vec![step(rate(1, 3), 12)]]);
-    let reloaded = table.limits(&name, &after);
+    let reloaded = table.limits(&name, &after, Path::new("sites"));
     assert!(!admit(&reloaded, &after, 0), "the bucket is as empty as it was");
     assert!(admit(&reloaded, &after, 1), "this limit is a new one");
     // Another route has its own.
-    let other = table.limits(&"tcp :2".into(), &after);
+    let other = table.limits(&"tcp :2".into(), &after, Path::new("sites"));
     assert!(admit(&other, &after, 0));
     // An entry of another route is not known here.
     assert!(!admit(&reloaded, &before, 2));
@@ -242,4 +246,40 @@ fn clients_are_told_apart_by_address_and_network() {
         digest(&ip, number(7)),
         "a secret of the process"
     );
+}
+
+#[test]
+fn limits_of_one_name_share_their_buckets_within_a_folder() {
+    let table = LimitTable::default();
+    let named = |line| Step::Limit(Limit { name: Some("logins".into()), ..plain(rate(1, 3), line) });
+    let rules = rules(vec![vec![named(1)]]);
+    let of = |route: &str, dir: &str| table.limits(&route.into(), &rules, Path::new(dir));
+    let (ssh, sftp, theirs) = (of("tcp :22", "sites"), of("tcp :23", "sites"), of("tcp :24", "sites/globex"));
+    let admit = |limits: &Limits| limits.admit(&rules.entries[0], &facts(number(1))).is_ok();
+    assert!(admit(&ssh) && admit(&sftp) && admit(&ssh));
+    assert!(!admit(&ssh) && !admit(&sftp), "three for both");
+    assert!(admit(&theirs), "nobody counts in another tenant's");
+    let counted = table.counted();
+    let [all] = counted.as_slice() else { panic!("{counted:?}") };
+    assert_eq!((&*all.name, all.admitted, all.refused, all.shadowed), ("logins", 4, 2, 0));
+}
+
+#[test]
+fn what_costs_more_takes_more_and_a_shadow_refuses_nobody() {
+    let table = LimitTable::default();
+    let dear = Step::Limit(Limit { cost: 4, ..plain(rate(1, 10), 1) });
+    let shadow = Step::Limit(Limit { shadow: true, ..plain(rate(1, 1), 2) });
+    let places = Step::Limit(Limit { shadow: true, ..plain(Bound::AtOnce(1), 3) });
+    let rules = rules(vec![vec![dear], vec![shadow, places]]);
+    let limits = table.limits(&"tcp :1".into(), &rules, Path::new("sites"));
+    let admit = |entry: usize| limits.admit(&rules.entries[entry], &facts(number(1)));
+    assert!(admit(0).is_ok() && admit(0).is_ok());
+    assert_eq!(admit(0).expect_err("two of ten are left, four are asked for"), End::Limited);
+    let open: Vec<Admitted> = (0..3).map(|_| admit(1).expect("nobody is refused")).collect();
+    let counted = table.counted();
+    let of = |text: &str| counted.iter().find(|c| c.name.contains(text)).expect("it is counted");
+    assert_eq!((of("burst 1 ").admitted, of("burst 1 ").shadowed), (1, 2));
+    assert_eq!((of("at-once").admitted, of("at-once").shadowed), (1, 2));
+    assert_eq!((of("cost 4").admitted, of("cost 4").refused), (2, 1));
+    assert_eq!(open.iter().filter(|held| !held.is_empty()).count(), 1, "who only is counted holds no place");
 }

@@ -42,7 +42,7 @@ pub fn snapshot(hosts: &[&str]) -> Snapshot {
         let rules = Rules { entries: Vec::new(), pools: Vec::new(), settings: Settings::of(Transport::Tcp) };
         let name = format!("passthrough {host}").into();
         let route = Route {
-            limits: LimitTable::default().limits(&name, &rules),
+            limits: LimitTable::default().limits(&name, &rules, std::path::Path::new("")),
             name,
             transport: Transport::Tcp,
             listens: None,

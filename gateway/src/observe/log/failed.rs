@@ -42,6 +42,11 @@ impl Failed {
         Self { status: status.unwrap_or(self.status), ..self }
     }
 
+    /// Whether its route says `log off`.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.about.quiet
+    }
+
     /// Appends the line, with its end.
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("{\"time\":\"");
@@ -83,6 +88,7 @@ mod tests {
                 method: Method::GET,
                 target: Some("/a\"b?token=secret".parse().unwrap()),
                 host: Some(HeaderValue::from_static("a.test")),
+                quiet: false,
             },
             status: 502,
             pool: "api".into(),

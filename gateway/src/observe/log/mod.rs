@@ -142,12 +142,16 @@ impl LogSender {
 
     /// Hands over what is to be said of a request that failed.
     pub fn failed(&self, failed: Failed) {
-        self.put(|| Message::Failed(Box::new(failed)));
+        if !failed.is_quiet() {
+            self.put(|| Message::Failed(Box::new(failed)));
+        }
     }
 
     /// Hands over what is to be said of a WebSocket that has ended.
     pub fn websocket(&self, ended: WebSocket) {
-        self.put(|| Message::WebSocket(Box::new(ended)));
+        if !ended.about.quiet {
+            self.put(|| Message::WebSocket(Box::new(ended)));
+        }
     }
 
     fn put(&self, message: impl FnOnce() -> Message) {

@@ -67,6 +67,7 @@ mod tests {
             method: http::Method::GET,
             target: Some("/chat?token=secret".parse().unwrap()),
             host: Some(http::HeaderValue::from_static("a.test")),
+            quiet: false,
         };
         let ended = WebSocket {
             started: UNIX_EPOCH + Duration::from_millis(1_709_164_800_007),

@@ -130,6 +130,17 @@ fn limits(sources: &Sources, text: &mut Text) {
             requests.add(&[("limit", &limit.name), ("outcome", outcome)], n);
         }
     }
+    let all = sources.routes.limits_counted();
+    let mut carried = text.family(
+        "sluice_limit_connections",
+        Kind::Counter,
+        "Connections and flows that a limit counted, by what it said.",
+    );
+    for limit in &all {
+        for (outcome, n) in [("admitted", limit.admitted), ("refused", limit.refused), ("shadow", limit.shadowed)] {
+            carried.add(&[("limit", &limit.name), ("outcome", outcome)], n);
+        }
+    }
 }
 
 type Pick = fn(&Shard) -> &Count;

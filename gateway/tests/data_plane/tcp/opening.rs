@@ -117,7 +117,8 @@ fn who_does_not_answer_is_given_up_in_time() {
 
 fn limited(bound: Bound) -> Carrier {
     let mut rules = to(&[echo()]);
-    let limit = Limit { bound, key: Key(vec![KeyPart::ClientIp]), loc: Loc::default() };
+    let key = Key(vec![KeyPart::ClientIp]);
+    let limit = Limit { bound, cost: 1, key, name: None, shadow: false, loc: Loc::default() };
     rules.entries[0].steps.push(Step::Limit(limit));
     Carrier::new(rules)
 }

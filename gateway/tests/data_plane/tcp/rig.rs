@@ -163,7 +163,7 @@ fn route(rules: Rules, key: ListenKey, pools: &Pools, limits: &LimitTable, count
         transport: Transport::Tcp,
         listens: Some(key),
         pools: rules.pools.iter().map(|p| pools.intern(p, &dir)).collect(),
-        limits: limits.limits(&"tcp :5432".into(), &rules),
+        limits: limits.limits(&"tcp :5432".into(), &rules, &dir),
         rules,
         dir,
         counts: Arc::clone(counts),
