@@ -7,7 +7,7 @@ use crate::reach::dial::{self, Dial};
 use crate::reach::rows::{self, ClassRows};
 use crate::reach::solve::{self, Found};
 use crate::tree::Program;
-use crate::tree::ir::{Plan, PlanIdx, Site};
+use crate::tree::ir::{Plan, PlanIdx, Pool, Site};
 use crate::tree::request::Plain;
 use std::sync::Arc;
 
@@ -17,8 +17,9 @@ pub fn across(programs: &[Arc<Program>]) -> Vec<Diagnostic> {
     let sites = Sites::of(programs.iter().cloned());
     let mut out = Vec::new();
     g2011::run(&sites, &mut out);
-    g3003::run(&sites, &mut out);
-    g3018::run(&sites, &mut out);
+    let ways = reached(&sites);
+    g3003::run(&sites, &ways, &mut out);
+    g3018::run(&sites, &ways, &mut out);
     out
 }
 
@@ -39,16 +40,24 @@ pub(super) struct Reached<'s> {
     pub(super) dial: Dial,
 }
 
-/// Every dial of every site.
-pub(super) fn reached(sites: &Sites) -> Vec<Reached<'_>> {
-    let mut out = Vec::new();
-    for (at, program) in sites.iter() {
-        let site: &Site = program.site();
-        for (index, plan) in (0..).map(PlanIdx).zip(&site.plans) {
-            out.extend(dial::dials(plan, site).into_iter().map(|dial| Reached { at, site, index, plan, dial }));
-        }
+impl<'s> Reached<'s> {
+    /// The pool that it leads to.
+    pub(super) fn pool(&self) -> &'s Pool {
+        &self.site.pools[self.dial.pool.0 as usize]
     }
-    out
+}
+
+/// Every dial of every site.
+fn reached(sites: &Sites) -> Vec<Reached<'_>> {
+    sites.iter().flat_map(|(at, program)| reached_by(at, program.site())).collect()
+}
+
+/// Every dial of a site, at a place.
+pub(super) fn reached_by(at: usize, site: &Site) -> Vec<Reached<'_>> {
+    let plans = (0..).map(PlanIdx).zip(&site.plans);
+    let dials =
+        |(index, plan)| dial::dials(plan, site).into_iter().map(move |dial| Reached { at, site, index, plan, dial });
+    plans.flat_map(dials).collect()
 }
 
 /// A request that takes a way, replayed; `None` where none is found.

@@ -44,39 +44,143 @@ use crate::tree::interpret;
 use crate::tree::ir::{Answer, Field, Missing, Part, Plan, Site, Step, Value};
 use crate::tree::judge::{Admission, Progress, Rendered, Walk, admit};
 use crate::tree::request::Plain;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Redirects that are followed.
 const HOPS: usize = 10;
 
+/// Sites that are looked at for what leads back to a new one.
+const MOST: usize = 256;
+
 /// Follows every redirect that may lead to one of the sites.
 pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
     let mut said: BTreeSet<Loc> = BTreeSet::new();
-    for (at, program) in sites.iter() {
-        let site: &Site = program.site();
-        if !site.plans.iter().any(|plan| endings(plan).iter().any(|ending| comes_back(sites, ending.answer))) {
+    for at in sites.all() {
+        each(sites, at, &mut |line, found| {
+            if said.insert(line) {
+                out.push(found.told(sites, line, 0));
+            }
+        });
+    }
+}
+
+/// The loops that new sites have a part in and others too, said of the new ones' redirects. A site has a part
+/// in one only where its redirects lead back to it, so that no other is looked at.
+pub(super) fn closed_by(sites: &Sites, new: &[usize]) -> Vec<Diagnostic> {
+    let mut leads: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut ahead: Vec<usize> = new.to_vec();
+    while let Some(at) = ahead.pop() {
+        if leads.len() < MOST && !leads.contains_key(&at) {
+            let to = leads_to(sites, at);
+            ahead.extend(&to);
+            leads.insert(at, to);
+        }
+    }
+    // Of those that the new ones lead to: what leads back.
+    let mut back: BTreeSet<usize> = new.iter().copied().collect();
+    loop {
+        let more: Vec<usize> = leads
+            .iter()
+            .filter(|(at, to)| !back.contains(at) && !to.is_disjoint(&back))
+            .map(|(at, _)| *at)
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        back.extend(more);
+    }
+    if back.len() == new.len() {
+        return Vec::new();
+    }
+    let mut said: BTreeSet<Loc> = BTreeSet::new();
+    let mut out = Vec::new();
+    for at in back {
+        each(sites, at, &mut |_, found| {
+            let of_new = |request: &Plain| sites.at(&request.host).is_some_and(|at| new.contains(&at));
+            let ours = found.ring.iter().position(|(request, line)| of_new(request) && line.is_some());
+            let shared = found.ring.iter().any(|(request, _)| !of_new(request));
+            if let Some((turn, line)) = ours.and_then(|turn| Some((turn, found.ring[turn].1?)))
+                && shared
+                && said.insert(line)
+            {
+                out.push(found.told(sites, line, turn));
+            }
+        });
+    }
+    out
+}
+
+/// The other sites that the redirects of a site may lead to.
+fn leads_to(sites: &Sites, at: usize) -> BTreeSet<usize> {
+    let Some(program) = sites.get(at) else { return BTreeSet::new() };
+    let mut out = BTreeSet::new();
+    for ending in program.site().plans.iter().flat_map(endings) {
+        let Answer::Redirect { to, .. } = ending.answer else { continue };
+        if chosen(to) {
             continue;
         }
-        let Some(host) = sites.host(at, None) else { continue };
-        let Ok(classes) = rows::of_site(site, &[]) else { continue };
-        for class in &classes {
-            for (n, (_, index)) in class.rows.iter().enumerate() {
-                let plan = &site.plans[index.0 as usize];
-                for ending in endings(plan).into_iter().filter(|ending| comes_back(sites, ending.answer)) {
-                    if said.contains(&ending.loc) || writes(plan, ending.after) {
-                        continue;
-                    }
-                    let Some(taken) = class.taken(n) else { continue };
-                    let conds: Vec<_> = taken.into_iter().chain(ending.conds.iter().cloned()).collect();
-                    let Found::Request(request) = solve::find(site, &host, &class.class.path, &conds) else { continue };
-                    let Some((request, way)) = follow(sites, &request, ending.loc) else { continue };
-                    said.insert(ending.loc);
-                    let message = format!("redirect loop: {}", way.join(" → "));
-                    let d = Diagnostic::error("G2011", ending.loc, message).at("leads back here");
-                    let at = sites.find(&request.host).map_or(site, |program| program.site());
-                    out.push(d.witness(show::request(&request, at)));
+        let host = authority(to).map(str::to_owned).or_else(|| likely(to));
+        out.extend(host.and_then(|host| sites.at(&host)).filter(|to| *to != at));
+    }
+    out
+}
+
+/// A host that a URL may have whose host is not written out: with `x` for what is not known.
+fn likely(to: &Value) -> Option<String> {
+    let text: String = to.parts.iter().map(|part| if let Part::Text(text) = part { text } else { "x" }).collect();
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    Some(rest[..rest.find(['/', '?', ':']).unwrap_or(rest.len())].to_owned())
+}
+
+/// Tells of each loop that the redirects of a site run into and have a part in.
+fn each(sites: &Sites, at: usize, tell: &mut dyn FnMut(Loc, &Loop)) {
+    let Some(program) = sites.get(at) else { return };
+    let site: &Site = program.site();
+    if !site.plans.iter().any(|plan| endings(plan).iter().any(|ending| comes_back(sites, ending.answer))) {
+        return;
+    }
+    let Some(host) = sites.host(at, None) else { return };
+    let Ok(classes) = rows::of_site(site, &[]) else { return };
+    let mut found: BTreeSet<Loc> = BTreeSet::new();
+    for class in &classes {
+        for (n, (_, index)) in class.rows.iter().enumerate() {
+            let plan = &site.plans[index.0 as usize];
+            for ending in endings(plan).into_iter().filter(|ending| comes_back(sites, ending.answer)) {
+                if found.contains(&ending.loc) || writes(plan, ending.after) {
+                    continue;
                 }
+                let Some(taken) = class.taken(n) else { continue };
+                let conds: Vec<_> = taken.into_iter().chain(ending.conds.iter().cloned()).collect();
+                let Found::Request(request) = solve::find(site, &host, &class.class.path, &conds) else { continue };
+                let Some(ring) = follow(sites, &request, ending.loc) else { continue };
+                found.insert(ending.loc);
+                tell(ending.loc, &ring);
             }
+        }
+    }
+}
+
+/// A redirect loop: the requests that a client makes, one after the other, and the line that sends each on;
+/// none where the site sends clear requests to https.
+struct Loop {
+    ring: Vec<(Plain, Option<Loc>)>,
+}
+
+impl Loop {
+    /// The error, from one of its requests on.
+    fn told(&self, sites: &Sites, line: Loc, turn: usize) -> Diagnostic {
+        let ring = self.ring.iter().cycle().skip(turn).take(self.ring.len() + 1);
+        let way: Vec<String> = ring.map(|(request, _)| address(request)).collect();
+        let message = format!("redirect loop: {}", way.join(" → "));
+        let mut d = Diagnostic::error("G2011", line, message).at("leads back here");
+        let elsewhere = self.ring.iter().filter_map(|(_, at)| *at).filter(|at| at.file != line.file);
+        for at in elsewhere.collect::<BTreeSet<_>>() {
+            d = d.label(at, "and this leads on");
+        }
+        let first = &self.ring[turn].0;
+        match sites.find(&first.host) {
+            Some(program) => d.witness(show::request(first, program.site())),
+            None => d,
         }
     }
 }
@@ -127,22 +231,19 @@ fn writes(plan: &Plan, after: usize) -> bool {
     })
 }
 
-/// A loop that a request runs into and that this line has a part in: a request of it, and the addresses
-/// that the client is sent to.
-fn follow(sites: &Sites, first: &Plain, line: Loc) -> Option<(Plain, Vec<String>)> {
+/// The loop that a request runs into and that this line has a part in, from a request of the line on.
+fn follow(sites: &Sites, first: &Plain, line: Loc) -> Option<Loop> {
     let mut requests = vec![first.clone()];
     let mut lines = Vec::new();
     for _ in 0..HOPS {
         let (status, location, at) = answer(sites, requests.last()?)?;
         lines.push(at);
         let next = next(sites, requests.last()?, status, &location)?;
-        let way: Vec<String> = requests.iter().chain([&next]).map(address).collect();
         if let Some(from) = requests.iter().position(|known| address(known) == address(&next)) {
             // Where it is run into from outside, it is said of its own redirects.
             let start = (from..requests.len()).find(|at| lines[*at] == Some(line))?;
-            let mut around = way[start..].to_vec();
-            around.extend_from_slice(&way[from + 1..=start]);
-            return Some((requests[start].clone(), around));
+            let around = (start..requests.len()).chain(from..start);
+            return Some(Loop { ring: around.map(|at| (requests[at].clone(), lines[at])).collect() });
         }
         requests.push(next);
     }

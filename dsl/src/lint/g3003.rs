@@ -53,27 +53,27 @@
 //! }
 //! ```
 
-use super::across::{Reached, reached, witness};
+use super::across::{Reached, witness};
 use crate::diagnostic::Diagnostic;
+use crate::reach::pool::Endpoint;
 use crate::reach::{PoolKey, Sites, show};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Cond, Field, Step, Use};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Compares the ways to each pool, site by site.
-pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
-    let ways = reached(sites);
-    let mut pools: Vec<(PoolKey, BTreeMap<usize, Vec<&Reached<'_>>>)> = Vec::new();
-    for way in &ways {
-        let key = PoolKey::of(&way.site.pools[way.dial.pool.0 as usize]);
-        let at = pools.iter().position(|(known, _)| known.endpoints == key.endpoints).unwrap_or_else(|| {
-            pools.push((key, BTreeMap::new()));
+pub(super) fn run(sites: &Sites, ways: &[Reached<'_>], out: &mut Vec<Diagnostic>) {
+    let mut places: HashMap<BTreeSet<Endpoint>, usize> = HashMap::new();
+    let mut pools: Vec<BTreeMap<usize, Vec<&Reached<'_>>>> = Vec::new();
+    for way in ways {
+        let at = *places.entry(PoolKey::of(way.pool()).endpoints).or_insert_with(|| {
+            pools.push(BTreeMap::new());
             pools.len() - 1
         });
-        pools[at].1.entry(way.at).or_default().push(way);
+        pools[at].entry(way.at).or_default().push(way);
     }
     let mut said: BTreeSet<Loc> = BTreeSet::new();
-    for (_, by_site) in pools.iter().filter(|(_, by_site)| by_site.len() > 1) {
+    for by_site in pools.iter().filter(|by_site| by_site.len() > 1) {
         let protected = by_site.values().find_map(|ways| {
             let policy = ways.iter().map(|way| protector(way)).collect::<Option<Vec<_>>>()?;
             Some((ways[0], policy[0]))
@@ -85,7 +85,7 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
             }
             let Some(request) = witness(sites, way, &|_| {}) else { continue };
             said.insert(way.dial.loc);
-            let pool = &way.site.pools[way.dial.pool.0 as usize].name;
+            let pool = &way.pool().name;
             let host = elsewhere.site.hosts.first().map(|(host, _)| host.to_string()).unwrap_or_default();
             let message = format!("pool `{pool}` is reached without `{}`, which every way to it through {host} passes", policy.name);
             let d = Diagnostic::warning("G3003", way.dial.loc, message).at("leads there unprotected");
@@ -95,7 +95,7 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
 }
 
 /// A policy with a `require` about who asks that every request of a way passes.
-fn protector<'s>(way: &Reached<'s>) -> Option<&'s Use> {
+pub(super) fn protector<'s>(way: &Reached<'s>) -> Option<&'s Use> {
     way.plan.policies.iter().find(|used| {
         let own = way.plan.steps.get(used.from..used.through).unwrap_or_default();
         let asks = own.iter().any(|step| matches!(step, Step::Require { cond, .. } if about_who(cond)));
@@ -118,6 +118,6 @@ fn about_who(cond: &Cond) -> bool {
 }
 
 /// Whether nothing at all is asked of a request on a way.
-fn open(way: &Reached<'_>) -> bool {
+pub(super) fn open(way: &Reached<'_>) -> bool {
     way.dial.conds.is_empty() && !way.plan.steps.iter().any(|step| matches!(step, Step::Require { .. }))
 }

@@ -46,13 +46,14 @@
 //! }
 //! ```
 
-use super::across::{Reached, reached, witness};
+use super::across::{Reached, witness};
 use crate::diagnostic::Diagnostic;
+use crate::reach::pool::Endpoint;
 use crate::reach::{PoolKey, Sites, show};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Field, Part, Step, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Names by which proxies tell who a client is.
@@ -60,18 +61,31 @@ const IDENTITIES: &[&str] =
     &["x-user", "x-user-id", "x-user-email", "x-email", "x-groups", "x-roles", "remote-user", "x-remote-user", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups"];
 
 /// Compares what each way to a pool does with the headers that tell identities.
-pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
-    let ways = reached(sites);
-    let set: Vec<(PoolKey, Arc<str>, Loc)> = ways.iter().flat_map(set_by).collect();
+pub(super) fn run(sites: &Sites, ways: &[Reached<'_>], out: &mut Vec<Diagnostic>) {
+    // Of each endpoint: the headers that tell it who a client is, and where the first says so.
+    let mut set: HashMap<Endpoint, BTreeMap<Arc<str>, Loc>> = HashMap::new();
+    for way in ways {
+        for (name, loc) in told(way) {
+            for endpoint in PoolKey::of(way.pool()).endpoints {
+                set.entry(endpoint).or_default().entry(Arc::clone(&name)).or_insert(loc);
+            }
+        }
+    }
     if set.is_empty() {
         return;
     }
     let mut said: BTreeMap<Arc<str>, BTreeSet<Loc>> = BTreeMap::new();
-    for way in &ways {
-        let pool = &way.site.pools[way.dial.pool.0 as usize];
-        for (key, name, loc) in &set {
+    for way in ways {
+        let pool = way.pool();
+        let mut names: BTreeMap<&Arc<str>, Loc> = BTreeMap::new();
+        for endpoint in &PoolKey::of(pool).endpoints {
+            for (name, loc) in set.get(endpoint).into_iter().flatten() {
+                names.entry(name).or_insert(*loc);
+            }
+        }
+        for (name, loc) in names {
             let known = said.entry(Arc::clone(name)).or_default();
-            if !key.shares(pool) || known.contains(&way.dial.loc) || touched(way, name) {
+            if known.contains(&way.dial.loc) || touched(way, name) {
                 continue;
             }
             let header = |request: &mut crate::tree::request::Plain| {
@@ -82,22 +96,21 @@ pub(super) fn run(sites: &Sites, out: &mut Vec<Diagnostic>) {
             known.insert(way.dial.loc);
             let message = format!("the client's own `{name}` reaches pool `{}` here", pool.name);
             let d = Diagnostic::warning("G3018", way.dial.loc, message).at("lets it through");
-            let d = d.label(*loc, "sets it on another way to the same servers");
+            let d = d.label(loc, "sets it on another way to the same servers");
             let d = d.help("take it away", format!("remove request header {name}"), None);
             out.push(d.witness(show::request(&request, way.site)));
         }
     }
 }
 
-/// The identities that a way tells, and where it says so.
-fn set_by(way: &Reached<'_>) -> Vec<(PoolKey, Arc<str>, Loc)> {
-    let key = PoolKey::of(&way.site.pools[way.dial.pool.0 as usize]);
+/// The headers by which a way tells who a client is, and where it says so.
+pub(super) fn told(way: &Reached<'_>) -> Vec<(Arc<str>, Loc)> {
     let steps = &way.plan.steps[..way.dial.after];
     let tells = |step: &Step| match step {
         Step::Header { op: HeaderOp::Set, side: Side::Request, name, value, loc, .. }
             if is_identity(name) || of_claim(value) =>
         {
-            Some((key.clone(), Arc::clone(name), *loc))
+            Some((Arc::clone(name), *loc))
         }
         _ => None,
     };

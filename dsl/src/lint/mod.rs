@@ -6,6 +6,7 @@
 mod across;
 mod advice;
 mod allow;
+mod around;
 mod fingerprint;
 pub(crate) mod l4;
 mod planned;
@@ -160,6 +161,7 @@ pub(crate) use solve::describe;
 pub use across::{across, of_all};
 pub use advice::advice;
 pub use allow::allow;
+pub use around::{Around, Traces, beside, loops};
 pub use fingerprint::fingerprints;
 pub use g1007::{Pools, unused_pools};
 pub use g2007::cross_file;

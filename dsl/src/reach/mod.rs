@@ -12,7 +12,7 @@ pub(crate) mod dial;
 pub(crate) mod endings;
 mod events;
 pub mod plan;
-mod pool;
+pub(crate) mod pool;
 pub mod prove;
 pub(crate) mod rows;
 pub(crate) mod show;

@@ -4,12 +4,15 @@ use crate::tree::ir::{EndpointKind, Pool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// An endpoint: its kind, host or path, and port.
+pub(crate) type Endpoint = (u8, Arc<str>, u16);
+
 /// The endpoints of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolKey {
     /// As whoever asks calls it.
     pub name: Arc<str>,
-    pub(crate) endpoints: BTreeSet<(u8, Arc<str>, u16)>,
+    pub(crate) endpoints: BTreeSet<Endpoint>,
 }
 
 impl PoolKey {

@@ -38,13 +38,15 @@ impl Sites {
         sites
     }
 
-    /// Takes a site in, and says which place it has.
+    /// Takes a site in, and says which place it has. Hosts that another site has stay with that one.
     pub fn add(&mut self, program: Arc<Program>) -> usize {
         let at = self.free.pop().unwrap_or(self.programs.len());
         for (pattern, _) in &program.site().hosts {
-            self.hosts.insert(pattern, at);
+            if self.hosts.claim(pattern).is_none_or(|holder| *holder == NOBODY) {
+                self.hosts.insert(pattern, at);
+            }
         }
-        if program.site().settings.default {
+        if program.site().settings.default && self.default.is_none() {
             self.default = Some(at);
         }
         if at == self.programs.len() {

@@ -120,6 +120,8 @@ pub type ModuleTable = HashMap<FileId, Module>;
 pub struct Compiled {
     /// Its sites. Empty when it has an error.
     pub programs: Vec<Arc<Program>>,
+    /// What its sites have to do with others, in their order; empty where that is not looked at.
+    pub traces: Vec<Arc<lint::Traces>>,
     /// Its `tcp`, `udp` and `passthrough` items. Empty when it has an error.
     pub items: Vec<Item>,
     /// What it says about the gateway.
@@ -198,6 +200,7 @@ impl Compiled {
     /// Drops what may not serve.
     pub fn refuse(&mut self) {
         self.programs.clear();
+        self.traces.clear();
         self.items.clear();
         self.tables.clear();
         self.tenants.clear();
@@ -215,6 +218,8 @@ pub struct Places {
     pub drafts: Drafts,
     /// Whether it is said which routes no test reaches.
     pub coverage: bool,
+    /// Whether sites are looked at beside those of other files as they come.
+    pub together: bool,
 }
 
 /// Texts that stand in for what is on disk, by absolute path.
@@ -228,6 +233,7 @@ impl Places {
             shown: sites.to_path_buf(),
             drafts: Drafts::default(),
             coverage: false,
+            together: true,
         }
     }
 
@@ -282,10 +288,12 @@ pub fn compile(
     let path_of = |file: FileId| rows.iter().find(|(_, read)| read.as_ref().is_some_and(|r| r.file == file));
     let table = |table: Arc<ir::Table>| Some((path_of(table.from.as_ref()?.data)?.0.clone(), table));
     let tables = made.tables.into_iter().filter_map(table).collect();
+    let traces = made.programs.iter().filter(|_| places.together).map(|program| Arc::new(lint::Traces::of(program)));
     let mut compiled = Compiled {
         tenants: made.tenants,
         tables,
         rows,
+        traces: traces.collect(),
         programs: made.programs,
         items: listening.chain(made.passthroughs.into_iter().map(Item::Passthrough)).collect(),
         gateway: made.gateway,
@@ -380,6 +388,9 @@ const FAILING_TEST: &str = "G9007";
 
 /// The code of a proof that does not hold.
 pub const FAILING_PROOF: &str = "G9002";
+
+/// The code of a redirect loop.
+pub const LOOP: &str = "G2011";
 
 /// The code of listeners that overlap.
 pub const OVERLAP: &str = "G7001";

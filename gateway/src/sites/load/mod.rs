@@ -26,6 +26,7 @@ use super::tree::Stamp;
 use crate::l4::ListenKey;
 use crate::secrets::Secrets;
 use dsl::diagnostic::Diagnostic;
+use dsl::lint::Traces;
 use dsl::reach::Carried;
 use dsl::reach::prove::Proof;
 use dsl::syntax::span::FileId;
@@ -117,6 +118,8 @@ pub struct Loader<I: Install> {
     failing: BTreeSet<FileId>,
     /// Files that were refused for proofs, their own or those of others.
     disproved: BTreeSet<FileId>,
+    /// Files that were refused for the redirect loops that they close.
+    looping: BTreeSet<FileId>,
     /// Files that were refused for secrets.
     waiting: BTreeSet<FileId>,
     /// Whether secrets are read from where `gateway.route` says.
@@ -180,6 +183,8 @@ struct Good<I: Install> {
     /// What proofs speak of: the programs of its sites, and what its items carry.
     programs: Vec<Arc<Program>>,
     carried: Vec<Carried>,
+    /// What its sites have to do with others.
+    traces: Vec<Arc<Traces>>,
     /// Its claims, and the lines they stand on.
     claims: Vec<(Claim, usize)>,
 }
@@ -278,6 +283,7 @@ impl<I: Install> Loader<I> {
             tests: Tests::Decide,
             failing: BTreeSet::new(),
             disproved: BTreeSet::new(),
+            looping: BTreeSet::new(),
             waiting: BTreeSet::new(),
             directed: false,
             ids: Ids::default(),
@@ -303,7 +309,8 @@ impl<I: Install> Loader<I> {
 
     /// Tests decide nothing from now on; [`Loader::tests`] has them.
     #[must_use]
-    pub fn keeping_tests(self) -> Self {
+    pub fn keeping_tests(mut self) -> Self {
+        self.places.together = false;
         Self { tests: Tests::Kept, ..self }
     }
 
@@ -318,6 +325,8 @@ impl<I: Install> Loader<I> {
     #[must_use]
     pub fn for_lint(mut self, drafts: &Drafts) -> Self {
         self.places.coverage = true;
+        // Whoever lints looks at all files together, once.
+        self.places.together = false;
         self.with_drafts(drafts)
     }
 
@@ -515,6 +524,9 @@ mod gate_tests;
 
 #[cfg(test)]
 mod proof_tests;
+
+#[cfg(test)]
+mod across_tests;
 
 #[cfg(test)]
 mod l4_tests;

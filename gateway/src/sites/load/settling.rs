@@ -41,7 +41,7 @@ impl<I: Install> Loader<I> {
             }
         }
         self.find_secrets(&mut done, batch);
-        self.hold_proofs(&mut done);
+        self.hold_together(&mut done, batch);
         // What a version of before may not have any more is free before it is decided who gets it.
         for (file, done) in &done {
             let in_hand = done.compiled.sound().then_some(done.job.source.digest);
@@ -238,6 +238,7 @@ impl<I: Install> Loader<I> {
             proofs: compiled.proofs,
             programs,
             carried,
+            traces: compiled.traces,
             claims: compiled.claims.into_iter().map(|c| (line(&c), c)).map(|(line, c)| (c, line)).collect(),
         }
     }
@@ -253,7 +254,7 @@ impl<I: Install> Loader<I> {
         }
         let gateway = |g: &Good<I>| g.gateway.clone();
         batch.gateway |= before.as_ref().and_then(gateway) != gateway(&good);
-        self.serving.put(file, &good.programs, !good.proofs.is_empty());
+        self.serving.put(file, &good.programs, &good.traces, !good.proofs.is_empty());
         unit.good = Some(good);
         self.open(file, &shut, batch);
     }

@@ -20,7 +20,7 @@ impl<I: Install> Loader<I> {
             Some((source, compiled)) => {
                 let good = self.good(&source, compiled);
                 if let Some(unit) = self.units.get_mut(&file) {
-                    self.serving.put(file, &good.programs, !good.proofs.is_empty());
+                    self.serving.put(file, &good.programs, &good.traces, !good.proofs.is_empty());
                     unit.good = Some(good);
                 }
             }
