@@ -587,6 +587,20 @@ mod pure {
     }
 
     #[test]
+    fn several_values_have_a_hash_each_so_that_no_two_lists_come_to_the_same() {
+        let of = |a: &str, b: &str| {
+            header("hash(header.x-b, header.x-c) if missing \"\"", &with("/", &[("x-b", a), ("x-c", b)])).remove(0)
+        };
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_eq!(of("abc", "abc").len(), "x-a: ".len() + 128);
+        let constant = header("hash(\"abc\", \"abc\")", &get("/"));
+        assert_eq!(constant, [of("abc", "abc")], "of texts and of values alike");
+        assert_eq!(codes("set request header x-a = hash(header.x, header.y)"), ["G1012"]);
+        assert_eq!(codes("set request header x-a = hash(host, 5m)"), ["G1005"]);
+        assert_eq!(codes("set request header x-a = hash()"), ["G1021"]);
+    }
+
+    #[test]
     fn a_local_path_cannot_leave_the_host() {
         for target in ["\"{local-path(query.next)}\"", "\"https://b.example{local-path(query.next)}\""] {
             let site =

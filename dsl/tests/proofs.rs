@@ -323,3 +323,35 @@ passthrough v.example.com -> admin
         ]
     );
 }
+
+#[test]
+fn rule_30_pools_are_known_by_their_endpoints_and_every_dial_counts() {
+    let file = |route: &str| {
+        format!(
+            "pool admin = 10.0.3.10:9000\npool web = 10.0.1.10:80\npool other = 10.0.9.9:1, 10.0.3.10:9000\n\
+             table t: text -> pool in [web, other] {{\n    \"a\" = web\n}}\n\
+             policy office {{\n    require client.ip in [10.0.0.0/8] else deny 403\n}}\n\
+             site a.example.com {{\n{route}\n    else -> web\n}}\n\
+             prove \"it\" {{\n    every request to pool admin passes office\n}}\n"
+        )
+    };
+    let holds = |route: &str| {
+        let files = Files::one("sites/a.route", &file(route));
+        let compiled = files.compile(0);
+        assert!(compiled.is_sound(), "{}", files.render(&compiled.diagnostics));
+        let sites = Sites::of(compiled.programs.iter().cloned());
+        prove(&compiled.proofs, &sites, &sites.all(), &[], BUDGET).iter().all(dsl::reach::prove::Outcome::holds)
+    };
+    assert!(holds("    /x/* -> web"));
+    assert!(holds("    /x/* {\n        use office\n        -> other\n    }"));
+    for route in [
+        "    /x/* -> other",
+        "    /x/* {\n        catch [502] -> other\n        -> web\n    }",
+        "    /x/* {\n        mirror 1% other\n        -> web\n    }",
+        "    /x/* -> t[host] else respond 404",
+        "    /x/* {\n        require ask(other, GET /verify) else deny 401\n        -> web\n    }",
+        "    /x/* -> 99% web, 1% other by client.ip",
+    ] {
+        assert!(!holds(route), "{route}");
+    }
+}

@@ -24,4 +24,4 @@ macro_rules! cases {
     };
 }
 
-cases! { names renames completes findings tests formats utf8 malformed big }
+cases! { names renames completes findings tests formats utf8 malformed big many }

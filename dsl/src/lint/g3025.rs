@@ -1,6 +1,6 @@
 //! ## What
 //!
-//! A secret that a file names is not at hand.
+//! A secret that a file names is not at hand, or is no key where it has to be one.
 //!
 //! ## Why
 //!
@@ -8,6 +8,9 @@
 //! `$CREDENTIALS_DIRECTORY`. Without its secret, what the file protects would stand open or not work at
 //! all, so the gateway does not load it until the secret is there. `sluice lint` says it as a hint: where
 //! files are checked, secrets are often not.
+//!
+//! What signs (`jwt` with HS256, `signed`, `start session`) needs keys of 32 bytes or more in each line of its
+//! secret: a shorter one can be guessed from one token, by trying (RFC 7518 section 3.2).
 //!
 //! ## Wrong
 //!
@@ -35,6 +38,11 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::span::Loc;
+
+/// The secret, and why its lines are no keys. Its content is not told.
+pub fn no_key(loc: Loc, name: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("G3025", loc, format!("secret `{name}` is no key to sign with")).note(why)
+}
 
 /// The secret, and why there is none.
 pub fn no_secret(loc: Loc, name: &str, why: &str) -> Diagnostic {

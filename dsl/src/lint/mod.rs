@@ -10,7 +10,7 @@ mod around;
 mod fingerprint;
 pub(crate) mod l4;
 mod planned;
-mod reads;
+pub(crate) mod reads;
 pub(crate) mod show;
 mod slip;
 mod solve;
@@ -173,7 +173,7 @@ pub use planned::{Planned, planned};
 /// Findings about files, made by whoever can look at them: this crate cannot.
 pub mod files {
     pub use super::g0004::{empty, unreadable};
-    pub use super::g3025::no_secret;
+    pub use super::g3025::{no_key, no_secret};
     pub use super::g4001::{Cover, cover, uncovered};
     pub use super::g4003::one_label;
     pub use super::g4004::{Validity, validity};

@@ -6,18 +6,18 @@ use crate::tree::ir::{
 use std::sync::Arc;
 
 /// Hands each field on that a site's plans and conditions read.
-pub(super) struct Reads<'a, F> {
+pub(crate) struct Reads<'a, F> {
     pub(super) calls: &'a [Arc<Call>],
     pub(super) each: F,
 }
 
 impl<'a, F: FnMut(&Field)> Reads<'a, F> {
-    pub(super) fn of(site: &'a Site, each: F) -> Self {
+    pub(crate) fn of(site: &'a Site, each: F) -> Self {
         Self { calls: &site.calls, each }
     }
 
     /// Steps, answer and catches.
-    pub(super) fn plan(&mut self, plan: &Plan) {
+    pub(crate) fn plan(&mut self, plan: &Plan) {
         for step in &plan.steps {
             self.step(step);
         }
@@ -49,7 +49,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
         }
     }
 
-    pub(super) fn cond(&mut self, cond: &Cond) {
+    pub(crate) fn cond(&mut self, cond: &Cond) {
         match cond {
             Cond::Const(_) => {}
             Cond::Test(field, _) => self.field(field),

@@ -2,14 +2,16 @@
 
 use super::calls::Outcome;
 use super::eval::BadText;
-use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Limit, Lookup, Session};
+use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Limit, Lookup, Session};
 use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::{Plain, Request};
 use super::rows::Found;
 use super::words;
+use crate::lint::reads::Reads;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A line of a story.
@@ -93,6 +95,39 @@ impl World for Nothing {
     }
 }
 
+/// What calls are supposed to come to, yes or no. What tokens say is not known: a claim that is read is its
+/// name in angle brackets.
+#[derive(Clone, Debug, Default)]
+pub struct Supposed(pub Vec<(CallIdx, bool)>);
+
+impl World for Supposed {
+    fn call(&mut self, program: &Program, call: CallIdx, _: &Plain) -> Option<Outcome> {
+        let (_, yes) = self.0.iter().find(|(known, _)| *known == call)?;
+        let claims = || claims(program, call).into_iter().map(|name| (Arc::clone(&name), format!("<{name}>").into()));
+        Some(if *yes { Outcome::Yes(claims().collect()) } else { Outcome::No })
+    }
+
+    fn limit(&mut self, _: &Limit, _: &[u8], _: u64) -> Admit {
+        Admit::Pass
+    }
+}
+
+/// The claims of a call that a site reads, in the order of their names.
+pub fn claims(program: &Program, call: CallIdx) -> BTreeSet<Arc<str>> {
+    let site = program.site();
+    let mut names = BTreeSet::new();
+    let mut reads = Reads::of(site, |field: &Field| {
+        if let Field::Claim(of, name) = field
+            && *of == call
+        {
+            names.insert(Arc::clone(name));
+        }
+    });
+    site.plans.iter().for_each(|plan| reads.plan(plan));
+    site.scopes.iter().flat_map(|scope| &scope.entries).for_each(|entry| reads.cond(&entry.guard));
+    names
+}
+
 /// Tells the way of a request through a site. `draw` is where shares that are drawn anew fall; without
 /// it all of them are named.
 pub fn tell<'p>(program: &'p Program, request: &Plain, draw: Option<u32>) -> Told<'p> {
@@ -124,7 +159,10 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     };
     let request = &*request;
     let open = drawn && draw.is_none();
-    let Walked { edits, asked, limits, sessions, lines: of_policies, .. } = walked;
+    let Walked { mut edits, asked, limits, sessions, lines: mut of_policies, .. } = walked;
+    if matches!(judged.answer, Rendered::Proxy { .. }) {
+        unsaid(program, &mut edits, &mut of_policies);
+    }
     let told = |judged, open, lines| Told { judged, edits, asked, limits, sessions, open, lines };
     let mut lines = Vec::new();
     let Some((_, plan)) = judged.plan else {
@@ -157,6 +195,32 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
         }
     }
     told(judged, open, lines)
+}
+
+/// Headers that an `ask` of the site copies are deleted from every request that goes to a pool, asked about
+/// or not: nobody but who is asked may say them (LANGUAGE rule 20).
+fn unsaid<'p>(program: &'p Program, edits: &mut Vec<Edit<'p>>, lines: &mut Vec<Line>) {
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let (mut first, mut told) = (Vec::new(), Vec::new());
+    for call in &program.site().calls {
+        let CallKind::Ask(ask) = &call.kind else { continue };
+        for name in ask.copy.iter().filter(|name| known.insert(name)) {
+            let removed = |edit: &Edit<'_>| {
+                edit.op == HeaderOp::Remove
+                    && edit.side == Side::Request
+                    && *edit.name == **name
+                    && edit.loc == call.loc
+            };
+            if !edits.iter().any(removed) {
+                let (op, side) = (HeaderOp::Remove, Side::Request);
+                first.push(Edit { op, side, name, value: String::new(), loc: call.loc });
+                let text = format!("remove request header {name}  · only {} may say it", call.shown);
+                told.push(Line::new("", text, Some(call.loc)));
+            }
+        }
+    }
+    edits.splice(0..0, first);
+    lines.splice(0..0, told);
 }
 
 fn candidates(program: &Program, request: &impl Request, lines: &mut Vec<Line>) {

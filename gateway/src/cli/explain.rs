@@ -11,10 +11,10 @@ use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Destination, HostPattern, PoolIdx, SiteSettings, Tls};
+use dsl::tree::ir::{CallIdx, CallKind, Destination, HostPattern, PoolIdx, SiteSettings, Tls};
 use dsl::tree::judge::{Admission, Rendered, admit};
 use dsl::tree::request::Plain;
-use dsl::tree::tell::tell;
+use dsl::tree::tell::{Line, Supposed, Told, claims, tell, tell_in};
 use dsl::tree::{HostIndex, Program, canonical};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -177,6 +177,9 @@ impl Asked {
     }
 }
 
+/// Calls of one request whose outcomes are supposed, both ways of each.
+const MOST_SUPPOSED: usize = 3;
+
 /// A client's port where none is given.
 const CLIENT_PORT: u16 = 50_000;
 
@@ -282,8 +285,24 @@ impl Story<'_> {
 
     fn decide(&mut self, site: &Program, request: &Plain) {
         let told = tell(site, request, None);
-        for line in told.lines {
-            self.out.push_str(&story::line(&line, self.style, &self.loaded.outcome.report.texts));
+        self.lines(&told.lines);
+        self.end(site, request, &told, &[]);
+    }
+
+    fn lines(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.out.push_str(&story::line(line, self.style, &self.loaded.outcome.report.texts));
+        }
+    }
+
+    /// What comes behind a story that supposes something of calls: what its pool makes of the request, or the
+    /// story as it goes on with each of the outcomes of a call that nobody knows.
+    fn end(&mut self, site: &Program, request: &Plain, told: &Told<'_>, supposed: &[(CallIdx, bool)]) {
+        if let Rendered::Pending(call) = told.judged.answer {
+            if supposed.len() < MOST_SUPPOSED {
+                self.both(site, request, call, told, supposed);
+            }
+            return;
         }
         if let (Some((_, plan)), Rendered::Proxy { pool, to, .. }) = (told.judged.plan, &told.judged.answer) {
             let pools: Vec<PoolIdx> = match to {
@@ -291,6 +310,39 @@ impl Story<'_> {
                 Destination::Split { .. } | Destination::Pool(_) | Destination::Table(_) => vec![*pool],
             };
             self.upstream(site.site(), plan, &pools, request);
+        }
+    }
+
+    /// The story as it goes on when a call says yes, and when it says no.
+    fn both(
+        &mut self,
+        site: &Program,
+        request: &Plain,
+        call: CallIdx,
+        before: &Told<'_>,
+        supposed: &[(CallIdx, bool)],
+    ) {
+        let asked = &site.site().calls[call.0 as usize];
+        for yes in [true, false] {
+            let claims: Vec<String> = claims(site, call).iter().map(|name| format!("<{name}>")).collect();
+            let what = match (yes, claims.as_slice()) {
+                (true, []) => "yes".to_owned(),
+                (true, claims) => format!("yes, with claims {}", claims.join(", ")),
+                (false, _) => "no".to_owned(),
+            };
+            let _ = writeln!(self.out, "\n{}", self.style.bold(&format!("if {} says {what}:", asked.shown)));
+            let supposed: Vec<_> = supposed.iter().copied().chain([(call, yes)]).collect();
+            let told = tell_in(site, &mut request.clone(), None, &mut Supposed(supposed.clone()));
+            // What was told already is not told again.
+            let same = told.lines.iter().zip(&before.lines).take_while(|(line, known)| line == known).count();
+            self.lines(&told.lines[same..]);
+            self.end(site, request, &told, &supposed);
+        }
+        if let CallKind::Ask(ask) = &asked.kind
+            && ask.failed.is_none()
+        {
+            let _ = writeln!(self.out, "\n{}", self.style.bold(&format!("if {} is not answered:", asked.shown)));
+            self.refused("answer", 503, "the service that is asked did not say");
         }
     }
 

@@ -21,7 +21,7 @@ impl Install for Ask {
     type Site = Program;
     type Route = Item;
 
-    fn install(&mut self, program: Arc<Program>, _: &Path) -> Program {
+    fn install(&mut self, program: Arc<Program>, _: &Path, _: Option<&Arc<str>>) -> Program {
         Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared))
     }
 

@@ -15,8 +15,37 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use std::sync::Arc;
 
-/// A key of HMAC with SHA-256 has so many bytes (RFC 7518 section 3.2); shorter ones are told about.
+/// A key of HMAC with SHA-256 has so many bytes (RFC 7518 section 3.2); shorter ones are none.
 const HMAC_BYTES: usize = 32;
+
+/// What is wrong with a secret whose lines are to be keys of HMAC; its content is not in it. Public keys are
+/// looked at where they are used.
+#[must_use]
+pub fn unfit(content: &[u8]) -> Option<String> {
+    if contains(content, b"-----BEGIN") {
+        return None;
+    }
+    if lines(content).next().is_none() {
+        return Some("there is no key in it: `openssl rand -base64 32` makes one".to_owned());
+    }
+    lines(content).find_map(short)
+}
+
+/// The keys of HMAC of a secret.
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+}
+
+/// What is said of a key that is too short.
+fn short(key: &[u8]) -> Option<String> {
+    (key.len() < HMAC_BYTES).then(|| {
+        format!(
+            "a key has {} bytes, which can be guessed; RFC 7518 wants {HMAC_BYTES} at least: \
+             `openssl rand -base64 32` makes one",
+            key.len()
+        )
+    })
+}
 
 /// The keys of some secrets.
 pub(super) struct Ring {
@@ -72,16 +101,12 @@ impl Ring {
 impl Keys {
     fn add(&mut self, name: &str, content: &[u8]) {
         if !contains(content, b"-----BEGIN") {
-            for line in content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
-                if line.len() < HMAC_BYTES {
-                    let why = format!(
-                        "a key has {} bytes, which can be guessed; RFC 7518 wants {HMAC_BYTES} at least: \
-                         `openssl rand -base64 32` makes one",
-                        line.len()
-                    );
-                    self.ails(name, &why);
+            for line in lines(content) {
+                match short(line) {
+                    // Nothing is signed with it, and nothing that it signed holds.
+                    Some(why) => self.ails(name, &why),
+                    None => self.all.push(Key::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, line)))),
                 }
-                self.all.push(Key::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, line))));
             }
             return;
         }

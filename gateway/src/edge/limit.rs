@@ -1,7 +1,7 @@
 //! `limit …` of requests: one set of buckets for each written limit, shared by all workers, kept over reloads.
 //!
 //! A limit is the same as before when it has the same name (`as NAME`, else its place in its file), the
-//! same bound and the same kinds of key in a route file of the same folder.
+//! same bound and the same kinds of key in files of the same tenant, or in files outside tenants.
 
 use crate::answer;
 use crate::http::body::Content;
@@ -15,7 +15,6 @@ use http::Response;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt;
 use std::hash::Hash;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +37,8 @@ pub struct LimitTable {
 /// What makes a limit the same as before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
-    dir: Arc<Path>,
+    /// The tenant; `None` for the operator.
+    whose: Option<Arc<str>>,
     name: Arc<str>,
     bound: LimitBound,
     sources: Vec<Arc<str>>,
@@ -74,10 +74,10 @@ pub struct Counted {
 }
 
 impl LimitTable {
-    /// The buckets of a limit of a route file in `dir`.
-    pub(super) fn intern(&self, limit: &Limit, dir: &Path) -> Arc<Bucketed> {
+    /// The buckets of a limit of a tenant's route file, or of one outside tenants (LANGUAGE rule 21).
+    pub(super) fn intern(&self, limit: &Limit, whose: Option<&Arc<str>>) -> Arc<Bucketed> {
         let sources = limit.key.iter().map(|part| Arc::clone(&part.source)).collect();
-        let identity = Identity { dir: dir.into(), name: Arc::clone(&limit.name), bound: limit.bound, sources };
+        let identity = Identity { whose: whose.cloned(), name: Arc::clone(&limit.name), bound: limit.bound, sources };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&identity).unwrap_or_else(|| {
             let kept = match limit.bound {
@@ -256,5 +256,34 @@ impl fmt::Debug for Holds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (places, flows) = (self.places.len(), self.flows.len());
         f.debug_struct("Holds").field("places", &places).field("flows", &flows).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsl::tree::ir::{Cond, Value};
+
+    #[test]
+    fn rule_21_a_limit_is_one_set_of_buckets_within_a_tenant() {
+        let limit = Limit {
+            bound: LimitBound::AtOnce(3),
+            cost: None,
+            key: Vec::new(),
+            name: "uploads".into(),
+            shadow: false,
+            when: Cond::Const(true),
+            loc: Default::default(),
+        };
+        assert_eq!(limit.cost, None::<Value>);
+        let table = LimitTable::default();
+        let (acme, globex): (Arc<str>, Arc<str>) = ("acme".into(), "globex".into());
+        let operators = table.intern(&limit, None);
+        assert!(Arc::ptr_eq(&operators, &table.intern(&limit, None)), "whatever folder the file is in");
+        let of_acme = table.intern(&limit, Some(&acme));
+        assert!(Arc::ptr_eq(&of_acme, &table.intern(&limit, Some(&acme))));
+        assert!(!Arc::ptr_eq(&of_acme, &operators) && !Arc::ptr_eq(&of_acme, &table.intern(&limit, Some(&globex))));
+        let other = Limit { bound: LimitBound::AtOnce(4), ..limit };
+        assert!(!Arc::ptr_eq(&of_acme, &table.intern(&other, Some(&acme))), "another bound begins anew");
     }
 }

@@ -41,6 +41,8 @@ pub struct Kept {
     pub gates: Gates,
 }
 
+pub use keys::unfit;
+
 /// What a site needs to carry out its calls, limits and sessions.
 pub struct Edge {
     secrets: Arc<Secrets>,
@@ -57,9 +59,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// For a site of a route file in `dir`. The site must outlive it: the program has it.
+    /// For a site of a route file in `dir`, of a tenant's where it is one's. The site must outlive it: the program
+    /// has it.
     #[must_use]
-    pub fn new(site: &Site, dir: &Path, secrets: &Arc<Secrets>, kept: &Kept) -> Self {
+    pub fn new(site: &Site, dir: &Path, whose: Option<&Arc<str>>, secrets: &Arc<Secrets>, kept: &Kept) -> Self {
         let ring = |names: &[Arc<str>]| Ring::new(names.to_vec(), Arc::clone(secrets));
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(jwt) => Some(ring(&jwt.keys)),
@@ -83,7 +86,7 @@ impl Edge {
                     }
                 }
                 Step::Limit(limit) => {
-                    edge.limits.entry(address(limit)).or_insert_with(|| kept.limits.intern(limit, dir));
+                    edge.limits.entry(address(limit)).or_insert_with(|| kept.limits.intern(limit, whose));
                 }
                 Step::Require { .. } | Step::Header { .. } => {}
             }

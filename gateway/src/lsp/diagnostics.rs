@@ -3,7 +3,9 @@
 use super::server::Server;
 use super::text::{Encoding, Lines};
 use super::world::path_of;
+use crate::cli::Failed;
 use crate::cli::lint::linted::Linted;
+use crate::sites::compile::Drafts;
 use dsl::diagnostic::{Diagnostic, Edit, Severity, Sources};
 use dsl::syntax::span::{FileId, Loc};
 use serde_json::{Value, json};
@@ -24,18 +26,51 @@ pub(super) struct Fix {
     pub(super) edit: Edit,
 }
 
+/// The findings of a file by itself, at once: what it says beside other files is found when all are looked at.
+pub(super) fn quick(server: &mut Server, path: &Path) -> Option<(String, Value)> {
+    let text = server.world.text(path)?;
+    let file = server.world.id(path);
+    let shown = path.display().to_string();
+    let found = dsl::lint::allow(server.world.compile(path), &[file], &OfOne(file, &shown, &text));
+    // What it allows may be said by those who look at all files.
+    let found: Vec<Diagnostic> = found.into_iter().filter(|d| d.code != UNUSED_ALLOW).collect();
+    let mut by_file: BTreeMap<PathBuf, Vec<Published>> = BTreeMap::new();
+    collect(&found, &OfWorld::new(server), server.encoding, &mut by_file);
+    let published = by_file.remove(path).unwrap_or_default();
+    let uri = server.world.uri(path);
+    let shown = published.iter().map(|one| one.shown.clone()).collect();
+    server.published.insert(uri.clone(), published);
+    Some((uri, shown))
+}
+
+/// The code of an `# allow` that allows nothing.
+const UNUSED_ALLOW: &str = "G9003";
+
+/// One file.
+struct OfOne<'a>(FileId, &'a str, &'a str);
+
+impl Sources for OfOne<'_> {
+    fn source(&self, file: FileId) -> Option<(&str, &str)> {
+        if file == self.0 { Some((self.1, self.2)) } else { dsl::stdlib::source(file) }
+    }
+}
+
+/// What `sluice lint` makes of a sites directory, with what the editor has open; nothing where the editor has
+/// no file of it open.
+pub(super) fn lint(root: &Path, drafts: &Drafts) -> Option<Result<Linted, Failed>> {
+    let open = drafts.keys().any(|path| path.starts_with(root) && path.is_file());
+    open.then(|| Linted::of(&[root.to_path_buf()], drafts))
+}
+
 /// The findings of a sites directory anew: what to publish, by URI. Files that have none any more are
 /// told so.
-pub(super) fn renew(server: &mut Server, root: &Path) -> Vec<(String, Value)> {
+pub(super) fn renew(server: &mut Server, root: &Path, linted: Option<Result<Linted, Failed>>) -> Vec<(String, Value)> {
     let mut by_file: BTreeMap<PathBuf, Vec<Published>> = BTreeMap::new();
     let open: Vec<PathBuf> = server.world.open.keys().filter(|path| path.starts_with(root)).cloned().collect();
-    let watched = !open.is_empty();
-    if watched && open.iter().any(|path| path.is_file()) {
-        let drafts = server.world.drafts();
-        match Linted::of(&[root.to_path_buf()], &drafts) {
-            Ok(linted) => collect(&linted.findings, &OfLint(&linted), server.encoding, &mut by_file),
-            Err(why) => server.show(1, &why.0),
-        }
+    match linted {
+        Some(Ok(linted)) => collect(&linted.findings, &OfLint(&linted), server.encoding, &mut by_file),
+        Some(Err(why)) => server.show(1, &why.0),
+        None => {}
     }
     for path in open.iter().filter(|path| !path.is_file()) {
         let findings = server.world.compile(path);

@@ -4,17 +4,26 @@ use super::text::{Encoding, Lines};
 use super::wire::{self, Read1};
 use super::world::{Document, World, path_of};
 use super::{actions, complete, diagnostics, format, goto, hints, hover, lens, rename, symbols};
+use crate::cli::Failed;
+use crate::cli::lint::linted::Linted;
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// How long nothing has to come before findings are made: a burst of keystrokes is one.
 const QUIET: Duration = Duration::from_millis(40);
+
+/// With more files than these an edit is answered with what its file says by itself; what all files say
+/// together is worked out beside it.
+const FEW: usize = 64;
+
+/// How long nothing has to come, after the findings of a file, before all files are looked at.
+const SETTLED: Duration = Duration::from_millis(160);
 
 /// Messages that may wait.
 const WAITING: usize = 256;
@@ -29,8 +38,25 @@ pub(super) struct Server {
     pub(super) snippets: bool,
     /// Sites directories whose findings are out of date.
     dirty: BTreeSet<PathBuf>,
+    /// Documents that changed since their findings were made.
+    edited: BTreeSet<PathBuf>,
+    /// Sites directories of which only edited files were looked at.
+    unsettled: BTreeSet<PathBuf>,
+    /// Whether a thread looks at all files of a directory.
+    busy: bool,
+    /// How often something changed.
+    changes: u64,
+    events: SyncSender<Event>,
     out: io::Stdout,
     asked: i32,
+}
+
+/// What the loop waits for.
+enum Event {
+    /// A message, or the end of them.
+    Read(io::Result<Read1>),
+    /// All files of a sites directory were looked at, as they were after so many changes.
+    Linted(PathBuf, u64, Option<Result<Linted, Failed>>),
 }
 
 /// Why a request has no result.
@@ -45,12 +71,13 @@ pub(super) type Answer = Result<Value, Refused>;
 /// The other side cannot be read or written, or sends what is no message.
 pub fn run() -> io::Result<bool> {
     let (send, receive) = sync_channel(WAITING);
+    let events = send.clone();
     std::thread::Builder::new().name("lsp-reader".into()).spawn(move || {
         let mut from = io::stdin().lock();
         loop {
             let read = wire::read(&mut from);
             let last = !matches!(read, Ok(Read1::Message(_) | Read1::Malformed(_)));
-            if send.send(read).is_err() || last {
+            if send.send(Event::Read(read)).is_err() || last {
                 return;
             }
         }
@@ -61,6 +88,11 @@ pub fn run() -> io::Result<bool> {
         published: BTreeMap::new(),
         snippets: false,
         dirty: BTreeSet::new(),
+        edited: BTreeSet::new(),
+        unsettled: BTreeSet::new(),
+        busy: false,
+        changes: 0,
+        events,
         out: io::stdout(),
         asked: 0,
     };
@@ -71,20 +103,33 @@ pub fn run() -> io::Result<bool> {
 
 impl Server {
     /// Whether the client said goodbye as it should.
-    fn serve(&mut self, from: &Receiver<io::Result<Read1>>) -> io::Result<bool> {
+    fn serve(&mut self, from: &Receiver<Event>) -> io::Result<bool> {
         let (mut ready, mut leaving) = (false, false);
         loop {
-            let next = if self.dirty.is_empty() {
-                from.recv().ok()
-            } else {
-                match from.recv_timeout(QUIET) {
-                    Ok(next) => Some(next),
-                    Err(RecvTimeoutError::Timeout) => {
-                        self.publish()?;
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => None,
+            let quiet = match (self.dirty.is_empty(), self.unsettled.is_empty() || self.busy) {
+                (false, _) => Some(QUIET),
+                (true, false) => Some(SETTLED),
+                (true, true) => None,
+            };
+            let next = match quiet {
+                None => from.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(quiet) => from.recv_timeout(quiet),
+            };
+            let next = match next {
+                Ok(Event::Read(next)) => Some(next),
+                Ok(Event::Linted(root, changes, linted)) => {
+                    self.settled(&root, changes, linted)?;
+                    continue;
                 }
+                Err(RecvTimeoutError::Timeout) if self.dirty.is_empty() => {
+                    self.settle()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.publish()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => None,
             };
             let message = match next.transpose()? {
                 None | Some(Read1::End) => return Ok(leaving),
@@ -220,24 +265,77 @@ impl Server {
                 self.world.forget_disk();
                 let open: Vec<PathBuf> = self.world.open.keys().map(|path| World::root(path)).collect();
                 self.dirty.extend(open);
+                self.changes += 1;
             }
             _ => {}
         }
     }
 
     fn changed(&mut self, uri: &str) {
-        self.dirty.insert(World::root(&path_of(uri)));
+        let path = path_of(uri);
+        self.dirty.insert(World::root(&path));
+        self.edited.insert(path);
+        self.changes += 1;
     }
 
-    /// Publishes what is wrong in the sites directories that changed.
+    /// Publishes what is wrong in the sites directories that changed: of all files where they are few, else of
+    /// those that were edited, and of all when nothing has come for a while.
     fn publish(&mut self) -> io::Result<()> {
         for root in std::mem::take(&mut self.dirty) {
-            for (uri, diagnostics) in diagnostics::renew(self, &root) {
-                let params = json!({ "uri": uri, "diagnostics": diagnostics });
-                self.send(Notification::new("textDocument/publishDiagnostics".to_owned(), params).into())?;
+            if self.world.files(&root).len() <= FEW {
+                let linted = diagnostics::lint(&root, &self.world.drafts());
+                self.renew(&root, linted)?;
+                self.edited.retain(|path| World::root(path) != root);
+                continue;
             }
+            let edited: Vec<PathBuf> = self.edited.iter().filter(|path| World::root(path) == root).cloned().collect();
+            for path in edited {
+                self.edited.remove(&path);
+                if self.world.open.contains_key(&path)
+                    && let Some((uri, diagnostics)) = diagnostics::quick(self, &path)
+                {
+                    self.tell(&uri, &diagnostics)?;
+                }
+            }
+            self.unsettled.insert(root);
         }
         Ok(())
+    }
+
+    /// Looks at all files of a directory, on a thread of its own: what is typed meanwhile waits for nothing.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(root) = self.unsettled.pop_first() else { return Ok(()) };
+        let (drafts, changes, events) = (self.world.drafts(), self.changes, self.events.clone());
+        self.busy = true;
+        let look = move || {
+            let linted = diagnostics::lint(&root, &drafts);
+            // Nobody is there any more to be told where this fails.
+            let _ = events.send(Event::Linted(root, changes, linted));
+        };
+        std::thread::Builder::new().name("lsp-lint".into()).spawn(look)?;
+        Ok(())
+    }
+
+    /// All files of a directory were looked at. What changed since then is looked at again.
+    fn settled(&mut self, root: &Path, changes: u64, linted: Option<Result<Linted, Failed>>) -> io::Result<()> {
+        self.busy = false;
+        if changes == self.changes {
+            return self.renew(root, linted);
+        }
+        self.unsettled.insert(root.to_path_buf());
+        Ok(())
+    }
+
+    fn renew(&mut self, root: &Path, linted: Option<Result<Linted, Failed>>) -> io::Result<()> {
+        for (uri, diagnostics) in diagnostics::renew(self, root, linted) {
+            self.tell(&uri, &diagnostics)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, uri: &str, diagnostics: &Value) -> io::Result<()> {
+        let params = json!({ "uri": uri, "diagnostics": diagnostics });
+        self.send(Notification::new("textDocument/publishDiagnostics".to_owned(), params).into())
     }
 
     /// Tells the person at the editor something.

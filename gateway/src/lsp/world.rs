@@ -6,6 +6,7 @@ use crate::sites::compile::{Drafts, GATEWAY};
 use crate::sites::{paths, tree};
 use dsl::ide::{self, Index};
 use dsl::syntax::span::{FileId, Loc};
+use dsl::tree::ir::{Tenancy, Tenant};
 use dsl::{Data, Modules, Parsed};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -39,11 +40,16 @@ pub(super) struct World {
     /// Paths by file number.
     ids: RefCell<Vec<PathBuf>>,
     parsed: RefCell<HashMap<FileId, ParsedText>>,
+    /// The tenants of each sites directory, and the gateway.route that says so.
+    tenants: RefCell<HashMap<PathBuf, OfGateway>>,
     indices: RefCell<HashMap<FileId, Made>>,
 }
 
 /// A syntax tree, and the text that it is of.
 type ParsedText = (Arc<str>, Arc<Parsed>);
+
+/// The text of a gateway.route, and its tenants.
+type OfGateway = (Arc<str>, Vec<Arc<Tenant>>);
 
 /// An index, and the texts that it was made of.
 struct Made {
@@ -123,7 +129,7 @@ impl World {
         {
             return Some(Arc::clone(&made.index));
         }
-        let finder = Finder { world: self, root: Self::root(path), asked: RefCell::default() };
+        let finder = Finder::of(self, path, Vec::new());
         let shown = path.display().to_string();
         let gateway = path.file_name().is_some_and(|name| name == GATEWAY);
         let unit = dsl::Unit { file, path: &shown, text: &text, gateway, modules: &finder };
@@ -168,10 +174,30 @@ impl World {
         self.open.get(path).map_or_else(|| uri(path), |document| document.uri.clone())
     }
 
-    /// What is wrong with a file that is not on disk: of its own, imports included.
+    /// The tenants that the gateway.route of a sites directory names: those of the last one that compiled.
+    fn tenants(&self, root: &Path) -> Vec<Arc<Tenant>> {
+        let path = root.join(GATEWAY);
+        let Some(text) = self.text(&path) else { return Vec::new() };
+        let known = self.tenants.borrow().get(root).cloned();
+        if let Some((of, tenants)) = &known
+            && *of == text
+        {
+            return tenants.clone();
+        }
+        let finder = Finder::of(self, &path, Vec::new());
+        let shown = path.display().to_string();
+        let unit = dsl::Unit { file: self.id(&path), path: &shown, text: &text, gateway: true, modules: &finder };
+        let made = dsl::compile(&unit);
+        let before = known.filter(|_| !made.is_sound()).map(|(_, tenants)| tenants);
+        let tenants = before.unwrap_or(made.tenants);
+        self.tenants.borrow_mut().insert(root.to_path_buf(), (text, tenants.clone()));
+        tenants
+    }
+
+    /// What is wrong with a file by itself, imports included.
     pub(super) fn compile(&self, path: &Path) -> Vec<dsl::diagnostic::Diagnostic> {
         let Some(text) = self.text(path) else { return Vec::new() };
-        let finder = Finder { world: self, root: Self::root(path), asked: RefCell::default() };
+        let finder = Finder::of(self, path, self.tenants(&Self::root(path)));
         let shown = path.display().to_string();
         let gateway = path.file_name().is_some_and(|name| name == GATEWAY);
         dsl::compile(&dsl::Unit { file: self.id(path), path: &shown, text: &text, gateway, modules: &finder })
@@ -238,13 +264,30 @@ fn cached(name: &str, text: &str) -> Option<PathBuf> {
 struct Finder<'a> {
     world: &'a World,
     root: PathBuf,
+    /// The file that is looked at, relative to the sites directory.
+    below: String,
+    tenants: Vec<Arc<Tenant>>,
     asked: RefCell<Vec<(PathBuf, Option<Arc<str>>)>>,
+}
+
+impl<'a> Finder<'a> {
+    fn of(world: &'a World, path: &Path, tenants: Vec<Arc<Tenant>>) -> Self {
+        let root = World::root(path);
+        let below = path.strip_prefix(&root).unwrap_or(path).to_string_lossy().into_owned();
+        Self { world, root, below, tenants, asked: RefCell::default() }
+    }
 }
 
 impl Modules for Finder<'_> {
     fn find(&self, importer: FileId, module: &str) -> Result<Arc<Parsed>, String> {
         let from = self.world.path(importer).ok_or("nobody knows who imports it")?;
         let mut path = from.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let module = if module == "gateway" {
+            path.clone_from(&self.root);
+            "./gateway"
+        } else {
+            module
+        };
         for part in Path::new(&format!("{module}.route")).components() {
             match part {
                 Component::ParentDir => drop(path.pop()),
@@ -267,6 +310,11 @@ impl Modules for Finder<'_> {
         let parsed = Arc::new(dsl::syntax::parse(file, &text));
         self.world.parsed.borrow_mut().insert(file, (text, Arc::clone(&parsed)));
         Ok(parsed)
+    }
+
+    fn tenancy(&self) -> Option<Tenancy<'_>> {
+        let tenant = self.tenants.iter().find(|tenant| self.below != GATEWAY && tenant.has(&self.below))?;
+        Some(Tenancy { tenant, all: &self.tenants })
     }
 
     fn data(&self, declarer: FileId, named: &str) -> Result<Data, String> {

@@ -48,11 +48,11 @@ impl Install for Serve {
         self.routes.intern(item, pools, dir)
     }
 
-    fn install(&mut self, program: Arc<Program>, dir: &Path) -> Served {
+    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>) -> Served {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
-        let edge = Edge::new(program.site(), dir, self.secrets(), &self.kept);
+        let edge = Edge::new(program.site(), dir, whose, self.secrets(), &self.kept);
         Served { program, pools, dir: dir.to_path_buf(), edge }
     }
 }

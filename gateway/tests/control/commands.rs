@@ -457,3 +457,32 @@ api.test  /*     spread  (protocol h2c; balance maglev header.x-user if missing 
 "#,
     );
 }
+
+#[test]
+fn explain_tells_both_ways_of_a_call_that_nobody_knows() {
+    let dir = Dir::new();
+    dir.write(
+        "sites/a.route",
+        "pool app = 127.0.0.1:3000\npool verify = 127.0.0.1:3001\n\
+         site a.test {\n    /in/* {\n        let who = jwt(cookie.sid, key: secret.k, iss: \"i\", aud: host)\n        \
+         require who else redirect 303 /login\n        set request header x-user = who.sub\n        \
+         -> respond 200 \"hello\"\n    }\n    /api/* {\n        \
+         require ask(verify, GET /check, copy: [x-team]) else deny 403\n        -> app\n    }\n    else -> app\n}\n",
+    );
+    let (code, out, err) = dir.run(&["explain", "https://a.test/in/x"]);
+    assert_eq!(code, Some(0), "{err}");
+    let after = out.split_once("answer     depends on what jwt(").expect(&out).1;
+    let (yes, no) = after.split_once("says no:").expect(&out);
+    assert!(yes.contains("says yes, with claims <sub>:"), "{out}");
+    assert!(yes.contains("set request header x-user = \"<sub>\"") && yes.contains("respond 200 \"hello\""), "{out}");
+    assert!(no.contains("redirect 303 /login") && !no.contains("respond 200"), "{out}");
+    let (_, out, _) = dir.run(&["explain", "https://a.test/api/x"]);
+    let after = out.split_once("answer     depends on what ask(").expect(&out).1;
+    let (yes, rest) = after.split_once("says no:").expect(&out);
+    assert!(yes.contains("pool app: 127.0.0.1:3000"), "{out}");
+    let (no, failed) = rest.split_once("is not answered:").expect(&out);
+    assert!(no.contains("deny 403") && failed.contains("503"), "{out}");
+    // Nobody but who is asked may say what it copies, on any way to a pool.
+    let (_, out, _) = dir.run(&["explain", "https://a.test/other", "-H", "x-team: red"]);
+    assert!(out.contains("remove request header x-team  · only ask("), "{out}");
+}

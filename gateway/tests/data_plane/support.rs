@@ -157,7 +157,7 @@ fn snapshot(sites: Vec<ir::Site>, kept: &Kept, dir: &Path, gateway: ir::Gateway,
     for site in sites {
         let site = Arc::new(site);
         let served = Arc::new(Served {
-            edge: Edge::new(&site, dir, kept.pools.secrets(), &kept.edge),
+            edge: Edge::new(&site, dir, None, kept.pools.secrets(), &kept.edge),
             pools: site.pools.iter().map(|p| kept.pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),

@@ -87,8 +87,31 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// SHA-256, 64 hexadecimal digits.
+    /// SHA-256, 64 hexadecimal digits for each value: no two lists of values come to the same text.
     fn hash(&mut self, args: &[Arg], env: &Env, loc: Loc) -> Val {
+        if args.len() < 2 {
+            return self.hash_one(args, env, loc);
+        }
+        let (mut parts, mut bad) = (Vec::new(), None);
+        for arg in args {
+            let at = self.at(env, arg.value.span);
+            match self.hash_one(std::slice::from_ref(arg), env, at) {
+                val @ Val::Field { .. } => parts.push(TplPart::Hole(Box::new(val), at)),
+                val @ (Val::Opaque(..) | Val::Absent(_)) => bad = Some(val),
+                val => parts.extend(val.as_text().map(|text| TplPart::Text(text.to_string()))),
+            }
+        }
+        match bad {
+            Some(val) => val,
+            None if parts.iter().all(|part| matches!(part, TplPart::Text(_))) => {
+                let text = |part| if let TplPart::Text(text) = part { text } else { String::new() };
+                Val::Text(parts.into_iter().map(text).collect::<String>().into())
+            }
+            None => Val::Template(Ty::Text, parts),
+        }
+    }
+
+    fn hash_one(&mut self, args: &[Arg], env: &Env, loc: Loc) -> Val {
         let nothing = Val::Opaque(Ty::Text, false);
         let Some((val, at)) = self.one_text("hash", args, env, loc) else { return nothing };
         match val {

@@ -105,3 +105,28 @@ fn it_is_said_where_secrets_could_come_from() {
     s.write(&[("gateway.route", Some("gateway {\n    secrets from \"../secrets\"\n}\n"))]);
     assert_eq!(s.hosts(), [("a.test", "one")]);
 }
+
+#[test]
+fn a_key_that_is_too_short_to_sign_with_keeps_its_file_out_until_it_is_longer() {
+    let (mut s, secrets) = with_secrets("gate-short");
+    s.temp.write("secrets/session", "hunter2\n");
+    let file = "site a.test {\n    /in/* {\n        require jwt(cookie.sid, key: secret.session, iss: \"i\", aud: host) else deny 401\n        \
+                -> respond 200 \"in\"\n    }\n    else -> respond 200 \"one\"\n}\n";
+    s.write(&[
+        ("gateway.route", Some("gateway {\n    secrets from \"../secrets\"\n}\n")),
+        ("a.route", Some(&file.replace("200 \"in\"", "200 \"one\""))),
+    ]);
+    assert_eq!(s.hosts(), [("a.test", "503")]);
+    let finding = s.last.findings.iter().find(|d| d.code == "G3025").unwrap();
+    assert_eq!(finding.message, "secret `session` is no key to sign with");
+    assert!(finding.notes[0].contains("a key has 7 bytes"), "{finding:?}");
+    // It is not tried again for nothing.
+    s.write(&[("b.route", Some(&site("b.test", "b")))]);
+    assert!(!s.last.line().contains("a.route"), "{}", s.last.line());
+    s.temp.write("secrets/session", "thirty-two bytes, as RFC 7518 wants them\n");
+    assert!(!secrets.look().new.is_empty());
+    let outcome = s.loader.secrets_came();
+    s.take(outcome);
+    assert_eq!(s.hosts(), [("a.test", "one"), ("b.test", "b")]);
+    assert!(!format!("{:?} {:?}", s.last, secrets).contains("hunter2"));
+}

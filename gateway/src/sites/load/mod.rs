@@ -42,8 +42,8 @@ pub trait Install {
     type Site;
     /// A `tcp`, `udp` or `passthrough` item.
     type Route;
-    /// Makes a site. `dir` is the route file's directory.
-    fn install(&mut self, program: Arc<Program>, dir: &Path) -> Self::Site;
+    /// Makes a site. `dir` is the route file's directory, `whose` the tenant whose file it is.
+    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>) -> Self::Site;
     /// Makes an item.
     fn carry(&mut self, item: &Item, dir: &Path) -> Arc<Self::Route>;
 }
@@ -158,7 +158,7 @@ struct Unit<I: Install> {
     /// Its keys in `unavailable`.
     shut: Vec<Key>,
     /// Secrets that it was refused for.
-    waits_for: Vec<Arc<str>>,
+    waits_for: Vec<super::secrets::Awaited>,
 }
 
 struct Good<I: Install> {
@@ -479,7 +479,7 @@ impl<I: Install> Loader<I> {
 
     fn queue_for_secrets(&mut self, batch: &mut Batch) {
         let Some(secrets) = &self.secrets else { return };
-        let has = |name: &Arc<str>| secrets.get(name).is_some();
+        let has = |(name, signs): &super::secrets::Awaited| super::secrets::trouble(name, *signs, secrets).is_none();
         let came = |file: &FileId| self.units.get(file).is_some_and(|unit| unit.waits_for.iter().all(has));
         let ready: Vec<FileId> = self.waiting.iter().filter(|file| came(file)).copied().collect();
         for file in ready {

@@ -149,7 +149,7 @@ impl<I: Install> Loader<I> {
                 done.compiled.refuse();
             }
         }
-        self.tell_across(&told, done, batch);
+        self.tell_across(told, done, batch);
         let errors = done.values().flat_map(|done| &done.compiled.findings).filter(|d| d.code == LOOP);
         for file in errors.flat_map(|d| d.labels.iter().map(|label| label.loc.file)).collect::<BTreeSet<_>>() {
             self.show_text(file, done, &mut batch.report.texts);
@@ -202,9 +202,16 @@ impl<I: Install> Loader<I> {
     }
 
     /// Writes warnings out that no file shows alone.
-    fn tell_across(&self, told: &[Diagnostic], done: &BTreeMap<FileId, Done>, batch: &mut Batch) {
+    fn tell_across(&self, told: Vec<Diagnostic>, done: &BTreeMap<FileId, Done>, batch: &mut Batch) {
+        let files: BTreeSet<FileId> = told.iter().map(|d| d.primary.loc.file).collect();
+        for file in &files {
+            self.show_text(*file, done, &mut batch.report.texts);
+        }
+        // What is said of the comments that allow them is no matter of other files.
+        let files: Vec<FileId> = files.into_iter().collect();
+        let told = lint::allow(told, &files, &batch.report.texts);
+        let told: Vec<&Diagnostic> = told.iter().filter(|d| d.witness.is_some()).collect();
         for d in told.iter().take(WARNINGS) {
-            self.show_text(d.primary.loc.file, done, &mut batch.report.texts);
             let witness = d.witness.as_ref().map(|witness| format!(": {witness}")).unwrap_or_default();
             let place = batch.report.texts.line(d.primary.loc);
             batch.report.warnings.push(format!("{place} {} {}{witness}", d.code, d.message));

@@ -205,7 +205,9 @@ impl<I: Install> Loader<I> {
     pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
         self.share_rows(&compiled);
-        let states = self.tenant(&source.path).is_some_and(|tenant| tenant.quota.states.is_some());
+        let tenant = self.tenant(&source.path).cloned();
+        let states = tenant.as_ref().is_some_and(|tenant| tenant.quota.states.is_some());
+        let whose = tenant.as_ref().map(|tenant| &tenant.name);
         let amount = super::tenants::Amount::of(&compiled, states);
         let version = Arc::new(self.version(source, &compiled));
         let programs = compiled.programs.clone();
@@ -218,7 +220,7 @@ impl<I: Install> Loader<I> {
                 if site.settings.default {
                     keys.push(claims::DEFAULT.into());
                 }
-                (keys, Arc::new(self.install.install(program, &dir)))
+                (keys, Arc::new(self.install.install(program, &dir, whose)))
             })
             .collect();
         let items = compiled.items.iter().map(|item| (item.keys(), self.install.carry(item, &dir))).collect();
