@@ -329,7 +329,7 @@ fn rule_30_pools_are_known_by_their_endpoints_and_every_dial_counts() {
     let file = |route: &str| {
         format!(
             "pool admin = 10.0.3.10:9000\npool web = 10.0.1.10:80\npool other = 10.0.9.9:1, 10.0.3.10:9000\n\
-             table t: text -> pool in [web, other] {{\n    \"a\" = web\n}}\n\
+             table t: text -> pool in [web, other] {{\n    \"a\" -> web\n}}\n\
              policy office {{\n    require client.ip in [10.0.0.0/8] else deny 403\n}}\n\
              site a.example.com {{\n{route}\n    else -> web\n}}\n\
              prove \"it\" {{\n    every request to pool admin passes office\n}}\n"
