@@ -155,3 +155,45 @@ fn examples_do_what_they_say() {
         assert!(curls > 0, "{} shows what is served", example.display());
     }
 }
+
+/// The blocks of a page in their order: what they are marked as, and their text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in page.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) => open = Some((info.to_owned(), String::new())),
+            (Some(_), Some(_)) => out.extend(open.take()),
+            (Some((_, text)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    out
+}
+
+/// A page that shows route files, and below them what the program says of them, shows what it says.
+#[test]
+fn pages_print_what_is_written() {
+    for (name, least) in [("proofs.md", 3), ("testing.md", 2)] {
+        let page = fs::read_to_string(workspace().join("docs").join(name)).unwrap();
+        let dir = TempDir::new();
+        let mut ran = 0;
+        for (info, text) in blocks(&page) {
+            if info == "route" {
+                let named = text.lines().next().and_then(|line| line.strip_prefix("# "));
+                sluice::write(&dir.path().join(named.unwrap_or("sites/shop.route")), &text);
+            } else if let Some((command, printed)) = text.strip_prefix("$ sluice ").and_then(|t| t.split_once('\n')) {
+                let output =
+                    Command::new(program()).args(command.split_whitespace()).current_dir(dir.path()).output().unwrap();
+                let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                let said = format!("{}\n{}", out.trim_end(), err.trim_end());
+                assert_eq!(said.trim_end(), printed.trim_end(), "{name}: sluice {command}");
+                ran += 1;
+            }
+        }
+        assert!(ran >= least, "{name} shows what is printed");
+    }
+}

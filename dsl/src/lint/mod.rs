@@ -153,6 +153,7 @@ findings! {
     "G9002" g9002 "proof does not hold",
     "G9003" g9003 "allow that allows nothing",
     "G9004" g9004 "not formatted",
+    "G9006" g9006 "expression over the state limit",
     "G9007" g9007 "test fails",
 }
 
@@ -248,6 +249,7 @@ const ROUTING: &[fn(&mut world::World<'_>)] = &[
     g6002::run,
     g6004::run,
     g6005::run,
+    g9006::run,
 ];
 
 /// Says what can be said of a compiled site.

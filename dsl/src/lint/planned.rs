@@ -25,7 +25,6 @@ pub(super) const PLANNED: &[Planned] = &[
     with("G4015", "CAA record that forbids the authority", "`acme`, and a look-up that is made only when asked for"),
     with("G5007", "name that does not resolve", "a look-up that is made only when asked for"),
     with("G9005", "form of an old edition", "editions"),
-    with("G9006", "expression over the state limit", "the algebra of regions"),
 ];
 
 /// Findings that are not made yet, in the order of their codes.

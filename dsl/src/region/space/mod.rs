@@ -101,6 +101,11 @@ enum Leaf {
 }
 
 impl Space {
+    /// Whether a condition is opaque here: it may hold or not, whatever else is known.
+    pub(crate) fn is_left_open(&self, cond: &Cond) -> bool {
+        self.opaque.contains_key(&format!("{cond:?}"))
+    }
+
     /// For all questions about one site: its routes and the conditions of its plans.
     ///
     /// # Errors
