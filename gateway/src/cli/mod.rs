@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything about how the command went to standard error.
 
+mod certs;
 mod diff;
 mod explain;
 mod fmt;
@@ -32,6 +33,7 @@ Examples:
   sluice routes                                      everything that is served, as a table
   sluice test                                        run the tests that stand in route files
   sluice plan old/sites sites                        which requests are treated otherwise
+  sluice certs                                       certificates: what there is, what is to come
   sluice fmt                                         write route files the one way
 
 A route file is a few lines. Save these as sites/hello.route while `sluice run` is up:
@@ -62,6 +64,7 @@ enum Command {
     Routes(routes::Routes),
     Test(test::Test),
     Plan(plan::Plan),
+    Certs(certs::Certs),
 }
 
 /// Runs the command that the process was started with.
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Routes(routes) => routes.run(),
         Command::Test(test) => test.run(),
         Command::Plan(plan) => plan.run(),
+        Command::Certs(certs) => certs.run(),
     };
     done.unwrap_or_else(|failed| {
         let style = crate::console::Style { colours: crate::console::colours(&std::io::stderr()) };

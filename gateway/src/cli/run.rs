@@ -11,13 +11,15 @@ use crate::runtime::notice::Notice;
 use crate::runtime::sockets::Service;
 use crate::runtime::{self, Handle, notice};
 use crate::secrets::Secrets;
+use crate::sites::certifying::Certifying;
 use crate::sites::control::{Control, Followers, tell_errors};
 use crate::sites::data_dir::{self, DataDir};
 use crate::sites::publish::{Publisher, Serve};
 use crate::sites::report::Report;
 use crate::sites::store::Store;
 use crate::snapshot::Served;
-use crate::tls::acme::Board;
+use crate::tls::acme::{AccountFiles, Board, Issuers, Means};
+use crate::tls::certificates::{Certificates, tell::host_of};
 use crate::tls::{InternalCa, Tickets};
 use crate::upstream::Pools;
 use clap::Args;
@@ -115,7 +117,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let kept = Arc::new(Kept::default());
     let (sender, notices) = notice::channel();
     let secrets = Arc::new(Secrets::of_environment());
-    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(secrets).keeping(data.path()));
+    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
     let mut control =
         Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
@@ -135,6 +137,11 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         .map_err(|e| Failed::new(format!("address in use or not to be had: {e}")))?;
     let ca = authority(data, console)?;
     let ports = Ports::of(&listeners);
+    let certificates = Certificates::at(data.path());
+    certificates.start(console).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
+    let board = Board::new();
+    let mut certifying = certifying(&certificates, &board, sites, data, &secrets);
+    certifying.follow(&outcome, &gateway);
     let publisher = Publisher::start(outcome, gateway, ports.https_public);
     let config = runtime::Config {
         workers,
@@ -142,12 +149,14 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         listeners: listeners.sets(),
         ca: Arc::clone(&ca),
         tickets: tickets(data, console)?,
-        board: Board::new(),
+        certificates: Arc::clone(&certificates),
+        board,
         notices: sender,
         log: log.clone(),
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     let sources = Sources {
+        certificates: Arc::clone(&certificates),
         kept,
         routes,
         pools,
@@ -163,7 +172,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         console.error(format!("{trouble}; it is tried again"));
     }
     let stop = control.stopper();
-    let followers = Followers { listeners, log: log.clone() };
+    let followers = Followers { listeners, log: log.clone(), certifying };
     let reloads = std::thread::Builder::new()
         .name("control".into())
         .spawn(move || control.run(&publisher, followers))
@@ -172,8 +181,30 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let code = signals.until_told(handle, &log, console);
     stop();
     let _ = reloads.join();
+    certificates.stop();
     log.end();
     Ok(code)
+}
+
+/// What tells the certificates which names are wanted, and makes what orders them.
+fn certifying(
+    certificates: &Arc<Certificates>,
+    board: &Arc<Board>,
+    sites: &Path,
+    data: &DataDir,
+    secrets: &Arc<Secrets>,
+) -> Certifying {
+    let means = Means {
+        sites: sites.to_path_buf(),
+        secrets: Arc::clone(secrets),
+        accounts: Arc::new(AccountFiles::new(data.path().join("certificates/account"))),
+        board: Arc::clone(board),
+        resolver: Arc::default(),
+    };
+    let make = move |acme: &Arc<ir::Acme>, resolver: &[std::net::SocketAddr]| {
+        Issuers::new(acme, Means { resolver: resolver.into(), ..means.clone() })
+    };
+    Certifying::new(Arc::clone(certificates), Box::new(make))
 }
 
 /// The internal CA; one that lasts as long as the process where nothing can be written.
@@ -335,7 +366,10 @@ fn greet(
     if urls.len() > SHOWN {
         out.push_str(&format!("  and {} more; `sluice routes` lists them\n", urls.len() - SHOWN));
     }
-    if let Some(root) = Some(ca.root_path()).filter(|p| p.exists() && !ports.https.is_empty()) {
+    if let Some(acme) = control.listening().gateway.acme.as_ref().filter(|_| !ports.https.is_empty()) {
+        let by: Vec<&str> = acme.authorities.iter().map(|a| host_of(&a.directory)).collect();
+        out.push_str(&format!("  certificates of public names come from {}; `sluice certs` lists them\n", by.join(", or ")));
+    } else if let Some(root) = Some(ca.root_path()).filter(|p| p.exists() && !ports.https.is_empty()) {
         let root = root.display();
         let try_it = urls.iter().find(|u| u.starts_with("https:")).map_or("https://…", String::as_str);
         out.push_str(&format!(

@@ -86,6 +86,8 @@ failures! {
     NotAllowed "not-allowed" ClientTls,
     /// `tls on-demand` asked nobody about the name: too many unknown ones are asked for.
     TooManyNames "too-many-names" ClientTls,
+    /// A name whose certificate is not there yet, or whose order failed.
+    NoCertificate "no-certificate" ClientTls,
     /// A challenge of a certificate authority about a name for which none is under way.
     Challenge "acme-challenge" ClientTls,
     /// The handshake failed after the hello.

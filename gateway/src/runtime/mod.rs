@@ -19,6 +19,7 @@ pub mod worker;
 use crate::observe::log::LogSender;
 use crate::snapshot::Published;
 use crate::tls::acme::Board;
+use crate::tls::certificates::Certificates;
 use crate::tls::{InternalCa, Tickets};
 use counters::Counters;
 use listeners::Sets;
@@ -44,6 +45,8 @@ pub struct Config {
     pub ca: Arc<InternalCa>,
     /// Where session tickets come from.
     pub tickets: Tickets,
+    /// Certificates by ACME.
+    pub certificates: Arc<Certificates>,
     /// Challenges of authorities that are under way.
     pub board: Arc<Board>,
     /// Where trouble is told.
@@ -78,8 +81,14 @@ pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
     let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca), &config.tickets).map_err(io::Error::other)?;
-    let tls = crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca), &config.tickets)
-        .map_err(io::Error::other)?;
+    let certificates = Arc::clone(&config.certificates);
+    let tls = crate::tls::server_config(
+        Arc::clone(&config.published),
+        Arc::clone(&config.ca),
+        &config.tickets,
+        certificates,
+    )
+    .map_err(io::Error::other)?;
     let challenged = config.board.server_config().map_err(io::Error::other)?;
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);
@@ -93,6 +102,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
             sockets: config.listeners.clone(),
             tls: Arc::clone(&tls),
             any_name: any_name.clone(),
+            certificates: Arc::clone(&config.certificates),
             board: Arc::clone(&config.board),
             challenged: Arc::clone(&challenged),
             notices: config.notices.clone(),

@@ -15,6 +15,7 @@ use crate::listen;
 use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
 use crate::tls::acme::Board;
+use crate::tls::certificates::Certificates;
 use crate::upstream::Upstreams;
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{Cell, RefCell};
@@ -54,6 +55,8 @@ pub struct Seed {
     pub tls: Arc<rustls::ServerConfig>,
     /// The TLS server of `tcp` items.
     pub any_name: crate::tls::AnyName,
+    /// Certificates by ACME.
+    pub certificates: Arc<Certificates>,
     /// Challenges of authorities that are under way.
     pub board: Arc<Board>,
     /// The TLS server of those in the handshake.
@@ -86,6 +89,8 @@ pub struct Worker {
     pub upstreams: Upstreams,
     /// The TLS server.
     pub tls: TlsAcceptor,
+    /// Certificates by ACME.
+    pub certificates: Arc<Certificates>,
     /// Challenges of authorities that are under way.
     pub board: Arc<Board>,
     /// The TLS server of those in the handshake.
@@ -186,6 +191,7 @@ async fn run(seed: Seed) {
         counters: seed.counters,
         upstreams: Upstreams::default(),
         tls: TlsAcceptor::from(seed.tls),
+        certificates: seed.certificates,
         board: seed.board,
         challenged: seed.challenged,
         carrying: Carrying::new(seed.number, seed.any_name),

@@ -1,5 +1,6 @@
 //! The control plane's loop: notice, load, publish, tell.
 
+use super::certifying::Certifying;
 use super::compile::{GATEWAY, Places};
 use super::listening::Listening;
 use super::load::{Loader, OutcomeOf, Touched};
@@ -50,6 +51,8 @@ pub struct Followers {
     pub listeners: Listeners,
     /// The connection log.
     pub log: LogSender,
+    /// Certificates by ACME.
+    pub certifying: Certifying,
 }
 
 impl Control {
@@ -166,6 +169,7 @@ impl Control {
         let before = Arc::clone(&self.listening.gateway);
         let follow = self.listening.update(&outcome);
         self.pools.resolve_by(&self.listening.gateway.resolver);
+        followers.certifying.follow(&outcome, &self.listening.gateway);
         // Before the sockets: who connects finds the item.
         publisher.publish(outcome);
         let changes = if follow { followers.listeners.follow(&self.listening.wanted()) } else { Changes::default() };

@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod compile;
+pub mod certifying;
 pub mod control;
 pub mod data_dir;
 pub mod digest;
@@ -22,4 +23,5 @@ pub mod store;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
+pub mod wants;
 pub mod watch;

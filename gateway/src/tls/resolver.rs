@@ -2,6 +2,7 @@
 
 use super::InternalCa;
 use super::leaves::Leaves;
+use super::certificates::Certificates;
 use super::tickets::{self, Tickets};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;
@@ -53,6 +54,7 @@ impl LocalAddress {
 pub struct Resolver {
     published: Published,
     leaves: Leaves,
+    certificates: Arc<Certificates>,
 }
 
 impl fmt::Debug for Resolver {
@@ -69,8 +71,9 @@ pub fn server_config(
     published: Published,
     ca: Arc<InternalCa>,
     tickets: &Tickets,
+    certificates: Arc<Certificates>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let resolver = Resolver { published, leaves: Leaves::new(ca, LEAVES) };
+    let resolver = Resolver { published, leaves: Leaves::new(ca, LEAVES), certificates };
     let tickets = tickets.of(tickets::boundary(&[b"https"]));
     let mut config = config_of(Arc::new(resolver), tickets)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -103,7 +106,7 @@ impl ResolvesServerCert for Resolver {
         match hello.server_name() {
             Some(name) => {
                 let host = canonical::host(name.as_bytes()).ok()?;
-                certifies(&snapshot, &host).then(|| self.leaves.of(&[&host]))?
+                certifies(&snapshot, &host).then(|| self.of_host(&snapshot, &host))?
             }
             None => self.without_name(&snapshot),
         }
@@ -111,6 +114,18 @@ impl ResolvesServerCert for Resolver {
 }
 
 impl Resolver {
+    /// By ACME where the name is managed: then never one of the internal CA.
+    fn of_host(&self, snapshot: &Snapshot, host: &str) -> Option<Arc<CertifiedKey>> {
+        let by_acme = match snapshot.hosts.get(host) {
+            Some(Host::Site(site)) => matches!(site.program.site().settings.tls, Tls::Auto | Tls::OnDemand),
+            Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => false,
+        };
+        if by_acme && self.certificates.manages(host) {
+            return self.certificates.hot(host);
+        }
+        self.leaves.of(&[host])
+    }
+
     /// RFC 6066 section 3 allows no addresses as server names, so a client that connects to one
     /// sends none.
     fn without_name(&self, snapshot: &Snapshot) -> Option<Arc<CertifiedKey>> {

@@ -95,6 +95,7 @@ impl Rig {
             listeners: listeners::fixed(listeners),
             ca: Arc::clone(&ca),
             tickets: Tickets::start(None, |_| ()).unwrap(),
+            certificates: sluice::tls::certificates::Certificates::at(std::path::Path::new("/nonexistent")),
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),

@@ -74,6 +74,7 @@ impl Rig {
             listeners: listeners::fixed(bound),
             ca: Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap()),
             tickets: Tickets::start(None, |_| ()).unwrap(),
+            certificates: sluice::tls::certificates::Certificates::at(std::path::Path::new("/nonexistent")),
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),

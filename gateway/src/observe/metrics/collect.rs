@@ -1,7 +1,7 @@
 //! What is counted, under the names that it is known by outside. Label values come from route files,
 //! never from clients: what those choose would grow without a bound.
 
-use super::pools;
+use super::{certificates, pools};
 use super::text::{Format, Kind, Text};
 use crate::edge::Kept;
 use crate::l4::counts::{Count, Shard};
@@ -11,6 +11,7 @@ use crate::runtime::Gauges;
 use crate::runtime::listeners::Sets;
 use crate::runtime::ticks::process_ms;
 use crate::snapshot::Published;
+use crate::tls::certificates::Certificates;
 use crate::upstream::Pools;
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where the numbers are.
 #[derive(Clone, Debug)]
 pub struct Sources {
+    /// Certificates by ACME.
+    pub certificates: Arc<Certificates>,
     /// Limits of requests.
     pub kept: Arc<Kept>,
     /// Routes of connections and flows.
@@ -47,6 +50,7 @@ pub fn collect(sources: &Sources, format: Format) -> String {
     carried(sources, &mut text);
     pools::write(sources, &mut text);
     limits(sources, &mut text);
+    certificates::write(&sources.certificates, &mut text);
     text.end()
 }
 

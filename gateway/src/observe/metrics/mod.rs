@@ -3,6 +3,7 @@
 //! Served by a thread of the control plane: no worker spends a moment on it, and it answers when they
 //! are busy. Few connections at once, one request each, and a deadline for all of it.
 
+mod certificates;
 pub mod collect;
 mod pools;
 pub mod text;

@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::manager::{Action, Failure, Manager, Now, Standing};
 use super::pair::Pair;
 use super::tell::{Teller, in_words};
-use super::{Wanted, store::LoadError};
+use super::{Wanted, requests, store::LoadError};
 use crate::console::Console;
 use crate::tls::acme::{IssueError, IssueErrorKind, Issued, Issuer, Order, Window};
 use std::collections::{HashMap, HashSet};
@@ -24,8 +24,8 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 const ASKING: Duration = Duration::from_secs(60);
 /// After trouble with the disk it is tried again.
 const DISK_AGAIN: u64 = 10_000;
-/// It looks up at least that often: the clock may have been set.
-const LOOK_UP: u64 = 60_000;
+/// It looks up at least that often: the clock may have been set, and a command may ask for something.
+const LOOK_UP: u64 = 1_000;
 
 /// What a task comes to.
 enum Done {
@@ -52,6 +52,8 @@ struct Carrier {
     disk_again: Option<u64>,
     /// Whether the directory was made and mended.
     prepared: bool,
+    /// When it was last looked what commands ask for, milliseconds since the start.
+    looked: u64,
     begun: Instant,
 }
 
@@ -122,6 +124,7 @@ impl Carrier {
             unkept: HashMap::new(),
             disk_again,
             prepared,
+            looked: 0,
             begun,
         }
     }
@@ -134,6 +137,7 @@ impl Carrier {
             if self.disk_again.is_some_and(|at| at <= now_ms()) {
                 self.mend();
             }
+            self.look_at_requests();
             self.step();
             let until = self.wakes();
             tokio::select! {
@@ -149,6 +153,16 @@ impl Carrier {
         Now { wall: now_ms(), steady }
     }
 
+    fn look_at_requests(&mut self) {
+        let now = self.now().steady;
+        if self.looked + LOOK_UP > now && self.looked > 0 {
+            return;
+        }
+        self.looked = now.max(1);
+        let Self { shared, manager, .. } = self;
+        requests::take(shared.store.dir(), |name| manager.renew(name));
+    }
+
     /// How long nothing happens by itself, milliseconds.
     fn wakes(&self) -> u64 {
         let now = now_ms();
@@ -161,6 +175,9 @@ impl Carrier {
         let Pending { changes, demands, waits, lost, unreadable, source, ends } = self.shared.inbox.take();
         if let Some(source) = source {
             self.manager.order_from(source.as_ref().map(|source| source.authorities.clone()));
+            if self.source.is_some() && source.is_some() {
+                self.manager.retry_all();
+            }
             self.source = source;
             if self.source.is_some() && !self.prepared {
                 self.mend();
@@ -429,7 +446,7 @@ fn failure(error: IssueError) -> Failure {
 }
 
 /// Where the ledger and the store tell different things, the store is right.
-fn differs(
+pub(crate) fn differs(
     book: &super::book::Book,
     there: &HashSet<Box<str>>,
     load: impl Fn(&str) -> Result<Pair, LoadError>,

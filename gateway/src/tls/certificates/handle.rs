@@ -20,7 +20,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,6 +42,8 @@ pub struct Certificates {
     /// Until when nobody's turn comes, milliseconds since 1970.
     pub(super) closed: AtomicU64,
     hot: Cache<Box<str>, Hot>,
+    /// Whether there is anybody to order from.
+    orders: AtomicBool,
     /// What files want, as it was told last.
     filed: Mutex<HashMap<Box<str>, Wanted>>,
 }
@@ -63,14 +65,34 @@ pub enum Readiness {
     Failed,
 }
 
+/// How many names there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct States {
+    /// With a certificate that is valid.
+    pub valid: u64,
+    /// With one that is over.
+    pub over: u64,
+    /// Without one, an order under way or waiting for its turn.
+    pub coming: u64,
+    /// Without one, and the last order failed.
+    pub failing: u64,
+    /// When the first of them is over, seconds since 1970.
+    pub earliest: Option<u64>,
+}
+
+impl States {
+    /// A word for each state, and how many.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
+        [("valid", self.valid), ("over", self.over), ("coming", self.coming), ("failing", self.failing)]
+    }
+}
+
 impl Certificates {
-    /// Those of a data directory, looked after by a thread that says on the console what happens. Nothing is
-    /// ordered before [`Certificates::order_from`] says from whom.
-    ///
-    /// # Errors
-    /// When the thread cannot be made.
-    pub fn start(data: &Path, console: &Console) -> io::Result<Arc<Self>> {
-        let this = Arc::new(Self {
+    /// Those of a data directory, managed by nobody yet.
+    #[must_use]
+    pub fn at(data: &Path) -> Arc<Self> {
+        Arc::new(Self {
             store: Store::at(data),
             slots: Slots::default(),
             inbox: Inbox::default(),
@@ -78,10 +100,18 @@ impl Certificates {
             closed: AtomicU64::new(0),
             // The least recently used goes, never the one that was just read for somebody.
             hot: Cache::builder().max_capacity(HOT).eviction_policy(EvictionPolicy::lru()).build(),
+            orders: AtomicBool::new(false),
             filed: Mutex::default(),
-        });
-        carry::start(Arc::clone(&this), console)?;
-        Ok(this)
+        })
+    }
+
+    /// Has them looked after by a thread that says on the console what happens. Nothing is ordered before
+    /// [`Certificates::order_from`] says from whom.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub fn start(self: &Arc<Self>, console: &Console) -> io::Result<()> {
+        carry::start(Arc::clone(self), console)
     }
 
     /// Ends the thread. Orders that are under way come to nothing; the next start makes them again.
@@ -100,11 +130,12 @@ impl Certificates {
         Some(found.certified)
     }
 
-    /// Whether a host's certificate is had by ACME: its name, or the wildcard above it, is wanted by files or
-    /// was asked for by a handshake.
+    /// Whether a host's certificate is had by ACME: there is an `acme` block, and its name, or the wildcard above
+    /// it, is wanted by files or was asked for by a handshake.
     #[must_use]
     pub fn manages(&self, name: &str) -> bool {
-        self.slots.has(name) || wildcard_of(name).is_some_and(|wildcard| self.slots.has(&wildcard))
+        self.orders.load(Ordering::Acquire)
+            && (self.slots.has(name) || wildcard_of(name).is_some_and(|wildcard| self.slots.has(&wildcard)))
     }
 
     /// Reads the certificate of a host from the disk, or waits for the order that is under way. Who calls puts
@@ -143,9 +174,9 @@ impl Certificates {
     }
 
     /// A name that a handshake asks for and that may have a certificate: it is ordered, and renewed for as long
-    /// as it is used. Whether there is room for it.
+    /// as it is used. Whether that can be: there is an `acme` block, the name is public, and there is room.
     pub fn demand(&self, wanted: Wanted) -> bool {
-        if !super::names::is_public(&wanted.name) {
+        if !self.orders.load(Ordering::Acquire) || !super::names::is_public(&wanted.name) {
             return false;
         }
         self.inbox.tell(|pending| {
@@ -201,13 +232,43 @@ impl Certificates {
     /// From whom certificates are ordered from now on; from nobody without an `acme` block.
     pub fn order_from(&self, source: Option<(&ir::Acme, Arc<dyn Issuer>)>) {
         let source = source.map(|(acme, issuer)| Source { authorities: Authorities::of(acme), issuer });
+        self.orders.store(source.is_some(), Ordering::Release);
         self.inbox.tell(|pending| pending.source = Some(source));
+    }
+
+    /// Whether there is anybody to order from.
+    #[must_use]
+    pub fn orders(&self) -> bool {
+        self.orders.load(Ordering::Acquire)
     }
 
     /// What was counted.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// How many names there are in each state, now.
+    #[must_use]
+    pub fn states(&self) -> States {
+        let now = now_ms() / 1_000;
+        let mut states = States::default();
+        self.slots.each(|_, slot| {
+            let until = slot.until.load(Ordering::Relaxed);
+            match slot.standing() {
+                Standing::Unwanted => return,
+                _ if until > now => states.valid += 1,
+                _ if until > 0 => states.over += 1,
+                // It was not looked at yet.
+                Standing::Here => states.valid += 1,
+                Standing::Coming => states.coming += 1,
+                Standing::Failed(_) => states.failing += 1,
+            }
+            if until > 0 {
+                states.earliest = Some(states.earliest.map_or(until, |earliest| earliest.min(until)));
+            }
+        });
+        states
     }
 
     pub(super) fn keep_hot(&self, name: &str, certified: Arc<CertifiedKey>, used: &Arc<AtomicU64>) {

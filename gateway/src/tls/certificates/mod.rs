@@ -20,11 +20,12 @@ pub mod names;
 pub mod pair;
 pub mod queue;
 pub mod renewal;
+pub mod requests;
 mod slots;
 pub mod store;
-mod tell;
+pub mod tell;
 
-pub use handle::{Certificates, Readiness};
+pub use handle::{Certificates, Readiness, States};
 
 use dsl::tree::ir;
 use std::sync::Arc;

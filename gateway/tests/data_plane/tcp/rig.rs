@@ -82,6 +82,7 @@ impl Carrier {
             listeners: listeners::fixed(vec![bound]),
             ca: Arc::clone(&ca),
             tickets: Tickets::start(None, |_| ()).unwrap(),
+            certificates: sluice::tls::certificates::Certificates::at(std::path::Path::new("/nonexistent")),
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),
