@@ -117,7 +117,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let kept = Arc::new(Kept::default());
     let (sender, notices) = notice::channel();
     let secrets = Arc::new(Secrets::of_environment());
-    let pools = Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
+    let pools =
+        Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
     let mut control =
         Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept)), store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
@@ -368,7 +369,10 @@ fn greet(
     }
     if let Some(acme) = control.listening().gateway.acme.as_ref().filter(|_| !ports.https.is_empty()) {
         let by: Vec<&str> = acme.authorities.iter().map(|a| host_of(&a.directory)).collect();
-        out.push_str(&format!("  certificates of public names come from {}; `sluice certs` lists them\n", by.join(", or ")));
+        out.push_str(&format!(
+            "  certificates of public names come from {}; `sluice certs` lists them\n",
+            by.join(", or ")
+        ));
     } else if let Some(root) = Some(ca.root_path()).filter(|p| p.exists() && !ports.https.is_empty()) {
         let root = root.display();
         let try_it = urls.iter().find(|u| u.starts_with("https:")).map_or("https://…", String::as_str);

@@ -3,9 +3,9 @@
 //! [`watch`] notices, [`tree`] reads, [`load`] compiles and decides what serves, [`store`] keeps the
 //! last good versions, [`publish`] swaps the snapshot.
 
+pub mod certifying;
 pub mod claims;
 pub mod compile;
-pub mod certifying;
 pub mod control;
 pub mod data_dir;
 pub mod digest;

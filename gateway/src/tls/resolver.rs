@@ -1,8 +1,8 @@
 //! Which certificate a handshake gets: the snapshot says who is served, the internal CA makes it.
 
 use super::InternalCa;
-use super::leaves::Leaves;
 use super::certificates::Certificates;
+use super::leaves::Leaves;
 use super::tickets::{self, Tickets};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;

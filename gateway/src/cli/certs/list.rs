@@ -60,15 +60,15 @@ pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failed> {
 }
 
 fn rows(known: &Known) -> Result<Vec<Row>, Failed> {
-    let there: BTreeSet<Box<str>> =
-        known.store.names().map_err(|e| Failed::new(e.to_string()))?.into_iter().collect();
+    let there: BTreeSet<Box<str>> = known.store.names().map_err(|e| Failed::new(e.to_string()))?.into_iter().collect();
     let mut wanted = known.wanted.clone();
     wanted.extend(known.demanded().map(|wanted| (wanted.name.clone(), wanted)));
     let all: BTreeSet<&str> = wanted.keys().chain(&there).map(|name| &**name).collect();
     let row = |name: &str| {
         let entry = known.book.entry(name).cloned().unwrap_or_default();
         // The store is right where the ledger does not know.
-        let issue = entry.issue.as_ref().filter(|_| there.contains(name)).map(|issue| (issue.validity(), issue.by.clone()));
+        let issue =
+            entry.issue.as_ref().filter(|_| there.contains(name)).map(|issue| (issue.validity(), issue.by.clone()));
         let read = || there.contains(name).then(|| known.store.load(name));
         let (issue, unreadable) = match issue {
             Some(issue) => (Some(issue), None),
@@ -92,9 +92,9 @@ fn rows(known: &Known) -> Result<Vec<Row>, Failed> {
             (None, Entry { trouble: Some(trouble), .. }) if trouble.failures > 0 => "failing",
             (None, _) => "waiting",
         };
-        let renew = issue.as_ref().map(|(validity, _)| {
-            renewal::at(name, *validity, entry.issue.as_ref().and_then(|issue| issue.window))
-        });
+        let renew = issue
+            .as_ref()
+            .map(|(validity, _)| renewal::at(name, *validity, entry.issue.as_ref().and_then(|issue| issue.window)));
         let tried = entry.trouble.as_ref().map(|trouble| trouble.next);
         Row {
             name: name.to_owned(),

@@ -28,7 +28,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Names that no public authority serves (`localhost`, addresses, `example.com`, …) have certificates
 /// of the internal CA, and are not listed.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_long_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_long_help = "\
 Exit codes:
   0  every name has a certificate that is valid
   1  some name has none, or one that is over
@@ -38,7 +40,8 @@ Examples:
   sluice certs
   sluice certs /etc/sluice/sites --data /var/lib/sluice --json
   sluice certs plan
-  sluice certs renew shop.example.app")]
+  sluice certs renew shop.example.app"
+)]
 pub struct Certs {
     #[command(subcommand)]
     command: Option<Command>,

@@ -89,7 +89,8 @@ impl Plan {
             out.push('\n');
         }
         if known.book.hold.until > known.now {
-            out += &format!("everybody waits until {}: {}\n", date(known.book.hold.until / 1_000), known.book.hold.said);
+            out +=
+                &format!("everybody waits until {}: {}\n", date(known.book.hold.until / 1_000), known.book.hold.said);
         }
         if orders.is_empty() {
             let days = count(usize::try_from(self.days).unwrap_or(usize::MAX), "day");
@@ -99,7 +100,8 @@ impl Plan {
                 .iter()
                 .map(|order| {
                     let when = if order.at <= known.now { "now".into() } else { date(order.at / 1_000) };
-                    let why = if order.counts { order.why.to_owned() } else { format!("{}, counts for nothing", order.why) };
+                    let why =
+                        if order.counts { order.why.to_owned() } else { format!("{}, counts for nothing", order.why) };
                     [when, order.name.clone(), why, order.tenant.clone().unwrap_or_default()]
                 })
                 .collect();

@@ -88,11 +88,14 @@ impl Renew {
         while begun.elapsed() < ORDER {
             let book = Ledger::at(dir).read().map_err(cannot)?.book;
             let now = book.entry(&name).cloned().unwrap_or_default();
-            if let Some(issue) = now.issue.filter(|issue| now.under_way.is_none() && before.issue.as_ref().map(|i| i.validity()) != Some(issue.validity())) {
+            if let Some(issue) = now.issue.filter(|issue| {
+                now.under_way.is_none() && before.issue.as_ref().map(|i| i.validity()) != Some(issue.validity())
+            }) {
                 print(&format!("{name}: issued by {}, valid until {}\n", host_of(&issue.by), date(issue.until)));
                 return Ok(ExitCode::SUCCESS);
             }
-            if let Some(trouble) = now.trouble.filter(|t| now.under_way.is_none() && before.trouble.as_ref() != Some(t)) {
+            if let Some(trouble) = now.trouble.filter(|t| now.under_way.is_none() && before.trouble.as_ref() != Some(t))
+            {
                 let next = in_words(trouble.next.saturating_sub(super::now_ms()));
                 print(&format!("{name}: {}; tried again in {next}\n", printable(&trouble.said)));
                 return Ok(ExitCode::from(FOUND));

@@ -1,8 +1,8 @@
 //! What is counted, under the names that it is known by outside. Label values come from route files,
 //! never from clients: what those choose would grow without a bound.
 
-use super::{certificates, pools};
 use super::text::{Format, Kind, Text};
+use super::{certificates, pools};
 use crate::edge::Kept;
 use crate::l4::counts::{Count, Shard};
 use crate::l4::{Counts, End, Routes};

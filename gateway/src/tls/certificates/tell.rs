@@ -146,6 +146,8 @@ impl Teller {
                 (what, n) => format!("{n} certificates {what}"),
             });
         }
+        // What goes on like this is counted on.
+        self.printed = vec![now; SINGLY];
         let waiting = if waiting == 0 { String::new() } else { format!("; {waiting} more to come") };
         self.console.note(format!("{}{waiting}", parts.join("; ")));
     }

@@ -276,6 +276,12 @@ impl Manager {
         if !filed && self.book.entry(&name).is_none_or(|entry| entry.demanded.is_none()) {
             self.write(Record::Demanded { at: self.clock.wall, name, tenant: wanted.tenant.clone() });
         }
+        if !self.names.contains_key(&*wanted.name)
+            && let Some(trouble) = self.trouble(&wanted.name)
+        {
+            // It was given up; whoever asks again is worth another try, once its wait is over.
+            trouble.failures = trouble.failures.min(GIVEN_UP - 1);
+        }
         self.take(wanted, used, false, true);
     }
 

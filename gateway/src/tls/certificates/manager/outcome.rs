@@ -15,7 +15,7 @@ const HOLD: u64 = HOUR;
 const LONGEST: u64 = 7 * 24 * HOUR;
 
 /// An authority that never said when to renew a certificate is asked about it that much later, milliseconds.
-const NEVER_SAID: u64 = 36 * HOUR;
+const NEVER_SAID: u64 = 6 * 24 * HOUR;
 
 /// Why an order came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

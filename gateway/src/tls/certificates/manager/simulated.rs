@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) says: fn(&str) -> bool,
     /// How long it takes, milliseconds, and what goes wrong.
     pub(super) fate: fn(&str, u64) -> (u64, Option<(Cause, Option<u64>)>),
+    /// Whose certificates these are.
+    pub(super) by: &'static str,
     /// Certificates that were over before they were renewed.
     pub(super) over: Vec<Box<str>>,
 }
@@ -84,6 +86,7 @@ impl World {
             life: |_| 90,
             says: |_| false,
             fate: |_, _| (20_000, None),
+            by: CA,
             over: Vec::new(),
         }
     }
@@ -195,7 +198,7 @@ impl World {
                         }
                     }
                 }
-                self.manager.issued(name, Issue { by: CA.into(), from, until, window: None });
+                self.manager.issued(name, Issue { by: self.by.into(), from, until, window: None });
             }
             Comes::Fails(cause, retry_after) => {
                 self.under_way.remove(name);
