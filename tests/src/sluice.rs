@@ -91,6 +91,7 @@ pub struct Setup {
     gateway: String,
     workers: usize,
     descriptors: Option<u32>,
+    ports: Option<(u16, u16)>,
 }
 
 impl Setup {
@@ -116,6 +117,12 @@ impl Setup {
     /// How many descriptors the process may have; as many as the tests themselves, when nothing is said.
     pub fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
+        self
+    }
+
+    /// The ports of its clear listener and of HTTPS, for whoever must know them before; fresh ones else.
+    pub fn on(mut self, http: u16, https: u16) -> Self {
+        self.ports = Some((http, https));
         self
     }
 
@@ -160,7 +167,7 @@ impl Sluice {
     pub fn setup() -> Setup {
         let dir = TempDir::new();
         std::fs::create_dir(dir.path().join("sites")).unwrap();
-        Setup { dir, gateway: String::new(), workers: 1, descriptors: None }
+        Setup { dir, gateway: String::new(), workers: 1, descriptors: None, ports: None }
     }
 
     /// One with a single file `a.route` and otherwise as it comes.
@@ -179,11 +186,13 @@ impl Sluice {
     #[track_caller]
     fn boot(&mut self) {
         for _ in 0..5 {
-            self.http.set_port(ports::free());
-            self.https.set_port(ports::free());
+            let (http, https) = self.setup.ports.unwrap_or_else(|| (ports::free(), ports::free()));
+            self.http.set_port(http);
+            self.https.set_port(https);
             if self.boot_here() {
                 return;
             }
+            assert!(self.setup.ports.is_none(), "somebody took the ports {http} or {https} meanwhile");
         }
         panic!("no free ports in five tries:\n{}", self.console_text());
     }
@@ -224,7 +233,7 @@ impl Sluice {
         }
     }
 
-    /// Ends it at once and starts it again on the same directories.
+    /// Ends it at once and starts it again on the same directories; on the same ports where they were said.
     #[track_caller]
     pub fn restart(&mut self) {
         self.kill();

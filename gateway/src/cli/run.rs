@@ -258,6 +258,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }
                 | Notice::WorkerStuck { .. }
+                | Notice::NoCertificate { .. }
                 | Notice::FileTrouble { .. } => console.warn(notice.to_string()),
                 Notice::WorkerDied { .. } => console.error(notice.to_string()),
             }

@@ -106,6 +106,13 @@ impl Edge {
         self.gate.as_ref().is_none_or(|gate| gate.allows(name))
     }
 
+    /// Takes a name that has a certificate for allowed, until it is decided about again; `false` where it was
+    /// refused of late.
+    #[must_use]
+    pub fn vouches(&self, name: &str) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.vouches(name))
+    }
+
     fn session_ring(&self, session: &Arc<Session>) -> Option<&Ring> {
         self.sessions.get(&address(session))
     }

@@ -1,5 +1,6 @@
 //! From a listening socket to a connection whose protocol is known.
 
+mod certificate;
 pub mod hello;
 mod preface;
 pub mod proxy;

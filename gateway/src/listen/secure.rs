@@ -1,20 +1,17 @@
 //! A connection to a TLS port: handed on by the name in its hello, or ended here.
 
 use super::Serving;
+use super::certificate::{self, Asked};
 use super::hello::{self, Failure, Hello};
-use crate::edge::on_demand::{self, Verdict};
 use crate::http::client::{Client, Secured};
 use crate::http::{h1, h2};
 use crate::l4::passthrough;
 use crate::l4::tcp::{Known, Opening, carry};
 use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
-use crate::snapshot::{Host, Served};
 use crate::tls::LocalAddress;
 use crate::tls::acme::Board;
-use crate::tls::certificates::{Readiness, Wanted, names};
 use bytes::BytesMut;
-use dsl::tree::ir::Tls;
 use rustls::server::Accepted;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,8 +29,8 @@ const LINGER: usize = 64 * 1024;
 
 /// A fatal alert, RFC 6066 section 3: what psql shows is then about the name.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-/// Another, RFC 8446 section 6.2: there is no certificate of a name that is ours.
-const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+/// A fatal alert, RFC 8446 section 6.2: the name is ours, the trouble too.
+const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 59\r\n\
     Connection: close\r\n\r\nthis port speaks TLS: ask with https:// in place of http://";
 
@@ -96,31 +93,19 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         return None;
     }
     if let Some(name) = name.as_deref()
-        && let Some(Host::Site(site)) = snapshot.hosts.get(name)
-        && !site.edge.certifies(name)
+        && let Some(site) = certificate::awaited(&worker, &snapshot, name)
     {
+        let asked = Asked { name, peer, local };
         // Rare, and large. Where it does not come to an end in time, the handshake does not either.
-        let verdict = timer.bound(Box::pin(on_demand::decide(&worker, site, name, peer, local))).await;
-        if verdict != Some(Verdict::Allowed) {
-            let _ = tcp.try_write(&UNRECOGNIZED_NAME);
-            let many = verdict == Some(Verdict::TooMany);
-            worker.counters.hello_failed(if many { Failure::TooManyNames } else { Failure::NotAllowed });
-            return None;
-        }
-    }
-    if let Some(name) = name.as_deref()
-        && let Some(Host::Site(site)) = snapshot.hosts.get(name)
-    {
-        // Likewise rare: nearly always it is in memory.
-        let ready = match site.program.site().settings.tls {
-            Tls::Auto | Tls::OnDemand if worker.certificates.hot(name).is_none() => {
-                timer.bound(Box::pin(certified(&worker, site, name))).await
+        let waited = timer.bound(Box::pin(certificate::wait(&worker, &site, asked))).await;
+        let late = || if site.edge.certifies(name) { Failure::NoCertificate } else { Failure::NotAllowed };
+        if let Err(failure) = waited.unwrap_or_else(|| Err(late())) {
+            let ours = failure == Failure::NoCertificate;
+            let _ = tcp.try_write(if ours { &INTERNAL_ERROR } else { &UNRECOGNIZED_NAME });
+            if ours {
+                certificate::tell(&worker, name);
             }
-            Tls::Auto | Tls::OnDemand | Tls::Internal | Tls::File | Tls::Off => Some(Readiness::Ready),
-        };
-        if !matches!(ready, Some(Readiness::Ready | Readiness::Unmanaged)) {
-            let _ = tcp.try_write(&HANDSHAKE_FAILURE);
-            worker.counters.hello_failed(Failure::NoCertificate);
+            worker.counters.hello_failed(failure);
             return None;
         }
     }
@@ -157,23 +142,6 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
     } else {
         Box::pin(h1::serve(client, tls, BytesMut::new()))
     })
-}
-
-/// Has the certificate of a name read, or waits for it. A name that a handshake is the first to ask for is ordered.
-async fn certified(worker: &Worker, site: &Served, name: &str) -> Readiness {
-    let certificates = &worker.certificates;
-    if !certificates.manages(name) {
-        let settings = &site.program.site().settings;
-        let tenant = settings.handshake.tenant.clone();
-        let wanted = Wanted { name: name.into(), tenant, via: None };
-        if settings.tls != Tls::OnDemand || !certificates.orders() || !names::is_public(name) {
-            return Readiness::Unmanaged;
-        }
-        if !certificates.demand(wanted) {
-            return Readiness::Failed;
-        }
-    }
-    certificates.ready(name).await
 }
 
 /// Shows an authority the certificate of the challenge that it asks for, or an alert, and closes: nothing else is

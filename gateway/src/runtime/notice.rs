@@ -135,6 +135,11 @@ pub enum Notice {
         /// Its number, from 0.
         worker: usize,
     },
+    /// A client asked for a name that has no certificate yet, or none any more.
+    NoCertificate {
+        /// The name.
+        name: Box<str>,
+    },
     /// A file that a route names cannot be read for another reason than being absent.
     FileTrouble {
         /// The file.
@@ -190,6 +195,9 @@ impl fmt::Display for Notice {
             }
             Self::WorkerTurnsAgain { worker } => write!(f, "worker {worker} turns again"),
             Self::WorkerDied { worker } => write!(f, "worker {worker} ended unexpectedly"),
+            Self::NoCertificate { name } => {
+                write!(f, "a client asks for {name}, which has no certificate: `sluice certs` says why")
+            }
             Self::FileTrouble { path, reason } => write!(f, "cannot read {path}: {reason}"),
         }
     }

@@ -50,9 +50,7 @@ pub async fn decide(worker: &Rc<Worker>, served: &Served, name: &str, peer: Sock
     if let Some(known) = gate.known(name) {
         return verdict(known);
     }
-    let secured = Secured { sni: Some(name.into()), version: "1.3", alpn: None, told: None };
-    let client = Client::new(Rc::clone(worker), peer, local, Some(secured));
-    match allowed(&client, served, on_demand, name).await {
+    match allowed(&asking(worker, name, peer, local), served, on_demand, name).await {
         Some(true) if gate.has_room() => {
             gate.allowed.insert(name.into(), ());
             Verdict::Allowed
@@ -62,12 +60,35 @@ pub async fn decide(worker: &Rc<Worker>, served: &Served, name: &str, peer: Sock
             Verdict::Refused
         }
         Some(false) => {
-            gate.denied.insert(name.into(), ());
+            gate.deny(name);
             Verdict::Refused
         }
         // It is decided about again.
         None => Verdict::Unknown,
     }
+}
+
+/// Decides again about a name that is taken for allowed, without waiting where as many are decided about as may be.
+/// A no ends what was known of it; without an answer everything stays as it is.
+pub async fn again(worker: &Rc<Worker>, served: &Served, name: &str, peer: SocketAddr, local: SocketAddr) -> Verdict {
+    let (Some(gate), Some(on_demand)) = (&served.edge.gate, &served.program.site().on_demand) else {
+        return Verdict::Allowed;
+    };
+    let Some(_flight) = gate.flight(name) else { return Verdict::TooMany };
+    match allowed(&asking(worker, name, peer, local), served, on_demand, name).await {
+        Some(true) => Verdict::Allowed,
+        Some(false) => {
+            gate.deny(name);
+            Verdict::Refused
+        }
+        None => Verdict::Unknown,
+    }
+}
+
+/// The client on whose behalf others are asked.
+fn asking(worker: &Rc<Worker>, name: &str, peer: SocketAddr, local: SocketAddr) -> Rc<Client> {
+    let secured = Secured { sni: Some(name.into()), version: "1.3", alpn: None, told: None };
+    Client::new(Rc::clone(worker), peer, local, Some(secured))
 }
 
 fn verdict(known: bool) -> Verdict {

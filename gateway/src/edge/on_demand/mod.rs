@@ -17,7 +17,7 @@ mod decide;
 mod names;
 mod sources;
 
-pub use decide::{Verdict, decide};
+pub use decide::{Verdict, again, decide};
 
 use crate::limit::{Digest, Rate, Secret};
 use crate::upstream::Table;
@@ -96,6 +96,21 @@ impl Gate {
     #[must_use]
     pub fn allows(&self, name: &str) -> bool {
         self.allowed.contains_key(name)
+    }
+
+    /// Takes a name for allowed, unless it was refused of late.
+    pub(super) fn vouches(&self, name: &str) -> bool {
+        let vouched = !self.denied.contains_key(name);
+        if vouched {
+            self.allowed.insert(name.into(), ());
+        }
+        vouched
+    }
+
+    /// A name is not allowed, whatever was known of it.
+    fn deny(&self, name: &str) {
+        self.denied.insert(name.into(), ());
+        self.allowed.invalidate(name);
     }
 
     fn known(&self, name: &str) -> Option<bool> {

@@ -64,8 +64,9 @@ struct Carrier {
 pub(super) fn start(shared: Arc<Certificates>, console: &Console) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().thread_name("certificates-io").build()?;
     let teller = Teller::new(console);
+    // Before anything is served: names that handshakes asked for before are known then.
+    let carrier = Carrier::new(shared, teller);
     std::thread::Builder::new().name("certificates".into()).spawn(move || {
-        let carrier = Carrier::new(shared, teller);
         runtime.block_on(carrier.run());
         runtime.shutdown_background();
     })?;
@@ -172,7 +173,7 @@ impl Carrier {
 
     /// Takes in what was told. Whether it is over.
     fn read_inbox(&mut self) -> bool {
-        let Pending { changes, demands, waits, lost, unreadable, source, ends } = self.shared.inbox.take();
+        let Pending { changes, demands, withdrawn, waits, lost, unreadable, source, ends } = self.shared.inbox.take();
         if let Some(source) = source {
             self.manager.order_from(source.as_ref().map(|source| source.authorities.clone()));
             if self.source.is_some() && source.is_some() {
@@ -191,6 +192,9 @@ impl Carrier {
                 }
                 None => self.manager.unwant(&name),
             }
+        }
+        for name in withdrawn {
+            self.manager.withdraw(&name);
         }
         for (name, wanted) in demands {
             if let Some(slot) = self.shared.slots.get(&name) {

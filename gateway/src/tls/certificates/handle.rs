@@ -191,6 +191,17 @@ impl Certificates {
         })
     }
 
+    /// A name that a handshake asked for may have no certificate any more: it is not renewed, and not taken for
+    /// known after a restart. Names that files want stay.
+    pub fn withdraw(&self, name: &str) {
+        self.inbox.tell(|pending| {
+            pending.demands.remove(name);
+            if pending.withdrawn.len() < DEMANDS {
+                pending.withdrawn.insert(name.into());
+            }
+        });
+    }
+
     /// Files want exactly these names.
     pub fn desire(&self, wanted: Vec<Wanted>) {
         let wanted: HashMap<Box<str>, Wanted> = wanted.into_iter().map(|w| (w.name.clone(), w)).collect();

@@ -31,6 +31,8 @@ pub(super) struct Pending {
     /// What files want of a name now.
     pub(super) changes: BTreeMap<Box<str>, Option<Wanted>>,
     pub(super) demands: HashMap<Box<str>, Wanted>,
+    /// Names that handshakes may want no more.
+    pub(super) withdrawn: BTreeSet<Box<str>>,
     pub(super) waits: BTreeSet<Box<str>>,
     /// Names whose certificate in the store is of no use, and why.
     pub(super) lost: BTreeMap<Box<str>, String>,

@@ -290,6 +290,16 @@ impl Manager {
         self.take(wanted, used, false, false);
     }
 
+    /// A name that a handshake asked for is not to have a certificate any more.
+    pub fn withdraw(&mut self, name: &str) {
+        if self.book.entry(name).is_some_and(|entry| entry.demanded.is_some()) {
+            self.write(Record::Dropped { name: Arc::from(name) });
+        }
+        if self.names.get(name).is_some_and(|managed| !managed.filed) {
+            self.let_go(name);
+        }
+    }
+
     /// No file wants a certificate for a name any more. An order that is under way goes on.
     pub fn unwant(&mut self, name: &str) {
         let Some(managed) = self.names.get_mut(name) else { return };
