@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod acme;
+mod acme_demand;
+mod acme_issue;
+mod acme_many;
 mod attack_h1;
 mod attack_h2;
 mod attack_slow;

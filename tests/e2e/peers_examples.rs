@@ -1,4 +1,4 @@
-//! The examples about origins run, and show what they say: re-encryption, gRPC, a canary.
+//! The examples about origins and tenants run, and show what they say: re-encryption, gRPC, a canary, certificates.
 
 use crate::l4_examples::once;
 use sluice_tests::sluice::{self, workspace};
@@ -60,4 +60,12 @@ fn ten_lines_of_the_documentation() {
     let pool = &pools[from..from + pools[from..].find("\n}\n").unwrap() + 2];
     assert_eq!(pool.lines().filter(|line| line.starts_with("    ") && !line.contains("127.0.0.1")).count(), 10);
     assert!(page.contains(pool), "docs/upstreams.md does not show\n{pool}");
+}
+
+#[test]
+fn tenants_example() {
+    let said = once("tenants", &["HTTP", "HTTPS", "APP", "CONTROL", "ACME", "ROOTS", "DNS", "DNS_ADMIN"]);
+    for wanted in ["the certificate is ordered now", "\"x-tenant\": \"globex\"", "The authority has seen 3 orders"] {
+        assert!(said.contains(wanted), "{wanted} in\n{said}");
+    }
 }

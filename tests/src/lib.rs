@@ -6,6 +6,7 @@
 // A helper that cannot do its work ends the test, with the place and the reason.
 #![allow(clippy::unwrap_used)]
 
+pub mod acme;
 pub mod authority;
 pub mod client;
 pub mod dns;
