@@ -44,11 +44,7 @@ pub(super) fn awaited(worker: &Worker, snapshot: &Current, name: &str) -> Option
 ///
 /// # Errors
 /// Why it cannot.
-pub(super) async fn wait(
-    worker: &Rc<Worker>,
-    site: &Arc<Served>,
-    asked: Asked<'_>,
-) -> Result<(), Failure> {
+pub(super) async fn wait(worker: &Rc<Worker>, site: &Arc<Served>, asked: Asked<'_>) -> Result<(), Failure> {
     if site.program.site().settings.tls == Tls::OnDemand {
         is_allowed(worker, site, &asked).await?;
     }
@@ -64,11 +60,7 @@ pub(super) fn tell(worker: &Worker, name: &str) {
 }
 
 /// Whether `tls on-demand` has a certificate for the name; it is ordered where there is none.
-async fn is_allowed(
-    worker: &Rc<Worker>,
-    site: &Arc<Served>,
-    asked: &Asked<'_>,
-) -> Result<(), Failure> {
+async fn is_allowed(worker: &Rc<Worker>, site: &Arc<Served>, asked: &Asked<'_>) -> Result<(), Failure> {
     let Asked { name, peer, local } = *asked;
     let certificates = &worker.certificates;
     let ordered = certificates.orders() && is_public(name);
