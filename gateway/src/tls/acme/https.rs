@@ -243,3 +243,40 @@ pub(super) fn trusting(root: Option<&Path>) -> Result<Arc<ClientConfig>, String>
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    fn http() -> Http {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = builder.expect("a client").with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Http::new(Arc::new(config))
+    }
+
+    fn get(url: &str) -> Request<Bytes> {
+        Request::get(url).body(Bytes::new()).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/dir", listener.local_addr().expect("an address"));
+        let asked = tokio::spawn(async move { http().send(get(&url)).await });
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        stream.read_u8().await.expect("a request");
+        tokio::time::pause();
+        tokio::time::advance(REQUEST + Duration::from_secs(1)).await;
+        let why = asked.await.expect("it ends").expect_err("no answer").to_string();
+        assert!(why.contains("no answer within 30 s"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_in_clear_of_others() {
+        let why = http().send(get("http://acme.sluice-tests.net/dir")).await.expect_err("in clear").to_string();
+        assert!(why.contains("in clear"), "{why}");
+    }
+}
