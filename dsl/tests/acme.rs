@@ -112,7 +112,7 @@ fn what_does_not_fit() {
         ("dns corp = hook(\"dns-hook\")", "G1024", "absolute path"),
         ("dns corp = hook()", "G1024", "the program"),
         ("dns corp = acme-dns(server: \"http://auth.sluice-tests.net\")", "G1024", "takes `https://`"),
-        ("dns corp = acme-dns(server: \"https://auth.sluice-tests.net\", key: \"x\")", "G1005", "a secret"),
+        ("dns corp = acme-dns(server: \"https://auth.sluice-tests.net\", key: \"x\")", "G3016", "in clear"),
         ("dns corp = persist(\"x\")", "G1021", "persist"),
         ("dns corp = hook(\"/x\", wait: 2h)", "G1024", "an hour"),
         ("dns corp = hook(\"/x\")\ndns corp = persist()", "G1024", "named `corp`"),

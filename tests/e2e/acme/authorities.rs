@@ -118,7 +118,7 @@ async fn renewal_information_profiles_and_what_is_replaced() {
     let at = Authority::start(false);
     let mut of = authority(&at.directory(), None);
     of.profile = Some("shortlived".into());
-    let issuers = Said::of(vec![of]).issuers(&front.board);
+    let issuers = Said::of(vec![of]).challenges(&[Challenge::Http]).issuers(&front.board);
     let issued = issuers.issue(&order(NAME)).await.unwrap();
     assert_eq!(at.orders()[0]["profile"], "shortlived");
     assert_eq!(at.orders()[0].get("replaces"), None);

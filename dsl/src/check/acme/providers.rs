@@ -74,7 +74,11 @@ impl Checker<'_> {
         };
         let (said, bare) = self.arguments(kind, params, args, env)?;
         if let Some(bare) = bare.filter(|_| *kind != "hook") {
-            self.report(lint::g1021::unnamed(self.at(env, bare.value.span), kind, params.first().unwrap_or(&"")));
+            let at = self.at(env, bare.value.span);
+            self.report(match params.first() {
+                Some(first) => lint::g1021::unnamed(at, kind, first),
+                None => lint::g1021::too_many(at, kind, 0),
+            });
             return None;
         }
         let made = match *kind {
