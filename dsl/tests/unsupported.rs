@@ -11,10 +11,6 @@ use front::{Files, sound};
 const USES: &[(&str, &str, &str)] = &[
     ("limit by bytes", "top", "tcp :1 {\n    limit 10MB/s per client.ip\n    -> web\n}"),
     ("client.country", "site", "require client.country is \"de\" else deny"),
-    ("tls.cert", "site", "require tls.cert else deny"),
-    ("tls file", "site", "tls file \"a.pem\" key \"a.key\""),
-    ("tls min, max or client", "site", "tls min 1.3"),
-    ("client cert", "site", "client cert from \"pki/clients.pem\""),
     ("compress", "site", "compress [zstd, br, gzip]"),
     ("cache", "site", "cache 10m"),
     ("queue", "site", "queue 100"),

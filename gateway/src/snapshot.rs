@@ -2,6 +2,7 @@
 
 use crate::edge::Edge;
 use crate::l4::{ListenKey, Route};
+use crate::tls::SiteTls;
 use crate::upstream::PoolHandle;
 use arc_swap::ArcSwap;
 use dsl::tree::{HostIndex, Program, ir};
@@ -50,6 +51,8 @@ pub struct Served {
     pub dir: PathBuf,
     /// What its calls, limits and sessions need.
     pub edge: Edge,
+    /// What its handshakes are made with.
+    pub tls: SiteTls,
 }
 
 /// Where the current snapshot is found.

@@ -56,5 +56,8 @@ mod streaming;
 mod tables;
 mod tenants;
 mod tls;
+mod tls_clients;
+mod tls_files;
 mod tls_tickets;
+mod tls_versions;
 mod websocket;

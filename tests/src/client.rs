@@ -108,8 +108,14 @@ impl H2 {
     /// Connects with TLS.
     #[track_caller]
     pub fn secure(addr: SocketAddr, root: &Path, name: &str) -> Self {
-        let connector = tokio_rustls::TlsConnector::from(tls::config(root, &Offer::h2(name)));
-        let name = ServerName::try_from(name.to_owned()).unwrap();
+        Self::with(addr, root, &Offer::h2(name))
+    }
+
+    /// Connects with TLS and what is offered.
+    #[track_caller]
+    pub fn with(addr: SocketAddr, root: &Path, offer: &Offer<'_>) -> Self {
+        let connector = tokio_rustls::TlsConnector::from(tls::config(root, offer));
+        let name = ServerName::try_from(offer.name.to_owned()).unwrap();
         let runtime = runtime();
         let sender = runtime.block_on(async {
             let socket = TcpStream::connect(addr).await.unwrap();

@@ -2,7 +2,8 @@
 
 use crate::sluice::TempDir;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// The authority; its files go with it.
 pub struct Pki {
@@ -48,9 +50,24 @@ impl Pki {
 
     /// A certificate for names or addresses, in files named after the first.
     pub fn issue(&self, names: &[&str]) -> Identity {
+        self.issue_as(names[0], names, |_| {})
+    }
+
+    /// A certificate for a client of this common name, in files named after it.
+    pub fn client(&self, name: &str, serial: u64) -> Identity {
+        self.issue_as(name, &[], |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.serial_number = Some(serial.into());
+        })
+    }
+
+    /// A certificate for names or addresses that is otherwise as one says, in files of this name.
+    pub fn issue_as(&self, file: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let (cert, key) = ["crt", "key"].map(|end| self.dir.path().join(format!("{}.{end}", names[0]))).into();
+        let (cert, key) = ["crt", "key"].map(|end| self.dir.path().join(format!("{file}.{end}"))).into();
         let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let pair = KeyPair::generate().unwrap();
         let signed = params.signed_by(&pair, &self.issuer).unwrap();
@@ -60,6 +77,26 @@ impl Pki {
         Identity { cert, key }
     }
 
+    /// The list of revoked certificates that says these numbers, in PEM.
+    pub fn revoked(&self, serials: &[u64]) -> String {
+        let now = SystemTime::now();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: (now + Duration::from_secs(86_400)).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     /// The directory of all its files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -67,13 +104,21 @@ impl Pki {
 }
 
 impl Identity {
+    /// The chain, leaf first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_file_iter(&self.cert).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The key.
+    pub fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_file(&self.key).unwrap()
+    }
+
     /// A TLS server that shows it and speaks these protocols.
     pub fn server(&self, alpn: &[&str]) -> Arc<ServerConfig> {
-        let chain = CertificateDer::pem_file_iter(&self.cert).unwrap().map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let mut config = builder.with_no_client_auth().with_single_cert(self.chain(), self.private_key()).unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }

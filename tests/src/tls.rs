@@ -1,5 +1,6 @@
 //! TLS clients that trust one root, or look at what they are shown.
 
+use crate::pki::Identity;
 use crate::wire::Wire;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -20,12 +21,19 @@ pub struct Offer<'a> {
     pub alpn: &'a [&'a str],
     /// TLS 1.2 only.
     pub old: bool,
+    /// The certificate that it shows when it is asked for one.
+    pub identity: Option<&'a Identity>,
 }
 
 impl<'a> Offer<'a> {
     /// HTTP/1.1 for a name.
     pub fn h1(name: &'a str) -> Self {
-        Self { name, sni: true, alpn: &["http/1.1"], old: false }
+        Self { name, sni: true, alpn: &["http/1.1"], old: false, identity: None }
+    }
+
+    /// The same, with a certificate to show.
+    pub fn showing(self, identity: &'a Identity) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// HTTP/2 for a name.
@@ -44,7 +52,11 @@ pub fn config(root: &Path, offer: &Offer<'_>) -> Arc<ClientConfig> {
     let versions: &[&rustls::SupportedProtocolVersion] =
         if offer.old { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match offer.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.private_key()).unwrap(),
+    };
     config.alpn_protocols = offer.alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
     config.enable_sni = offer.sni;
     Arc::new(config)

@@ -50,7 +50,6 @@ impl<'a> Checker<'a> {
             }
             files.push(CertFile { cert, key, loc });
         }
-        self.unsupported("tls file", loc);
     }
 
     /// `tls min 1.3`, `tls max 1.2`
@@ -80,7 +79,6 @@ impl<'a> Checker<'a> {
                 return self.report(weak.unwrap_or_else(|| lint::g1024::one_of(at, &setting, &["1.2", "1.3"], None)));
             }
         };
-        self.unsupported("tls min, max or client", loc);
         let versions = &mut b.settings.handshake.versions;
         if *versions == TlsVersions::Both {
             *versions = narrowed;
@@ -115,7 +113,6 @@ impl<'a> Checker<'a> {
             let site = Arc::default();
             b.settings.handshake.client = Some(Arc::new(ClientCert { from, crl, optional, site, loc }));
         }
-        self.unsupported("client cert", loc);
     }
 
     /// What stands together in a site and cannot.

@@ -8,7 +8,7 @@ use crate::lint;
 use crate::resolve::{ModIdx, is_builtin, nearest};
 use crate::syntax::ast::{Ident, ItemKind, Name};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::Field;
+use crate::tree::ir::{CertPart, Field};
 use std::sync::Arc;
 
 /// Methods that may be written bare.
@@ -38,7 +38,12 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
             b("sni", Field::TlsSni, Ty::Host, true),
             b("version", Field::TlsVersion, Ty::Text, true),
             b("alpn", Field::TlsAlpn, Ty::Text, true),
+            // What is always there where a certificate is.
+            b("cert", Field::TlsCert(CertPart::Fingerprint), Ty::Text, true),
         ],
+        "tls.cert" => {
+            CertPart::ALL.into_iter().map(|part| b(part.name(), Field::TlsCert(part), Ty::Text, true)).collect()
+        }
         _ => return None,
     })
 }
@@ -47,7 +52,6 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
 pub(crate) fn member_names(of: &str) -> Vec<(&'static str, Option<String>)> {
     let of_later: &[(&'static str, &str)] = match of {
         "client" => &[("country", "text?")],
-        "tls" => &[("cert", "claims?")],
         _ => &[],
     };
     let known = members(of).unwrap_or_default().into_iter().map(|b| {
@@ -252,9 +256,16 @@ impl<'a> Checker<'a> {
                         self.unsupported("client.country", loc);
                         return Some(Val::Opaque(Ty::Text, true));
                     }
-                    ("tls", "cert") => {
-                        self.unsupported("tls.cert", loc);
-                        return Some(Val::Opaque(Ty::Claims, true));
+                    ("tls", "cert") if rest.len() > 1 => {
+                        let named = &rest[1];
+                        let Some(part) = CertPart::of(&named.node) else {
+                            let near = nearest(&named.node, CertPart::ALL.map(CertPart::name));
+                            let at = self.loc(module, named.span);
+                            self.report(lint::g1004::no_member(at, "tls.cert", "member", &named.node, near));
+                            return Some(Val::unknown());
+                        };
+                        let val = field(Field::TlsCert(part), Ty::Text, true);
+                        return Some(self.members_of(val, named, &rest[2..], module));
                     }
                     _ => {}
                 }

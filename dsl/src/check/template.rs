@@ -561,6 +561,7 @@ pub(crate) fn source_name(field: &Field) -> String {
         Field::TlsSni => "tls.sni".into(),
         Field::TlsVersion => "tls.version".into(),
         Field::TlsAlpn => "tls.alpn".into(),
+        Field::TlsCert(part) => part.to_string(),
         Field::Header(name) => member("header", name),
         Field::Cookie(name) => member("cookie", name),
         Field::Query(name) => member("query", name),

@@ -18,10 +18,6 @@ pub struct Form {
 const FORMS: &[Form] = &[
     form("limit by bytes", "limit 10MB/s per KEY of connections", "bound how many bytes pass in a second"),
     form("client.country", "client.country", "read the country of an address"),
-    form("tls.cert", "tls.cert", "read the client's certificate"),
-    form("tls file", "tls file \"…\" key …", "serve a certificate from files"),
-    form("tls min, max or client", "tls min …, tls client …", "narrow what the handshake accepts"),
-    form("client cert", "client cert from \"…\"", "ask clients for a certificate"),
     form("compress", "compress […]", "compress answers"),
     form("cache", "cache …", "keep answers"),
     form("queue", "queue …", "hold requests back under load"),

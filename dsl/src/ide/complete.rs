@@ -293,7 +293,7 @@ impl Out<'_> {
     fn members(&mut self, word: &str, policies: bool) -> bool {
         let Some((head, _)) = word.rsplit_once('.') else { return false };
         match head {
-            "request" | "client" | "tls" => {
+            "request" | "client" | "tls" | "tls.cert" => {
                 for (name, ty) in member_names(head) {
                     self.push(name, Kind::Member, ty);
                 }
@@ -368,7 +368,7 @@ impl Out<'_> {
         for part in keywords::of("parts") {
             self.push(part, Kind::Member, None);
         }
-        for head in ["request", "client", "tls"] {
+        for head in ["request", "client", "tls", "tls.cert"] {
             for (name, ty) in member_names(head) {
                 self.push(&format!("{head}.{name}"), Kind::Member, ty);
             }

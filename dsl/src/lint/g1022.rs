@@ -41,6 +41,13 @@ pub(crate) fn empty_pool(loc: Loc, name: &str) -> Diagnostic {
         .help("add one", "127.0.0.1:8000", None)
 }
 
+/// What only a site says of TLS, in a `tcp`.
+pub(crate) fn tls_of_port(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a `tcp` port ends TLS with certificates of the internal CA and says nothing else of it")
+        .help("end TLS here", "tls auto", None)
+        .note("certificates of hosts, versions and client certificates are said in a `site`; for other protocols hand the TLS on: `passthrough HOST -> pool`")
+}
+
 /// A setting of a whole site, elsewhere.
 pub(crate) fn site_only(loc: Loc, name: &str) -> Diagnostic {
     Diagnostic::error("G1022", loc, format!("`{name}` is said of a whole site, not of a block or in a policy"))

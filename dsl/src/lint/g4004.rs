@@ -65,13 +65,21 @@ impl Validity {
         matches!(self, Self::Good | Self::Ends(_))
     }
 
+    /// How many whole days it is from an end.
+    pub fn days(self) -> i64 {
+        match self {
+            Self::Good => 0,
+            Self::Ends(seconds) | Self::Expired(seconds) | Self::NotYet(seconds) => seconds / DAY,
+        }
+    }
+
     /// What is to be said of it. `None` where all is well.
     pub fn words(self) -> Option<String> {
         match self {
             Self::Good => None,
             Self::Ends(left) => Some(format!("expires in {}", span(left))),
             Self::Expired(ago) => Some(format!("expired {} ago", span(ago))),
-            Self::NotYet(left) => Some(format!("is not valid before {} from now", span(left))),
+            Self::NotYet(left) => Some(format!("is not valid yet: its time begins in {}", span(left))),
         }
     }
 }

@@ -47,6 +47,7 @@ fn why(field: &Field, kind: Kind) -> String {
                 _ => "no TLS here: the hello is read by `passthrough`".into(),
             };
         }
+        Field::TlsCert(_) => return "no client certificate here: it is asked for by a `site` with `client cert`".into(),
         _ => "request",
     };
     match kind {

@@ -108,7 +108,15 @@ pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (
             push(Some(String::new()));
         }
         // They follow from the path, the host and the handshake.
-        Field::Path | Field::Uri | Field::Host | Field::TlsSni | Field::TlsVersion | Field::TlsAlpn => complete = false,
+        Field::Path
+        | Field::Uri
+        | Field::Host
+        | Field::TlsSni
+        | Field::TlsVersion
+        | Field::TlsAlpn
+        | Field::TlsCert(_) => {
+            complete = false;
+        }
         Field::Capture(_) => complete = false,
         // What its key leads to.
         Field::Row(_) => {
@@ -301,7 +309,16 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
         (Field::Path, Some(v)) if v.starts_with('/') => request.path = encode(v, b"/%"),
         // The host, the handshake and what is made of them stay as they are.
         (Field::Capture(Capture::Host { .. }) | Field::Row(_), _)
-        | (Field::Path | Field::Uri | Field::Host | Field::TlsSni | Field::TlsVersion | Field::TlsAlpn, _)
+        | (
+            Field::Path
+            | Field::Uri
+            | Field::Host
+            | Field::TlsSni
+            | Field::TlsVersion
+            | Field::TlsAlpn
+            | Field::TlsCert(_),
+            _,
+        )
         | (_, None) => {}
     }
     true

@@ -162,7 +162,7 @@ fn opaque_parts(cond: &Cond, out: &mut Vec<String>) {
                 push(cond, out);
             }
             Field::Header(name) if matches!(&**name, "cookie" | "host") => push(cond, out),
-            Field::Host | Field::TlsSni | Field::TlsAlpn => push(cond, out),
+            Field::Host | Field::TlsSni | Field::TlsAlpn | Field::TlsCert(_) => push(cond, out),
             Field::Method
             | Field::Size
             | Field::Version

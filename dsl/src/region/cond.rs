@@ -69,6 +69,7 @@ fn always_there(field: &Field) -> bool {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Header(_)
         | Field::Cookie(_)
         | Field::Query(_)
@@ -98,6 +99,7 @@ fn settled(field: &Field) -> bool {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Header(_)
         | Field::Cookie(_)
         | Field::Query(_) => false,
@@ -146,6 +148,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         Field::ClientPort => &["50000"],
         Field::Size => &["0", "1"],
         Field::TlsVersion | Field::TlsSni | Field::TlsAlpn => &[],
+        Field::TlsCert(_) => &["CN=ann"],
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::QueryString => &[],
         Field::Path | Field::Uri | Field::Host | Field::Capture(_) => &[],
         Field::Call(..) => &["yes"],
@@ -166,6 +169,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Capture(_)
         | Field::Row(_)
         | Field::Call(..)
@@ -233,6 +237,7 @@ fn set(field: &Field, value: &str, request: &mut Plain) -> Option<()> {
         Field::QueryString => request.query = Some(value.into()),
         Field::Uri => request.query = Some(value.strip_prefix(&*request.path)?.strip_prefix('?')?.into()),
         Field::TlsSni | Field::TlsVersion => request.https = true,
+        Field::TlsCert(part) => request.prove(*part, value),
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, value),
         Field::Path | Field::Host | Field::TlsAlpn | Field::Capture(_) | Field::Row(_) => return None,
@@ -255,6 +260,7 @@ fn unset(field: &Field, request: &mut Plain) {
         }
         Field::Query(_) | Field::QueryString => request.query = None,
         Field::TlsSni | Field::TlsVersion => request.https = false,
+        Field::TlsCert(_) => request.tls.cert = None,
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
         // Known again when it is told anew; a call that says yes may tell nothing by this name.
         Field::Claim(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),

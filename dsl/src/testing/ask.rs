@@ -121,7 +121,11 @@ impl Sites {
             format!("  (spelt {} by the client)", asked.plain.path)
         };
         lines.push(Line::new("path", format!("{path}{from}"), None));
-        let plain = Plain { host, path, ..asked.plain.clone() };
+        let mut plain = Plain { host, path, ..asked.plain.clone() };
+        // Nobody gets here without one: of which nothing is said.
+        if plain.https && settings.handshake.needs_client_cert() {
+            plain.tls.cert.get_or_insert_default();
+        }
         if admission == Admission::ToHttps {
             let why = "308 to the same address with https: this site does not say `http allowed`";
             lines.push(Line::new("answer", why, Some(program.site().loc)));

@@ -94,6 +94,7 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
         Field::TlsSni => maybe(req.tls().and_then(|tls| tls.sni)),
         Field::TlsVersion => maybe(req.tls().map(|tls| tls.version)),
         Field::TlsAlpn => maybe(req.tls().and_then(|tls| tls.alpn)),
+        Field::TlsCert(part) => maybe(req.tls().and_then(|tls| tls.cert?.part(*part))),
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) => read_copies(field, req),
         Field::Capture(capture) => read_capture(capture, req)
             .map_or(Read::Missing, |text| Read::One(Text::Bytes(Bytes::percent(text.as_bytes())))),
@@ -177,6 +178,7 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Capture(_)
         | Field::Row(_)
         | Field::Call(..) => {}
@@ -229,6 +231,7 @@ pub(crate) fn repeats(field: &Field) -> bool {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Capture(_)
         | Field::Call(..)
         | Field::Row(_)

@@ -10,6 +10,7 @@
 //! 3. A scope that was entered answers: when nothing in it holds, its `miss` plan does.
 
 mod call;
+mod cert;
 mod certificates;
 mod gateway;
 mod handshake;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use super::regex::Regex;
 pub use call::*;
+pub use cert::*;
 pub use certificates::*;
 pub use gateway::*;
 pub use handshake::*;
@@ -240,6 +242,8 @@ pub enum Field {
     TlsVersion,
     /// `tls.alpn`; missing on clear ports.
     TlsAlpn,
+    /// `tls.cert`, `tls.cert.subject`: of the certificate that the client proved; missing where it proved none.
+    TlsCert(CertPart),
     /// `header.x`, name in lower case. Several equal values are one value.
     Header(Arc<str>),
     /// `cookie.x`, name as written.

@@ -306,6 +306,6 @@ impl Request for Facts<'_> {
         None
     }
     fn tls(&self) -> Option<TlsFacts<'_>> {
-        Some(TlsFacts { sni: self.sni, version: "", alpn: self.alpn.first().map(|one| &**one) })
+        Some(TlsFacts { sni: self.sni, version: "", alpn: self.alpn.first().map(|one| &**one), cert: None })
     }
 }

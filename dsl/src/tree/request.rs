@@ -1,6 +1,7 @@
 //! A request, as the program sees it.
 
 use super::calls::Calls;
+use super::ir::CertPart;
 use std::net::IpAddr;
 
 /// What a decision may read. The data plane implements it over the received head without copying;
@@ -43,6 +44,37 @@ pub struct TlsFacts<'a> {
     pub version: &'a str,
     /// The protocol agreed on.
     pub alpn: Option<&'a str>,
+    /// The certificate that the client proved.
+    pub cert: Option<CertFacts<'a>>,
+}
+
+/// The certificate that a client proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertFacts<'a> {
+    /// `tls.cert.subject`
+    pub subject: &'a str,
+    /// `tls.cert.issuer`
+    pub issuer: &'a str,
+    /// `tls.cert.serial`
+    pub serial: &'a str,
+    /// `tls.cert.san`
+    pub san: Option<&'a str>,
+    /// `tls.cert.fingerprint`
+    pub fingerprint: &'a str,
+}
+
+impl<'a> CertFacts<'a> {
+    /// A part of it.
+    #[must_use]
+    pub fn part(&self, part: CertPart) -> Option<&'a str> {
+        match part {
+            CertPart::Subject => Some(self.subject),
+            CertPart::Issuer => Some(self.issuer),
+            CertPart::Serial => Some(self.serial),
+            CertPart::San => self.san,
+            CertPart::Fingerprint => Some(self.fingerprint),
+        }
+    }
 }
 
 /// What a handshake said, as far as it is not the usual.
@@ -54,6 +86,23 @@ pub struct Handshake {
     pub version: Option<String>,
     /// `tls.alpn`
     pub alpn: Option<String>,
+    /// `tls.cert`
+    pub cert: Option<Box<Cert>>,
+}
+
+/// A client's certificate, as far as something is said of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cert {
+    /// `tls.cert.subject`; empty where nothing is said.
+    pub subject: String,
+    /// `tls.cert.issuer`, likewise.
+    pub issuer: String,
+    /// `tls.cert.serial`, likewise.
+    pub serial: String,
+    /// `tls.cert.san`
+    pub san: Option<String>,
+    /// `tls.cert.fingerprint`; empty where nothing is said.
+    pub fingerprint: String,
 }
 
 /// A request in plain memory.
@@ -98,6 +147,22 @@ impl Default for Plain {
     }
 }
 
+impl Plain {
+    /// A client that proved a certificate, of which this is said.
+    pub fn prove(&mut self, part: CertPart, value: &str) {
+        self.https = true;
+        let cert = self.tls.cert.get_or_insert_default();
+        let place = match part {
+            CertPart::Subject => &mut cert.subject,
+            CertPart::Issuer => &mut cert.issuer,
+            CertPart::Serial => &mut cert.serial,
+            CertPart::San => cert.san.get_or_insert_default(),
+            CertPart::Fingerprint => &mut cert.fingerprint,
+        };
+        value.clone_into(place);
+    }
+}
+
 impl Request for Plain {
     fn method(&self) -> &str {
         &self.method
@@ -132,11 +197,18 @@ impl Request for Plain {
         std::str::from_utf8(v).ok()?.parse().ok()
     }
     fn tls(&self) -> Option<TlsFacts<'_>> {
-        let Handshake { sni, version, alpn } = &self.tls;
+        let Handshake { sni, version, alpn, cert } = &self.tls;
         self.https.then(|| TlsFacts {
             sni: Some(sni.as_deref().unwrap_or(&self.host)),
             version: version.as_deref().unwrap_or("1.3"),
             alpn: alpn.as_deref(),
+            cert: cert.as_deref().map(|cert| CertFacts {
+                subject: &cert.subject,
+                issuer: &cert.issuer,
+                serial: &cert.serial,
+                san: cert.san.as_deref(),
+                fingerprint: &cert.fingerprint,
+            }),
         })
     }
     fn calls(&self) -> Option<&Calls> {

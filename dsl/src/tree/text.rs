@@ -105,6 +105,7 @@ impl Display for Field {
             Self::TlsSni => f.write_str("tls.sni"),
             Self::TlsVersion => f.write_str("tls.version"),
             Self::TlsAlpn => f.write_str("tls.alpn"),
+            Self::TlsCert(part) => part.fmt(f),
             Self::Header(name) => member(f, "header", name),
             Self::Cookie(name) => member(f, "cookie", name),
             Self::Query(name) => member(f, "query", name),
@@ -264,6 +265,7 @@ fn constant(f: &mut Formatter<'_>, field: &Field, text: &str) -> fmt::Result {
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
+        | Field::TlsCert(_)
         | Field::Header(_)
         | Field::Cookie(_)
         | Field::Query(_)

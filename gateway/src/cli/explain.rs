@@ -11,7 +11,7 @@ use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{CallIdx, CallKind, Destination, HostPattern, PoolIdx, SiteSettings, Tls};
+use dsl::tree::ir::{CallIdx, CallKind, CertPart, Destination, HostPattern, PoolIdx, SiteSettings, Tls};
 use dsl::tree::judge::{Admission, Rendered, admit};
 use dsl::tree::request::Plain;
 use dsl::tree::tell::{Line, Supposed, Told, claims, tell, tell_in};
@@ -51,7 +51,7 @@ pub struct Explain {
     #[arg(value_name = "REQUEST", required_unless_present = "who_reaches")]
     request: Option<String>,
     /// Print every way to a pool instead: by its name, or by the address of an endpoint
-    #[arg(long, value_name = "POOL", conflicts_with_all = ["headers", "sni", "alpn"])]
+    #[arg(long, value_name = "POOL", conflicts_with_all = ["headers", "sni", "alpn", "cert"])]
     who_reaches: Option<String>,
     /// How the ways to a pool are printed
     #[arg(long, value_enum, default_value_t = reaches::Format::Text, requires = "who_reaches")]
@@ -68,6 +68,9 @@ pub struct Explain {
     /// A protocol that the hello offers; may be given several times
     #[arg(long, value_name = "PROTOCOL")]
     alpn: Vec<String>,
+    /// The subject of the certificate that the client proves, as in 'CN=ann,O=Example'
+    #[arg(long, value_name = "SUBJECT")]
+    cert: Option<String>,
     /// The directory of route files
     #[arg(long, value_name = "DIR", default_value = "sites")]
     sites: PathBuf,
@@ -83,7 +86,7 @@ impl Explain {
         let connection = connection::Asked::parse(&request, self.client, self.sni.as_deref(), &self.alpn)?;
         let request = match connection {
             Some(_) => None,
-            None => Some(Asked::parse(&request, &self.headers, self.client)?),
+            None => Some(Asked { cert: self.cert.clone(), ..Asked::parse(&request, &self.headers, self.client)? }),
         };
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
@@ -112,6 +115,8 @@ struct Asked {
     query: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
     client: SocketAddr,
+    /// The subject of the client's certificate.
+    cert: Option<String>,
 }
 
 /// An address, with or without a port.
@@ -158,6 +163,7 @@ impl Asked {
             query,
             headers: Vec::new(),
             client,
+            cert: None,
         };
         for header in headers {
             let (name, value) = header
@@ -227,7 +233,20 @@ impl Story<'_> {
             self.say("answer", "308 to the same address with https: this site does not say `http allowed`", Some(loc));
             return;
         }
-        let request = Plain {
+        let shows = settings.handshake.client.as_deref().filter(|_| asked.https);
+        match (shows, &asked.cert) {
+            (None, _) => {}
+            (Some(client), Some(subject)) => {
+                self.say("tls", &format!("client certificate {subject}"), Some(client.loc))
+            }
+            (Some(client), None) if client.optional => self.say("tls", "no client certificate", Some(client.loc)),
+            (Some(client), None) => {
+                let why =
+                    "the handshake is refused: this site needs a client certificate; say whose with --cert 'CN=ann'";
+                return self.say("tls", why, Some(client.loc));
+            }
+        }
+        let mut request = Plain {
             method: asked.method.clone(),
             https: asked.https,
             host,
@@ -237,6 +256,9 @@ impl Story<'_> {
             client: (asked.client.ip(), asked.client.port()),
             ..Plain::default()
         };
+        if let Some(subject) = asked.cert.as_deref().filter(|_| shows.is_some()) {
+            request.prove(CertPart::Subject, subject);
+        }
         self.decide(&site, &request)
     }
 

@@ -20,7 +20,7 @@ use crate::sites::store::Store;
 use crate::snapshot::Served;
 use crate::tls::acme::{AccountFiles, Board, Issuers, Means};
 use crate::tls::certificates::{Certificates, tell::host_of};
-use crate::tls::{InternalCa, Tickets};
+use crate::tls::{InternalCa, SiteFiles, Tickets};
 use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
@@ -119,8 +119,9 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let secrets = Arc::new(Secrets::of_environment());
     let pools =
         Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
-    let mut control =
-        Control::new(sites, Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept)), store, console);
+    let files = Arc::new(SiteFiles::default());
+    let serve = Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept), Arc::clone(&files));
+    let mut control = Control::new(sites, serve, store, console);
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -161,6 +162,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         kept,
         routes,
         pools,
+        files,
         workers: handle.gauges(),
         log: log.clone(),
         published: Arc::clone(publisher.published()),

@@ -2,6 +2,7 @@
 
 use crate::l4::proxy_header;
 use crate::runtime::worker::Worker;
+use crate::tls::Shown;
 use http::HeaderValue;
 use rustls::ServerConnection;
 use std::cell::RefCell;
@@ -37,12 +38,14 @@ pub struct Secured {
     pub alpn: Option<&'static str>,
     /// What PROXY headers say of it.
     pub told: Option<proxy_header::Secured>,
+    /// Whom it may speak to, and what the client proved.
+    pub shown: Shown,
 }
 
 impl Secured {
-    /// Of a finished handshake.
+    /// Of a finished handshake, and what it has shown.
     #[must_use]
-    pub fn of(session: &ServerConnection) -> Self {
+    pub fn of(session: &ServerConnection, shown: Shown) -> Self {
         let sni = session.server_name().map(crate::tls::server_name);
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
@@ -54,7 +57,7 @@ impl Secured {
             Some(_) => Some("http/1.1"),
             None => None,
         };
-        Self { sni, version, alpn, told: proxy_header::Secured::of(session) }
+        Self { sni, version, alpn, told: proxy_header::Secured::of(session), shown }
     }
 
     /// Whether HTTP/2 was agreed on.

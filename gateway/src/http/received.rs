@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use dsl::tree::calls::Calls;
-use dsl::tree::request::{Request, TlsFacts};
+use dsl::tree::request::{CertFacts, Request, TlsFacts};
 use http::{HeaderMap, Method, Version};
 use std::net::IpAddr;
 
@@ -76,7 +76,17 @@ impl Request for Received<'_> {
 
     fn tls(&self) -> Option<TlsFacts<'_>> {
         let tls = self.client.tls.as_ref()?;
-        Some(TlsFacts { sni: tls.sni.as_deref(), version: tls.version, alpn: tls.alpn })
+        let cert = tls.shown.proved.as_ref().map(|proved| {
+            let of = &proved.identity;
+            CertFacts {
+                subject: &of.subject,
+                issuer: &of.issuer,
+                serial: &of.serial,
+                san: of.san.as_deref(),
+                fingerprint: &of.fingerprint,
+            }
+        });
+        Some(TlsFacts { sni: tls.sni.as_deref(), version: tls.version, alpn: tls.alpn, cert })
     }
 
     fn calls(&self) -> Option<&Calls> {

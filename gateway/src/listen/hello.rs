@@ -90,6 +90,8 @@ failures! {
     NoCertificate "no-certificate" ClientTls,
     /// A challenge of a certificate authority about a name for which none is under way.
     Challenge "acme-challenge" ClientTls,
+    /// The files that say whom the site's clients' certificates come from could not be read so far.
+    NoTerms "no-terms" ClientTls,
     /// The handshake failed after the hello.
     Handshake "handshake" ClientTls,
     /// The handshake took too long after the hello.

@@ -9,8 +9,8 @@ use crate::l4::passthrough;
 use crate::l4::tcp::{Known, Opening, carry};
 use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
-use crate::tls::LocalAddress;
 use crate::tls::acme::Board;
+use crate::tls::{LocalAddress, asked};
 use bytes::BytesMut;
 use rustls::server::Accepted;
 use std::net::SocketAddr;
@@ -31,6 +31,8 @@ const LINGER: usize = 64 * 1024;
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// A fatal alert, RFC 8446 section 6.2: the name is ours, the trouble too.
 const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
+/// Another, RFC 8446 section 6.2: nobody gets in.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 59\r\n\
     Connection: close\r\n\r\nthis port speaks TLS: ask with https:// in place of http://";
 
@@ -109,10 +111,16 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
             return None;
         }
     }
+    let site = asked(&snapshot, name.as_deref(), Some(local.ip()));
+    let Some(chosen) = worker.tls.choose(site.map(|site| &site.tls)) else {
+        let _ = tcp.try_write(&HANDSHAKE_FAILURE);
+        worker.counters.hello_failed(Failure::NoTerms);
+        return None;
+    };
     drop((snapshot, name));
     let handshake = async {
         let start = StartHandshake::from_parts(accepted, tcp);
-        let accept = start.into_stream_with(Arc::clone(worker.tls.config()), |session| {
+        let accept = start.into_stream_with(Arc::clone(&chosen.config), |session| {
             // What came behind the hello is rustls's too. Who sends more than its buffer takes before
             // we have answered fails for it.
             let mut rest = &raw[taken..];
@@ -134,7 +142,12 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
             return None;
         }
     };
-    let secured = Secured::of(tls.get_ref().1);
+    let session = tls.get_ref().1;
+    let Some(shown) = chosen.shown(session) else {
+        worker.counters.hello_failed(Failure::Handshake);
+        return None;
+    };
+    let secured = Secured::of(session, shown);
     let http2 = secured.is_http2();
     let client = Client::new(worker, peer, local, Some(secured));
     Some(if http2 {

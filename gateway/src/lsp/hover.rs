@@ -21,7 +21,12 @@ const PARTS: &[(&str, &str)] = &[
     ("tls.sni", "the name that the client asked for in its handshake"),
     ("tls.version", "`1.2` or `1.3`"),
     ("tls.alpn", "the protocol that was agreed on"),
-    ("tls.cert", "the client's certificate"),
+    ("tls.cert", "the certificate that the client proved; as a text its fingerprint"),
+    ("tls.cert.subject", "whose certificate the client proved, as in `CN=ann,O=Example` (RFC 4514)"),
+    ("tls.cert.issuer", "whose signature the client's certificate bears"),
+    ("tls.cert.serial", "the number of the client's certificate, hexadecimal"),
+    ("tls.cert.san", "the first alternative name of the client's certificate: a host, a URI or an address of mail"),
+    ("tls.cert.fingerprint", "SHA-256 of the client's certificate, hexadecimal"),
     (
         "header",
         "a header of the request; missing where it is not sent, 400 where it is sent twice with different values",

@@ -81,10 +81,13 @@ pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
     let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca), &config.tickets).map_err(io::Error::other)?;
-    let certificates = Arc::clone(&config.certificates);
-    let tls =
-        crate::tls::server_config(Arc::clone(&config.published), Arc::clone(&config.ca), &config.tickets, certificates)
-            .map_err(io::Error::other)?;
+    let tls = crate::tls::Handshakes::new(
+        Arc::clone(&config.published),
+        Arc::clone(&config.ca),
+        config.tickets.clone(),
+        Arc::clone(&config.certificates),
+    )
+    .map_err(io::Error::other)?;
     let challenged = config.board.server_config().map_err(io::Error::other)?;
     let mut counters = Vec::with_capacity(config.workers);
     let mut threads = Vec::with_capacity(config.workers);

@@ -14,6 +14,7 @@ use crate::l4::{self, Carrying};
 use crate::listen;
 use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
+use crate::tls::Handshakes;
 use crate::tls::acme::Board;
 use crate::tls::certificates::Certificates;
 use crate::upstream::Upstreams;
@@ -31,7 +32,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
-use tokio_rustls::TlsAcceptor;
 
 /// Threads that a worker may have for reading files. A piece is often asked for before the thread of the
 /// one before it counts as idle, so a single fast download makes as many as there may be, and each
@@ -52,7 +52,7 @@ pub struct Seed {
     /// Where its sockets are found.
     pub sockets: Sets,
     /// The TLS server.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Arc<Handshakes>,
     /// The TLS server of `tcp` items.
     pub any_name: crate::tls::AnyName,
     /// Certificates by ACME.
@@ -87,14 +87,14 @@ pub struct Worker {
     pub counters: Arc<Counters>,
     /// Its connections to origins.
     pub upstreams: Upstreams,
-    /// The TLS server.
-    pub tls: TlsAcceptor,
     /// Certificates by ACME.
     pub certificates: Arc<Certificates>,
     /// Challenges of authorities that are under way.
     pub board: Arc<Board>,
     /// The TLS server of those in the handshake.
     pub challenged: Arc<rustls::ServerConfig>,
+    /// What handshakes are made with.
+    pub tls: Arc<Handshakes>,
     /// What its TCP connections share that are handed on.
     pub carrying: Carrying,
     /// Where the line for each connection goes.
@@ -190,10 +190,10 @@ async fn run(seed: Seed) {
         notices: seed.notices,
         counters: seed.counters,
         upstreams: Upstreams::default(),
-        tls: TlsAcceptor::from(seed.tls),
         certificates: seed.certificates,
         board: seed.board,
         challenged: seed.challenged,
+        tls: seed.tls,
         carrying: Carrying::new(seed.number, seed.any_name),
         published: RefCell::new(published),
         current: RefCell::new(current),

@@ -15,6 +15,7 @@ use crate::observe::log::{LogSender, To};
 use crate::runtime::descriptors;
 use crate::runtime::listeners::{Changes, Listeners};
 use crate::secrets::Secrets;
+use crate::tls::SiteFiles;
 use crate::upstream::Pools;
 use dsl::diagnostic::{Severity, render};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Secrets are looked at again after so long.
+/// Secrets, and files of certificates, are looked at again after so long.
 const LOOK_AT_SECRETS: Duration = Duration::from_secs(2);
 
 /// Findings that are printed in full at once; the rest is counted.
@@ -42,6 +43,7 @@ pub struct Control {
     said: Vec<String>,
     secrets: Arc<Secrets>,
     pools: Arc<Pools>,
+    files: Arc<SiteFiles>,
 }
 
 /// What follows a reload beside the snapshot.
@@ -61,12 +63,14 @@ impl Control {
         let places = Places::new(sites);
         let secrets = Arc::clone(install.secrets());
         let pools = Arc::clone(install.pools());
+        let files = Arc::clone(install.files());
         Self {
             watcher: Watcher::new(&places.root, console),
             listening: Listening { gateway_file: places.show(Path::new(GATEWAY)), ..Listening::default() },
             loader: Loader::new(places, install, Some(store)).with_secrets(Arc::clone(&secrets)),
             secrets,
             pools,
+            files,
             console: console.clone(),
             unreadable: BTreeMap::new(),
             said: Vec::new(),
@@ -115,13 +119,15 @@ impl Control {
         loop {
             // Kept from batch to batch: one after another must not put it off for ever.
             look_at = followers.listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
-            let until = self.secrets.has_directory().then_some(secrets_at).into_iter().chain(look_at).min();
+            let looks = self.secrets.has_directory() || self.files.any() || self.loader.waits_for_certificates();
+            let until = looks.then_some(secrets_at).into_iter().chain(look_at).min();
             let Some(batch) = self.watcher.wait(until) else { return };
             if batch != Batch::default() {
                 self.reload(&batch, publisher, &mut followers);
             }
             if secrets_at <= Instant::now() {
                 self.look_at_secrets(publisher, &mut followers);
+                self.look_at_certificates(publisher, &mut followers);
                 secrets_at = Instant::now() + LOOK_AT_SECRETS;
             }
             if look_at.is_some_and(|at| at <= Instant::now()) {
@@ -151,6 +157,22 @@ impl Control {
         if !looked.new.is_empty() {
             self.console.note(format!("secrets read: {}", looked.new.join(", ")));
             let outcome = self.loader.secrets_came();
+            self.take(outcome, start, publisher, followers);
+        }
+    }
+
+    /// Reads files of certificates that changed; files that were refused for theirs are loaded.
+    fn look_at_certificates(&mut self, publisher: &Publisher, followers: &mut Followers) {
+        let start = Instant::now();
+        for told in self.files.look() {
+            if told.wrong {
+                self.console.warn(&told.words);
+            } else {
+                self.console.note(&told.words);
+            }
+        }
+        if self.loader.waits_for_certificates() {
+            let outcome = self.loader.certificates_came();
             self.take(outcome, start, publisher, followers);
         }
     }

@@ -3,6 +3,7 @@
 //! [`watch`] notices, [`tree`] reads, [`load`] compiles and decides what serves, [`store`] keeps the
 //! last good versions, [`publish`] swaps the snapshot.
 
+pub(crate) mod certificates;
 pub mod certifying;
 pub mod claims;
 pub mod compile;

@@ -6,6 +6,7 @@ use crate::edge::{Edge, Kept};
 use crate::l4::{Route, Routes};
 use crate::secrets::Secrets;
 use crate::snapshot::{Host, Published, Served, Snapshot};
+use crate::tls::SiteFiles;
 use crate::upstream::Pools;
 use arc_swap::ArcSwap;
 use dsl::tree::{HostIndex, Program, ir};
@@ -20,12 +21,18 @@ pub struct Serve {
     pools: Arc<Pools>,
     routes: Arc<Routes>,
     kept: Arc<Kept>,
+    files: Arc<SiteFiles>,
 }
 
 impl Serve {
-    /// With the tables that keep pools, routes and limits the same across reloads.
-    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>, kept: Arc<Kept>) -> Self {
-        Self { pools, routes, kept }
+    /// With the tables that keep pools, routes, limits and certificates the same across reloads.
+    pub fn new(pools: Arc<Pools>, routes: Arc<Routes>, kept: Arc<Kept>, files: Arc<SiteFiles>) -> Self {
+        Self { pools, routes, kept, files }
+    }
+
+    /// The files of handshakes.
+    pub fn files(&self) -> &Arc<SiteFiles> {
+        &self.files
     }
 
     /// The pools of what is served.
@@ -53,7 +60,8 @@ impl Install for Serve {
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
         let edge = Edge::new(program.site(), dir, whose, self.secrets(), &self.kept);
-        Served { program, pools, dir: dir.to_path_buf(), edge }
+        let tls = self.files.intern(program.site(), dir, self.secrets());
+        Served { program, pools, dir: dir.to_path_buf(), edge, tls }
     }
 }
 

@@ -11,6 +11,7 @@ use super::leaves::Leaves;
 use super::resolver::LocalAddress;
 use super::tickets::{self, Tickets};
 use dsl::tree::canonical;
+use dsl::tree::ir::TlsVersions;
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -50,7 +51,8 @@ impl AnyName {
     pub fn new(ca: Arc<InternalCa>, tickets: &Tickets) -> Result<Self, rustls::Error> {
         let leaves = Leaves::new(ca, LEAVES);
         let tickets = tickets.of(tickets::boundary(&[b"tcp"]));
-        super::resolver::config_of(Arc::new(Resolver { leaves }), tickets).map(|config| Self(Arc::new(config)))
+        super::resolver::config_of(Arc::new(Resolver { leaves }), TlsVersions::Both, None, tickets)
+            .map(|config| Self(Arc::new(config)))
     }
 
     /// Takes a handshake; what the hello said is told before it goes on, for it may fail.

@@ -5,13 +5,22 @@ mod any_name;
 mod ca;
 pub mod certificates;
 mod leaves;
+pub(crate) mod pair;
+pub(crate) mod pem;
 mod resolver;
+mod site;
+pub(crate) mod terms;
 pub mod tickets;
+mod x509;
 
 pub use any_name::{AnyName, Said};
 pub use ca::InternalCa;
-pub use resolver::{LocalAddress, Resolver, server_config};
+pub use pair::{FilePair, Pair, Told};
+pub use resolver::{Chosen, Handshakes, LocalAddress, Resolver, Shown, asked};
+pub use site::{Expiry, SiteFiles, SiteTls};
+pub use terms::{Proved, Terms};
 pub use tickets::Tickets;
+pub use x509::{Identity, Leaf};
 
 /// The name of a hello as it is compared: lower case, without the trailing dot.
 #[must_use]

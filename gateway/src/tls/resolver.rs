@@ -3,13 +3,16 @@
 use super::InternalCa;
 use super::certificates::Certificates;
 use super::leaves::Leaves;
-use super::tickets::{self, Tickets};
+use super::site::SiteTls;
+use super::terms::{Current, Proved};
+use super::tickets::{Boundary, Tickets, boundary};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;
-use dsl::tree::ir::{HostHead, Segment, Tls};
-use rustls::ServerConfig;
+use dsl::tree::ir::{HostHead, Segment, Tls, TlsVersions};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
@@ -63,34 +66,149 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// A TLS server whose certificates follow the published snapshots.
-///
-/// # Errors
-/// When the crypto provider does not do what is asked of it.
-pub fn server_config(
-    published: Published,
-    ca: Arc<InternalCa>,
-    tickets: &Tickets,
-    certificates: Arc<Certificates>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let resolver = Resolver { published, leaves: Leaves::new(ca, LEAVES), certificates };
-    let tickets = tickets.of(tickets::boundary(&[b"https"]));
-    let mut config = config_of(Arc::new(resolver), tickets)?;
+/// What handshakes are made with, whichever site they are for.
+pub struct Handshakes {
+    resolver: Arc<Resolver>,
+    /// For sites without terms of their own.
+    usual: Arc<ServerConfig>,
+    tickets: Tickets,
+}
+
+impl fmt::Debug for Handshakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshakes").finish_non_exhaustive()
+    }
+}
+
+/// What a handshake is made with.
+#[derive(Clone)]
+pub struct Chosen {
+    /// The server.
+    pub config: Arc<ServerConfig>,
+    boundary: Boundary,
+    terms: Option<Arc<Current>>,
+}
+
+/// What a connection has shown: to whom it may speak.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The side of the boundary that its handshake was made on.
+    pub boundary: Boundary,
+    /// The client's certificate.
+    pub proved: Option<Arc<Proved>>,
+}
+
+impl Handshakes {
+    /// Certificates follow the published snapshots.
+    ///
+    /// # Errors
+    /// When the crypto provider does not do what is asked of it.
+    pub fn new(
+        published: Published,
+        ca: Arc<InternalCa>,
+        tickets: Tickets,
+        certificates: Arc<Certificates>,
+    ) -> Result<Arc<Self>, rustls::Error> {
+        let resolver = Arc::new(Resolver { published, leaves: Leaves::new(ca, LEAVES), certificates });
+        let usual = config_of(Arc::clone(&resolver) as _, TlsVersions::Both, None, tickets.of(boundary(&[b"https"])))?;
+        Ok(Arc::new(Self { resolver, usual: Arc::new(for_http(usual)), tickets }))
+    }
+
+    /// What a handshake for a site is made with; without one, the usual. `None` where nobody gets in: the files
+    /// that say who may could not be read.
+    #[must_use]
+    pub fn choose(&self, site: Option<&SiteTls>) -> Option<Chosen> {
+        let Some(site) = site else {
+            return Some(Chosen { config: Arc::clone(&self.usual), boundary: Boundary::default(), terms: None });
+        };
+        let boundary = site.boundary();
+        let (Some(terms), Some(current)) = (site.terms(), site.current().ok()?) else {
+            return Some(Chosen { config: Arc::clone(&self.usual), boundary, terms: None });
+        };
+        let config = match current.config.get() {
+            Some(config) => Arc::clone(config),
+            None => {
+                let resolver = Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>;
+                let tickets = self.tickets.of(current.boundary);
+                let made = config_of(resolver, terms.versions(), current.verifier().cloned(), tickets).ok()?;
+                Arc::clone(current.config.get_or_init(|| Arc::new(for_http(made))))
+            }
+        };
+        Some(Chosen { config, boundary, terms: Some(current) })
+    }
+}
+
+impl Chosen {
+    /// What a finished handshake has shown. `None`: it told a client certificate that does not hold, or none where
+    /// there must be one.
+    #[must_use]
+    pub fn shown(&self, session: &ServerConnection) -> Option<Shown> {
+        let asked = self.terms.as_ref().filter(|terms| terms.verifier().is_some());
+        let proved = match (asked, session.peer_certificates()) {
+            (Some(terms), Some(chain)) if !chain.is_empty() => {
+                let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+                Some(Arc::new(terms.proved(chain, resumed)?))
+            }
+            _ => None,
+        };
+        Some(Shown { boundary: self.boundary, proved })
+    }
+}
+
+/// The site that a handshake is for, by the name in its hello; without one by the address that it reached, and
+/// else the one that says `default`.
+#[must_use]
+pub fn asked<'s>(snapshot: &'s Snapshot, name: Option<&str>, local: Option<IpAddr>) -> Option<&'s Arc<Served>> {
+    let of = |host: &str| match snapshot.hosts.get(host) {
+        Some(Host::Site(site)) => Some(site),
+        Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => None,
+    };
+    match name {
+        Some(name) => of(name),
+        None => match local.map(spelled) {
+            Some(host) if matches!(snapshot.hosts.get(&host), Some(Host::Site(_) | Host::Unavailable)) => of(&host),
+            Some(_) | None => snapshot.default.as_ref(),
+        },
+    }
+}
+
+/// An address as hosts are spelled.
+fn spelled(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+fn for_http(mut config: ServerConfig) -> ServerConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    config
 }
 
 /// A TLS server with these certificates, as all of ours are but for ALPN.
+///
+/// The provider's order stands: X25519MLKEM768 first, suites with forward secrecy and AEAD only, no renegotiation,
+/// no compression; rustls has nothing else.
 pub(super) fn config_of(
     resolver: Arc<dyn ResolvesServerCert>,
+    versions: TlsVersions,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
-    // Resumption by tickets: nothing is kept per client, and every worker can open them.
+    let versions: &[_] = match versions {
+        TlsVersions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersions::Only12 => &[&rustls::version::TLS12],
+        TlsVersions::Only13 => &[&rustls::version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
+    // Resumption by tickets: nothing is kept per client, and every worker can open them. Terms have keys of their
+    // own: a ticket tells a client's chain, and must not be opened by others.
     config.ticketer = tickets;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
@@ -106,72 +224,66 @@ impl ResolvesServerCert for Resolver {
         match hello.server_name() {
             Some(name) => {
                 let host = canonical::host(name.as_bytes()).ok()?;
-                certifies(&snapshot, &host).then(|| self.of_host(&snapshot, &host))?
+                match snapshot.hosts.get(&host)? {
+                    Host::Site(site) => self.of_site(site, &host, &hello),
+                    // The host is ours, though its file never loaded: the client shall see the 503.
+                    Host::Unavailable => self.leaves.of(&[&host]),
+                    Host::Passthrough(_) | Host::Nobody => None,
+                }
             }
-            None => self.without_name(&snapshot),
+            None => self.without_name(&snapshot, &hello),
         }
     }
 }
 
 impl Resolver {
-    /// By ACME where the name is managed: then never one of the internal CA.
-    fn of_host(&self, snapshot: &Snapshot, host: &str) -> Option<Arc<CertifiedKey>> {
-        let by_acme = match snapshot.hosts.get(host) {
-            Some(Host::Site(site)) => matches!(site.program.site().settings.tls, Tls::Auto | Tls::OnDemand),
-            Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => false,
-        };
-        if by_acme && self.certificates.manages(host) {
-            return self.certificates.hot(host);
+    /// For a host of a site. What `tls on-demand` did not allow gets none; what is managed gets that of ACME, never
+    /// one of the internal CA.
+    fn of_site(&self, site: &Served, host: &str, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match site.program.site().settings.tls {
+            Tls::File => site.tls.certificate(Some(host), hello),
+            Tls::Auto | Tls::Internal | Tls::OnDemand if !site.edge.certifies(host) => None,
+            Tls::Auto | Tls::OnDemand if self.certificates.manages(host) => self.certificates.hot(host),
+            Tls::Auto | Tls::Internal | Tls::OnDemand => self.leaves.of(&[bare(host)]),
+            Tls::Off => None,
         }
-        self.leaves.of(&[host])
     }
 
     /// RFC 6066 section 3 allows no addresses as server names, so a client that connects to one
     /// sends none.
-    fn without_name(&self, snapshot: &Snapshot) -> Option<Arc<CertifiedKey>> {
+    fn without_name(&self, snapshot: &Snapshot, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let ip = LOCAL.get().map(|ip| ip.to_canonical());
-        let spelled = ip.map(|ip| match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        });
-        if let Some(host) = spelled.as_deref()
-            && let Some(Host::Site(_) | Host::Unavailable) = snapshot.hosts.get(host)
-        {
-            return certifies(snapshot, host).then(|| self.leaves.of(&[&ip?.to_string()]))?;
+        if let Some(host) = ip.map(spelled) {
+            match snapshot.hosts.get(&host) {
+                Some(Host::Site(site)) => return self.of_site(site, &host, hello),
+                Some(Host::Unavailable) => return self.leaves.of(&[bare(&host)]),
+                Some(Host::Passthrough(_) | Host::Nobody) | None => {}
+            }
         }
-        // Who names nobody is nobody that `tls on-demand` allows.
-        let default = snapshot.default.as_ref().filter(|s| has_tls(s) && s.edge.certifies(""))?;
-        let mut names: Vec<String> = default.program.site().hosts.iter().filter_map(|(h, _)| literal(h)).collect();
-        names.extend(ip.map(|ip| ip.to_string()));
-        let names: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
-        self.leaves.of(&names)
+        let default = snapshot.default.as_ref()?;
+        match default.program.site().settings.tls {
+            Tls::File => default.tls.certificate(None, hello),
+            // Who names nobody is nobody that `tls on-demand` allows.
+            Tls::Auto | Tls::Internal | Tls::OnDemand if default.edge.certifies("") => {
+                let hosts = &default.program.site().hosts;
+                let mut names: Vec<String> = hosts.iter().filter_map(|(h, _)| literal(h)).collect();
+                if let (Tls::Auto | Tls::OnDemand, Some(managed)) =
+                    (default.program.site().settings.tls, names.iter().find(|name| self.certificates.manages(name)))
+                {
+                    return self.certificates.hot(managed);
+                }
+                names.extend(ip.map(|ip| ip.to_string()));
+                let names: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
+                self.leaves.of(&names)
+            }
+            Tls::Auto | Tls::Internal | Tls::OnDemand | Tls::Off => None,
+        }
     }
 }
 
-/// Whether a handshake for this host is answered.
-fn serves(snapshot: &Snapshot, host: &str) -> bool {
-    match snapshot.hosts.get(host) {
-        Some(Host::Site(site)) => has_tls(site),
-        // The host is ours, though its file never loaded: the client shall see the 503.
-        Some(Host::Unavailable) => true,
-        Some(Host::Passthrough(_) | Host::Nobody) | None => false,
-    }
-}
-
-/// Whether a handshake for this host gets a certificate: what `tls on-demand` did not allow gets none.
-fn certifies(snapshot: &Snapshot, host: &str) -> bool {
-    let allowed = match snapshot.hosts.get(host) {
-        Some(Host::Site(site)) => site.edge.certifies(host),
-        Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => true,
-    };
-    allowed && serves(snapshot, host)
-}
-
-fn has_tls(site: &Served) -> bool {
-    match site.program.site().settings.tls {
-        Tls::Auto | Tls::Internal | Tls::OnDemand | Tls::File => true,
-        Tls::Off => false,
-    }
+/// A host as a certificate names it: addresses without brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn literal(host: &dsl::tree::ir::HostPattern) -> Option<String> {

@@ -39,6 +39,11 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.known.insert(key, Arc::downgrade(value));
     }
 
+    /// Whether nothing was put in that may be alive.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Everything that is alive, in no order.
     pub(crate) fn live(&self) -> Vec<Arc<V>> {
         self.known.values().filter_map(Weak::upgrade).collect()

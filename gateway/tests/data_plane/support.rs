@@ -39,6 +39,7 @@ pub struct Rig {
 struct Kept {
     pools: Pools,
     edge: edge::Kept,
+    files: sluice::tls::SiteFiles,
 }
 
 impl Drop for Rig {
@@ -85,7 +86,7 @@ impl Rig {
         let (http, https) = (listeners[0].address, listeners[1].address);
         let (sender, notices) = notice::channel();
         let pools = Pools::new(workers).telling(sender.clone()).with_secrets(secrets);
-        let kept = Kept { pools, edge: edge::Kept::default() };
+        let kept = Kept { pools, edge: edge::Kept::default(), files: sluice::tls::SiteFiles::default() };
         let snapshot = snapshot(sites, &kept, &dir, gateway, https.port());
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let ca = Arc::new(InternalCa::load_or_create(&dir.join("ca")).unwrap());
@@ -162,6 +163,7 @@ fn snapshot(sites: Vec<ir::Site>, kept: &Kept, dir: &Path, gateway: ir::Gateway,
             pools: site.pools.iter().map(|p| kept.pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),
+            tls: kept.files.intern(&site, dir, kept.pools.secrets()),
         });
         for (host, _) in &site.hosts {
             hosts.insert(host, Host::Site(Arc::clone(&served)));

@@ -143,12 +143,9 @@ impl<'a> Checker<'a> {
         }
         let names = Self::word_names(words);
         let first = names.first().map(String::as_str);
-        match (first, words.len(), body) {
-            (Some("on-demand"), _, _) => return self.unsupported("tls on-demand", loc),
-            (Some("file"), _, _) => return self.unsupported("tls file", loc),
-            (Some("auto"), 2.., _) => return self.unsupported("tls auto via", loc),
-            (Some("min" | "client" | "max"), _, _) => return self.unsupported("tls min, max or client", loc),
-            _ => {}
+        // What a site may say besides: a port has no name that a certificate could be for.
+        if matches!(first, Some("on-demand" | "file" | "min" | "max" | "client")) || words.len() > 1 {
+            return self.report(lint::g1022::tls_of_port(loc));
         }
         if !self.l4_once(b, "tls", head) {
             return;

@@ -7,6 +7,7 @@ use crate::resolve::nearest;
 use crate::syntax::ast::{Expr, Name, Word};
 use crate::syntax::span::{Loc, Spanned};
 use crate::testing::Asked;
+use crate::tree::ir::CertPart;
 use crate::tree::request::Plain;
 use std::net::IpAddr;
 
@@ -172,6 +173,22 @@ impl Checker<'_> {
         cookies: &mut Vec<String>,
     ) -> Option<()> {
         let loc = self.loc(0, name.span);
+        if let [tls, cert, part] = name.node.parts.as_slice()
+            && (tls.node.as_str(), cert.node.as_str()) == ("tls", "cert")
+        {
+            if !asked.plain.https {
+                self.report(lint::g1024::range(loc, "there is no TLS on http://"));
+                return None;
+            }
+            let Some(part) = CertPart::of(&part.node) else {
+                let near = nearest(&part.node, CertPart::ALL.map(CertPart::name));
+                let at = self.loc(0, part.span);
+                self.report(lint::g1004::no_member(at, "tls.cert", "member", &part.node, near));
+                return None;
+            };
+            asked.plain.prove(part, value);
+            return Some(());
+        }
         let [of, member] = name.node.parts.as_slice() else {
             self.report(lint::g1024::shape(loc, "with", "a header or cookie: `header.NAME`, `cookie.NAME`"));
             return None;
@@ -206,7 +223,7 @@ impl Checker<'_> {
                     "version" => &mut asked.plain.tls.version,
                     "alpn" => &mut asked.plain.tls.alpn,
                     other => {
-                        let near = nearest(other, ["sni", "version", "alpn"]);
+                        let near = nearest(other, ["sni", "version", "alpn", "cert.subject"]);
                         self.report(lint::g1004::no_member(member_loc, "tls", "member", other, near));
                         return None;
                     }

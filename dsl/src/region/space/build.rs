@@ -263,6 +263,8 @@ fn kind(field: &Field, test: &Test) -> Kind {
         Field::Host | Field::Capture(Capture::Host { .. }) => Kind::Host,
         // Views of what other fields hold too.
         Field::Uri | Field::QueryString => Kind::Opaque,
+        // Its parts come and go together.
+        Field::TlsCert(_) => Kind::Opaque,
         // Rows come and go while the program stays.
         Field::Row(_) => Kind::Opaque,
         Field::Header(name) if matches!(&**name, "cookie" | "host" | "content-length") => Kind::Opaque,
@@ -319,6 +321,7 @@ fn divide(field: &Field, tests: Vec<Test>) -> (Vec<Test>, Vec<Class>, Vec<Test>)
         | Field::QueryString
         | Field::Host
         | Field::Capture(_)
+        | Field::TlsCert(_)
         | Field::Row(_) => text(Texts::Header, true, true, &[][..]),
     };
     if let Ok(classes) = form(&tests) {

@@ -204,6 +204,7 @@ fn take(field: &Field, request: &mut Plain) {
         Field::Size => request.headers.retain(|(n, _)| n != "content-length"),
         Field::TlsSni | Field::TlsVersion => request.https = false,
         Field::TlsAlpn => request.tls.alpn = None,
+        Field::TlsCert(_) => request.tls.cert = None,
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
         Field::QueryString => request.query = None,
         Field::Claim(..)
@@ -262,6 +263,7 @@ fn add(field: &Field, value: &[u8], request: &mut Plain) -> Option<()> {
             request.https = true;
             request.tls.alpn = Some(text()?.into());
         }
+        Field::TlsCert(part) => request.prove(*part, text()?),
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, text()?),
         Field::Path | Field::Host | Field::Row(_) | Field::Capture(_) => return None,

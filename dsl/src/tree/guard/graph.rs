@@ -450,7 +450,7 @@ impl Builder {
             Asked::Class(column) => match &column.field {
                 Field::Method | Field::Version | Field::Host | Field::Path | Field::Size => 0,
                 Field::TlsSni | Field::TlsVersion | Field::TlsAlpn | Field::QueryString => 1,
-                Field::ClientIp | Field::ClientPort => 2,
+                Field::ClientIp | Field::ClientPort | Field::TlsCert(_) => 2,
                 Field::Capture(_) | Field::Uri => 3,
                 Field::Cookie(_) => 4,
                 Field::Header(_) => 5,

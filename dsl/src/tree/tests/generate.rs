@@ -2,7 +2,7 @@
 //! conditions hold about as often as not.
 
 use crate::tree::ir::*;
-use crate::tree::request::{Handshake, Plain};
+use crate::tree::request::{Cert, Handshake, Plain};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -206,9 +206,17 @@ impl Generator {
         }
     }
 
+    fn cert(&mut self) -> Option<Box<Cert>> {
+        self.random.chance(50).then(|| {
+            let subject = self.random.word(&["CN=ann", "CN=bob"]).to_owned();
+            let san = self.random.pick(&[None, Some("CN=ann")]).map(str::to_owned);
+            Box::new(Cert { subject, san, ..Cert::default() })
+        })
+    }
+
     pub(super) fn field(&mut self) -> Field {
         let name = |r: &mut Random| Arc::from(*r.pick(&["x", "y"]));
-        match self.random.below(22) {
+        match self.random.below(23) {
             0 => Field::Method,
             1 => Field::Path,
             2 => Field::Uri,
@@ -231,6 +239,7 @@ impl Generator {
                 suffix: [0, 0, 1, 4][self.random.below(4)],
             }),
             20 => Field::Capture(Capture::Splat { from: self.random.below(3) as u32 }),
+            21 => Field::TlsCert(*self.random.pick(&[CertPart::Subject, CertPart::San, CertPart::Fingerprint])),
             _ => Field::Capture(Capture::Host { prefix: self.random.below(2) as u32, suffix: 0 }),
         }
     }
@@ -247,6 +256,7 @@ impl Generator {
             Field::ClientIp => &["10.0.0.1", "2001:db8::1", "203.0.113.1"],
             Field::TlsVersion => &["1.3", "1.2"],
             Field::TlsAlpn => &["h2"],
+            Field::TlsCert(_) => &["CN=ann", "CN=bob", ""],
             Field::Header(_)
             | Field::Cookie(_)
             | Field::Query(_)
@@ -405,7 +415,11 @@ impl Generator {
             headers,
             calls: Default::default(),
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
-            tls: Handshake { alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned), ..Handshake::default() },
+            tls: Handshake {
+                alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned),
+                cert: self.cert(),
+                ..Handshake::default()
+            },
         }
     }
 }

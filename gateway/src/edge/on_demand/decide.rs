@@ -87,7 +87,7 @@ pub async fn again(worker: &Rc<Worker>, served: &Served, name: &str, peer: Socke
 
 /// The client on whose behalf others are asked.
 fn asking(worker: &Rc<Worker>, name: &str, peer: SocketAddr, local: SocketAddr) -> Rc<Client> {
-    let secured = Secured { sni: Some(name.into()), version: "1.3", alpn: None, told: None };
+    let secured = Secured { sni: Some(name.into()), version: "1.3", alpn: None, told: None, shown: Default::default() };
     Client::new(Rc::clone(worker), peer, local, Some(secured))
 }
 

@@ -31,12 +31,20 @@ impl Exchange {
         match &self.client.tls {
             Some(secured) => {
                 let other = secured.sni.as_deref().filter(|sni| *sni != host);
-                if admit(settings, true, other.map(|sni| settings_of(snapshot, sni))) == Admission::Misdirected {
+                let admission = admit(settings, true, other.map(|sni| settings_of(snapshot, sni)));
+                // By what the connection has shown, too: the settings may be others than at its handshake, and
+                // whoever gave no name has a handshake all the same.
+                let admits = || served.tls.admits(secured.shown.boundary, secured.shown.proved.as_deref());
+                if admission == Admission::Misdirected || !admits() {
                     return Err(Reason::Misdirected);
                 }
             }
             None => {
                 let secure = head.trusted && head.headers.get(X_FORWARDED_PROTO).is_some_and(|v| v == "https");
+                // Whoever speaks for its clients cannot show their certificates.
+                if secure && settings.handshake.needs_client_cert() {
+                    return Err(Reason::Misdirected);
+                }
                 if !secure && admit(settings, false, None) == Admission::ToHttps {
                     return Ok(Err(to_https(snapshot, host, &head.uri, settings)?));
                 }

@@ -11,6 +11,7 @@ use crate::runtime::Gauges;
 use crate::runtime::listeners::Sets;
 use crate::runtime::ticks::process_ms;
 use crate::snapshot::Published;
+use crate::tls::SiteFiles;
 use crate::tls::certificates::Certificates;
 use crate::upstream::Pools;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct Sources {
     pub routes: Arc<Routes>,
     /// Pools and their endpoints.
     pub pools: Arc<Pools>,
+    /// Files of certificates.
+    pub files: Arc<SiteFiles>,
     /// The workers.
     pub workers: Gauges,
     /// The connection log.
@@ -51,6 +54,7 @@ pub fn collect(sources: &Sources, format: Format) -> String {
     pools::write(sources, &mut text);
     limits(sources, &mut text);
     certificates::write(&sources.certificates, &mut text);
+    certificate_files(sources, &mut text);
     text.end()
 }
 
@@ -144,6 +148,20 @@ fn limits(sources: &Sources, text: &mut Text) {
         for (outcome, n) in [("admitted", limit.admitted), ("refused", limit.refused), ("shadow", limit.shadowed)] {
             carried.add(&[("limit", &limit.name), ("outcome", outcome)], n);
         }
+    }
+}
+
+/// Of files only those that end first: there may be thousands, and who wakes somebody needs the first.
+fn certificate_files(sources: &Sources, text: &mut Text) {
+    let (count, first) = sources.files.expiries();
+    text.family("sluice_certificate_files", Kind::Gauge, "Certificates that are served from files.").add(&[], count);
+    let mut ends = text.family(
+        "sluice_certificate_expiry_seconds",
+        Kind::Gauge,
+        "Seconds until a certificate of a file ends, below zero once it has; of the 100 that end first.",
+    );
+    for expiry in &first {
+        ends.add(&[("name", &expiry.name), ("file", &expiry.file)], expiry.left);
     }
 }
 

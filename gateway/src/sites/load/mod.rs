@@ -3,6 +3,7 @@
 //! INVARIANT: nothing here is proportional to the number of files but a cold start and a look at
 //! everything. A batch costs what it touches.
 
+mod certificates;
 mod compiling;
 mod conflicts;
 mod planning;
@@ -122,6 +123,8 @@ pub struct Loader<I: Install> {
     looping: BTreeSet<FileId>,
     /// Files that were refused for secrets.
     waiting: BTreeSet<FileId>,
+    /// Files that were refused for files of certificates, and how those were.
+    certless: BTreeMap<FileId, super::certificates::Seen>,
     /// Whether secrets are read from where `gateway.route` says.
     directed: bool,
     ids: Ids,
@@ -285,6 +288,7 @@ impl<I: Install> Loader<I> {
             disproved: BTreeSet::new(),
             looping: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            certless: BTreeMap::new(),
             directed: false,
             ids: Ids::default(),
             units: HashMap::new(),

@@ -30,6 +30,7 @@ impl<I: Install> Loader<I> {
         self.forget_rows(file, unit.rows.keys());
         self.ids.remove(file);
         self.waiting.remove(&file);
+        self.certless.remove(&file);
         self.failing.remove(&file);
         self.disproved.remove(&file);
         if *path == *Path::new(GATEWAY) {

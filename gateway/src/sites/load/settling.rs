@@ -41,6 +41,7 @@ impl<I: Install> Loader<I> {
             }
         }
         self.find_secrets(&mut done, batch);
+        self.find_certificates(&mut done);
         self.hold_together(&mut done, batch);
         // What a version of before may not have any more is free before it is decided who gets it.
         for (file, done) in &done {
@@ -75,12 +76,15 @@ impl<I: Install> Loader<I> {
         let mut changed = false;
         for (file, mut done) in done {
             done.compiled.findings.extend(lost.get(&file).into_iter().flatten().cloned());
+            let by_clock = self.by_clock(&done);
             let path = Arc::clone(&done.job.source.path);
             self.module_texts(&done.compiled, batch);
             self.rows_texts(&done.compiled, batch);
             let said = self.said_again(file, &done, batch);
             batch.report.pools.push(std::mem::take(&mut done.compiled.pools));
-            batch.findings.insert(Arc::clone(&path), done.compiled.findings.clone());
+            let mut findings = done.compiled.findings.clone();
+            findings.extend(by_clock);
+            batch.findings.insert(Arc::clone(&path), findings);
             if verdict.accepted.contains(&file) {
                 self.accept(file, done, batch);
                 changed = true;

@@ -101,6 +101,7 @@ fn tagged(hash: u64, field: &Field) -> u64 {
         Field::TlsSni => xxh64(b"s", hash),
         Field::TlsVersion => xxh64(b"t", hash),
         Field::TlsAlpn => xxh64(b"a", hash),
+        Field::TlsCert(part) => named(b"x", part.name()),
         Field::Header(name) => named(b"h", name),
         Field::Cookie(name) => named(b"k", name),
         Field::Query(name) => named(b"q", name),

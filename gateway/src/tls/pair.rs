@@ -1,0 +1,230 @@
+//! `tls file`: a chain and its key, read again when they change. The last good pair serves until the next one is.
+
+use super::pem::{self, Key, Stamp, Trouble};
+use super::x509::Leaf;
+use crate::sites::paths;
+use arc_swap::ArcSwapOption;
+use dsl::lint::files::{Cover, Validity, cover};
+use dsl::tree::ir::{CertFile, HostPattern, KeyFrom};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A chain with its key, and what the leaf says.
+#[derive(Debug)]
+pub struct Pair {
+    /// What handshakes are signed with.
+    pub key: Arc<CertifiedKey>,
+    /// Whom it is for, and how long.
+    pub leaf: Leaf,
+}
+
+/// Where a pair is read from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: Key,
+    /// The folder that both stay in, links resolved: a tenant's files name nothing elsewhere.
+    pub(crate) within: Option<PathBuf>,
+}
+
+/// A pair of files of a site, and what was read of it last.
+pub struct FilePair {
+    source: Source,
+    /// The hosts of its site.
+    hosts: Vec<HostPattern>,
+    current: ArcSwapOption<Pair>,
+    looked: Mutex<Looked>,
+}
+
+#[derive(Default)]
+struct Looked {
+    stamps: Option<[Option<Stamp>; 2]>,
+    /// What is wrong with what was read last, and whether that was told.
+    trouble: Option<(Trouble, bool)>,
+    /// What was told of the times of the pair that serves: which end of them, and how many days.
+    said: Option<(std::mem::Discriminant<Validity>, i64)>,
+}
+
+/// What a look at files has to tell the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether something is wrong.
+    pub wrong: bool,
+    /// In words.
+    pub words: String,
+}
+
+impl Source {
+    /// That of a line, in the folder of its route file.
+    pub(crate) fn of(file: &CertFile, dir: &Path, tenant: bool, secrets: &Arc<crate::secrets::Secrets>) -> Self {
+        let key = match &file.key {
+            KeyFrom::File(name) => Key::File(dir.join(&**name)),
+            KeyFrom::Secret(name) => Key::Secret(Arc::clone(name), Arc::clone(secrets)),
+        };
+        Self { cert: dir.join(&*file.cert), key, within: tenant.then(|| dir.to_path_buf()) }
+    }
+
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        [pem::stamp(&self.cert), self.key.stamp()]
+    }
+
+    /// Reads the certificate alone.
+    pub(crate) fn read_leaf(&self) -> Result<Leaf, Trouble> {
+        self.stays_within()?;
+        let chain = pem::certificates(&self.cert)?;
+        self.leaf_of(&chain)
+    }
+
+    fn leaf_of(&self, chain: &[CertificateDer<'_>]) -> Result<Leaf, Trouble> {
+        let leaf = chain.first().and_then(|first| Leaf::of(first));
+        leaf.ok_or_else(|| Trouble::with(&self.cert, "its first certificate makes no sense"))
+    }
+
+    fn stays_within(&self) -> Result<(), Trouble> {
+        let key = match &self.key {
+            Key::File(path) => Some(path.as_path()),
+            Key::Secret(..) => None,
+        };
+        let Some(dir) = &self.within else { return Ok(()) };
+        match std::iter::once(self.cert.as_path()).chain(key).find(|path| !paths::inside(dir, path)) {
+            Some(out) => Err(Trouble::with(out, "it leads out of this file's folder")),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads both, and sees that they belong together.
+    pub(crate) fn read(&self) -> Result<Pair, Trouble> {
+        self.stays_within()?;
+        let chain = pem::certificates(&self.cert)?;
+        let leaf = self.leaf_of(&chain)?;
+        let of_key = |reason: &str| Trouble { what: self.key.to_string(), reason: reason.to_owned() };
+        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.key.read()?).map_err(|_| {
+            of_key("its key is of no kind that TLS uses here (RSA of 2048 bits and more, P-256, P-384, P-521, Ed25519)")
+        })?;
+        let key = CertifiedKey::new(chain, signer);
+        if key.keys_match().is_err() {
+            let why = format!(
+                "it is not the key of the first certificate in {}; the certificate of the site comes first, then those that lead to its authority",
+                self.cert.display()
+            );
+            return Err(of_key(&why));
+        }
+        Ok(Pair { key: Arc::new(key), leaf })
+    }
+}
+
+impl FilePair {
+    /// Reads it for the first time.
+    pub(crate) fn new(source: Source, hosts: Vec<HostPattern>) -> Self {
+        let pair = Self { source, hosts, current: ArcSwapOption::empty(), looked: Mutex::default() };
+        {
+            let mut looked = pair.looked();
+            looked.stamps = Some(pair.source.stamps());
+            match pair.source.read() {
+                Ok(read) => pair.current.store(Some(Arc::new(read))),
+                Err(trouble) => looked.trouble = Some((trouble, false)),
+            }
+        }
+        pair
+    }
+
+    /// What serves now.
+    pub fn current(&self) -> Option<Arc<Pair>> {
+        self.current.load_full()
+    }
+
+    fn looked(&self) -> std::sync::MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the files if they changed; what is new is told. Who writes one file and then the other is
+    /// given until the next look.
+    pub(crate) fn look(&self, now: i64, told: &mut Vec<Told>) {
+        let mut looked = self.looked();
+        let stamps = self.source.stamps();
+        let changed = looked.stamps != Some(stamps);
+        if changed {
+            looked.stamps = Some(stamps);
+            let before = self.current();
+            match self.source.read().and_then(|next| self.takes(before.as_deref(), next, now)) {
+                Ok(next) => {
+                    looked.trouble = None;
+                    looked.said = None;
+                    self.current.store(Some(Arc::new(next)));
+                    told.push(Told { wrong: false, words: format!("certificate read again: {self}") });
+                }
+                Err(trouble) => {
+                    let same = looked.trouble.as_ref().is_some_and(|(known, told)| *told && *known == trouble);
+                    looked.trouble = Some((trouble, same));
+                }
+            }
+        } else if let Some((trouble, said @ false)) = &mut looked.trouble {
+            *said = true;
+            let goes_on = match self.current.load().as_deref() {
+                Some(_) => "the one before it serves on",
+                None => "its handshakes are refused",
+            };
+            let words =
+                format!("{trouble}; {goes_on}. Put a certificate and its key in their places, they are read at once");
+            told.push(Told { wrong: true, words });
+        }
+        if let Some(pair) = self.current() {
+            let validity = Validity::of(pair.leaf.not_before, pair.leaf.not_after, now);
+            let standing = validity.words().map(|_| (std::mem::discriminant(&validity), validity.days()));
+            // Said once a day, and when it ends.
+            if standing != looked.said {
+                looked.said = standing;
+                if let Some(words) = validity.words() {
+                    let words =
+                        format!("certificate {} {words}; put a new one in its place", self.source.cert.display());
+                    told.push(Told { wrong: true, words });
+                }
+            }
+        }
+    }
+
+    /// Whether a pair may take the place of the one that serves.
+    fn takes(&self, before: Option<&Pair>, next: Pair, now: i64) -> Result<Pair, Trouble> {
+        let Some(before) = before else { return Ok(next) };
+        let refused = |reason: String| Err(Trouble::with(&self.source.cert, reason));
+        let lost = self.hosts.iter().find(|host| before.covers(host) == Cover::All && next.covers(host) != Cover::All);
+        if let Some(host) = lost {
+            let names: Vec<&str> = next.leaf.names.iter().map(|name| &**name).collect();
+            return refused(format!("it is for {}, and no longer for {host}", names.join(", ")));
+        }
+        let valid = |pair: &Pair| Validity::of(pair.leaf.not_before, pair.leaf.not_after, now).is_valid();
+        if valid(before) && !valid(&next) {
+            let words = Validity::of(next.leaf.not_before, next.leaf.not_after, now).words().unwrap_or_default();
+            return refused(format!("the certificate in it {words}"));
+        }
+        Ok(next)
+    }
+}
+
+impl Pair {
+    /// How far it is for the hosts of a pattern.
+    pub(crate) fn covers(&self, host: &HostPattern) -> Cover {
+        cover(host, self.leaf.names.iter().map(|name| &**name))
+    }
+}
+
+impl fmt::Display for FilePair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.cert.display().fmt(f)
+    }
+}
+
+impl fmt::Debug for FilePair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilePair").field("cert", &self.source.cert).finish_non_exhaustive()
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
