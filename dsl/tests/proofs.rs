@@ -355,3 +355,19 @@ fn rule_30_pools_are_known_by_their_endpoints_and_every_dial_counts() {
         assert!(!holds(route), "{route}");
     }
 }
+
+#[test]
+fn a_pool_that_handshakes_ask_is_reached_by_them() {
+    let text = "pool app = 10.0.0.1:80\npool control = 10.0.9.5:80\nsite {tenant}.example.app {\n    tls on-demand {\n        \
+                allow when ask(control, GET /tenants/{tenant})\n        limit 20/h\n    }\n    else -> app\n}\n";
+    let files = Files::one("sites/a.route", text);
+    let compiled = files.compile(0);
+    assert!(compiled.is_sound(), "{}", files.render(&compiled.diagnostics));
+    let control = compiled.programs[0].site().pools.iter().find(|pool| &*pool.name == "control").unwrap();
+    let ways = who_reaches(&Sites::of(compiled.programs.iter().cloned()), &PoolKey::of(control));
+    let told: Vec<_> =
+        ways.iter().map(|way| (way.path.as_str(), way.how.word(), way.witness.clone().unwrap())).collect();
+    assert_eq!(told.len(), 1, "{ways:?}");
+    assert_eq!((told[0].0, told[0].1), ("tls on-demand", "ask"));
+    assert!(told[0].2.starts_with("a handshake for ") && told[0].2.ends_with(".example.app"), "{told:?}");
+}

@@ -7,7 +7,8 @@ use super::solve::{self, Found};
 use super::{PoolKey, Sites, show};
 use crate::syntax::span::Loc;
 use crate::tree::Program;
-use crate::tree::ir::{Cond, PlanIdx, PoolIdx, Site};
+use crate::tree::ir::{CallKind, Cond, PlanIdx, PoolIdx, Site};
+use std::sync::Arc;
 
 /// A way to a pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +35,35 @@ pub struct Way {
 /// Every way to a pool through some sites, in their order. Ways that no request takes are left out.
 #[must_use]
 pub fn who_reaches(sites: &Sites, pool: &PoolKey) -> Vec<Way> {
-    sites.iter().flat_map(|(at, program)| of_site(sites, at, program, pool)).collect()
+    let of = |(at, program): (usize, &Arc<Program>)| {
+        let mut ways = of_site(sites, at, program, pool);
+        ways.extend(of_handshakes(sites, at, program.site(), pool));
+        ways
+    };
+    sites.iter().flat_map(of).collect()
+}
+
+/// `tls on-demand { allow when ask(…) }`: the pool is asked about names before there is any request.
+fn of_handshakes(sites: &Sites, at: usize, site: &Site, pool: &PoolKey) -> Vec<Way> {
+    let Some(on_demand) = &site.on_demand else { return Vec::new() };
+    let mut asked = Vec::new();
+    dial::calls(&on_demand.allow, &mut asked);
+    let ways = asked.into_iter().filter_map(|index| {
+        let call = &site.calls[index.0 as usize];
+        let CallKind::Ask(ask) = &call.kind else { return None };
+        let dialled = &site.pools[ask.pool.0 as usize];
+        pool.shares(dialled).then(|| Way {
+            hosts: site.hosts.iter().map(|(host, _)| host.to_string()).collect::<Vec<_>>().join(", "),
+            path: "tls on-demand".to_owned(),
+            when: None,
+            how: How::Ask,
+            pool: dialled.name.to_string(),
+            policies: Vec::new(),
+            witness: sites.host(at, None).map(|host| format!("a handshake for {host}")),
+            loc: call.loc,
+        })
+    });
+    ways.collect()
 }
 
 fn of_site(sites: &Sites, at: usize, program: &Program, pool: &PoolKey) -> Vec<Way> {
