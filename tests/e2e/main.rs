@@ -12,6 +12,7 @@ mod attack_h2;
 mod attack_slow;
 mod balance;
 mod cli;
+mod disk;
 mod documentation;
 mod edge_auth;
 mod edge_limits;

@@ -92,6 +92,19 @@ pub struct Setup {
     workers: usize,
     descriptors: Option<u32>,
     ports: Option<(u16, u16)>,
+    disk: Disk,
+}
+
+/// Whether the process finds room on its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disk {
+    /// As it is.
+    #[default]
+    Real,
+    /// There is room until it is said that there is none.
+    MayFill,
+    /// No byte can be written to a file.
+    Full,
 }
 
 impl Setup {
@@ -123,6 +136,13 @@ impl Setup {
     /// The ports of its clear listener and of HTTPS, for whoever must know them before; fresh ones else.
     pub fn on(mut self, http: u16, https: u16) -> Self {
         self.ports = Some((http, https));
+        self
+    }
+
+    /// How its disk is. What stands for a full one is a limit on the size of files: writes fail, files can
+    /// be made and renamed, and it needs neither a file system of its own nor rights.
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
         self
     }
 
@@ -167,7 +187,7 @@ impl Sluice {
     pub fn setup() -> Setup {
         let dir = TempDir::new();
         std::fs::create_dir(dir.path().join("sites")).unwrap();
-        Setup { dir, gateway: String::new(), workers: 1, descriptors: None, ports: None }
+        Setup { dir, gateway: String::new(), workers: 1, descriptors: None, ports: None, disk: Disk::Real }
     }
 
     /// One with a single file `a.route` and otherwise as it comes.
@@ -202,14 +222,18 @@ impl Sluice {
     fn boot_here(&mut self) -> bool {
         let listeners = format!("    http {}\n    https {}\n", self.http, self.https);
         write(&self.sites().join("gateway.route"), format!("gateway {{\n{listeners}{}}}\n", self.setup.gateway));
-        let mut command = match self.setup.descriptors {
-            None => Command::new(program()),
-            Some(most) => {
-                let mut shell = Command::new("bash");
-                shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program());
-                shell
-            }
+        let mut limits = self.setup.descriptors.map(|most| format!("ulimit -n {most}; ")).unwrap_or_default();
+        limits += match self.setup.disk {
+            Disk::Real => "",
+            // Who writes more than it may gets an error then, and no signal.
+            Disk::MayFill => "trap '' XFSZ; ",
+            Disk::Full => "trap '' XFSZ; ulimit -S -f 0; ",
         };
+        let mut command = Command::new(program());
+        if !limits.is_empty() {
+            command = Command::new("bash");
+            command.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(program());
+        }
         command.arg("run").arg(self.sites()).arg("--data").arg(self.data());
         command.arg("--workers").arg(self.setup.workers.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -231,6 +255,16 @@ impl Sluice {
             Some(false) => panic!("`sluice run` ended at once:\n{}", self.console_text()),
             None => panic!("`sluice run` does not answer on {address}:\n{}", self.console_text()),
         }
+    }
+
+    /// Takes the room on its disk, or gives it back; from now on and after a restart. Only where the
+    /// setup says [`Disk::MayFill`] or [`Disk::Full`].
+    pub fn fills_disk(&mut self, full: bool) {
+        assert_ne!(self.setup.disk, Disk::Real, "a write would end the process");
+        self.setup.disk = if full { Disk::Full } else { Disk::MayFill };
+        let most = if full { "--fsize=0:unlimited" } else { "--fsize=unlimited:unlimited" };
+        let set = Command::new("prlimit").args(["--pid", &self.pid().to_string(), most]).status();
+        assert!(set.unwrap().success(), "prlimit {most}");
     }
 
     /// Ends it at once and starts it again on the same directories; on the same ports where they were said.

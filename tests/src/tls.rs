@@ -97,6 +97,24 @@ pub fn shake(source: IpAddr, addr: SocketAddr, config: Arc<ClientConfig>, name: 
     over(socket.into(), session)
 }
 
+/// Shakes hands, waits for a ticket (TLS 1.3 brings it later), and closes: of which kind the handshake was. Who
+/// passes the same configuration again shows what it was given.
+pub fn kind(addr: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<rustls::HandshakeKind> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let mut socket = TcpStream::connect(addr)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(crate::wait::PATIENCE))?;
+    while session.is_handshaking() {
+        session.complete_io(&mut socket)?;
+    }
+    let old = session.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_2);
+    while !old && session.tls13_tickets_received() == 0 && session.read_tls(&mut socket)? > 0 {
+        session.process_new_packets().map_err(std::io::Error::other)?;
+    }
+    Ok(session.handshake_kind().expect("the handshake is over"))
+}
+
 /// Shakes hands over a connection that is open already.
 pub fn over(mut socket: TcpStream, mut session: ClientConnection) -> std::io::Result<Secured> {
     socket.set_read_timeout(Some(crate::wait::PATIENCE))?;

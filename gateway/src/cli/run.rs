@@ -108,7 +108,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let mut signals = Signals::new().map_err(|e| Failed::new(format!("cannot listen for signals: {e}")))?;
     if let Some(trouble) = data.trouble() {
         console.warn(format!(
-            "cannot write the data directory {}: {trouble}; serving goes on, but last good versions, certificates and keys of session tickets will not survive a restart",
+            "cannot write the data directory {}: {trouble}; serving goes on, but last good versions and certificates will not survive a restart",
             data.path().display()
         ));
     }
@@ -229,9 +229,10 @@ fn authority(data: &DataDir, console: &Console) -> Result<Arc<InternalCa>, Faile
     }
 }
 
-/// Session tickets; that nothing can be written was said already.
+/// Session tickets. Where nothing can be written there may be something to read; where another gateway
+/// may have the directory, neither is done.
 fn tickets(data: &DataDir, console: &Console) -> Result<Tickets, Failed> {
-    let dir = data.trouble().is_none().then(|| data.path());
+    let dir = data.locked().then(|| data.path());
     let console = console.clone();
     Tickets::start(dir, move |trouble| console.warn(trouble)).map_err(|e| Failed::new(format!("cannot start: {e}")))
 }
