@@ -1,8 +1,11 @@
 //! A disk that is full, and files that were torn: what serves, and what the console says.
 
-use sluice_tests::sluice::{Disk, says};
+use sluice_tests::ports::free;
+use sluice_tests::sluice::{Disk, program, says};
 use sluice_tests::tls::Offer;
-use sluice_tests::{Sluice, tls};
+use sluice_tests::{Sluice, tls, wait};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Shakes hands twice as one client: whether the second time resumed the session of the first.
 #[track_caller]
@@ -82,7 +85,7 @@ fn a_root_of_the_internal_ca_that_is_torn() {
     let whole = std::fs::read(&root).unwrap();
     std::fs::write(&root, &whole[..whole.len() / 2]).unwrap();
     // Somebody trusts that root: it is not replaced behind their back.
-    let mut command = std::process::Command::new(sluice_tests::sluice::program());
+    let mut command = Command::new(program());
     command.arg("run").arg(sluice.sites()).arg("--data").arg(sluice.data());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -91,4 +94,31 @@ fn a_root_of_the_internal_ca_that_is_torn() {
     std::fs::write(&root, &whole).unwrap();
     sluice.restart();
     assert!(resumes(&sluice));
+}
+
+/// Files in a directory and below it.
+fn files(dir: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries.flatten().map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+#[test]
+fn killed_while_the_data_directory_is_made() {
+    // What is written at a first start: the lock, last good versions, the CA, keys of tickets. It is killed
+    // when there are so many files, those beside their places included.
+    for files_then in 1..=6 {
+        let gateway = format!("gateway {{\n    http 127.0.0.1:{}\n    https 127.0.0.1:{}\n}}\n", free(), free());
+        let setup = Sluice::setup().file("gateway.route", gateway).file("a.route", says("a.test", "hello"));
+        let mut cut_short = Command::new(program());
+        cut_short.arg("run").arg(setup.sites()).arg("--data").arg(setup.data());
+        let mut cut_short = cut_short.stderr(Stdio::null()).spawn().unwrap();
+        wait::until("so many files", || (files(&setup.data()) >= files_then).then_some(()));
+        cut_short.kill().unwrap();
+        cut_short.wait().unwrap();
+        let sluice = setup.start();
+        assert!(resumes(&sluice), "killed at {files_then} files");
+        let said = sluice.console_text();
+        assert!(!said.contains("damaged") && !said.contains("cannot"), "killed at {files_then} files: {said}");
+        assert_eq!(sluice.get("a.test", "/").text(), "hello");
+    }
 }

@@ -151,6 +151,11 @@ impl Setup {
         self.dir.path().join("sites")
     }
 
+    /// The data directory; it is made at the start.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Panics
@@ -281,7 +286,7 @@ impl Sluice {
 
     /// The data directory.
     pub fn data(&self) -> PathBuf {
-        self.setup.dir.path().join("data")
+        self.setup.data()
     }
 
     /// Writes a file of the sites directory in place.
