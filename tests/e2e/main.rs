@@ -21,6 +21,7 @@ mod files;
 mod fmt;
 mod forwarding;
 mod framing;
+mod killed;
 mod l4_addresses;
 mod l4_balance;
 mod l4_counts;
