@@ -317,3 +317,13 @@ fn a_comparison_has_a_budget() {
     assert_eq!(found.undecided, ["shop.example.com: it takes more steps than a comparison may"]);
     assert!(!found.is_none());
 }
+
+/// Found by random programs: a route that nothing reaches was a possible change.
+#[test]
+fn a_route_that_nothing_reaches_changes_nothing() {
+    let old = "site a.example.com {\n    /{x:int} -> respond 200 \"1\"\n    else -> deny 403\n}\n";
+    let new = old.replace("    /{x", "    /7 when request.path starts with \"/a/\" -> deny 403\n    /{x");
+    let [old, new] = [old, &new].map(|text| crate::version(&[("a.route", text)]));
+    let found = difference(&old, &new, BUDGET);
+    assert_eq!((found.changes, found.undecided), (vec![], vec![]));
+}

@@ -66,6 +66,29 @@ site a.example.com {
     else -> web
 }";
 
+/// Found by random programs: what the condition of a route names as a path is no path of the claim's.
+#[test]
+fn a_claim_is_refuted_on_its_own_paths_alone() {
+    let site = "
+site a.example.com {
+    /{x} when request.path starts with \"/a/\" -> web
+    else -> deny 403
+}";
+    assert_eq!(claims(site, "every request to /b/* gets 403"), ["holds"]);
+}
+
+/// Found by random programs: the condition cannot hold on the path of its route.
+#[test]
+fn a_route_that_nothing_reaches_leaves_nothing_undecided() {
+    let site = "
+site a.example.com {
+    /b when header.a and header.b is \"1\" -> deny 403
+    /b when cookie.c is \"1\" and request.path starts with \"/a/\" -> web
+    else -> deny 403
+}";
+    assert_eq!(claims(site, "every request to /b/* gets 403"), ["holds"]);
+}
+
 #[test]
 fn what_passes_a_policy() {
     assert_eq!(

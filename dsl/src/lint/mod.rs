@@ -159,6 +159,8 @@ findings! {
 }
 
 pub(crate) use solve::describe;
+#[cfg(test)]
+pub(crate) use view::alternatives;
 
 pub use across::{across, of_all};
 pub use advice::advice;

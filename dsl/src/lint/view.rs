@@ -170,7 +170,7 @@ impl View {
 
 /// The alternatives that a condition names, each with how it is written: the parts of an `or`, the
 /// values of a list. Those of a part of an `and` are meant beside its other parts.
-pub(super) fn alternatives(guard: &Cond) -> Vec<(String, Cond)> {
+pub(crate) fn alternatives(guard: &Cond) -> Vec<(String, Cond)> {
     match guard {
         Cond::Or(all) if all.len() > 1 => all.iter().map(|cond| (cond.to_string(), cond.clone())).collect(),
         Cond::And(all) => all.iter().flat_map(alternatives).collect(),

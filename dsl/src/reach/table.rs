@@ -83,7 +83,13 @@ fn of_site(sites: &Sites, at: usize, program: &Program, pool: &PoolKey) -> Vec<W
                 continue;
             }
             let mut found = solve::find(site, &host, &class.class.path, &event.conds);
-            if matches!(found, Found::Open(_)) && event.how != How::Ask {
+            // What was found on another path of the class's shape may go elsewhere.
+            let open = match &found {
+                Found::None => false,
+                Found::Open(_) => true,
+                Found::Request(request) => !event.shown_by(program, request),
+            };
+            if open && event.how != How::Ask {
                 found = solve::find_exactly(program.site(), event.plan, None, &event.own);
             }
             let witness = match found {

@@ -238,16 +238,20 @@ impl Differ<'_> {
         self.spend(SEARCH)?;
         let site = from.0.or(to.0).map(|side| Arc::clone(side.site())).ok_or("nobody is compared with nobody")?;
         let base = solve::plain(&site, &self.host, &class.path, self.both.shown.len());
-        let mut found = solve::find_like(&base, conds);
-        if matches!(found, Found::Open(_)) {
-            self.spend(SEARCH)?;
-            found = self.exactly(from, to, conds).unwrap_or(found);
-        }
-        let witness = match found {
+        let mut witness = match solve::find_like(&base, conds) {
             Found::None => return Ok(false),
-            Found::Open(_) => None,
             Found::Request(request) => self.replayed(&request, from, to, (x, y)),
+            Found::Open(_) => None,
         };
+        // What was found on another path of the class's shape may go elsewhere: then there may be nothing.
+        if witness.is_none() {
+            self.spend(SEARCH)?;
+            match self.exactly(from, to, conds) {
+                Some(Found::None) => return Ok(false),
+                Some(Found::Request(request)) => witness = self.replayed(&request, from, to, (x, y)),
+                Some(Found::Open(_)) | None => {}
+            }
+        }
         let change = self.change(from, to, conds, witness);
         self.note(change);
         Ok(true)
@@ -270,8 +274,11 @@ impl Differ<'_> {
         let sites = [Arc::clone(a.site()), Arc::clone(b.site())];
         let more: Vec<(usize, &Cond)> = conds.iter().map(|cond| (0, cond)).collect();
         let space = Space::new(&Question { sites: &sites, steps: true, conds: &more, ..Question::default() }).ok()?;
-        let mut region = space.reached(0).ok()?.plan(from.1.plan)?.clone();
-        region = region.intersect(space.reached(1).ok()?.plan(to.1.plan)?).ok()?;
+        let reached = [space.reached(0).ok()?, space.reached(1).ok()?];
+        let (Some(old), Some(new)) = (reached[0].plan(from.1.plan), reached[1].plan(to.1.plan)) else {
+            return Some(Found::None); // Nobody comes there.
+        };
+        let mut region = old.intersect(new).ok()?;
         for cond in conds {
             region = region.intersect(&space.of_cond(0, cond).ok()?).ok()?;
         }

@@ -158,9 +158,20 @@ impl Search<'_> {
         self.spend(SEARCH)?;
         let Against { plan, decided, conds, own, why, at } = against;
         let mut found = solve::find(program.site(), host, &class.class.path, &conds);
-        // Hosts of the site that the claim leaves out are not told apart from others there.
+        let below = self.claim.subject.path.as_ref();
+        let comes = |request: &Plain| {
+            let asked = below.is_none_or(|path| path.matches(&request.path)) && solve::hold(&own, request);
+            asked && (!decided || solve::comes_to(program, request, plan))
+        };
+        // Hosts of the site that the claim leaves out are not told apart from others there. What was found on
+        // another path of the class's shape may go elsewhere.
         let everywhere = self.claim.subject.host.is_none();
-        if matches!(found, Found::Open(_)) && decided && everywhere {
+        let open = match &found {
+            Found::None => false,
+            Found::Open(_) => true,
+            Found::Request(request) => !comes(request),
+        };
+        if open && decided && everywhere {
             self.spend(SEARCH)?;
             found = solve::find_exactly(program.site(), plan, self.claim.subject.path.as_ref(), &own);
         }
@@ -171,8 +182,7 @@ impl Search<'_> {
                 Ok(())
             }
             Found::Request(request) => {
-                let there = !decided || solve::comes_to(program, &request, plan);
-                if !there || !solve::hold(&own, &request) {
+                if !comes(&request) {
                     // Said of nobody: what the search and the program disagree on is not shown.
                     self.open.insert(class.class.path.clone());
                     return Ok(());

@@ -6,14 +6,16 @@
 
 use super::generate::Random;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lint::alternatives;
 use crate::region::Algebra;
-use crate::region::space::Space;
+use crate::region::space::{Region, Space};
 use crate::syntax::span::{FileId, Loc};
 use crate::tree::interpret::interpret_with;
 use crate::tree::ir::*;
 use crate::tree::request::{Plain, Request};
-use crate::tree::{Decision, compile, eval};
+use crate::tree::{Decision, Program, compile, eval};
 use crate::{NoModules, Unit};
+use std::sync::Arc;
 
 const SEGMENTS: &[&str] = &["a", "b", "{x}", "{x:int}", "{x:a|7}", "p{x}", "{x:\"[a-c7]+\"}"];
 const TESTS: &[&str] = &[
@@ -33,12 +35,16 @@ const TESTS: &[&str] = &[
     "request.path starts with \"/a/\"",
 ];
 
-struct Texts {
-    random: Random,
+pub(super) struct Texts {
+    pub(super) random: Random,
     text: String,
 }
 
 impl Texts {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: Random::new(seed), text: String::new() }
+    }
+
     fn file(&mut self) -> String {
         self.text = "pool p = 10.0.0.1:80\n\nsite a.example.com {\n".into();
         let count = 1 + self.random.below(4);
@@ -78,7 +84,7 @@ impl Texts {
         }
     }
 
-    fn condition(&mut self, path: &str) -> String {
+    pub(super) fn condition(&mut self, path: &str) -> String {
         let one = |random: &mut Random| match path.find("{x").filter(|_| random.chance(25)) {
             Some(at) => {
                 let name: String = path[at + 1..].chars().take_while(char::is_ascii_alphanumeric).collect();
@@ -96,7 +102,7 @@ impl Texts {
         }
     }
 
-    fn request(&mut self) -> Plain {
+    pub(super) fn request(&mut self) -> Plain {
         let mut path = String::new();
         for _ in 0..self.random.below(4) {
             path.push('/');
@@ -127,9 +133,9 @@ impl Texts {
 #[test]
 fn findings_and_brute_force_agree() {
     let (files, requests) = (super::programs(), 16);
-    let mut texts = Texts { random: Random::new(11), text: String::new() };
+    let mut texts = Texts::new(11);
     let mut algebra = Algebra::paths();
-    let (mut judged, mut dead_ones, mut quarrels) = (0, 0, 0);
+    let (mut judged, mut dead_ones, mut parts_dead, mut quarrels) = (0, 0, 0, 0);
     for n in 0..files {
         let text = texts.file();
         let unit = Unit { file: FileId(0), path: "a.route", text: &text, gateway: false, modules: &NoModules };
@@ -162,6 +168,7 @@ fn findings_and_brute_force_agree() {
                 });
                 assert!(!dead && !never(&found, entry), "file {n}: it lives\n{request:?}\n{text}");
             }
+            parts_dead += parts(site, &found, &request, plan, n);
             quarrels += usize::from(quarrel(site, &request, plan, &mut algebra, |a, b| {
                 let codes = &["G2002", "G2003"];
                 assert!(said(codes, a.loc) || said(codes, b.loc), "file {n}: no quarrel\n{request:?}\n{text}");
@@ -171,7 +178,8 @@ fn findings_and_brute_force_agree() {
         if n % 3 != 0 {
             continue;
         }
-        let Ok(reached) = Space::of_site(site).and_then(|space| space.reached(0)) else { continue };
+        let Ok(space) = Space::of_site(site) else { continue };
+        let Ok(reached) = space.reached(0) else { continue };
         for (scope, s) in (0..).map(ScopeIdx).zip(&site.scopes) {
             for (at, entry) in s.entries.iter().enumerate() {
                 let lives = reached.entries.get(&(scope, at));
@@ -181,13 +189,91 @@ fn findings_and_brute_force_agree() {
                 {
                     assert!(region.witness(0).is_some(), "file {n}: {}\n{text}", entry.pattern);
                 }
+                if let Some(region) = lives {
+                    living_parts(&space, &program, region, &found, (scope, at), n);
+                }
                 let outer = site.scopes.iter().flat_map(|s| &s.entries).any(|e| e.target == Target::Scope(scope));
                 let whole = found.iter().any(|d| matches!(d.code, "G2001" | "G2004" | "G1013" | "G2018"));
                 assert!(lives.is_some() || whole || outer, "file {n}: dead and not said\n{text}");
             }
         }
     }
+    assert!(parts_dead > files / 100, "{parts_dead} times a part that is said to be dead was asked about");
     assert!(judged > files / 2 && dead_ones > files / 150 && quarrels > files / 50, "{judged} {dead_ones} {quarrels}");
+}
+
+/// The alternatives of a condition that are said to be fulfilled by nothing, or asked of nobody.
+fn dead_parts(found: &[Diagnostic], entry: &Entry) -> Vec<Cond> {
+    let said = |shown: &str| {
+        let name = entry.names.iter().fold(shown.to_owned(), |text, (c, name)| text.replace(&c.to_string(), name));
+        found.iter().any(|d| {
+            matches!(d.code, "G1013" | "G2004")
+                && d.primary.loc == entry.loc
+                && d.message.starts_with(&format!("`{name}` never holds beside"))
+                || d.message.starts_with(&format!("`{name}` is never asked here")) && d.primary.loc == entry.loc
+        })
+    };
+    alternatives(&entry.guard).into_iter().filter(|(shown, _)| said(shown)).map(|(_, cond)| cond).collect()
+}
+
+/// Nobody is asked a part that is said to be dead; how many there were.
+fn parts(site: &Site, found: &[Diagnostic], request: &Plain, plan: PlanIdx, n: usize) -> usize {
+    let mut count = 0;
+    for entry in site.scopes.iter().flat_map(|scope| &scope.entries) {
+        let behind = match entry.target {
+            Target::Plan(own) => own == plan,
+            Target::Scope(scope) => within(site, scope, plan),
+        };
+        for part in dead_parts(found, entry) {
+            count += 1;
+            let asked = behind && eval::holds(&part, request);
+            assert!(!asked, "file {n}: {part} of {} is asked\n{request:?}\n{found:#?}", entry.pattern);
+        }
+    }
+    count
+}
+
+fn within(site: &Site, scope: ScopeIdx, plan: PlanIdx) -> bool {
+    let scope = &site.scopes[scope.0 as usize];
+    scope.miss == plan
+        || scope.entries.iter().any(|entry| match entry.target {
+            Target::Plan(own) => own == plan,
+            Target::Scope(inner) => within(site, inner, plan),
+        })
+}
+
+/// A part of a condition that nobody calls dead is asked of some request.
+fn living_parts(
+    space: &Arc<Space>,
+    program: &Program,
+    region: &Region,
+    found: &[Diagnostic],
+    (scope, at): (ScopeIdx, usize),
+    n: usize,
+) {
+    let site = program.site();
+    let entry = &site.scopes[scope.0 as usize].entries[at];
+    let dead = dead_parts(found, entry);
+    for (shown, part) in alternatives(&entry.guard) {
+        // Values of lists are none of the space's tests.
+        let Ok(asked) = space.of_cond(0, &part).and_then(|part| part.intersect(region)) else { continue };
+        // Several errors hide what else there is; those of the whole condition hide its parts.
+        let whole = found.iter().any(|d| d.severity == Severity::Error) || never(found, entry);
+        assert!(
+            asked.is_empty() == dead.contains(&part) || whole,
+            "file {n}: `{shown}` of {}\n{found:#?}",
+            entry.pattern
+        );
+        if asked.opaque().is_empty() && !asked.is_empty() {
+            let request = asked.witness(0).unwrap_or_else(|| panic!("file {n}: nothing shows `{shown}`"));
+            assert!(eval::holds(&part, &request));
+            let Decision::Plan(plan) = program.decide(&request) else { panic!("file {n}: {request:?}") };
+            assert!(match entry.target {
+                Target::Plan(own) => own == plan,
+                Target::Scope(inner) => within(site, inner, plan),
+            });
+        }
+    }
 }
 
 /// Whether a condition is said to be fulfilled by nothing, as a whole.

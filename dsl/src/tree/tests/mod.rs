@@ -7,6 +7,7 @@ mod explain;
 mod findings;
 mod generate;
 mod regions;
+mod verdicts;
 
 /// How many random programs each test looks at: as many as CI has time for, or as `SLUICE_PROGRAMS` says
 /// for a run at night.
