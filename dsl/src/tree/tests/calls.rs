@@ -187,6 +187,13 @@ fn judged_in_pieces_a_request_comes_to_the_same() {
                 asked.calls.tell(call, outcomes[call.0 as usize].clone());
                 pieces += 1;
             };
+            if failed && last.answer != whole.answer {
+                // Which of several that refuse comes first depends on what was known when: nobody lets it pass.
+                let refuses = |answer: &Rendered<'_>| matches!(answer, Rendered::Refused(_) | Rendered::Deny { .. });
+                let both = refuses(&last.answer) && refuses(&whole.answer);
+                assert!(both, "seed {seed}: {:?} {:?}: {plain:?} {outcomes:?}", last.answer, whole.answer);
+                continue;
+            }
             assert_eq!(last.answer, whole.answer, "seed {seed}: {plain:?} {outcomes:?}");
             if !failed {
                 assert_eq!(in_pieces.0, at_once.0, "seed {seed}: {plain:?} {outcomes:?}");
