@@ -10,7 +10,7 @@ const BUDGET: usize = 8;
 /// What accounts are bound with.
 const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 /// For all of them, on two cores, with programs that were not optimised.
-const LONG: Duration = Duration::from_secs(150);
+const LONG: Duration = Duration::from_secs(300);
 
 fn name(n: usize) -> String {
     format!("t{n:03}.tenants.sluice-tests.net")
