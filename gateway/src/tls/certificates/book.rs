@@ -239,6 +239,13 @@ pub struct Book {
 }
 
 impl Book {
+    /// Whether there is a certificate of a name that is not over.
+    #[must_use]
+    pub fn serves(&self, name: &str, now: u64) -> bool {
+        let issue = self.entry(name).and_then(|entry| entry.issue.as_ref());
+        issue.is_some_and(|issue| issue.until * 1_000 > now)
+    }
+
     /// What is known of a name.
     #[must_use]
     pub fn entry(&self, name: &str) -> Option<&Entry> {
@@ -363,7 +370,7 @@ impl Book {
         let over = |entry: &Entry| entry.issue.as_ref().is_none_or(|issue| issue.until * 1_000 + WEEK <= now);
         let old = |name: &&Arc<str>| {
             let entry = &self.names[*name];
-            !wanted(name) && over(entry) && entry.at.saturating_add(KEPT) <= now && entry.demanded.is_none()
+            entry.at.saturating_add(KEPT) <= now && over(entry) && entry.demanded.is_none() && !wanted(name)
         };
         let gone: Vec<Arc<str>> = self.names.keys().filter(old).cloned().collect();
         for name in &gone {

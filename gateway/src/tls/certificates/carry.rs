@@ -355,8 +355,8 @@ impl Carrier {
     /// A certificate was issued: it serves at once, and is kept.
     fn keep(&mut self, name: Box<str>, pair: Pair, issued: Issued) {
         if let Some(slot) = self.shared.slots.get(&name) {
-            self.shared.keep_hot(&name, Arc::clone(&pair.certified), &slot.used);
             slot.until.store(pair.validity.until, Ordering::Relaxed);
+            self.shared.keep_hot(&name, &pair, &slot.used);
             slot.stands(Standing::Here);
         }
         match self.shared.store.keep(&name, &issued.chain, &issued.key) {

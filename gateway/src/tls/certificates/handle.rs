@@ -6,6 +6,7 @@ use super::carry;
 use super::inbox::{DEMANDS, Inbox, Source};
 use super::manager::{Authorities, Standing};
 use super::names::wildcard_of;
+use super::pair::Pair;
 use super::slots::{Slot, Slots};
 use super::store::{LoadError, Store};
 use super::tell::Tally;
@@ -52,6 +53,8 @@ pub struct Certificates {
 struct Hot {
     certified: Arc<CertifiedKey>,
     used: Arc<AtomicU64>,
+    /// Seconds since 1970.
+    until: u64,
 }
 
 /// Whether a handshake may go on.
@@ -119,11 +122,12 @@ impl Certificates {
         self.inbox.tell(|pending| pending.ends = true);
     }
 
-    /// The certificate for a host, if it is in memory: the name's own, else the wildcard's.
+    /// The certificate for a host, if it is in memory and not over: the name's own, else the wildcard's.
     #[must_use]
     pub fn hot(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        let found = self.hot.get(name).or_else(|| self.hot.get(&*wildcard_of(name)?))?;
         let now = now_ms();
+        let valid = |name: &str| self.hot.get(name).filter(|hot| hot.until * 1_000 > now);
+        let found = valid(name).or_else(|| valid(&wildcard_of(name)?))?;
         if found.used.load(Ordering::Relaxed) + NOTED < now {
             found.used.store(now, Ordering::Relaxed);
         }
@@ -152,7 +156,10 @@ impl Certificates {
             if both.is_empty() {
                 return Readiness::Unmanaged;
             }
-            let Some((which, slot)) = both.iter().find(|(_, slot)| slot.standing() == Standing::Here) else {
+            let now = now_ms();
+            let here =
+                |slot: &Slot| slot.standing() == Standing::Here && slot.until.load(Ordering::Relaxed) * 1_000 > now;
+            let Some((which, slot)) = both.iter().find(|(_, slot)| here(slot)) else {
                 let Some((which, slot)) = both.iter().find(|(_, slot)| slot.standing() == Standing::Coming) else {
                     return Readiness::Failed;
                 };
@@ -282,8 +289,9 @@ impl Certificates {
         states
     }
 
-    pub(super) fn keep_hot(&self, name: &str, certified: Arc<CertifiedKey>, used: &Arc<AtomicU64>) {
-        self.hot.insert(name.into(), Hot { certified, used: Arc::clone(used) });
+    pub(super) fn keep_hot(&self, name: &str, pair: &Pair, used: &Arc<AtomicU64>) {
+        let Pair { certified, validity } = pair.clone();
+        self.hot.insert(name.into(), Hot { certified, used: Arc::clone(used), until: validity.until });
     }
 
     pub(super) fn cool(&self, name: &str) {
@@ -293,7 +301,7 @@ impl Certificates {
     /// Reads a certificate from the disk, once for all who wait. Whether there is one now.
     async fn read(&self, name: &str, slot: &Slot) -> bool {
         let _turn = slot.reading.lock().await;
-        if self.hot.contains_key(name) {
+        if self.hot(name).is_some() {
             return true;
         }
         if slot.unreadable.load(Ordering::Relaxed) > now_ms() {
@@ -304,7 +312,7 @@ impl Certificates {
         match read.unwrap_or_else(|e| Err(LoadError::Unreadable(e.to_string()))) {
             Ok(pair) => {
                 slot.until.store(pair.validity.until, Ordering::Relaxed);
-                self.keep_hot(name, pair.certified, &slot.used);
+                self.keep_hot(name, &pair, &slot.used);
                 true
             }
             Err(error) => {

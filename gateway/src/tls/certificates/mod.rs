@@ -4,8 +4,8 @@
 //! names are wanted. Behind it a thread ([`carry`]) does what the [`manager`] decides, through an
 //! [`Issuer`](crate::tls::acme::Issuer). What is kept over restarts is in the [`store`] and the [`ledger`].
 //!
-//! INVARIANT: a certificate serves for as long as there is no newer one, whatever fails; a handshake never
-//! gets one of another name.
+//! INVARIANT: a certificate serves for as long as it is valid and there is no newer one, whatever fails; a handshake
+//! never gets one of another name.
 
 pub mod backoff;
 pub mod book;

@@ -74,7 +74,7 @@ impl Manager {
         let again = urgent.filter(|at| *at > now && class == Class::Fresh);
         let patient = !(managed.waited || managed.forced || is_urgent);
         let tenant = managed.wanted.tenant.clone();
-        let here = issue.is_some();
+        let here = self.book.serves(name, now);
         self.rest(name, u64::MAX);
         self.due.remove(&(u64::MAX, Arc::clone(name)));
         if let Some(at) = again {
@@ -103,7 +103,7 @@ impl Manager {
             match self.own_room_at(&place.name, now) {
                 at if at > now => {
                     self.rest(&place.name, at);
-                    if self.book.entry(&place.name).is_none_or(|entry| entry.issue.is_none()) {
+                    if !self.book.serves(&place.name, now) {
                         self.out.push(Action::Stands(place.name, Standing::Failed(at)));
                     }
                 }

@@ -182,7 +182,7 @@ impl Manager {
             elsewhere: None,
             writable: true,
             turn: 0,
-            forget_at: now.wall + HOUR,
+            forget_at: now.wall + DAY,
         }
     }
 
@@ -416,7 +416,7 @@ impl Manager {
                 let here = self.book.entry(&name).is_some_and(|entry| entry.issue.is_some());
                 let failed = self.book.entry(&name).and_then(|entry| entry.trouble.as_ref());
                 let standing = match failed.filter(|trouble| trouble.next > self.clock.wall) {
-                    _ if here => Standing::Here,
+                    _ if self.book.serves(&name, self.clock.wall) => Standing::Here,
                     Some(trouble) => Standing::Failed(trouble.next),
                     None => Standing::Coming,
                 };
@@ -530,7 +530,7 @@ impl Manager {
             self.out.push(Action::Write(Record::Forgotten { name: Arc::clone(&name) }));
             self.out.push(Action::Remove(name));
         }
-        self.forget_at = now + HOUR;
+        self.forget_at = now + DAY;
     }
 
     /// Whether this is one of those that are ordered from. Of a certificate that nobody knows the origin of

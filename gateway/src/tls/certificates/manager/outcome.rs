@@ -92,7 +92,7 @@ impl Manager {
         if self.lands(&name) {
             self.plan(&name);
         }
-        if self.book.entry(&name).is_some_and(|entry| entry.issue.is_none()) {
+        if !self.book.serves(&name, now) {
             self.out.push(Action::Stands(name, Standing::Failed(next)));
         }
         next
