@@ -5,7 +5,7 @@ module.exports = {
   operators: ["and", "else", "ends", "false", "has", "if", "in", "is", "matches", "missing", "not", "or", "starts", "true", "when", "with"],
   clauses: ["as", "at", "backup", "by", "fallback", "file", "from", "header", "host", "if", "in", "index", "missing", "per", "request", "response", "session", "type", "weight", "when", "with", "without"],
   answers: ["deny", "files", "redirect", "respond"],
-  settings: ["acme", "admin", "balance", "body", "cache", "check", "client", "compress", "connect", "cut", "default", "drain", "edition", "eject", "export", "flow", "header", "hedge", "http", "https", "idle", "lifetime", "limits", "log", "metrics", "mirror", "panic", "paths", "protocol", "proxy-protocol", "queue", "resolve", "resolver", "retry", "secrets", "slow-start", "sticky", "store", "tests", "timeout", "trust", "websocket"],
+  settings: ["acme", "admin", "balance", "body", "cache", "challenges", "check", "client", "compress", "connect", "contact", "cut", "default", "directory", "dns", "drain", "eab", "edition", "eject", "export", "fallback", "flow", "header", "hedge", "http", "https", "idle", "lifetime", "limits", "log", "metrics", "mirror", "panic", "paths", "profile", "protocol", "proxy-protocol", "queue", "resolve", "resolver", "retry", "root", "secrets", "slow-start", "sticky", "store", "terms", "tests", "timeout", "trust", "websocket"],
   lines: ["connect", "every", "expect", "given", "no", "request"],
   functions: ["ask", "hash", "jwt", "local-path", "lower", "signed"],
   parts: ["client", "cookie", "header", "host", "method", "query", "request", "secret", "tls"],
