@@ -212,7 +212,10 @@ mod tests {
         let body = "{\n  \"type\": \"urn:ietf:params:acme:error:badNonce\", \"detail\": \"it\u{7}s \\\\ bad\"}";
         let words = format!("non 2xx http status: 400 {body:?}");
         assert_eq!(answer(&words), Some((400, body.to_owned())));
-        assert!(matches!(asked(&words), Ended::BadNonce));
+        // What is no JSON is no problem document either.
+        assert!(matches!(asked(&words), Ended::Failed(_)));
+        let nonce = "{\n  \"type\": \"urn:ietf:params:acme:error:badNonce\",\n  \"detail\": \"a \\\"used\\\" one\"}";
+        assert!(matches!(asked(&format!("non 2xx http status: 400 {nonce:?}")), Ended::BadNonce));
         let limited = format!("non 2xx http status: 429 {:?}", "{\"type\":\"urn:ietf:params:acme:error:rateLimited\"}");
         assert!(matches!(asked(&limited), Ended::RateLimited));
         let Ended::Failed(error) = asked("io error: connection refused") else { panic!("it failed") };
