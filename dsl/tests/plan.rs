@@ -318,6 +318,23 @@ fn a_comparison_has_a_budget() {
     assert!(!found.is_none());
 }
 
+/// Found by random programs: a route that names a header is no change to whom a policy refuses already.
+#[test]
+fn a_field_that_arrives_twice_is_refused_by_a_policy_before() {
+    let policy = "        require header.a is cookie.c else deny 403\n";
+    let old = format!(
+        "site a.example.com {{\n    /b/* {{\n{policy}        else -> respond 200\n    }}\n    else -> respond 404\n}}\n"
+    );
+    let new = old.replace(
+        "        else -> respond 200\n",
+        "        ./x when header.a is \"1\" -> respond 200\n        else -> respond 200\n",
+    );
+    let [old, new] = [&old, &new].map(|text| version(&[("a.route", text)]));
+    let found = difference(&old, &new, BUDGET);
+    let twice = |change: &Change| change.when.as_ref().is_some_and(|when| when.contains("arrives twice"));
+    assert!(!found.changes.iter().any(twice), "{:?}", found.changes);
+}
+
 /// Found by random programs: a route that nothing reaches was a possible change.
 #[test]
 fn a_route_that_nothing_reaches_changes_nothing() {

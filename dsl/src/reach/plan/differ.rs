@@ -400,8 +400,11 @@ impl Differ<'_> {
                 if decided != interpret(side.site(), &own) {
                     return None;
                 }
+                // A policy on the way may refuse it as well as a route.
+                let refused = || matches!(tell::tell(&side.program, &own, Some(0)).judged.answer, Rendered::Refused(_));
                 Some(match decided {
                     Decision::Conflict(_) => "400".to_owned(),
+                    Decision::Plan(_) if refused() => "400".to_owned(),
                     Decision::Plan(plan) => words::answer(&side.site().plans[plan.0 as usize].answer, side.site()),
                 })
             };
