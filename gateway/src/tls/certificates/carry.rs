@@ -50,6 +50,8 @@ struct Carrier {
     unkept: HashMap<Box<str>, Unkept>,
     /// When the disk is tried again, milliseconds since 1970; `None` while nothing is wrong with it.
     disk_again: Option<u64>,
+    /// The ledger is there and could not be read: it must not be replaced by what is known without it.
+    unread: bool,
     /// Whether the directory was made and mended.
     prepared: bool,
     /// When it was last looked what commands ask for, milliseconds since the start.
@@ -88,8 +90,15 @@ impl Carrier {
                 read.book
             }
             Err(e) => {
-                teller.state("disk", Some(trouble(&e)), "");
-                disk_again = Some(0);
+                teller.state(
+                    "disk",
+                    Some(format!(
+                        "what was ordered cannot be read: {e}; certificates that there are serve on, and nothing is \
+                         ordered until it can be read and the gateway is started again"
+                    )),
+                    "",
+                );
+                disk_again = Some(u64::MAX);
                 super::book::Book::default()
             }
         };
@@ -123,6 +132,7 @@ impl Carrier {
             tasks: JoinSet::new(),
             under_way: HashMap::new(),
             unkept: HashMap::new(),
+            unread: disk_again.is_some(),
             disk_again,
             prepared,
             looked: 0,
@@ -278,6 +288,9 @@ impl Carrier {
 
     /// Tries what the disk did not take.
     fn mend(&mut self) {
+        if self.unread {
+            return;
+        }
         let mut tried = if self.prepared { Ok(()) } else { self.shared.store.prepare() };
         let names: Vec<Box<str>> = self.unkept.keys().cloned().collect();
         for name in names {
