@@ -193,7 +193,8 @@ impl<'a> Checker<'a> {
             self.report(lint::g1024::range(at, &format!("`{text}` is no URL of a server")));
             return None;
         }
-        if !secure && !(ip.is_some_and(|ip| ip.is_loopback()) || host == "localhost") {
+        let here = ip.is_some_and(|ip| ip.is_loopback()) || host == "localhost";
+        if !secure && !here {
             let why = format!("`{what}` takes `https://`: `http://` is for a server on this machine, in tests");
             self.report(lint::g1024::range(at, &why).help("write", format!("https://{rest}"), None));
             return None;
