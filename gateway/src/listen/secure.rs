@@ -89,8 +89,10 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         // Before anything is asked about the name: an order is under way for it, or the answer is no.
         let known = name.is_some_and(|name| worker.board.has(&name));
         let shown = timer.bound(challenge(&worker, accepted, tcp, &raw[taken..])).await;
-        if !known || !shown.is_some_and(|shown| shown.is_ok()) {
-            worker.counters.hello_failed(if known { Failure::Handshake } else { Failure::Challenge });
+        if !known {
+            worker.counters.hello_failed(Failure::Challenge);
+        } else if shown.is_none_or(|shown| shown.is_err()) {
+            worker.counters.hello_failed(Failure::Handshake);
         }
         return None;
     }

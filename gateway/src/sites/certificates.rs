@@ -76,6 +76,7 @@ pub fn check(site: &Site, dir: &Path, secrets: Option<&Arc<Secrets>>) -> Vec<Dia
     findings
 }
 
+#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 fn names_of(
     file: &CertFile,
     dir: &Path,

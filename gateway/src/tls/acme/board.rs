@@ -20,9 +20,12 @@ const MOST: usize = 4096;
 /// The challenges under way, by name. Shared; read inside handshakes, where nothing waits.
 #[derive(Default)]
 pub struct Board {
-    posted: RwLock<HashMap<Box<str>, Vec<(u64, Answer)>>>,
+    posted: RwLock<HashMap<Box<str>, Vec<Numbered>>>,
     serial: AtomicU64,
 }
+
+/// Which one it is, and how it is answered.
+type Numbered = (u64, Answer);
 
 /// How one challenge is answered.
 #[derive(Clone)]

@@ -10,10 +10,12 @@ use tokio::sync::{Mutex, Notify};
 /// Pieces of the table: whoever changes one holds up few.
 const PIECES: usize = 64;
 
+type Piece = RwLock<HashMap<Box<str>, Arc<Slot>>>;
+
 /// All names that are managed.
 #[derive(Debug)]
 pub(super) struct Slots {
-    pieces: Box<[RwLock<HashMap<Box<str>, Arc<Slot>>>]>,
+    pieces: Box<[Piece]>,
     // Clients choose names: whoever knows the seed could choose them to collide.
     hasher: RandomState,
     demanded: AtomicU64,

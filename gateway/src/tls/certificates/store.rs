@@ -34,6 +34,9 @@ pub struct Store {
     dir: PathBuf,
 }
 
+/// A chain and its key, as they are written.
+type Read = (Vec<u8>, zeroize::Zeroizing<Vec<u8>>);
+
 /// Why there is nothing of a name.
 #[derive(Debug)]
 pub enum LoadError {
@@ -140,7 +143,7 @@ impl Store {
     }
 
     /// Both files, from one and the same directory, though another may take its place meanwhile.
-    fn read(&self, path: &Path) -> Result<(Vec<u8>, zeroize::Zeroizing<Vec<u8>>), (&'static str, io::Error)> {
+    fn read(&self, path: &Path) -> Result<Read, (&'static str, io::Error)> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(CWD, path, flags | OFlags::DIRECTORY, Mode::empty());
         let dir = dir.map_err(|e| ("", io::Error::from(e)))?;

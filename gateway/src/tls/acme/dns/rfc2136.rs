@@ -144,8 +144,7 @@ impl Rfc2136 {
                 code => format!("it answered {}, unsigned: does it know the key {}?", rcode(code), self.name),
             });
         };
-        let sound = || Some(Tail::read(message, tsig)?);
-        let tail = sound().ok_or_else(|| "the signature of its answer makes no sense".to_owned())?;
+        let tail = Tail::read(message, tsig).ok_or_else(|| "the signature of its answer makes no sense".to_owned())?;
         if tail.mac.is_empty() {
             return Err(format!("it does not take the signature by the key {}: {}", self.name, tsig_error(tail.error)));
         }

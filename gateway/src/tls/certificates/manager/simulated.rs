@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) book: Book,
     pub(super) certificates: HashMap<Box<str>, Validity>,
     pub(super) sent: Vec<(u64, Wanted, bool)>,
-    coming: BinaryHeap<Reverse<(u64, u64, Box<str>, Comes)>>,
+    coming: BinaryHeap<Reverse<Coming>>,
     under_way: BTreeSet<Box<str>>,
     serial: u64,
     limits: Limits,
@@ -44,12 +44,17 @@ pub(super) struct World {
     /// Whether it says when to renew.
     pub(super) says: fn(&str) -> bool,
     /// How long it takes, milliseconds, and what goes wrong.
-    pub(super) fate: fn(&str, u64) -> (u64, Option<(Cause, Option<u64>)>),
+    pub(super) fate: fn(&str, u64) -> Fate,
     /// Whose certificates these are.
     pub(super) by: &'static str,
     /// Certificates that were over before they were renewed.
     pub(super) over: Vec<Box<str>>,
 }
+
+/// When, which one of these, for which name, and what.
+type Coming = (u64, u64, Box<str>, Comes);
+/// How long it takes, and what goes wrong.
+type Fate = (u64, Option<(Cause, Option<u64>)>);
 
 pub(super) fn hash(of: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
