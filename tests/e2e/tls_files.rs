@@ -108,7 +108,8 @@ fn the_last_good_pair_serves_whatever_is_put_in_its_place() {
     let good_key = fs::read(&good.key).unwrap();
     let files = |identity: &Identity| (fs::read(&identity.cert).unwrap(), fs::read(&identity.key).unwrap());
     let torn = (pem.as_bytes()[..pem.len() / 2].to_vec(), good_key.clone());
-    let cases: [(&str, (Vec<u8>, Vec<u8>), &str); 7] = [
+    type Pair = (Vec<u8>, Vec<u8>);
+    let cases: [(&str, Pair, &str); 7] = [
         ("a torn certificate", torn, "not PEM"),
         ("no PEM at all", (b"hello".to_vec(), good_key.clone()), "there is no certificate in it"),
         ("no key", (pem.clone().into_bytes(), b"hello".to_vec()), "there is no private key in it"),
