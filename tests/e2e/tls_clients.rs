@@ -73,8 +73,8 @@ fn a_site_that_needs_a_certificate_lets_in_whoever_proves_one_and_nobody_else() 
 
 #[test]
 fn where_it_is_optional_routes_decide() {
-    let clients = Pki::new();
-    let (ann, eve) = (clients.client("ann", 7), Pki::new().client("eve", 1));
+    let (clients, others) = (Pki::new(), Pki::new());
+    let (ann, eve) = (clients.client("ann", 7), others.client("eve", 1));
     let lines = format!(
         "{MAY}\n    /admin/* {{\n        require tls.cert else deny 403\n        -> respond 200 \"admin\"\n    }}"
     );
