@@ -102,6 +102,19 @@ fn protocols() {
 }
 
 #[test]
+fn header_limits_of_sites_and_blocks() {
+    assert_eq!(settings("").header_limit, None);
+    assert_eq!(settings("header limit 8KB").header_limit, Some(8 * 1024));
+    let inner = "header limit 8KB\n/x/* {\nheader limit 2KB\n-> p\n}";
+    assert_eq!(settings(inner).header_limit, Some(2 * 1024));
+    for (line, code) in
+        [("header 8KB", "G1024"), ("header limit 5m", "G1005"), ("header limit 8KB\nheader limit 9KB", "G1023")]
+    {
+        assert!(codes(&format!("site a.example.com {{\n{line}\nelse -> respond 404\n}}\n")).contains(&code), "{line}");
+    }
+}
+
+#[test]
 fn resolve_slow_start_and_panic() {
     let p = pool("resolve every 10s\nslow-start 30s\npanic below 40%");
     assert_eq!((p.resolve_ms, p.slow_start_ms, p.panic_below), (Some(10_000), Some(30_000), Some(40)));

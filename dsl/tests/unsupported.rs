@@ -15,7 +15,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("cache", "site", "cache 10m"),
     ("queue", "site", "queue 100"),
     ("paths raw", "site", "paths raw"),
-    ("header limit", "site", "header limit 16KB"),
     ("h3", "gateway", "https :9443 h3 on"),
     ("store", "gateway", "store \"redis://x\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),

@@ -226,6 +226,42 @@ fn line_limit_in_the_query() {
     refused(format!("GET /?{} HTTP/1.1\r\nHost: a.test\r\n\r\n", "x".repeat(64 * 1024)), &[414]);
 }
 
+/// A request with a head of exactly so many bytes, and what pads it.
+fn head(target: &str, bytes: usize) -> (String, String) {
+    let begin = format!("GET {target} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: ");
+    let pad = "1".repeat(bytes - begin.len() - 4);
+    (format!("{begin}{pad}\r\n\r\n"), pad)
+}
+
+#[test]
+fn head_limit_of_a_site_and_of_a_block() {
+    let origin = Origin::echo();
+    let sluice = Sluice::with(format!(
+        "pool origin = {}\nsite a.test {{\n    http allowed\n    header limit 1KB\n    /big/* {{\n        header limit 4KB\n        \
+         -> origin\n    }}\n    /own/* {{\n        require client.ip in 192.0.2.0/24 else deny 403\n        \
+         -> respond 200 \"own\"\n    }}\n    else -> origin\n}}\n",
+        origin.addr()
+    ));
+    for (target, bytes) in [("/x", 1025), ("/big/x", 4097), ("/own/x", 1025)] {
+        let mut wire = sluice.wire();
+        wire.send(head(target, bytes).0 + SMUGGLED);
+        assert_eq!(wire.reply().status, 431, "{target}");
+        assert!(wire.rest().is_empty(), "the connection is closed");
+    }
+    origin.saw_nothing();
+    let mut wire = sluice.wire();
+    for (target, bytes, status) in [("/x", 1024, 200), ("/big/x", 4096, 200), ("/own/x", 1024, 403)] {
+        assert_eq!(wire.send(head(target, bytes).0).reply().status, status, "{target}");
+    }
+    // The same head in HTTP/2 has the same size.
+    let mut h2 = sluice.h2();
+    for (bytes, status) in [(1024, 200), (1025, 431)] {
+        let request = http::Request::get("http://a.test/x").header("x-forwarded-for", head("/x", bytes).1);
+        let answer = h2.ask(request.body(sluice_tests::client::empty()).unwrap());
+        assert_eq!(answer.status, status);
+    }
+}
+
 #[test]
 fn body_limit_by_content_length() {
     let origin = Origin::echo();

@@ -12,8 +12,7 @@ use crate::syntax::span::{Loc, Spanned};
 use crate::tree::ir::{Field, Step};
 
 /// Heads of such settings, and the form that is refused.
-pub(super) const LATER: &[(&str, &str)] =
-    &[("header", "header limit"), ("compress", "compress"), ("cache", "cache"), ("queue", "queue")];
+pub(super) const LATER: &[(&str, &str)] = &[("compress", "compress"), ("cache", "cache"), ("queue", "queue")];
 
 /// How answers can be compressed.
 const CODINGS: &[&str] = &["zstd", "br", "gzip", "deflate"];
@@ -23,9 +22,6 @@ impl<'a> Checker<'a> {
     pub(super) fn later_setting(&mut self, head: &Ident, words: &[Spanned<Word>], chain: &Chain, env: &Env, loc: Loc) {
         let bare = |n: usize| words.get(n).and_then(word);
         match head.node.as_str() {
-            "header" => {
-                self.word_size(head, words, &["limit"], env);
-            }
             "compress" => match words {
                 [Spanned { node: Word::Value(Expr::List(items)), .. }] => {
                     for item in items {

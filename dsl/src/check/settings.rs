@@ -31,6 +31,7 @@ const STATEMENTS: &[&str] = &[
     "timeout",
     "idle",
     "body",
+    "header",
     "retry",
     "hedge",
     "mirror",
@@ -45,7 +46,7 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const OF_SITE: &[&str] = &["http", "default", "paths", "client"];
 
 /// Settings that follow the route.
-const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "retry", "hedge", "mirror", "websocket", "log"];
+const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "header", "retry", "hedge", "mirror", "websocket", "log"];
 
 /// The longest body of a request that is copied where nothing is written, bytes.
 const MIRRORED_BODY: u64 = 64 << 10;
@@ -113,6 +114,11 @@ impl<'a> Checker<'a> {
             "body" => {
                 if let Some(bytes) = self.word_size(head, words, &["limit"], env) {
                     chain.settings.body_limit = Some(bytes);
+                }
+            }
+            "header" => {
+                if let Some(bytes) = self.word_size(head, words, &["limit"], env) {
+                    chain.settings.header_limit = Some(bytes);
                 }
             }
             "retry" => {

@@ -643,6 +643,8 @@ pub struct Settings {
     pub idle_ms: Option<u64>,
     /// `body limit`, bytes.
     pub body_limit: Option<u64>,
+    /// `header limit`: bytes of the head of a request, written as HTTP/1.1.
+    pub header_limit: Option<u64>,
     /// `retry`; the pool's where none is written.
     pub retry: Option<Retry>,
     /// `hedge`; the pool's where none is written.

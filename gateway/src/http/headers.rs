@@ -45,6 +45,8 @@ pub struct Found {
     pub forged: Vec<HeaderName>,
     /// Headers that concern this connection only, by their place in `HOPS`.
     hops: u16,
+    /// Bytes of the lines that were removed because they are forged.
+    removed: usize,
 }
 
 impl Found {
@@ -57,7 +59,7 @@ impl Found {
     /// The same request, once what is forged has been removed.
     #[must_use]
     pub fn cleaned(&self) -> Self {
-        Self { forged: Vec::new(), hops: self.hops }
+        Self { forged: Vec::new(), hops: self.hops, removed: self.removed }
     }
 }
 
@@ -140,12 +142,24 @@ fn is_disguised(name: &str) -> bool {
 }
 
 /// Removes what clients may not say. A trusted proxy may; disguises are nobody's.
-pub fn remove_forged(headers: &mut HeaderMap, found: &Found, trusted: bool) {
+pub fn remove_forged(headers: &mut HeaderMap, found: &mut Found, trusted: bool) {
     for name in &found.forged {
         if !trusted || name.as_str().contains('_') {
+            found.removed += headers.get_all(name).iter().map(|value| line(name, value)).sum::<usize>();
             headers.remove(name);
         }
     }
+}
+
+/// Bytes of the header lines that a client sent, each as `Name: value` with its end; those that were removed
+/// because they are forged count.
+#[must_use]
+pub fn bytes(headers: &HeaderMap, found: &Found) -> usize {
+    found.removed + headers.iter().map(|(name, value)| line(name, value)).sum::<usize>()
+}
+
+fn line(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
 }
 
 /// Removes what concerned the client's connection only (RFC 9110 section 7.6.1). Returns whether the

@@ -159,7 +159,8 @@ impl Numbers {
         if proxied {
             Settings { mirror, ..settings.clone() }
         } else {
-            Settings { body_limit: settings.body_limit, ..Settings::default() }
+            let Settings { body_limit, header_limit, .. } = *settings;
+            Settings { body_limit, header_limit, ..Settings::default() }
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn details(steps: &[Step], catches: &[Catch], settings: &Settings, pl
     out.extend(named("timeout", settings.timeout_ms));
     out.extend(named("idle", settings.idle_ms));
     out.extend(settings.body_limit.map(|bytes| format!("body limit {}", size(bytes))));
+    out.extend(settings.header_limit.map(|bytes| format!("header limit {}", size(bytes))));
     out.extend(settings.retry.as_ref().map(|retry| format!("retry {retry}")));
     out.extend(settings.hedge.map(|hedge| format!("hedge {hedge}")));
     out.extend(settings.mirror.and(plan.settings.mirror.as_ref()).map(|m| format!("mirror {}", mirror(m, site))));

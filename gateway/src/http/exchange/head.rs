@@ -36,7 +36,7 @@ impl Head {
         let ip = if trusted { real_ip(&parts.headers, client.ip, proxies) } else { client.ip };
         let http::request::Parts { method, uri, version, headers, .. } = parts;
         let mut head = Self { method, uri, version, headers, found, trusted, ip };
-        headers::remove_forged(&mut head.headers, &head.found, trusted);
+        headers::remove_forged(&mut head.headers, &mut head.found, trusted);
         match head.version {
             Version::HTTP_2 => http2_head(&mut head)?,
             Version::HTTP_10 => old_head(&mut head)?,
@@ -58,6 +58,15 @@ impl Head {
             headers: &self.headers,
             calls: None,
         }
+    }
+
+    /// Whether it is longer than so many bytes, written as HTTP/1.1: the request line, the header lines and the
+    /// line that ends them.
+    pub(super) fn exceeds(&self, limit: u64) -> bool {
+        let target = self.uri.path_and_query().map_or(1, |target| target.as_str().len());
+        let line = self.method.as_str().len() + target + "  HTTP/1.1\r\n".len();
+        let bytes = line + headers::bytes(&self.headers, &self.found) + "\r\n".len();
+        bytes as u64 > limit
     }
 
     /// What a visitor of a sticky pool brought, which is no longer in the request then.

@@ -244,6 +244,12 @@ impl Exchange {
     fn settle(&mut self, coming: Coming<'_>, looked: Looked<'_>) -> Result<Step, Reason> {
         let client = Rc::clone(&self.client);
         let Looked { judged: Judged { plan, prepared }, respelled, kept } = looked;
+        // Before anybody is asked about it, and before what its policies say of it.
+        if let Some(limit) = plan.and_then(|(_, plan)| plan.settings.header_limit)
+            && coming.head.exceeds(limit)
+        {
+            return Err(Reason::HeadTooLarge);
+        }
         if let Prepared::Wait(question) = prepared {
             return Ok(Step::Wait(coming.wait(&client, *question)?));
         }
