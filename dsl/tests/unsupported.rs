@@ -18,7 +18,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("h3", "gateway", "https :9443 h3 on"),
     ("store", "gateway", "store \"redis://x\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),
-    ("per-client", "gateway", "limits {\n    per-client 256\n}"),
 ];
 
 fn file(place: &str, text: &str) -> Files {

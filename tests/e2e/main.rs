@@ -50,6 +50,7 @@ mod peers_faults;
 mod peers_grpc;
 mod peers_spread;
 mod peers_web;
+mod per_client;
 mod reload;
 mod routing;
 mod secrets;

@@ -335,7 +335,12 @@ impl<'a> Checker<'a> {
                         made.limits.keep_alive_ms = ms;
                     }
                 }
-                "per-client" => self.unsupported("per-client", at),
+                "per-client" => {
+                    if let Some(n) = self.word_number(head, words, env) {
+                        // More than there can be is no limit that anybody meets.
+                        made.limits.per_client = Some(u32::try_from(n).unwrap_or(u32::MAX));
+                    }
+                }
                 other => {
                     let near = nearest(other, ["connections", "header", "idle", "per-client"]);
                     self.report(lint::g1001::setting(head_loc, other, "limits", near));

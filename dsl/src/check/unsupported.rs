@@ -25,7 +25,6 @@ const FORMS: &[Form] = &[
     form("h3", "h3 on", "speak HTTP/3"),
     form("store", "store \"…\"", "choose where state is kept"),
     form("admin", "admin …", "open an administration socket"),
-    form("per-client", "per-client N in limits", "bound the connections of one client"),
 ];
 
 const fn form(name: &'static str, form: &'static str, does: &'static str) -> Form {

@@ -260,6 +260,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 | Notice::CallFailed { .. }
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }
+                | Notice::ClientFull { .. }
                 | Notice::WorkerStuck { .. }
                 | Notice::NoCertificate { .. }
                 | Notice::FileTrouble { .. } => console.warn(notice.to_string()),

@@ -35,11 +35,17 @@ impl AtOnce {
     /// Takes a place; `None`: there is none.
     #[must_use]
     pub fn take(of: &Arc<Self>, key: Digest) -> Option<Held> {
+        Self::take_of(of, key, of.most)
+    }
+
+    /// Takes a place among so many, where the number is not always the same; `None`: there is none.
+    #[must_use]
+    pub fn take_of(of: &Arc<Self>, key: Digest, most: u32) -> Option<Held> {
         let mut shard = of.shard(key);
         match shard.entry(key) {
-            Entry::Occupied(open) if *open.get() >= of.most => return None,
+            Entry::Occupied(open) if *open.get() >= most => return None,
             Entry::Occupied(mut open) => *open.get_mut() += 1,
-            Entry::Vacant(_) if of.most == 0 => return None,
+            Entry::Vacant(_) if most == 0 => return None,
             Entry::Vacant(none) => {
                 none.insert(1);
             }

@@ -116,6 +116,18 @@ async fn connection(worker: Rc<Worker>, tcp: TcpStream, peer: SocketAddr, listen
             return;
         }
     };
+    // Once it is known who connects: to the end of the connection.
+    let _place = match worker.place_for(peer.ip()) {
+        Ok(place) => place,
+        Err(limit) => {
+            if let Some((route, known)) = item_of(&worker, service, peer, local) {
+                let detail = format!("the client has {limit} open, which is `per-client`");
+                l4::tcp::refused(worker, known, route, End::Limited, detail);
+            }
+            l4::reset_tcp(&tcp);
+            return;
+        }
+    };
     let served = match service {
         Service::Https => Box::pin(secure::serve(worker, tcp, peer, local)).await,
         Service::Item(_) => item(worker, tcp, peer, local, service),

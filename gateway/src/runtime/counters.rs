@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     requests: AtomicU64,
     proxy_headers_refused: AtomicU64,
+    clients_refused: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
     hellos: [AtomicU64; Failure::ALL.len()],
     quic: [AtomicU64; Lost::ALL.len()],
@@ -25,6 +26,7 @@ impl Default for Counters {
         Self {
             requests: AtomicU64::new(0),
             proxy_headers_refused: AtomicU64::new(0),
+            clients_refused: AtomicU64::new(0),
             refused: zeros(),
             hellos: zeros(),
             quic: zeros(),
@@ -43,6 +45,11 @@ impl Counters {
     /// A trusted peer sent no valid PROXY header in time.
     pub fn proxy_header_refused(&self) {
         self.proxy_headers_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client had as many connections open as one may have.
+    pub fn client_refused(&self) {
+        self.clients_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request was refused.
@@ -68,6 +75,8 @@ pub struct Totals {
     pub requests: u64,
     /// Connections of trusted peers that began with no valid PROXY header in time.
     pub proxy_headers_refused: u64,
+    /// Connections of clients that had as many open as one may have.
+    pub clients_refused: u64,
     /// Requests refused, by reason; reasons that never occurred are left out.
     pub refused: Vec<(Reason, u64)>,
     /// Connections to TLS ports that came to nothing, by reason; reasons that never occurred are left out.
@@ -84,6 +93,7 @@ impl Totals {
         Self {
             requests: sum(&|c| c.requests.load(Ordering::Relaxed)),
             proxy_headers_refused: sum(&|c| c.proxy_headers_refused.load(Ordering::Relaxed)),
+            clients_refused: sum(&|c| c.clients_refused.load(Ordering::Relaxed)),
             refused: occurred(Reason::ALL, counters, |c, reason| &c.refused[reason as usize]),
             hellos: occurred(Failure::ALL, counters, |c, failure| &c.hellos[failure as usize]),
             quic: occurred(Lost::ALL, counters, |c, lost| &c.quic[lost as usize]),

@@ -3,6 +3,7 @@
 //! The control plane starts them with [`start`], publishes snapshots beside them, and ends them
 //! with [`Handle::drain`] and [`Handle::join`].
 
+pub mod clients;
 pub mod closing;
 pub mod counters;
 pub mod descriptors;
@@ -80,6 +81,7 @@ pub enum Order {
 pub fn start(config: Config) -> io::Result<Handle> {
     let (order, orders) = watch::channel(Order::Serve);
     let connections = Arc::new(AtomicU64::new(0));
+    let clients = Arc::new(clients::Clients::default());
     let any_name = crate::tls::AnyName::new(Arc::clone(&config.ca), &config.tickets).map_err(io::Error::other)?;
     let tls = crate::tls::Handshakes::new(
         Arc::clone(&config.published),
@@ -108,6 +110,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
             log: config.log.clone(),
             counters: Arc::clone(&counter),
             connections: Arc::clone(&connections),
+            clients: Arc::clone(&clients),
             orders: orders.clone(),
             beat: Arc::clone(&beat),
         };

@@ -1,7 +1,7 @@
 //! What the data plane tells the operator: state changes, never a line per request.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -118,6 +118,13 @@ pub enum Notice {
         /// The limit.
         limit: u64,
     },
+    /// A client has as many connections as `limits { per-client … }` allows; further ones are closed.
+    ClientFull {
+        /// The client that was refused last.
+        client: IpAddr,
+        /// The limit.
+        limit: u32,
+    },
     /// A worker has not turned for a while: its share of connections waits.
     WorkerStuck {
         /// Its number, from 0.
@@ -189,6 +196,10 @@ impl fmt::Display for Notice {
             }
             Self::ConnectionsExhausted { limit } => {
                 write!(f, "{limit} connections are open, which is the limit; new clients wait")
+            }
+            Self::ClientFull { client, limit } => {
+                let open = if *limit == 1 { "1 connection".to_owned() } else { format!("{limit} connections") };
+                write!(f, "{client} has {open} open, which is the limit for a client; further ones are closed")
             }
             Self::WorkerStuck { worker, seconds } => {
                 write!(f, "worker {worker} has not turned for {seconds} s; its connections wait")

@@ -3,6 +3,7 @@
 //! INVARIANT: nothing here crosses threads but what `Seed` brings in.
 
 use super::Order;
+use super::clients::Clients;
 use super::counters::Counters;
 use super::follow::{Begin, Table};
 use super::listeners::Sets;
@@ -11,6 +12,7 @@ use super::sockets::Service;
 use super::ticks::Ticks;
 use super::watchdog::Beat;
 use crate::l4::{self, Carrying};
+use crate::limit::Held;
 use crate::listen;
 use crate::observe::log::LogSender;
 use crate::snapshot::{Published, Snapshot};
@@ -23,6 +25,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +72,8 @@ pub struct Seed {
     pub counters: Arc<Counters>,
     /// Client connections of all workers.
     pub connections: Arc<AtomicU64>,
+    /// The same by their clients.
+    pub clients: Arc<Clients>,
     /// What it is told to do.
     pub orders: watch::Receiver<Order>,
     /// How it shows that it turns.
@@ -106,6 +111,7 @@ pub struct Worker {
     open: Cell<usize>,
     empty: Notify,
     connections: Arc<AtomicU64>,
+    clients: Arc<Clients>,
     full_told: Cell<bool>,
     told: RefCell<HashMap<String, u64>>,
     dice: Cell<u64>,
@@ -202,6 +208,7 @@ async fn run(seed: Seed) {
         open: Cell::new(0),
         empty: Notify::new(),
         connections: seed.connections,
+        clients: seed.clients,
         full_told: Cell::new(false),
         told: RefCell::default(),
         dice: Cell::new(RandomState::new().hash_one(seed.number) | 1),
@@ -295,6 +302,29 @@ impl Worker {
             self.notices.send(Notice::ConnectionsExhausted { limit });
         }
         room
+    }
+
+    /// A place for a connection of a client, by the gateway's limit for each; nothing to hold where there is no
+    /// limit, or the client is a proxy that others come through.
+    ///
+    /// # Errors
+    /// The limit, where the client has as many. It is counted and told.
+    pub fn place_for(&self, client: IpAddr) -> Result<Option<Held>, u32> {
+        let snapshot = self.snapshot();
+        let Some(most) = snapshot.gateway.limits.per_client else { return Ok(None) };
+        let client = client.to_canonical();
+        if snapshot.gateway.trusted_proxies.iter().any(|net| net.contains(&client)) {
+            return Ok(None);
+        }
+        match self.clients.take(client, most) {
+            Some(held) => Ok(Some(held)),
+            None => {
+                self.counters.client_refused();
+                // One subject: a flood from many addresses is told once.
+                self.tell_once("per-client", || Notice::ClientFull { client, limit: most });
+                Err(most)
+            }
+        }
     }
 
     /// Tells something about a subject, unless it was told within the last minute.

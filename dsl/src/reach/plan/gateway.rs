@@ -59,6 +59,7 @@ fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
         ("log", log),
         ("metrics", metrics.as_ref().map(listener).unwrap_or_default()),
         ("limits connections", limits.connections.to_string()),
+        ("limits per-client", limits.per_client.map(|n| n.to_string()).unwrap_or_default()),
         ("limits header", size(limits.header_bytes)),
         ("limits header timeout", duration(limits.header_ms)),
         ("limits idle", duration(limits.keep_alive_ms)),

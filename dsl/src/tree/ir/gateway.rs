@@ -62,6 +62,9 @@ pub struct Listener {
 pub struct Limits {
     /// `connections`: client connections at once, all workers together.
     pub connections: u64,
+    /// `per-client`: connections at once of one client address, likewise; IPv6 by /64. `None`: as many as there
+    /// may be.
+    pub per_client: Option<u32>,
     /// `header`: bytes of a request head.
     pub header_bytes: u64,
     /// `header timeout`: from the first byte of a head to its last, milliseconds.
@@ -72,7 +75,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 50_000, header_bytes: 32 * 1024, header_ms: 10_000, keep_alive_ms: 75_000 }
+        Self {
+            connections: 50_000,
+            per_client: None,
+            header_bytes: 32 * 1024,
+            header_ms: 10_000,
+            keep_alive_ms: 75_000,
+        }
     }
 }
 

@@ -123,6 +123,12 @@ fn gateway(sources: &Sources, text: &mut Text) {
         "Connections of trusted peers without a valid PROXY header.",
     )
     .add(&[], totals.proxy_headers_refused);
+    text.family(
+        "sluice_client_connections_refused",
+        Kind::Counter,
+        "Connections that were closed because their client had as many open as one may have.",
+    )
+    .add(&[], totals.clients_refused);
     text.family("sluice_log_lines", Kind::Counter, "Lines of the connection log that were written.")
         .add(&[], sources.log.written());
     text.family("sluice_log_dropped", Kind::Counter, "Lines of the connection log that were not written.")
