@@ -14,7 +14,6 @@ const USES: &[(&str, &str, &str)] = &[
     ("compress", "site", "compress [zstd, br, gzip]"),
     ("cache", "site", "cache 10m"),
     ("queue", "site", "queue 100"),
-    ("paths raw", "site", "paths raw"),
     ("h3", "gateway", "https :9443 h3 on"),
     ("store", "gateway", "store \"redis://x\""),
     ("admin", "gateway", "admin unix:/run/sluice.sock"),

@@ -146,7 +146,7 @@ fn lint_reports_every_item() {
 fn lint_of_forms_that_come_later() {
     // Refused by name, never ignored.
     for (name, form) in
-        [("paths raw", "    paths raw\n"), ("cache", "    cache 5m\n"), ("compress", "    compress [gzip]\n")]
+        [("queue", "    queue 100\n"), ("cache", "    cache 5m\n"), ("compress", "    compress [gzip]\n")]
     {
         let file = format!("pool app = 127.0.0.1:1\n\nsite a.test {{\n{form}    else -> app\n}}\n");
         let output = lint(&file, &[]);

@@ -45,6 +45,7 @@ mod lsp;
 mod names;
 mod on_demand;
 mod origin_trouble;
+mod paths_raw;
 mod peers_examples;
 mod peers_faults;
 mod peers_grpc;

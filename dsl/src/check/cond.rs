@@ -238,7 +238,7 @@ impl<'a> Checker<'a> {
                 Some(t.to_ascii_lowercase().into())
             }
             (Ty::Path, Val::Path(t) | Val::Text(t)) => {
-                if *field == Field::Uri {
+                if *field == Field::Uri || self.raw_paths {
                     Some(Arc::clone(t))
                 } else {
                     Some(super::pattern::canonical_text(t).into())

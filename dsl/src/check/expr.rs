@@ -137,6 +137,7 @@ impl<'a> Checker<'a> {
             _ => None,
         };
         match (constant, &ty) {
+            (Some(text), Ty::Path) if self.raw_paths => Val::Path(text.into()),
             (Some(text), Ty::Path) => Val::Path(super::pattern::canonical_text(text).into()),
             (Some(text), Ty::Url) => Val::Url(text.into()),
             (Some(text), _) => Val::Text(text.into()),

@@ -127,6 +127,7 @@ fn check(
         asked: calls::Asked::default(),
         named: BTreeSet::new(),
         alone: false,
+        raw_paths: false,
         names,
     };
     for d in diagnostics {
@@ -241,6 +242,8 @@ pub(crate) struct Checker<'a> {
     named: BTreeSet<(ModIdx, usize)>,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
+    /// Whether the site at hand says `paths raw`: constants are compared as they are written.
+    raw_paths: bool,
     /// What names mean, where somebody wants to know.
     names: Option<Names>,
 }

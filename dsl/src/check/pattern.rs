@@ -152,7 +152,7 @@ impl<'a> Checker<'a> {
 
     /// The text of a literal segment in its canonical spelling.
     fn segment_text(&mut self, text: &str, at: Loc, paths: Paths) -> Option<String> {
-        if matches!(text, "." | "..") {
+        if paths != Paths::Raw && matches!(text, "." | "..") {
             self.report(lint::g1026::path(at, &format!("no request has the segment `{text}`: paths are canonical")));
             return None;
         }
@@ -199,7 +199,7 @@ impl<'a> Checker<'a> {
         &mut self,
         module: ModIdx,
         ty: &CaptureType,
-        _paths: Paths,
+        paths: Paths,
         at: Loc,
         literal: &dyn Fn(&mut Self, &str, Loc) -> Option<String>,
     ) -> Option<(Class, Ty)> {
@@ -238,6 +238,7 @@ impl<'a> Checker<'a> {
                     if let Some(d) = lint::g3024::run(at, &regex).filter(|_| module == 0) {
                         self.report(d);
                     }
+                    let regex = if paths == Paths::Raw { regex.on_raw_paths() } else { regex };
                     Some((Class::Regex(regex), Ty::Text))
                 }
                 Err(why) => {

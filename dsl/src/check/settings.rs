@@ -156,12 +156,17 @@ impl<'a> Checker<'a> {
             }
             "client" => self.client_cert(b, words, env, loc),
             _ => match Self::word_names(words).as_slice() {
+                // Raw paths let `%2F` through as well.
+                [w] if w == "opaque-slash" && b.raw.is_some() => {}
                 [w] if w == "opaque-slash" => b.settings.paths = Paths::OpaqueSlash,
                 [w] if w == "semicolon" => b.semicolon = true,
-                [w] if w == "raw" => self.unsupported("paths raw", loc),
+                [w] if w == "raw" => {
+                    b.settings.paths = Paths::Raw;
+                    b.raw = Some(loc);
+                }
                 other => {
                     let near = other.first().and_then(|w| nearest(w, ["opaque-slash", "semicolon", "raw"]));
-                    self.report(lint::g1024::one_of(loc, "paths", &["opaque-slash", "semicolon"], near));
+                    self.report(lint::g1024::one_of(loc, "paths", &["opaque-slash", "semicolon", "raw"], near));
                 }
             },
         }

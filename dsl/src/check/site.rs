@@ -3,6 +3,7 @@
 use super::pattern::Host;
 use super::route::{Chain, Frame, ScopeAcc};
 use super::{Checker, Env, LocalKind, Outcome};
+use crate::lint;
 use crate::resolve::ModIdx;
 use crate::syntax::ast;
 use crate::syntax::span::Loc;
@@ -91,6 +92,8 @@ pub(super) struct SiteBuild {
     pub(super) used: Vec<((ModIdx, usize), Loc)>,
     pub(super) settings: SiteSettings,
     pub(super) semicolon: bool,
+    /// `paths raw`
+    pub(super) raw: Option<Loc>,
     pub(super) info: SiteInfo,
     /// The `use`s, by number: as written, and the frame they stand in.
     pub(super) uses: Vec<(String, u32)>,
@@ -120,6 +123,7 @@ impl SiteBuild {
                 handshake: crate::tree::ir::Handshake::default(),
             },
             semicolon: false,
+            raw: None,
             info: SiteInfo::default(),
             uses: Vec::new(),
             frames: 0,
@@ -214,6 +218,9 @@ impl<'a> Checker<'a> {
             let mut b = SiteBuild::new(salt);
             self.site_body(&mut b, site, head, env);
             self.handshake_of(&mut b, &group[0].0.pattern);
+            if let Some(raw) = b.raw {
+                lint::g3002::run(&b.scopes, &b.plans, &b.info, raw).into_iter().for_each(|d| self.report(d));
+            }
             b.settings.semicolon = b.semicolon || !path_scoped_policy(&b);
             let calls = self.end_calls(&mut b);
             let made = ir::Site {
@@ -234,6 +241,7 @@ impl<'a> Checker<'a> {
 
     fn site_body(&mut self, b: &mut SiteBuild, site: &'a ast::Site, head: Loc, env: Env) {
         self.begin_calls();
+        self.raw_paths = says_raw(&site.body);
         let frame = Frame::new(env, Cond::Const(true));
         let pattern = PathPattern { segments: Vec::new(), splat: true };
         let block = self.loc(0, site.body.span);
@@ -241,6 +249,7 @@ impl<'a> Checker<'a> {
         let mut chain = Chain::default();
         self.mandated(b, &mut chain, &mut acc);
         self.block(b, &site.body, &chain, &frame, &mut acc, head, block, None);
+        self.raw_paths = false;
         self.handshake_holds(b, head);
         if b.settings.tls != Tls::Off {
             let used = b.pools.iter().zip(&b.used);
@@ -284,6 +293,16 @@ impl<'a> Checker<'a> {
             self.bind(env, at, val, LocalKind::Capture);
         }
     }
+}
+
+/// Whether a site says `paths raw`, wherever it does: it holds for all of it.
+fn says_raw(body: &ast::Block) -> bool {
+    body.stmts.iter().any(|stmt| match &stmt.kind {
+        ast::StmtKind::Setting { head, words, .. } => {
+            head.node == "paths" && Checker::word_names(words).iter().any(|word| word == "raw")
+        }
+        _ => false,
+    })
 }
 
 /// Whether a block inside the site has policies of its own: `;` then needs saying (LANGUAGE section 4).

@@ -21,7 +21,6 @@ const FORMS: &[Form] = &[
     form("compress", "compress […]", "compress answers"),
     form("cache", "cache …", "keep answers"),
     form("queue", "queue …", "hold requests back under load"),
-    form("paths raw", "paths raw", "route by the path as sent"),
     form("h3", "h3 on", "speak HTTP/3"),
     form("store", "store \"…\"", "choose where state is kept"),
     form("admin", "admin …", "open an administration socket"),

@@ -41,7 +41,7 @@ use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use crate::tree::canonical;
 use crate::tree::interpret;
-use crate::tree::ir::{Answer, Field, Missing, Part, Plan, Site, Step, Value};
+use crate::tree::ir::{Answer, Field, Missing, Part, Paths, Plan, Site, Step, Value};
 use crate::tree::judge::{Admission, Progress, Rendered, Walk, admit};
 use crate::tree::request::Plain;
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,6 +305,7 @@ fn next(sites: &Sites, request: &Plain, status: u16, location: &str) -> Option<P
         return None;
     }
     let program = sites.find(&next.host)?;
+    next.raw_paths = program.site().settings.paths == Paths::Raw;
     next.path = canonical::path_for(path.as_bytes(), &program.site().settings).ok()?.into_owned();
     next.query = query.map(str::to_owned);
     if !matches!(status, 307 | 308) && next.method != "HEAD" {

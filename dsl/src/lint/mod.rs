@@ -86,6 +86,7 @@ findings! {
     "G2024" g2024 "bare arrow beside routes",
     "G2026" g2026 "exact path to a pool",
     "G3001" g3001 "past a protected block",
+    "G3002" g3002 "check that raw paths walk around",
     "G3003" g3003 "pool reached without its check",
     "G3004" g3004 "cookie that is only asked for",
     "G3005" g3005 "limit by a client's header",

@@ -17,7 +17,6 @@ const fn with(code: &'static str, summary: &'static str, with: &'static str) -> 
 
 /// By their codes. One that is in the registry is made, whatever stands here.
 pub(super) const PLANNED: &[Planned] = &[
-    with("G3002", "check that raw paths walk around", "`paths raw`"),
     with("G4001", "certificate of other names", "`tls file`"),
     with("G4003", "certificate one label short", "`tls file`"),
     with("G4004", "certificate that expires", "`tls file`"),

@@ -4,7 +4,7 @@ use crate::region::space::{Question, Region, Space};
 use crate::region::{Undecided, cond};
 use crate::tree::calls::Outcome;
 use crate::tree::eval;
-use crate::tree::ir::{CallIdx, Capture, Cond, Field, PathPattern, PlanIdx, Site, Test, Tls};
+use crate::tree::ir::{CallIdx, Capture, Cond, Field, PathPattern, Paths, PlanIdx, Site, Test, Tls};
 use crate::tree::request::Plain;
 use crate::tree::{Decision, Program, interpret};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub(crate) fn plain(site: &Site, host: &str, path: &str, calls: usize) -> Plain 
     let mut base = Plain {
         host: host.to_owned(),
         path: path.to_owned(),
+        raw_paths: site.settings.paths == Paths::Raw,
         https: site.settings.tls != Tls::Off,
         ..Plain::default()
     };

@@ -25,6 +25,8 @@ pub enum Undecided {
     LooksAround,
     /// A space was asked for something that it was not made for.
     NotAsked,
+    /// A site says `paths raw`: only canonical paths are modelled.
+    RawPaths,
 }
 
 impl fmt::Display for Undecided {
@@ -34,6 +36,7 @@ impl fmt::Display for Undecided {
             Self::LooksAround => {
                 "an expression with `\\b`, or with `^` or `$` inside it, cannot be compared with others"
             }
+            Self::RawPaths => "a site with `paths raw` has paths that the analysis does not know",
             Self::NotAsked => "the analysis was not prepared for this question",
         })
     }

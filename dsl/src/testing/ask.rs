@@ -4,7 +4,7 @@ use super::coverage::What;
 use super::world::World;
 use super::{Asked, Given, draw};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Answer, Cond, Plan, Pool};
+use crate::tree::ir::{Answer, Cond, Paths, Plan, Pool};
 use crate::tree::judge::{self, Admission, Edit, Refused, Rendered, admit};
 use crate::tree::request::Plain;
 use crate::tree::tell::{self, Line, Told, sent};
@@ -121,7 +121,8 @@ impl Sites {
             format!("  (spelt {} by the client)", asked.plain.path)
         };
         lines.push(Line::new("path", format!("{path}{from}"), None));
-        let mut plain = Plain { host, path, ..asked.plain.clone() };
+        let raw_paths = settings.paths == Paths::Raw;
+        let mut plain = Plain { host, path, raw_paths, ..asked.plain.clone() };
         // Nobody gets here without one: of which nothing is said.
         if plain.https && settings.handshake.needs_client_cert() {
             plain.tls.cert.get_or_insert_default();

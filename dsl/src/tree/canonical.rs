@@ -7,6 +7,8 @@
 //! * Bytes that RFC 3986 does not allow in a path, and that clients send all the same (`"<>^{|}` and a
 //!   backquote, bytes from 0x80), are escaped. `?` and `#` end a path before it comes here: refused.
 //! * `//` becomes `/`, then dot segments are resolved. A trailing slash is kept.
+//!
+//! A site that says `paths raw` opts out: its paths are what was sent, and only what cannot be sent on is refused.
 
 use super::bytes::{escape, push_escape, segment_byte, unreserved};
 use super::ir::{Paths, SiteSettings};
@@ -31,6 +33,8 @@ pub enum PathRefusal {
     Delimiter,
     /// `..` leads above the root.
     AboveRoot,
+    /// A byte beyond ASCII, on a site with `paths raw`.
+    NotAscii,
     /// `;`, on a site whose policies hang on paths and that does not say `paths semicolon`.
     Semicolon,
 }
@@ -46,6 +50,7 @@ impl PathRefusal {
             Self::Control => "control byte in the path",
             Self::Delimiter => "delimiter in the path",
             Self::AboveRoot => "path above the root",
+            Self::NotAscii => "byte beyond ASCII in the path",
             Self::Semicolon => "semicolon in the path",
         }
     }
@@ -74,6 +79,9 @@ pub fn path(raw: &[u8], paths: Paths) -> Result<Cow<'_, str>, PathRefusal> {
     if raw.first() != Some(&b'/') {
         return Err(PathRefusal::NotAbsolute);
     }
+    if paths == Paths::Raw {
+        return as_sent(raw).map(Cow::Borrowed);
+    }
     if let Some(text) = already_canonical(raw) {
         return Ok(Cow::Borrowed(text));
     }
@@ -87,6 +95,20 @@ pub fn path(raw: &[u8], paths: Paths) -> Result<Cow<'_, str>, PathRefusal> {
 /// Whether a text is a canonical path.
 pub fn is_canonical(text: &str, paths: Paths) -> bool {
     path(text.as_bytes(), paths).is_ok_and(|canonical| *canonical == *text)
+}
+
+/// `paths raw`: what can be sent on is left as it is. A backslash cannot: it is a slash to some origins and browsers.
+fn as_sent(raw: &[u8]) -> Result<&str, PathRefusal> {
+    for &byte in raw {
+        match byte {
+            b'\\' => return Err(PathRefusal::Backslash),
+            b' ' | b'?' | b'#' => return Err(PathRefusal::Delimiter),
+            byte if byte.is_ascii_control() => return Err(PathRefusal::Control),
+            byte if !byte.is_ascii() => return Err(PathRefusal::NotAscii),
+            _ => {}
+        }
+    }
+    std::str::from_utf8(raw).map_err(|_| PathRefusal::NotAscii)
 }
 
 /// Most paths: no escape, no empty segment, no segment that starts with a dot.

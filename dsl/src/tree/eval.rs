@@ -321,6 +321,10 @@ pub fn render_url<'v>(
         return Ok(()); // Nothing of the client's is in it.
     }
     let url = &out[start..];
+    // To a browser that is another host (LANGUAGE rule 25). A canonical path cannot begin so.
+    if paths == Paths::Raw && url.starts_with("//") {
+        return Err(Unrenderable::BadRequest(BadText::NotCanonical));
+    }
     let after_authority = match url.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => {
             &rest[rest.find(['/', '?', '#']).unwrap_or(rest.len())..]

@@ -96,6 +96,7 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
         Field::TlsAlpn => maybe(req.tls().and_then(|tls| tls.alpn)),
         Field::TlsCert(part) => maybe(req.tls().and_then(|tls| tls.cert?.part(*part))),
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) => read_copies(field, req),
+        Field::Capture(capture) if req.raw_paths() => maybe(read_capture(capture, req)),
         Field::Capture(capture) => read_capture(capture, req)
             .map_or(Read::Missing, |text| Read::One(Text::Bytes(Bytes::percent(text.as_bytes())))),
         Field::Row(lookup) => match lookup.find(req) {

@@ -632,6 +632,8 @@ pub enum Paths {
     Canonical,
     /// `%2F` is an ordinary character of its segment.
     OpaqueSlash,
+    /// As sent: nothing is decoded, merged or resolved.
+    Raw,
 }
 
 /// Settings that follow the route. `None` is the gateway's default.

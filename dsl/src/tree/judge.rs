@@ -16,6 +16,7 @@ use super::request::Request;
 use super::rows::Found;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -423,6 +424,12 @@ pub fn render<'p>(
     }
 }
 
+/// The canonical spelling of a raw path: files have no other.
+fn in_directory<'p>(path: &str) -> Result<String, Unrenderable<'p>> {
+    let canonical = canonical::path(path.as_bytes(), Paths::Canonical);
+    canonical.map(Cow::into_owned).map_err(|_| Unrenderable::BadRequest(BadText::NotCanonical))
+}
+
 fn attempt<'p>(
     answer: &'p Answer,
     paths: Paths,
@@ -456,6 +463,7 @@ fn attempt<'p>(
                 }
                 None => req.path().to_owned(),
             };
+            let path = if paths == Paths::Raw { in_directory(&path)? } else { path };
             Rendered::Files { dir, path, index, fallback: fallback.as_deref() }
         }
         Answer::Proxy { to, at, host } => {

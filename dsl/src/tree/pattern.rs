@@ -3,11 +3,12 @@
 
 use super::ir::{Class, HostHead, HostPattern, PathPattern, Segment};
 
-/// The segments of a canonical path: a slash at its end adds none.
+/// The segments of a path: a slash at its end adds none. A canonical path has no empty ones; a raw one may.
 pub fn segments(path: &str) -> impl Iterator<Item = &str> + Clone {
     let inner = path.strip_prefix('/').unwrap_or(path);
+    let root = inner.is_empty();
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    inner.split('/').filter(|s| !s.is_empty())
+    inner.split('/').skip(usize::from(root))
 }
 
 impl PathPattern {
@@ -111,6 +112,7 @@ impl Class {
                         _ => byte.is_ascii_hexdigit(),
                     })
             }
+            Self::Regex(regex) if regex.is_raw() => !text.is_empty() && regex.is_match(text),
             Self::Regex(regex) => !text.is_empty() && regex.accepts(super::bytes::Bytes::percent(text)),
         }
     }
@@ -134,6 +136,17 @@ mod tests {
         assert!(!zero.matches("a%20") && !zero.matches("%C0"));
         let overlap = capture("ab", Class::Any, "bc");
         assert!(!overlap.matches("abc") && overlap.matches("abxbc"));
+    }
+
+    #[test]
+    fn only_a_splat_takes_an_empty_segment() {
+        let of = |path: &'static str| segments(path).collect::<Vec<_>>();
+        assert_eq!((of("/"), of("/a/"), of("/a/b")), (vec![], vec!["a"], vec!["a", "b"]));
+        assert_eq!((of("//"), of("/a//"), of("//a")), (vec![""], vec!["a", ""], vec!["", "a"]));
+        let below = PathPattern { segments: vec![Segment::Lit("a".into())].into(), splat: true };
+        assert!(below.matches("/a") && below.matches("/a//b") && !below.matches("//a"));
+        let one = PathPattern { segments: vec![Segment::any()].into(), splat: false };
+        assert!(one.matches("/a/") && !one.matches("//") && !one.matches("/a//"));
     }
 
     #[test]

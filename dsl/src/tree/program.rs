@@ -168,7 +168,10 @@ impl Program {
             Paths::Automaton(automaton) => automaton,
             Paths::Sets(sets) => return sets.decide(&self.site, req),
         };
-        let chain = automaton.walk(req.path());
+        let chain = match self.site.settings.paths {
+            super::ir::Paths::Raw => automaton.walk_raw(req.path()),
+            _ => automaton.walk(req.path()),
+        };
         if chain & SETTLED != 0 {
             return Decision::Plan(PlanIdx(chain & !SETTLED));
         }

@@ -21,6 +21,7 @@ pub struct Regex {
     source: Arc<str>,
     hir: Arc<Hir>,
     dfa: Arc<dense::DFA<Vec<u32>>>,
+    raw: bool,
 }
 
 /// Why an expression is none.
@@ -52,7 +53,18 @@ impl Regex {
     pub fn new(source: &str) -> Result<Self, RegexError> {
         let hir = parse(source)?;
         let dfa = automaton(std::slice::from_ref(&hir))?;
-        Ok(Self { source: source.into(), hir: Arc::new(hir), dfa: Arc::new(dfa) })
+        Ok(Self { source: source.into(), hir: Arc::new(hir), dfa: Arc::new(dfa), raw: false })
+    }
+
+    /// The same for a segment of a raw path, which is not decoded before it is matched.
+    #[must_use]
+    pub fn on_raw_paths(self) -> Self {
+        Self { raw: true, ..self }
+    }
+
+    /// Whether it is asked of segments as they were sent.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// As it was written.

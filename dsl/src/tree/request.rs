@@ -11,8 +11,12 @@ pub trait Request {
     fn method(&self) -> &str;
     /// The host: lower case, no port, no trailing dot.
     fn host(&self) -> &str;
-    /// The canonical path; starts with `/`.
+    /// The canonical path, or as it was sent where its site says `paths raw`; starts with `/`.
     fn path(&self) -> &str;
+    /// Whether its site says `paths raw`: captures are not decoded.
+    fn raw_paths(&self) -> bool {
+        false
+    }
     /// The query, byte for byte, without `?`.
     fn query(&self) -> Option<&str>;
     /// `1.0`, `1.1`, `2`, `3`
@@ -116,8 +120,10 @@ pub struct Plain {
     pub tls: Handshake,
     /// The host.
     pub host: String,
-    /// The canonical path.
+    /// The canonical path; as it was sent where its site says `paths raw`.
     pub path: String,
+    /// Whether its site says so.
+    pub raw_paths: bool,
     /// The query.
     pub query: Option<String>,
     /// The version.
@@ -138,6 +144,7 @@ impl Default for Plain {
             tls: Handshake::default(),
             host: String::new(),
             path: "/".into(),
+            raw_paths: false,
             query: None,
             version: "1.1",
             headers: Vec::new(),
@@ -172,6 +179,9 @@ impl Request for Plain {
     }
     fn path(&self) -> &str {
         &self.path
+    }
+    fn raw_paths(&self) -> bool {
+        self.raw_paths
     }
     fn query(&self) -> Option<&str> {
         self.query.as_deref()

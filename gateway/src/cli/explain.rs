@@ -11,7 +11,7 @@ use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{CallIdx, CallKind, CertPart, Destination, HostPattern, PoolIdx, SiteSettings, Tls};
+use dsl::tree::ir::{CallIdx, CallKind, CertPart, Destination, HostPattern, Paths, PoolIdx, SiteSettings, Tls};
 use dsl::tree::judge::{Admission, Rendered, admit};
 use dsl::tree::request::Plain;
 use dsl::tree::tell::{Line, Supposed, Told, claims, tell, tell_in};
@@ -251,6 +251,7 @@ impl Story<'_> {
             https: asked.https,
             host,
             path,
+            raw_paths: settings.paths == Paths::Raw,
             query: asked.query.clone(),
             headers: asked.headers.clone(),
             client: (asked.client.ip(), asked.client.port()),

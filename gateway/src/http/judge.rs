@@ -13,7 +13,7 @@ use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::{PoolHandle, Spot};
 use dsl::tree::calls::{Calls, Outcome};
-use dsl::tree::ir::{Answer, CallIdx, Plan, PlanIdx};
+use dsl::tree::ir::{Answer, CallIdx, Paths, Plan, PlanIdx};
 use dsl::tree::judge::{self, Progress, Refused, Rendered, append_query};
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
@@ -77,9 +77,10 @@ pub struct Course {
 #[must_use]
 pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, course: &mut Course) -> Judged<'s> {
     let has_calls = !served.program.site().calls.is_empty();
+    let raw_paths = served.program.site().settings.paths == Paths::Raw;
     loop {
         let Course { calls, walked, progress } = course;
-        let request = Received { calls: has_calls.then_some(&*calls), ..*request };
+        let request = Received { raw_paths, calls: has_calls.then_some(&*calls), ..*request };
         let mut walking = Walking { edge: &served.edge, worker, host: request.host, walked };
         let judged = served.program.judge(&request, &mut || worker.draw(), &mut walking, progress);
         let answer = match judged.answer {
@@ -125,8 +126,9 @@ pub fn prepare<'s>(
     worker: &Worker,
     calls: &mut Calls,
 ) -> Prepared<'s> {
+    let raw_paths = served.program.site().settings.paths == Paths::Raw;
     loop {
-        let request = Received { calls: Some(&*calls), ..*request };
+        let request = Received { raw_paths, calls: Some(&*calls), ..*request };
         match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
             Rendered::Pending(call) => match worked(served, call, &request, worker) {
                 Ok((call, outcome)) => calls.tell(call, outcome),

@@ -19,6 +19,8 @@ pub struct Received<'r> {
     pub host: &'r str,
     /// Canonical.
     pub path: &'r str,
+    /// Whether its site says `paths raw`; then the path is as it was sent.
+    pub raw_paths: bool,
     /// Byte for byte.
     pub query: Option<&'r str>,
     /// Its version.
@@ -40,6 +42,10 @@ impl Request for Received<'_> {
 
     fn path(&self) -> &str {
         self.path
+    }
+
+    fn raw_paths(&self) -> bool {
+        self.raw_paths
     }
 
     fn query(&self) -> Option<&str> {

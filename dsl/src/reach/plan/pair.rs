@@ -143,7 +143,12 @@ fn facts(site: &Site) -> Vec<String> {
         client,
         on_demand.unwrap_or_else(|| "no certificates on demand".to_owned()),
         said(of.http_allowed, "http allowed", "http is sent to https"),
-        said(of.paths == Paths::OpaqueSlash, "paths opaque-slash", "paths as they are by default"),
+        match of.paths {
+            Paths::Canonical => "paths as they are by default",
+            Paths::OpaqueSlash => "paths opaque-slash",
+            Paths::Raw => "paths raw",
+        }
+        .to_owned(),
         said(of.semicolon, "`;` in paths is allowed", "`;` in paths is 400"),
     ]
 }

@@ -48,6 +48,9 @@ impl Space {
         };
         let mut letters = Letters::default();
         for site in question.sites {
+            if site.settings.paths == ir::Paths::Raw {
+                return Err(Undecided::RawPaths);
+            }
             build.site(site);
             letters.slash |= site.settings.paths == ir::Paths::OpaqueSlash;
             letters.semicolon |= site.settings.semicolon;

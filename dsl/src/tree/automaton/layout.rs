@@ -79,12 +79,26 @@ impl Automaton {
     #[inline]
     pub(in crate::tree) fn walk(&self, path: &str) -> ChainRef {
         let path = path.as_bytes();
-        let mut rest = path.strip_prefix(b"/").unwrap_or(path);
-        rest = rest.strip_suffix(b"/").unwrap_or(rest);
+        let rest = path.strip_prefix(b"/").unwrap_or(path);
+        self.walk_over::<false>(rest.strip_suffix(b"/").unwrap_or(rest))
+    }
+
+    /// What a path as it was sent leads to. Nothing but a splat takes an empty segment: behind the first one
+    /// no segment is looked at.
+    pub(in crate::tree) fn walk_raw(&self, path: &str) -> ChainRef {
+        match path.find("//") {
+            Some(empty) => self.walk_over::<true>(path[..empty].strip_prefix('/').unwrap_or_default().as_bytes()),
+            None => self.walk(path),
+        }
+    }
+
+    /// What segments lead to; with `MORE`, those that others follow which only a splat takes.
+    #[inline]
+    fn walk_over<const MORE: bool>(&self, mut rest: &[u8]) -> ChainRef {
         let mut state = 0;
         loop {
             if rest.is_empty() {
-                return self.word(state);
+                return self.word(if MORE { state + 4 } else { state });
             }
             let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
             let (target, used) = match self.edge(state, rest, end) {
@@ -105,7 +119,7 @@ impl Automaton {
             let after = rest.get(used + 1..).unwrap_or_default();
             match target & 3 {
                 BELOW => return target >> 2,
-                ENDS if after.is_empty() => return target >> 2,
+                ENDS if after.is_empty() && !MORE => return target >> 2,
                 ENDS => return self.word(state + 4),
                 _ => {
                     state = (target as usize >> 2) * 4;

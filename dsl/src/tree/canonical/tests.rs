@@ -95,6 +95,24 @@ fn opaque_slashes_are_ordinary_and_nothing_else_is() {
 }
 
 #[test]
+fn raw_paths_are_what_was_sent() {
+    for sent in ["/", "//", "/a//../%2e%2E/%61", "/%2f%5c%00", "/%zz%", "/a;b\"{}|^`", "/./a/."] {
+        assert!(matches!(path(sent.as_bytes(), Paths::Raw), Ok(Cow::Borrowed(text)) if text == sent), "{sent}");
+    }
+    for (sent, why) in [
+        ("/a\\b", PathRefusal::Backslash),
+        ("/a\tb", PathRefusal::Control),
+        ("/a\x7f", PathRefusal::Control),
+        ("/a b", PathRefusal::Delimiter),
+        ("/a?b", PathRefusal::Delimiter),
+        ("/\u{e9}", PathRefusal::NotAscii),
+        ("a", PathRefusal::NotAbsolute),
+    ] {
+        assert_eq!(path(sent.as_bytes(), Paths::Raw), Err(why), "{sent:?}");
+    }
+}
+
+#[test]
 fn a_semicolon_is_refused_where_policies_hang_on_paths() {
     let site = |semicolon| SiteSettings {
         tls: crate::tree::ir::Tls::Auto,

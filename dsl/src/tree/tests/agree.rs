@@ -68,6 +68,32 @@ fn the_slower_forms_mean_the_same() {
     disagreement(3, super::programs() / 25, &lists, |_, _, _| {});
 }
 
+/// `paths raw`: segments may be empty, and only a splat takes those.
+#[test]
+fn raw_paths_mean_the_same_to_both() {
+    let (mut generator, mut random, mut algebra) = (Generator::new(7), Random::new(8), Algebra::paths());
+    let (mut empty, mut taken) = (0, 0);
+    for n in 0..super::programs() / 5 {
+        let mut site = generator.site();
+        site.settings.paths = Paths::Raw;
+        let site = Arc::new(site);
+        let sets = Limits { states: Some(1), ..Limits::default() };
+        let program = compile_within(site.clone(), if n % 10 == 0 { &sets } else { &Limits::default() }).unwrap();
+        for _ in 0..REQUESTS {
+            let plain = generator.request(&site);
+            let more =
+                |c: char, random: &mut Random| if c == '/' && random.chance(15) { "//".into() } else { c.to_string() };
+            let path: String = plain.path.chars().map(|c| more(c, &mut random)).collect();
+            let request = Plain { path, raw_paths: true, ..plain };
+            let expected = interpret_with(&site, &request, &mut algebra);
+            assert_eq!(program.decide(&request), expected, "{request:#?}\n{site:#?}");
+            empty += usize::from(request.path.contains("//"));
+            taken += usize::from(request.path.contains("//") && expected != Decision::Plan(site.scopes[0].miss));
+        }
+    }
+    assert!(empty > 1000 && taken > 100, "{empty} paths with empty segments, {taken} of them taken by a splat");
+}
+
 #[test]
 fn broken_compilers_are_caught_within_1000_pairs() {
     for fault in [

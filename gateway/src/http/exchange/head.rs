@@ -53,6 +53,7 @@ impl Head {
             method: &self.method,
             host,
             path,
+            raw_paths: false,
             query: self.uri.query(),
             version: self.version,
             headers: &self.headers,
