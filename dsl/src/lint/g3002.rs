@@ -26,13 +26,18 @@
 //!
 //! ```route
 //! pool registry = 10.0.0.1:5000
+//! pool admin    = 10.0.0.2:5000
 //!
 //! site a.example.com {
-//!     paths opaque-slash
 //!     /admin/* {
 //!         require client.ip in 10.0.0.0/8 else deny 403
-//!         -> registry
+//!         -> admin
 //!     }
+//!     else -> respond 404
+//! }
+//!
+//! site packages.example.com {
+//!     paths raw
 //!     else -> registry
 //! }
 //! ```
