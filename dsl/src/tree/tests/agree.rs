@@ -77,8 +77,8 @@ fn raw_paths_mean_the_same_to_both() {
         let mut site = generator.site();
         site.settings.paths = Paths::Raw;
         let site = Arc::new(site);
-        let sets = Limits { states: Some(1), ..Limits::default() };
-        let program = compile_within(site.clone(), if n % 10 == 0 { &sets } else { &Limits::default() }).unwrap();
+        let states = if n % 10 == 0 { Some(1) } else { Limits::default().states };
+        let program = compile_within(site.clone(), &Limits { states, ..Limits::default() }).unwrap();
         for _ in 0..REQUESTS {
             let plain = generator.request(&site);
             let more =

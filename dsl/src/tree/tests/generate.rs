@@ -410,6 +410,7 @@ impl Generator {
             https: self.random.chance(60),
             host: (*self.random.pick(&["a.example", "b.example", "a", "ab.example"])).into(),
             path,
+            raw_paths: false,
             query,
             version: self.random.word(&["1.0", "1.1", "2"]),
             headers,
