@@ -6,9 +6,9 @@ use std::fs;
 /// A site with two origins: one for a signed path, one for the rest.
 fn start(signed: &Origin, rest: &Origin) -> Sluice {
     let route = format!(
-        "pool signed = {}\npool rest = {}\n\nsite a.test {{\n    http allowed\n    paths raw\n    \
-         /v1/{{name}}/%2E/*key -> signed\n    /exact -> respond 200 \"exact\"\n    \
-         /re/{{x:\"[a-z%0-9]+\"}} -> respond 200 \"{{x}}\"\n    /at/*key -> signed at /moved/{{key}}\n    \
+        "pool vault = {}\npool rest = {}\n\nsite a.test {{\n    http allowed\n    paths raw\n    \
+         /v1/{{name}}/%2E/*key -> vault\n    /exact -> respond 200 \"exact\"\n    \
+         /re/{{x:\"[a-z%0-9]+\"}} -> respond 200 \"{{x}}\"\n    /at/*key -> vault at /moved/{{key}}\n    \
          /away/*key -> redirect 302 /{{key}}\n    /files/*key -> files \"public\" at /{{key}}\n    else -> rest\n}}\n",
         signed.addr(),
         rest.addr()
