@@ -46,6 +46,7 @@ limit      off
 sticky     off
 mirror     off
 websocket  on, idle 1h
+log        what fails
 ";
 
 #[track_caller]
@@ -440,6 +441,7 @@ limit      10 connections, 5 requests, 3 queued within 1s
 sticky     cookie "route" for 12h
 mirror     1% shadow body 64KB
 websocket  off
+log        what fails
 "#,
     );
     let (code, out, err) = dir.run(&["explain", "GET https://api.test/", "-H", "x-user: ann"]);

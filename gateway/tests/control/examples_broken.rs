@@ -12,7 +12,7 @@ const BREAKS: &[Break] = &[
     ("shop", "shop.route", "use auth.session(\"sid\", key", "use auth.sesion(\"sid\", key", "error[G1004]"),
     ("shop", "shop.route", "    /logout {", "    /admin/export -> admin\n    /logout {", "error[G3001]"),
     ("shop", "shop.route", "site api.localhost {\n    -> api", "site api.localhost {\n    -> admin", "error[G9007]"),
-    ("shop", "shop.route", "key: secret.session-key, login: /login", "key: \"hunter2\", login: /login", "error[G1005]"),
+    ("shop", "shop.route", "key: secret.session-key, login: /login", "key: \"hunter2\", login: /login", "error[G3016]"),
     (
         "shop",
         "shop.route",

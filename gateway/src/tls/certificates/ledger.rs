@@ -48,7 +48,10 @@ impl Ledger {
     pub fn read(&mut self) -> io::Result<Read> {
         let text = match fs::read(&self.path) {
             Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Read::default()),
+            // Below what is no directory there is none either.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Read::default());
+            }
             Err(e) => return Err(files::named(&self.path, &e)),
         };
         let mut read = Read::default();
