@@ -143,9 +143,9 @@ mod tests {
         let of = |path: &'static str| segments(path).collect::<Vec<_>>();
         assert_eq!((of("/"), of("/a/"), of("/a/b")), (vec![], vec!["a"], vec!["a", "b"]));
         assert_eq!((of("//"), of("/a//"), of("//a")), (vec![""], vec!["a", ""], vec!["", "a"]));
-        let below = PathPattern { segments: vec![Segment::Lit("a".into())].into(), splat: true };
+        let below = PathPattern { segments: vec![Segment::Lit("a".into())], splat: true };
         assert!(below.matches("/a") && below.matches("/a//b") && !below.matches("//a"));
-        let one = PathPattern { segments: vec![Segment::any()].into(), splat: false };
+        let one = PathPattern { segments: vec![Segment::any()], splat: false };
         assert!(one.matches("/a/") && !one.matches("//") && !one.matches("/a//"));
     }
 
