@@ -9,9 +9,9 @@
 #define LANGUAGE_VERSION 15
 #define STATE_COUNT 45
 #define LARGE_STATE_COUNT 40
-#define SYMBOL_COUNT 191
+#define SYMBOL_COUNT 199
 #define ALIAS_COUNT 0
-#define TOKEN_COUNT 163
+#define TOKEN_COUNT 171
 #define EXTERNAL_TOKEN_COUNT 0
 #define FIELD_COUNT 0
 #define MAX_ALIAS_SEQUENCE_LENGTH 3
@@ -122,94 +122,102 @@ enum ts_symbol_identifiers {
   anon_sym_balance = 100,
   anon_sym_body = 101,
   anon_sym_cache = 102,
-  anon_sym_check = 103,
-  anon_sym_compress = 104,
-  anon_sym_cut = 105,
-  anon_sym_default = 106,
-  anon_sym_drain = 107,
-  anon_sym_edition = 108,
-  anon_sym_eject = 109,
-  anon_sym_export = 110,
-  anon_sym_flow = 111,
-  anon_sym_hedge = 112,
-  anon_sym_http = 113,
-  anon_sym_https = 114,
-  anon_sym_idle = 115,
-  anon_sym_lifetime = 116,
-  anon_sym_limits = 117,
-  anon_sym_log = 118,
-  anon_sym_metrics = 119,
-  anon_sym_mirror = 120,
-  anon_sym_panic = 121,
-  anon_sym_paths = 122,
-  anon_sym_protocol = 123,
-  anon_sym_proxy_DASHprotocol = 124,
-  anon_sym_queue = 125,
-  anon_sym_resolve = 126,
-  anon_sym_resolver = 127,
-  anon_sym_retry = 128,
-  anon_sym_secrets = 129,
-  anon_sym_slow_DASHstart = 130,
-  anon_sym_sticky = 131,
-  anon_sym_store = 132,
-  anon_sym_tests = 133,
-  anon_sym_timeout = 134,
-  anon_sym_trust = 135,
-  anon_sym_websocket = 136,
-  anon_sym_true = 137,
-  anon_sym_false = 138,
-  anon_sym_DQUOTE = 139,
-  aux_sym_string_token1 = 140,
-  anon_sym_LBRACE2 = 141,
-  anon_sym_DQUOTE2 = 142,
-  sym_escape = 143,
-  sym_hole = 144,
-  sym_regex = 145,
-  aux_sym_path_token1 = 146,
-  aux_sym_path_token2 = 147,
-  aux_sym_url_token1 = 148,
-  aux_sym_url_token2 = 149,
-  sym_socket = 150,
-  sym_capture = 151,
-  sym_star = 152,
-  sym_address = 153,
-  sym_port = 154,
-  sym_number = 155,
-  sym_arrow = 156,
-  anon_sym_LT_EQ = 157,
-  anon_sym_GT_EQ = 158,
-  anon_sym_LT = 159,
-  anon_sym_GT = 160,
-  sym_doc_comment = 161,
-  sym_comment = 162,
-  sym_source_file = 163,
-  sym_statement = 164,
-  sym_block = 165,
-  sym_list = 166,
-  sym_group = 167,
-  sym__part = 168,
-  sym_item_keyword = 169,
-  sym_statement_keyword = 170,
-  sym_operator = 171,
-  sym_match = 172,
-  sym_answer = 173,
-  sym_clause = 174,
-  sym_line_keyword = 175,
-  sym_function = 176,
-  sym_part = 177,
-  sym_method = 178,
-  sym_setting = 179,
-  sym_boolean = 180,
-  sym_string = 181,
-  sym_path = 182,
-  sym_url = 183,
-  sym_comparison = 184,
-  aux_sym_source_file_repeat1 = 185,
-  aux_sym_statement_repeat1 = 186,
-  aux_sym_list_repeat1 = 187,
-  aux_sym_string_repeat1 = 188,
-  aux_sym_path_repeat1 = 189,
-  aux_sym_url_repeat1 = 190,
+  anon_sym_challenges = 103,
+  anon_sym_check = 104,
+  anon_sym_compress = 105,
+  anon_sym_contact = 106,
+  anon_sym_cut = 107,
+  anon_sym_default = 108,
+  anon_sym_directory = 109,
+  anon_sym_dns = 110,
+  anon_sym_drain = 111,
+  anon_sym_eab = 112,
+  anon_sym_edition = 113,
+  anon_sym_eject = 114,
+  anon_sym_export = 115,
+  anon_sym_flow = 116,
+  anon_sym_hedge = 117,
+  anon_sym_http = 118,
+  anon_sym_https = 119,
+  anon_sym_idle = 120,
+  anon_sym_lifetime = 121,
+  anon_sym_limits = 122,
+  anon_sym_log = 123,
+  anon_sym_metrics = 124,
+  anon_sym_mirror = 125,
+  anon_sym_panic = 126,
+  anon_sym_paths = 127,
+  anon_sym_profile = 128,
+  anon_sym_protocol = 129,
+  anon_sym_proxy_DASHprotocol = 130,
+  anon_sym_queue = 131,
+  anon_sym_resolve = 132,
+  anon_sym_resolver = 133,
+  anon_sym_retry = 134,
+  anon_sym_root = 135,
+  anon_sym_secrets = 136,
+  anon_sym_slow_DASHstart = 137,
+  anon_sym_sticky = 138,
+  anon_sym_store = 139,
+  anon_sym_terms = 140,
+  anon_sym_tests = 141,
+  anon_sym_timeout = 142,
+  anon_sym_trust = 143,
+  anon_sym_websocket = 144,
+  anon_sym_true = 145,
+  anon_sym_false = 146,
+  anon_sym_DQUOTE = 147,
+  aux_sym_string_token1 = 148,
+  anon_sym_LBRACE2 = 149,
+  anon_sym_DQUOTE2 = 150,
+  sym_escape = 151,
+  sym_hole = 152,
+  sym_regex = 153,
+  aux_sym_path_token1 = 154,
+  aux_sym_path_token2 = 155,
+  aux_sym_url_token1 = 156,
+  aux_sym_url_token2 = 157,
+  sym_socket = 158,
+  sym_capture = 159,
+  sym_star = 160,
+  sym_address = 161,
+  sym_port = 162,
+  sym_number = 163,
+  sym_arrow = 164,
+  anon_sym_LT_EQ = 165,
+  anon_sym_GT_EQ = 166,
+  anon_sym_LT = 167,
+  anon_sym_GT = 168,
+  sym_doc_comment = 169,
+  sym_comment = 170,
+  sym_source_file = 171,
+  sym_statement = 172,
+  sym_block = 173,
+  sym_list = 174,
+  sym_group = 175,
+  sym__part = 176,
+  sym_item_keyword = 177,
+  sym_statement_keyword = 178,
+  sym_operator = 179,
+  sym_match = 180,
+  sym_answer = 181,
+  sym_clause = 182,
+  sym_line_keyword = 183,
+  sym_function = 184,
+  sym_part = 185,
+  sym_method = 186,
+  sym_setting = 187,
+  sym_boolean = 188,
+  sym_string = 189,
+  sym_path = 190,
+  sym_url = 191,
+  sym_comparison = 192,
+  aux_sym_source_file_repeat1 = 193,
+  aux_sym_statement_repeat1 = 194,
+  aux_sym_list_repeat1 = 195,
+  aux_sym_string_repeat1 = 196,
+  aux_sym_path_repeat1 = 197,
+  aux_sym_url_repeat1 = 198,
 };
 
 static const char * const ts_symbol_names[] = {
@@ -316,11 +324,16 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_balance] = "balance",
   [anon_sym_body] = "body",
   [anon_sym_cache] = "cache",
+  [anon_sym_challenges] = "challenges",
   [anon_sym_check] = "check",
   [anon_sym_compress] = "compress",
+  [anon_sym_contact] = "contact",
   [anon_sym_cut] = "cut",
   [anon_sym_default] = "default",
+  [anon_sym_directory] = "directory",
+  [anon_sym_dns] = "dns",
   [anon_sym_drain] = "drain",
+  [anon_sym_eab] = "eab",
   [anon_sym_edition] = "edition",
   [anon_sym_eject] = "eject",
   [anon_sym_export] = "export",
@@ -336,16 +349,19 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_mirror] = "mirror",
   [anon_sym_panic] = "panic",
   [anon_sym_paths] = "paths",
+  [anon_sym_profile] = "profile",
   [anon_sym_protocol] = "protocol",
   [anon_sym_proxy_DASHprotocol] = "proxy-protocol",
   [anon_sym_queue] = "queue",
   [anon_sym_resolve] = "resolve",
   [anon_sym_resolver] = "resolver",
   [anon_sym_retry] = "retry",
+  [anon_sym_root] = "root",
   [anon_sym_secrets] = "secrets",
   [anon_sym_slow_DASHstart] = "slow-start",
   [anon_sym_sticky] = "sticky",
   [anon_sym_store] = "store",
+  [anon_sym_terms] = "terms",
   [anon_sym_tests] = "tests",
   [anon_sym_timeout] = "timeout",
   [anon_sym_trust] = "trust",
@@ -510,11 +526,16 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_balance] = anon_sym_balance,
   [anon_sym_body] = anon_sym_body,
   [anon_sym_cache] = anon_sym_cache,
+  [anon_sym_challenges] = anon_sym_challenges,
   [anon_sym_check] = anon_sym_check,
   [anon_sym_compress] = anon_sym_compress,
+  [anon_sym_contact] = anon_sym_contact,
   [anon_sym_cut] = anon_sym_cut,
   [anon_sym_default] = anon_sym_default,
+  [anon_sym_directory] = anon_sym_directory,
+  [anon_sym_dns] = anon_sym_dns,
   [anon_sym_drain] = anon_sym_drain,
+  [anon_sym_eab] = anon_sym_eab,
   [anon_sym_edition] = anon_sym_edition,
   [anon_sym_eject] = anon_sym_eject,
   [anon_sym_export] = anon_sym_export,
@@ -530,16 +551,19 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_mirror] = anon_sym_mirror,
   [anon_sym_panic] = anon_sym_panic,
   [anon_sym_paths] = anon_sym_paths,
+  [anon_sym_profile] = anon_sym_profile,
   [anon_sym_protocol] = anon_sym_protocol,
   [anon_sym_proxy_DASHprotocol] = anon_sym_proxy_DASHprotocol,
   [anon_sym_queue] = anon_sym_queue,
   [anon_sym_resolve] = anon_sym_resolve,
   [anon_sym_resolver] = anon_sym_resolver,
   [anon_sym_retry] = anon_sym_retry,
+  [anon_sym_root] = anon_sym_root,
   [anon_sym_secrets] = anon_sym_secrets,
   [anon_sym_slow_DASHstart] = anon_sym_slow_DASHstart,
   [anon_sym_sticky] = anon_sym_sticky,
   [anon_sym_store] = anon_sym_store,
+  [anon_sym_terms] = anon_sym_terms,
   [anon_sym_tests] = anon_sym_tests,
   [anon_sym_timeout] = anon_sym_timeout,
   [anon_sym_trust] = anon_sym_trust,
@@ -1013,11 +1037,19 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_challenges] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_check] = {
     .visible = true,
     .named = false,
   },
   [anon_sym_compress] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_contact] = {
     .visible = true,
     .named = false,
   },
@@ -1029,7 +1061,19 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_directory] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_dns] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_drain] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_eab] = {
     .visible = true,
     .named = false,
   },
@@ -1093,6 +1137,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_profile] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_protocol] = {
     .visible = true,
     .named = false,
@@ -1117,6 +1165,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_root] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_secrets] = {
     .visible = true,
     .named = false,
@@ -1130,6 +1182,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_store] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_terms] = {
     .visible = true,
     .named = false,
   },
@@ -3634,1439 +3690,1549 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
       END_STATE();
     case 11:
       if (lookahead == 'e') ADVANCE(51);
-      if (lookahead == 'r') ADVANCE(52);
+      if (lookahead == 'i') ADVANCE(52);
+      if (lookahead == 'n') ADVANCE(53);
+      if (lookahead == 'r') ADVANCE(54);
       END_STATE();
     case 12:
-      if (lookahead == 'd') ADVANCE(53);
-      if (lookahead == 'j') ADVANCE(54);
-      if (lookahead == 'l') ADVANCE(55);
-      if (lookahead == 'n') ADVANCE(56);
-      if (lookahead == 'v') ADVANCE(57);
-      if (lookahead == 'x') ADVANCE(58);
+      if (lookahead == 'a') ADVANCE(55);
+      if (lookahead == 'd') ADVANCE(56);
+      if (lookahead == 'j') ADVANCE(57);
+      if (lookahead == 'l') ADVANCE(58);
+      if (lookahead == 'n') ADVANCE(59);
+      if (lookahead == 'v') ADVANCE(60);
+      if (lookahead == 'x') ADVANCE(61);
       END_STATE();
     case 13:
-      if (lookahead == 'a') ADVANCE(59);
-      if (lookahead == 'i') ADVANCE(60);
-      if (lookahead == 'l') ADVANCE(61);
-      if (lookahead == 'r') ADVANCE(62);
+      if (lookahead == 'a') ADVANCE(62);
+      if (lookahead == 'i') ADVANCE(63);
+      if (lookahead == 'l') ADVANCE(64);
+      if (lookahead == 'r') ADVANCE(65);
       END_STATE();
     case 14:
-      if (lookahead == 'a') ADVANCE(63);
-      if (lookahead == 'i') ADVANCE(64);
+      if (lookahead == 'a') ADVANCE(66);
+      if (lookahead == 'i') ADVANCE(67);
       END_STATE();
     case 15:
-      if (lookahead == 'a') ADVANCE(65);
-      if (lookahead == 'e') ADVANCE(66);
-      if (lookahead == 'o') ADVANCE(67);
-      if (lookahead == 't') ADVANCE(68);
+      if (lookahead == 'a') ADVANCE(68);
+      if (lookahead == 'e') ADVANCE(69);
+      if (lookahead == 'o') ADVANCE(70);
+      if (lookahead == 't') ADVANCE(71);
       END_STATE();
     case 16:
-      if (lookahead == 'd') ADVANCE(69);
-      if (lookahead == 'f') ADVANCE(70);
-      if (lookahead == 'm') ADVANCE(71);
-      if (lookahead == 'n') ADVANCE(72);
-      if (lookahead == 's') ADVANCE(73);
+      if (lookahead == 'd') ADVANCE(72);
+      if (lookahead == 'f') ADVANCE(73);
+      if (lookahead == 'm') ADVANCE(74);
+      if (lookahead == 'n') ADVANCE(75);
+      if (lookahead == 's') ADVANCE(76);
       END_STATE();
     case 17:
-      if (lookahead == 'w') ADVANCE(74);
+      if (lookahead == 'w') ADVANCE(77);
       END_STATE();
     case 18:
-      if (lookahead == 'e') ADVANCE(75);
-      if (lookahead == 'i') ADVANCE(76);
-      if (lookahead == 'o') ADVANCE(77);
+      if (lookahead == 'e') ADVANCE(78);
+      if (lookahead == 'i') ADVANCE(79);
+      if (lookahead == 'o') ADVANCE(80);
       END_STATE();
     case 19:
-      if (lookahead == 'a') ADVANCE(78);
-      if (lookahead == 'e') ADVANCE(79);
-      if (lookahead == 'i') ADVANCE(80);
+      if (lookahead == 'a') ADVANCE(81);
+      if (lookahead == 'e') ADVANCE(82);
+      if (lookahead == 'i') ADVANCE(83);
       END_STATE();
     case 20:
-      if (lookahead == 'o') ADVANCE(81);
+      if (lookahead == 'o') ADVANCE(84);
       END_STATE();
     case 21:
-      if (lookahead == 'r') ADVANCE(82);
+      if (lookahead == 'r') ADVANCE(85);
       END_STATE();
     case 22:
-      if (lookahead == 'a') ADVANCE(83);
-      if (lookahead == 'e') ADVANCE(84);
-      if (lookahead == 'o') ADVANCE(85);
-      if (lookahead == 'r') ADVANCE(86);
+      if (lookahead == 'a') ADVANCE(86);
+      if (lookahead == 'e') ADVANCE(87);
+      if (lookahead == 'o') ADVANCE(88);
+      if (lookahead == 'r') ADVANCE(89);
       END_STATE();
     case 23:
-      if (lookahead == 'u') ADVANCE(87);
+      if (lookahead == 'u') ADVANCE(90);
       END_STATE();
     case 24:
-      if (lookahead == 'e') ADVANCE(88);
+      if (lookahead == 'e') ADVANCE(91);
+      if (lookahead == 'o') ADVANCE(92);
       END_STATE();
     case 25:
-      if (lookahead == 'e') ADVANCE(89);
-      if (lookahead == 'i') ADVANCE(90);
-      if (lookahead == 'l') ADVANCE(91);
-      if (lookahead == 't') ADVANCE(92);
+      if (lookahead == 'e') ADVANCE(93);
+      if (lookahead == 'i') ADVANCE(94);
+      if (lookahead == 'l') ADVANCE(95);
+      if (lookahead == 't') ADVANCE(96);
       END_STATE();
     case 26:
-      if (lookahead == 'a') ADVANCE(93);
-      if (lookahead == 'c') ADVANCE(94);
-      if (lookahead == 'e') ADVANCE(95);
-      if (lookahead == 'i') ADVANCE(96);
-      if (lookahead == 'l') ADVANCE(97);
-      if (lookahead == 'r') ADVANCE(98);
-      if (lookahead == 'y') ADVANCE(99);
+      if (lookahead == 'a') ADVANCE(97);
+      if (lookahead == 'c') ADVANCE(98);
+      if (lookahead == 'e') ADVANCE(99);
+      if (lookahead == 'i') ADVANCE(100);
+      if (lookahead == 'l') ADVANCE(101);
+      if (lookahead == 'r') ADVANCE(102);
+      if (lookahead == 'y') ADVANCE(103);
       END_STATE();
     case 27:
-      if (lookahead == 'd') ADVANCE(100);
-      if (lookahead == 's') ADVANCE(101);
+      if (lookahead == 'd') ADVANCE(104);
+      if (lookahead == 's') ADVANCE(105);
       END_STATE();
     case 28:
-      if (lookahead == 'e') ADVANCE(102);
-      if (lookahead == 'h') ADVANCE(103);
-      if (lookahead == 'i') ADVANCE(104);
+      if (lookahead == 'e') ADVANCE(106);
+      if (lookahead == 'h') ADVANCE(107);
+      if (lookahead == 'i') ADVANCE(108);
       END_STATE();
     case 29:
-      if (lookahead == 'N') ADVANCE(105);
+      if (lookahead == 'N') ADVANCE(109);
       END_STATE();
     case 30:
-      if (lookahead == 'L') ADVANCE(106);
+      if (lookahead == 'L') ADVANCE(110);
       END_STATE();
     case 31:
-      if (lookahead == 'T') ADVANCE(107);
+      if (lookahead == 'T') ADVANCE(111);
       END_STATE();
     case 32:
-      if (lookahead == 'A') ADVANCE(108);
+      if (lookahead == 'A') ADVANCE(112);
       END_STATE();
     case 33:
-      if (lookahead == 'T') ADVANCE(109);
+      if (lookahead == 'T') ADVANCE(113);
       END_STATE();
     case 34:
-      if (lookahead == 'T') ADVANCE(110);
+      if (lookahead == 'T') ADVANCE(114);
       END_STATE();
     case 35:
-      if (lookahead == 'S') ADVANCE(111);
+      if (lookahead == 'S') ADVANCE(115);
       END_STATE();
     case 36:
-      if (lookahead == 'T') ADVANCE(112);
+      if (lookahead == 'T') ADVANCE(116);
       END_STATE();
     case 37:
-      if (lookahead == 'A') ADVANCE(113);
+      if (lookahead == 'A') ADVANCE(117);
       END_STATE();
     case 38:
-      if (lookahead == 'm') ADVANCE(114);
+      if (lookahead == 'm') ADVANCE(118);
       END_STATE();
     case 39:
-      if (lookahead == 'd') ADVANCE(115);
-      if (lookahead == 'm') ADVANCE(116);
+      if (lookahead == 'd') ADVANCE(119);
+      if (lookahead == 'm') ADVANCE(120);
       END_STATE();
     case 40:
-      if (lookahead == 'd') ADVANCE(117);
+      if (lookahead == 'd') ADVANCE(121);
       END_STATE();
     case 41:
       ACCEPT_TOKEN(anon_sym_as);
-      if (lookahead == 'k') ADVANCE(118);
+      if (lookahead == 'k') ADVANCE(122);
       END_STATE();
     case 42:
       ACCEPT_TOKEN(anon_sym_at);
       END_STATE();
     case 43:
-      if (lookahead == 'c') ADVANCE(119);
-      if (lookahead == 'l') ADVANCE(120);
+      if (lookahead == 'c') ADVANCE(123);
+      if (lookahead == 'l') ADVANCE(124);
       END_STATE();
     case 44:
-      if (lookahead == 'd') ADVANCE(121);
+      if (lookahead == 'd') ADVANCE(125);
       END_STATE();
     case 45:
       ACCEPT_TOKEN(anon_sym_by);
       END_STATE();
     case 46:
-      if (lookahead == 'c') ADVANCE(122);
-      if (lookahead == 't') ADVANCE(123);
+      if (lookahead == 'c') ADVANCE(126);
+      if (lookahead == 't') ADVANCE(127);
       END_STATE();
     case 47:
-      if (lookahead == 'e') ADVANCE(124);
+      if (lookahead == 'a') ADVANCE(128);
+      if (lookahead == 'e') ADVANCE(129);
       END_STATE();
     case 48:
-      if (lookahead == 'i') ADVANCE(125);
+      if (lookahead == 'i') ADVANCE(130);
       END_STATE();
     case 49:
-      if (lookahead == 'm') ADVANCE(126);
-      if (lookahead == 'n') ADVANCE(127);
-      if (lookahead == 'o') ADVANCE(128);
+      if (lookahead == 'm') ADVANCE(131);
+      if (lookahead == 'n') ADVANCE(132);
+      if (lookahead == 'o') ADVANCE(133);
       END_STATE();
     case 50:
-      if (lookahead == 't') ADVANCE(129);
+      if (lookahead == 't') ADVANCE(134);
       END_STATE();
     case 51:
-      if (lookahead == 'f') ADVANCE(130);
-      if (lookahead == 'n') ADVANCE(131);
+      if (lookahead == 'f') ADVANCE(135);
+      if (lookahead == 'n') ADVANCE(136);
       END_STATE();
     case 52:
-      if (lookahead == 'a') ADVANCE(132);
+      if (lookahead == 'r') ADVANCE(137);
       END_STATE();
     case 53:
-      if (lookahead == 'i') ADVANCE(133);
+      if (lookahead == 's') ADVANCE(138);
       END_STATE();
     case 54:
-      if (lookahead == 'e') ADVANCE(134);
+      if (lookahead == 'a') ADVANCE(139);
       END_STATE();
     case 55:
-      if (lookahead == 's') ADVANCE(135);
+      if (lookahead == 'b') ADVANCE(140);
       END_STATE();
     case 56:
-      if (lookahead == 'd') ADVANCE(136);
+      if (lookahead == 'i') ADVANCE(141);
       END_STATE();
     case 57:
-      if (lookahead == 'e') ADVANCE(137);
+      if (lookahead == 'e') ADVANCE(142);
       END_STATE();
     case 58:
-      if (lookahead == 'p') ADVANCE(138);
+      if (lookahead == 's') ADVANCE(143);
       END_STATE();
     case 59:
-      if (lookahead == 'l') ADVANCE(139);
+      if (lookahead == 'd') ADVANCE(144);
       END_STATE();
     case 60:
-      if (lookahead == 'l') ADVANCE(140);
+      if (lookahead == 'e') ADVANCE(145);
       END_STATE();
     case 61:
-      if (lookahead == 'o') ADVANCE(141);
+      if (lookahead == 'p') ADVANCE(146);
       END_STATE();
     case 62:
-      if (lookahead == 'o') ADVANCE(142);
+      if (lookahead == 'l') ADVANCE(147);
       END_STATE();
     case 63:
-      if (lookahead == 't') ADVANCE(143);
+      if (lookahead == 'l') ADVANCE(148);
       END_STATE();
     case 64:
-      if (lookahead == 'v') ADVANCE(144);
+      if (lookahead == 'o') ADVANCE(149);
       END_STATE();
     case 65:
-      if (lookahead == 's') ADVANCE(145);
+      if (lookahead == 'o') ADVANCE(150);
       END_STATE();
     case 66:
-      if (lookahead == 'a') ADVANCE(146);
-      if (lookahead == 'd') ADVANCE(147);
+      if (lookahead == 't') ADVANCE(151);
       END_STATE();
     case 67:
-      if (lookahead == 's') ADVANCE(148);
+      if (lookahead == 'v') ADVANCE(152);
       END_STATE();
     case 68:
-      if (lookahead == 't') ADVANCE(149);
+      if (lookahead == 's') ADVANCE(153);
       END_STATE();
     case 69:
-      if (lookahead == 'l') ADVANCE(150);
+      if (lookahead == 'a') ADVANCE(154);
+      if (lookahead == 'd') ADVANCE(155);
       END_STATE();
     case 70:
-      ACCEPT_TOKEN(anon_sym_if);
+      if (lookahead == 's') ADVANCE(156);
       END_STATE();
     case 71:
-      if (lookahead == 'p') ADVANCE(151);
+      if (lookahead == 't') ADVANCE(157);
       END_STATE();
     case 72:
-      ACCEPT_TOKEN(anon_sym_in);
-      if (lookahead == 'd') ADVANCE(152);
+      if (lookahead == 'l') ADVANCE(158);
       END_STATE();
     case 73:
-      ACCEPT_TOKEN(anon_sym_is);
+      ACCEPT_TOKEN(anon_sym_if);
       END_STATE();
     case 74:
-      if (lookahead == 't') ADVANCE(153);
+      if (lookahead == 'p') ADVANCE(159);
       END_STATE();
     case 75:
-      if (lookahead == 't') ADVANCE(154);
+      ACCEPT_TOKEN(anon_sym_in);
+      if (lookahead == 'd') ADVANCE(160);
       END_STATE();
     case 76:
-      if (lookahead == 'f') ADVANCE(155);
-      if (lookahead == 'm') ADVANCE(156);
+      ACCEPT_TOKEN(anon_sym_is);
       END_STATE();
     case 77:
-      if (lookahead == 'c') ADVANCE(157);
-      if (lookahead == 'g') ADVANCE(158);
-      if (lookahead == 'w') ADVANCE(159);
-      END_STATE();
-    case 78:
-      if (lookahead == 't') ADVANCE(160);
-      END_STATE();
-    case 79:
       if (lookahead == 't') ADVANCE(161);
       END_STATE();
+    case 78:
+      if (lookahead == 't') ADVANCE(162);
+      END_STATE();
+    case 79:
+      if (lookahead == 'f') ADVANCE(163);
+      if (lookahead == 'm') ADVANCE(164);
+      END_STATE();
     case 80:
-      if (lookahead == 'r') ADVANCE(162);
-      if (lookahead == 's') ADVANCE(163);
+      if (lookahead == 'c') ADVANCE(165);
+      if (lookahead == 'g') ADVANCE(166);
+      if (lookahead == 'w') ADVANCE(167);
       END_STATE();
     case 81:
-      ACCEPT_TOKEN(anon_sym_no);
-      if (lookahead == 't') ADVANCE(164);
+      if (lookahead == 't') ADVANCE(168);
       END_STATE();
     case 82:
-      ACCEPT_TOKEN(anon_sym_or);
+      if (lookahead == 't') ADVANCE(169);
       END_STATE();
     case 83:
-      if (lookahead == 'n') ADVANCE(165);
-      if (lookahead == 's') ADVANCE(166);
-      if (lookahead == 't') ADVANCE(167);
+      if (lookahead == 'r') ADVANCE(170);
+      if (lookahead == 's') ADVANCE(171);
       END_STATE();
     case 84:
-      if (lookahead == 'r') ADVANCE(168);
+      ACCEPT_TOKEN(anon_sym_no);
+      if (lookahead == 't') ADVANCE(172);
       END_STATE();
     case 85:
-      if (lookahead == 'l') ADVANCE(169);
-      if (lookahead == 'o') ADVANCE(170);
+      ACCEPT_TOKEN(anon_sym_or);
       END_STATE();
     case 86:
-      if (lookahead == 'o') ADVANCE(171);
+      if (lookahead == 'n') ADVANCE(173);
+      if (lookahead == 's') ADVANCE(174);
+      if (lookahead == 't') ADVANCE(175);
       END_STATE();
     case 87:
-      if (lookahead == 'e') ADVANCE(172);
+      if (lookahead == 'r') ADVANCE(176);
       END_STATE();
     case 88:
-      if (lookahead == 'd') ADVANCE(173);
-      if (lookahead == 'm') ADVANCE(174);
-      if (lookahead == 'q') ADVANCE(175);
-      if (lookahead == 's') ADVANCE(176);
-      if (lookahead == 't') ADVANCE(177);
+      if (lookahead == 'l') ADVANCE(177);
+      if (lookahead == 'o') ADVANCE(178);
       END_STATE();
     case 89:
-      if (lookahead == 'c') ADVANCE(178);
-      if (lookahead == 's') ADVANCE(179);
-      if (lookahead == 't') ADVANCE(180);
+      if (lookahead == 'o') ADVANCE(179);
       END_STATE();
     case 90:
-      if (lookahead == 'g') ADVANCE(181);
-      if (lookahead == 't') ADVANCE(182);
+      if (lookahead == 'e') ADVANCE(180);
       END_STATE();
     case 91:
-      if (lookahead == 'o') ADVANCE(183);
+      if (lookahead == 'd') ADVANCE(181);
+      if (lookahead == 'm') ADVANCE(182);
+      if (lookahead == 'q') ADVANCE(183);
+      if (lookahead == 's') ADVANCE(184);
+      if (lookahead == 't') ADVANCE(185);
       END_STATE();
     case 92:
-      if (lookahead == 'a') ADVANCE(184);
-      if (lookahead == 'i') ADVANCE(185);
       if (lookahead == 'o') ADVANCE(186);
       END_STATE();
     case 93:
-      if (lookahead == 'b') ADVANCE(187);
+      if (lookahead == 'c') ADVANCE(187);
+      if (lookahead == 's') ADVANCE(188);
+      if (lookahead == 't') ADVANCE(189);
       END_STATE();
     case 94:
-      if (lookahead == 'p') ADVANCE(188);
+      if (lookahead == 'g') ADVANCE(190);
+      if (lookahead == 't') ADVANCE(191);
       END_STATE();
     case 95:
-      if (lookahead == 'n') ADVANCE(189);
-      if (lookahead == 's') ADVANCE(190);
+      if (lookahead == 'o') ADVANCE(192);
       END_STATE();
     case 96:
-      if (lookahead == 'm') ADVANCE(191);
+      if (lookahead == 'a') ADVANCE(193);
+      if (lookahead == 'i') ADVANCE(194);
+      if (lookahead == 'o') ADVANCE(195);
       END_STATE();
     case 97:
-      if (lookahead == 's') ADVANCE(192);
+      if (lookahead == 'b') ADVANCE(196);
       END_STATE();
     case 98:
-      if (lookahead == 'u') ADVANCE(193);
+      if (lookahead == 'p') ADVANCE(197);
       END_STATE();
     case 99:
-      if (lookahead == 'p') ADVANCE(194);
+      if (lookahead == 'n') ADVANCE(198);
+      if (lookahead == 'r') ADVANCE(199);
+      if (lookahead == 's') ADVANCE(200);
       END_STATE();
     case 100:
-      if (lookahead == 'p') ADVANCE(195);
+      if (lookahead == 'm') ADVANCE(201);
       END_STATE();
     case 101:
-      if (lookahead == 'e') ADVANCE(196);
+      if (lookahead == 's') ADVANCE(202);
       END_STATE();
     case 102:
-      if (lookahead == 'b') ADVANCE(197);
-      if (lookahead == 'i') ADVANCE(198);
+      if (lookahead == 'u') ADVANCE(203);
       END_STATE();
     case 103:
-      if (lookahead == 'e') ADVANCE(199);
+      if (lookahead == 'p') ADVANCE(204);
       END_STATE();
     case 104:
-      if (lookahead == 't') ADVANCE(200);
+      if (lookahead == 'p') ADVANCE(205);
       END_STATE();
     case 105:
-      if (lookahead == 'N') ADVANCE(201);
+      if (lookahead == 'e') ADVANCE(206);
       END_STATE();
     case 106:
-      if (lookahead == 'E') ADVANCE(202);
+      if (lookahead == 'b') ADVANCE(207);
+      if (lookahead == 'i') ADVANCE(208);
       END_STATE();
     case 107:
-      ACCEPT_TOKEN(anon_sym_GET);
+      if (lookahead == 'e') ADVANCE(209);
       END_STATE();
     case 108:
-      if (lookahead == 'D') ADVANCE(203);
+      if (lookahead == 't') ADVANCE(210);
       END_STATE();
     case 109:
-      if (lookahead == 'I') ADVANCE(204);
+      if (lookahead == 'N') ADVANCE(211);
       END_STATE();
     case 110:
-      if (lookahead == 'C') ADVANCE(205);
+      if (lookahead == 'E') ADVANCE(212);
       END_STATE();
     case 111:
-      if (lookahead == 'T') ADVANCE(206);
+      ACCEPT_TOKEN(anon_sym_GET);
       END_STATE();
     case 112:
-      ACCEPT_TOKEN(anon_sym_PUT);
+      if (lookahead == 'D') ADVANCE(213);
       END_STATE();
     case 113:
-      if (lookahead == 'C') ADVANCE(207);
+      if (lookahead == 'I') ADVANCE(214);
       END_STATE();
     case 114:
-      if (lookahead == 'e') ADVANCE(208);
+      if (lookahead == 'C') ADVANCE(215);
       END_STATE();
     case 115:
-      ACCEPT_TOKEN(anon_sym_add);
+      if (lookahead == 'T') ADVANCE(216);
       END_STATE();
     case 116:
-      if (lookahead == 'i') ADVANCE(209);
+      ACCEPT_TOKEN(anon_sym_PUT);
       END_STATE();
     case 117:
-      ACCEPT_TOKEN(anon_sym_and);
+      if (lookahead == 'C') ADVANCE(217);
       END_STATE();
     case 118:
-      ACCEPT_TOKEN(anon_sym_ask);
+      if (lookahead == 'e') ADVANCE(218);
       END_STATE();
     case 119:
-      if (lookahead == 'k') ADVANCE(210);
+      ACCEPT_TOKEN(anon_sym_add);
       END_STATE();
     case 120:
-      if (lookahead == 'a') ADVANCE(211);
+      if (lookahead == 'i') ADVANCE(219);
       END_STATE();
     case 121:
-      if (lookahead == 'y') ADVANCE(212);
+      ACCEPT_TOKEN(anon_sym_and);
       END_STATE();
     case 122:
-      if (lookahead == 'h') ADVANCE(213);
+      ACCEPT_TOKEN(anon_sym_ask);
       END_STATE();
     case 123:
-      if (lookahead == 'c') ADVANCE(214);
+      if (lookahead == 'k') ADVANCE(220);
       END_STATE();
     case 124:
-      if (lookahead == 'c') ADVANCE(215);
+      if (lookahead == 'a') ADVANCE(221);
       END_STATE();
     case 125:
-      if (lookahead == 'e') ADVANCE(216);
+      if (lookahead == 'y') ADVANCE(222);
       END_STATE();
     case 126:
-      if (lookahead == 'p') ADVANCE(217);
+      if (lookahead == 'h') ADVANCE(223);
       END_STATE();
     case 127:
-      if (lookahead == 'n') ADVANCE(218);
-      END_STATE();
-    case 128:
-      if (lookahead == 'k') ADVANCE(219);
-      END_STATE();
-    case 129:
-      ACCEPT_TOKEN(anon_sym_cut);
-      END_STATE();
-    case 130:
-      if (lookahead == 'a') ADVANCE(220);
-      END_STATE();
-    case 131:
-      if (lookahead == 'y') ADVANCE(221);
-      END_STATE();
-    case 132:
-      if (lookahead == 'i') ADVANCE(222);
-      END_STATE();
-    case 133:
-      if (lookahead == 't') ADVANCE(223);
-      END_STATE();
-    case 134:
       if (lookahead == 'c') ADVANCE(224);
       END_STATE();
+    case 128:
+      if (lookahead == 'l') ADVANCE(225);
+      END_STATE();
+    case 129:
+      if (lookahead == 'c') ADVANCE(226);
+      END_STATE();
+    case 130:
+      if (lookahead == 'e') ADVANCE(227);
+      END_STATE();
+    case 131:
+      if (lookahead == 'p') ADVANCE(228);
+      END_STATE();
+    case 132:
+      if (lookahead == 'n') ADVANCE(229);
+      if (lookahead == 't') ADVANCE(230);
+      END_STATE();
+    case 133:
+      if (lookahead == 'k') ADVANCE(231);
+      END_STATE();
+    case 134:
+      ACCEPT_TOKEN(anon_sym_cut);
+      END_STATE();
     case 135:
-      if (lookahead == 'e') ADVANCE(225);
+      if (lookahead == 'a') ADVANCE(232);
       END_STATE();
     case 136:
-      ACCEPT_TOKEN(anon_sym_end);
-      if (lookahead == 's') ADVANCE(226);
+      if (lookahead == 'y') ADVANCE(233);
       END_STATE();
     case 137:
-      if (lookahead == 'r') ADVANCE(227);
+      if (lookahead == 'e') ADVANCE(234);
       END_STATE();
     case 138:
-      if (lookahead == 'e') ADVANCE(228);
-      if (lookahead == 'o') ADVANCE(229);
+      ACCEPT_TOKEN(anon_sym_dns);
       END_STATE();
     case 139:
-      if (lookahead == 'l') ADVANCE(230);
-      if (lookahead == 's') ADVANCE(231);
+      if (lookahead == 'i') ADVANCE(235);
       END_STATE();
     case 140:
-      if (lookahead == 'e') ADVANCE(232);
+      ACCEPT_TOKEN(anon_sym_eab);
       END_STATE();
     case 141:
-      if (lookahead == 'w') ADVANCE(233);
+      if (lookahead == 't') ADVANCE(236);
       END_STATE();
     case 142:
-      if (lookahead == 'm') ADVANCE(234);
+      if (lookahead == 'c') ADVANCE(237);
       END_STATE();
     case 143:
-      if (lookahead == 'e') ADVANCE(235);
+      if (lookahead == 'e') ADVANCE(238);
       END_STATE();
     case 144:
-      if (lookahead == 'e') ADVANCE(236);
+      ACCEPT_TOKEN(anon_sym_end);
+      if (lookahead == 's') ADVANCE(239);
       END_STATE();
     case 145:
-      ACCEPT_TOKEN(anon_sym_has);
-      if (lookahead == 'h') ADVANCE(237);
+      if (lookahead == 'r') ADVANCE(240);
       END_STATE();
     case 146:
-      if (lookahead == 'd') ADVANCE(238);
+      if (lookahead == 'e') ADVANCE(241);
+      if (lookahead == 'o') ADVANCE(242);
       END_STATE();
     case 147:
-      if (lookahead == 'g') ADVANCE(239);
+      if (lookahead == 'l') ADVANCE(243);
+      if (lookahead == 's') ADVANCE(244);
       END_STATE();
     case 148:
-      if (lookahead == 't') ADVANCE(240);
-      END_STATE();
-    case 149:
-      if (lookahead == 'p') ADVANCE(241);
-      END_STATE();
-    case 150:
-      if (lookahead == 'e') ADVANCE(242);
-      END_STATE();
-    case 151:
-      if (lookahead == 'o') ADVANCE(243);
-      END_STATE();
-    case 152:
-      if (lookahead == 'e') ADVANCE(244);
-      END_STATE();
-    case 153:
-      ACCEPT_TOKEN(anon_sym_jwt);
-      END_STATE();
-    case 154:
-      ACCEPT_TOKEN(anon_sym_let);
-      END_STATE();
-    case 155:
       if (lookahead == 'e') ADVANCE(245);
       END_STATE();
-    case 156:
-      if (lookahead == 'i') ADVANCE(246);
+    case 149:
+      if (lookahead == 'w') ADVANCE(246);
       END_STATE();
-    case 157:
-      if (lookahead == 'a') ADVANCE(247);
+    case 150:
+      if (lookahead == 'm') ADVANCE(247);
       END_STATE();
-    case 158:
-      ACCEPT_TOKEN(anon_sym_log);
-      END_STATE();
-    case 159:
+    case 151:
       if (lookahead == 'e') ADVANCE(248);
       END_STATE();
+    case 152:
+      if (lookahead == 'e') ADVANCE(249);
+      END_STATE();
+    case 153:
+      ACCEPT_TOKEN(anon_sym_has);
+      if (lookahead == 'h') ADVANCE(250);
+      END_STATE();
+    case 154:
+      if (lookahead == 'd') ADVANCE(251);
+      END_STATE();
+    case 155:
+      if (lookahead == 'g') ADVANCE(252);
+      END_STATE();
+    case 156:
+      if (lookahead == 't') ADVANCE(253);
+      END_STATE();
+    case 157:
+      if (lookahead == 'p') ADVANCE(254);
+      END_STATE();
+    case 158:
+      if (lookahead == 'e') ADVANCE(255);
+      END_STATE();
+    case 159:
+      if (lookahead == 'o') ADVANCE(256);
+      END_STATE();
     case 160:
-      if (lookahead == 'c') ADVANCE(249);
+      if (lookahead == 'e') ADVANCE(257);
       END_STATE();
     case 161:
-      if (lookahead == 'h') ADVANCE(250);
-      if (lookahead == 'r') ADVANCE(251);
+      ACCEPT_TOKEN(anon_sym_jwt);
       END_STATE();
     case 162:
-      if (lookahead == 'r') ADVANCE(252);
+      ACCEPT_TOKEN(anon_sym_let);
       END_STATE();
     case 163:
-      if (lookahead == 's') ADVANCE(253);
+      if (lookahead == 'e') ADVANCE(258);
       END_STATE();
     case 164:
-      ACCEPT_TOKEN(anon_sym_not);
+      if (lookahead == 'i') ADVANCE(259);
       END_STATE();
     case 165:
-      if (lookahead == 'i') ADVANCE(254);
+      if (lookahead == 'a') ADVANCE(260);
       END_STATE();
     case 166:
-      if (lookahead == 's') ADVANCE(255);
+      ACCEPT_TOKEN(anon_sym_log);
       END_STATE();
     case 167:
-      if (lookahead == 'h') ADVANCE(256);
+      if (lookahead == 'e') ADVANCE(261);
       END_STATE();
     case 168:
-      ACCEPT_TOKEN(anon_sym_per);
+      if (lookahead == 'c') ADVANCE(262);
       END_STATE();
     case 169:
-      if (lookahead == 'i') ADVANCE(257);
+      if (lookahead == 'h') ADVANCE(263);
+      if (lookahead == 'r') ADVANCE(264);
       END_STATE();
     case 170:
-      if (lookahead == 'l') ADVANCE(258);
+      if (lookahead == 'r') ADVANCE(265);
       END_STATE();
     case 171:
-      if (lookahead == 't') ADVANCE(259);
-      if (lookahead == 'v') ADVANCE(260);
-      if (lookahead == 'x') ADVANCE(261);
+      if (lookahead == 's') ADVANCE(266);
       END_STATE();
     case 172:
-      if (lookahead == 'r') ADVANCE(262);
-      if (lookahead == 'u') ADVANCE(263);
+      ACCEPT_TOKEN(anon_sym_not);
       END_STATE();
     case 173:
-      if (lookahead == 'i') ADVANCE(264);
+      if (lookahead == 'i') ADVANCE(267);
       END_STATE();
     case 174:
-      if (lookahead == 'o') ADVANCE(265);
+      if (lookahead == 's') ADVANCE(268);
       END_STATE();
     case 175:
-      if (lookahead == 'u') ADVANCE(266);
+      if (lookahead == 'h') ADVANCE(269);
       END_STATE();
     case 176:
-      if (lookahead == 'o') ADVANCE(267);
-      if (lookahead == 'p') ADVANCE(268);
+      ACCEPT_TOKEN(anon_sym_per);
       END_STATE();
     case 177:
-      if (lookahead == 'r') ADVANCE(269);
+      if (lookahead == 'i') ADVANCE(270);
       END_STATE();
     case 178:
-      if (lookahead == 'r') ADVANCE(270);
+      if (lookahead == 'l') ADVANCE(271);
       END_STATE();
     case 179:
-      if (lookahead == 's') ADVANCE(271);
+      if (lookahead == 'f') ADVANCE(272);
+      if (lookahead == 't') ADVANCE(273);
+      if (lookahead == 'v') ADVANCE(274);
+      if (lookahead == 'x') ADVANCE(275);
       END_STATE();
     case 180:
-      ACCEPT_TOKEN(anon_sym_set);
+      if (lookahead == 'r') ADVANCE(276);
+      if (lookahead == 'u') ADVANCE(277);
       END_STATE();
     case 181:
-      if (lookahead == 'n') ADVANCE(272);
+      if (lookahead == 'i') ADVANCE(278);
       END_STATE();
     case 182:
-      if (lookahead == 'e') ADVANCE(273);
+      if (lookahead == 'o') ADVANCE(279);
       END_STATE();
     case 183:
-      if (lookahead == 'w') ADVANCE(274);
+      if (lookahead == 'u') ADVANCE(280);
       END_STATE();
     case 184:
-      if (lookahead == 'r') ADVANCE(275);
+      if (lookahead == 'o') ADVANCE(281);
+      if (lookahead == 'p') ADVANCE(282);
       END_STATE();
     case 185:
-      if (lookahead == 'c') ADVANCE(276);
+      if (lookahead == 'r') ADVANCE(283);
       END_STATE();
     case 186:
-      if (lookahead == 'r') ADVANCE(277);
+      if (lookahead == 't') ADVANCE(284);
       END_STATE();
     case 187:
-      if (lookahead == 'l') ADVANCE(278);
+      if (lookahead == 'r') ADVANCE(285);
       END_STATE();
     case 188:
-      ACCEPT_TOKEN(anon_sym_tcp);
+      if (lookahead == 's') ADVANCE(286);
       END_STATE();
     case 189:
-      if (lookahead == 'a') ADVANCE(279);
+      ACCEPT_TOKEN(anon_sym_set);
       END_STATE();
     case 190:
-      if (lookahead == 't') ADVANCE(280);
-      END_STATE();
-    case 191:
-      if (lookahead == 'e') ADVANCE(281);
-      END_STATE();
-    case 192:
-      ACCEPT_TOKEN(anon_sym_tls);
-      END_STATE();
-    case 193:
-      if (lookahead == 'e') ADVANCE(282);
-      if (lookahead == 's') ADVANCE(283);
-      END_STATE();
-    case 194:
-      if (lookahead == 'e') ADVANCE(284);
-      END_STATE();
-    case 195:
-      ACCEPT_TOKEN(anon_sym_udp);
-      END_STATE();
-    case 196:
-      ACCEPT_TOKEN(anon_sym_use);
-      END_STATE();
-    case 197:
-      if (lookahead == 's') ADVANCE(285);
-      END_STATE();
-    case 198:
-      if (lookahead == 'g') ADVANCE(286);
-      END_STATE();
-    case 199:
       if (lookahead == 'n') ADVANCE(287);
       END_STATE();
+    case 191:
+      if (lookahead == 'e') ADVANCE(288);
+      END_STATE();
+    case 192:
+      if (lookahead == 'w') ADVANCE(289);
+      END_STATE();
+    case 193:
+      if (lookahead == 'r') ADVANCE(290);
+      END_STATE();
+    case 194:
+      if (lookahead == 'c') ADVANCE(291);
+      END_STATE();
+    case 195:
+      if (lookahead == 'r') ADVANCE(292);
+      END_STATE();
+    case 196:
+      if (lookahead == 'l') ADVANCE(293);
+      END_STATE();
+    case 197:
+      ACCEPT_TOKEN(anon_sym_tcp);
+      END_STATE();
+    case 198:
+      if (lookahead == 'a') ADVANCE(294);
+      END_STATE();
+    case 199:
+      if (lookahead == 'm') ADVANCE(295);
+      END_STATE();
     case 200:
-      if (lookahead == 'h') ADVANCE(288);
+      if (lookahead == 't') ADVANCE(296);
       END_STATE();
     case 201:
-      if (lookahead == 'E') ADVANCE(289);
-      END_STATE();
-    case 202:
-      if (lookahead == 'T') ADVANCE(290);
-      END_STATE();
-    case 203:
-      ACCEPT_TOKEN(anon_sym_HEAD);
-      END_STATE();
-    case 204:
-      if (lookahead == 'O') ADVANCE(291);
-      END_STATE();
-    case 205:
-      if (lookahead == 'H') ADVANCE(292);
-      END_STATE();
-    case 206:
-      ACCEPT_TOKEN(anon_sym_POST);
-      END_STATE();
-    case 207:
-      if (lookahead == 'E') ADVANCE(293);
-      END_STATE();
-    case 208:
-      ACCEPT_TOKEN(anon_sym_acme);
-      END_STATE();
-    case 209:
-      if (lookahead == 'n') ADVANCE(294);
-      END_STATE();
-    case 210:
-      if (lookahead == 'u') ADVANCE(295);
-      END_STATE();
-    case 211:
-      if (lookahead == 'n') ADVANCE(296);
-      END_STATE();
-    case 212:
-      ACCEPT_TOKEN(anon_sym_body);
-      END_STATE();
-    case 213:
       if (lookahead == 'e') ADVANCE(297);
       END_STATE();
+    case 202:
+      ACCEPT_TOKEN(anon_sym_tls);
+      END_STATE();
+    case 203:
+      if (lookahead == 'e') ADVANCE(298);
+      if (lookahead == 's') ADVANCE(299);
+      END_STATE();
+    case 204:
+      if (lookahead == 'e') ADVANCE(300);
+      END_STATE();
+    case 205:
+      ACCEPT_TOKEN(anon_sym_udp);
+      END_STATE();
+    case 206:
+      ACCEPT_TOKEN(anon_sym_use);
+      END_STATE();
+    case 207:
+      if (lookahead == 's') ADVANCE(301);
+      END_STATE();
+    case 208:
+      if (lookahead == 'g') ADVANCE(302);
+      END_STATE();
+    case 209:
+      if (lookahead == 'n') ADVANCE(303);
+      END_STATE();
+    case 210:
+      if (lookahead == 'h') ADVANCE(304);
+      END_STATE();
+    case 211:
+      if (lookahead == 'E') ADVANCE(305);
+      END_STATE();
+    case 212:
+      if (lookahead == 'T') ADVANCE(306);
+      END_STATE();
+    case 213:
+      ACCEPT_TOKEN(anon_sym_HEAD);
+      END_STATE();
     case 214:
-      if (lookahead == 'h') ADVANCE(298);
+      if (lookahead == 'O') ADVANCE(307);
       END_STATE();
     case 215:
-      if (lookahead == 'k') ADVANCE(299);
+      if (lookahead == 'H') ADVANCE(308);
       END_STATE();
     case 216:
-      if (lookahead == 'n') ADVANCE(300);
+      ACCEPT_TOKEN(anon_sym_POST);
       END_STATE();
     case 217:
-      if (lookahead == 'r') ADVANCE(301);
+      if (lookahead == 'E') ADVANCE(309);
       END_STATE();
     case 218:
-      if (lookahead == 'e') ADVANCE(302);
+      ACCEPT_TOKEN(anon_sym_acme);
       END_STATE();
     case 219:
-      if (lookahead == 'i') ADVANCE(303);
+      if (lookahead == 'n') ADVANCE(310);
       END_STATE();
     case 220:
-      if (lookahead == 'u') ADVANCE(304);
+      if (lookahead == 'u') ADVANCE(311);
       END_STATE();
     case 221:
-      ACCEPT_TOKEN(anon_sym_deny);
+      if (lookahead == 'n') ADVANCE(312);
       END_STATE();
     case 222:
-      if (lookahead == 'n') ADVANCE(305);
+      ACCEPT_TOKEN(anon_sym_body);
       END_STATE();
     case 223:
-      if (lookahead == 'i') ADVANCE(306);
+      if (lookahead == 'e') ADVANCE(313);
       END_STATE();
     case 224:
-      if (lookahead == 't') ADVANCE(307);
+      if (lookahead == 'h') ADVANCE(314);
       END_STATE();
     case 225:
-      ACCEPT_TOKEN(anon_sym_else);
+      if (lookahead == 'l') ADVANCE(315);
       END_STATE();
     case 226:
-      ACCEPT_TOKEN(anon_sym_ends);
+      if (lookahead == 'k') ADVANCE(316);
       END_STATE();
     case 227:
-      if (lookahead == 'y') ADVANCE(308);
+      if (lookahead == 'n') ADVANCE(317);
       END_STATE();
     case 228:
-      if (lookahead == 'c') ADVANCE(309);
+      if (lookahead == 'r') ADVANCE(318);
       END_STATE();
     case 229:
-      if (lookahead == 'r') ADVANCE(310);
+      if (lookahead == 'e') ADVANCE(319);
       END_STATE();
     case 230:
-      if (lookahead == 'b') ADVANCE(311);
+      if (lookahead == 'a') ADVANCE(320);
       END_STATE();
     case 231:
-      if (lookahead == 'e') ADVANCE(312);
+      if (lookahead == 'i') ADVANCE(321);
       END_STATE();
     case 232:
-      ACCEPT_TOKEN(anon_sym_file);
-      if (lookahead == 's') ADVANCE(313);
+      if (lookahead == 'u') ADVANCE(322);
       END_STATE();
     case 233:
-      ACCEPT_TOKEN(anon_sym_flow);
+      ACCEPT_TOKEN(anon_sym_deny);
       END_STATE();
     case 234:
-      ACCEPT_TOKEN(anon_sym_from);
+      if (lookahead == 'c') ADVANCE(323);
       END_STATE();
     case 235:
-      if (lookahead == 'w') ADVANCE(314);
+      if (lookahead == 'n') ADVANCE(324);
       END_STATE();
     case 236:
-      if (lookahead == 'n') ADVANCE(315);
+      if (lookahead == 'i') ADVANCE(325);
       END_STATE();
     case 237:
-      ACCEPT_TOKEN(anon_sym_hash);
+      if (lookahead == 't') ADVANCE(326);
       END_STATE();
     case 238:
-      if (lookahead == 'e') ADVANCE(316);
+      ACCEPT_TOKEN(anon_sym_else);
       END_STATE();
     case 239:
-      if (lookahead == 'e') ADVANCE(317);
+      ACCEPT_TOKEN(anon_sym_ends);
       END_STATE();
     case 240:
-      ACCEPT_TOKEN(anon_sym_host);
+      if (lookahead == 'y') ADVANCE(327);
       END_STATE();
     case 241:
-      ACCEPT_TOKEN(anon_sym_http);
-      if (lookahead == 's') ADVANCE(318);
+      if (lookahead == 'c') ADVANCE(328);
       END_STATE();
     case 242:
-      ACCEPT_TOKEN(anon_sym_idle);
+      if (lookahead == 'r') ADVANCE(329);
       END_STATE();
     case 243:
-      if (lookahead == 'r') ADVANCE(319);
+      if (lookahead == 'b') ADVANCE(330);
       END_STATE();
     case 244:
-      if (lookahead == 'x') ADVANCE(320);
+      if (lookahead == 'e') ADVANCE(331);
       END_STATE();
     case 245:
-      if (lookahead == 't') ADVANCE(321);
-      END_STATE();
-    case 246:
-      if (lookahead == 't') ADVANCE(322);
-      END_STATE();
-    case 247:
-      if (lookahead == 'l') ADVANCE(323);
-      END_STATE();
-    case 248:
-      if (lookahead == 'r') ADVANCE(324);
-      END_STATE();
-    case 249:
-      if (lookahead == 'h') ADVANCE(325);
-      END_STATE();
-    case 250:
-      if (lookahead == 'o') ADVANCE(326);
-      END_STATE();
-    case 251:
-      if (lookahead == 'i') ADVANCE(327);
-      END_STATE();
-    case 252:
-      if (lookahead == 'o') ADVANCE(328);
-      END_STATE();
-    case 253:
-      if (lookahead == 'i') ADVANCE(329);
-      END_STATE();
-    case 254:
-      if (lookahead == 'c') ADVANCE(330);
-      END_STATE();
-    case 255:
-      if (lookahead == 't') ADVANCE(331);
-      END_STATE();
-    case 256:
+      ACCEPT_TOKEN(anon_sym_file);
       if (lookahead == 's') ADVANCE(332);
       END_STATE();
-    case 257:
-      if (lookahead == 'c') ADVANCE(333);
+    case 246:
+      ACCEPT_TOKEN(anon_sym_flow);
       END_STATE();
-    case 258:
-      ACCEPT_TOKEN(anon_sym_pool);
+    case 247:
+      ACCEPT_TOKEN(anon_sym_from);
       END_STATE();
-    case 259:
-      if (lookahead == 'o') ADVANCE(334);
+    case 248:
+      if (lookahead == 'w') ADVANCE(333);
       END_STATE();
-    case 260:
+    case 249:
+      if (lookahead == 'n') ADVANCE(334);
+      END_STATE();
+    case 250:
+      ACCEPT_TOKEN(anon_sym_hash);
+      END_STATE();
+    case 251:
       if (lookahead == 'e') ADVANCE(335);
       END_STATE();
+    case 252:
+      if (lookahead == 'e') ADVANCE(336);
+      END_STATE();
+    case 253:
+      ACCEPT_TOKEN(anon_sym_host);
+      END_STATE();
+    case 254:
+      ACCEPT_TOKEN(anon_sym_http);
+      if (lookahead == 's') ADVANCE(337);
+      END_STATE();
+    case 255:
+      ACCEPT_TOKEN(anon_sym_idle);
+      END_STATE();
+    case 256:
+      if (lookahead == 'r') ADVANCE(338);
+      END_STATE();
+    case 257:
+      if (lookahead == 'x') ADVANCE(339);
+      END_STATE();
+    case 258:
+      if (lookahead == 't') ADVANCE(340);
+      END_STATE();
+    case 259:
+      if (lookahead == 't') ADVANCE(341);
+      END_STATE();
+    case 260:
+      if (lookahead == 'l') ADVANCE(342);
+      END_STATE();
     case 261:
-      if (lookahead == 'y') ADVANCE(336);
+      if (lookahead == 'r') ADVANCE(343);
       END_STATE();
     case 262:
-      if (lookahead == 'y') ADVANCE(337);
+      if (lookahead == 'h') ADVANCE(344);
       END_STATE();
     case 263:
-      if (lookahead == 'e') ADVANCE(338);
+      if (lookahead == 'o') ADVANCE(345);
       END_STATE();
     case 264:
-      if (lookahead == 'r') ADVANCE(339);
+      if (lookahead == 'i') ADVANCE(346);
       END_STATE();
     case 265:
-      if (lookahead == 'v') ADVANCE(340);
+      if (lookahead == 'o') ADVANCE(347);
       END_STATE();
     case 266:
-      if (lookahead == 'e') ADVANCE(341);
-      if (lookahead == 'i') ADVANCE(342);
+      if (lookahead == 'i') ADVANCE(348);
       END_STATE();
     case 267:
-      if (lookahead == 'l') ADVANCE(343);
+      if (lookahead == 'c') ADVANCE(349);
       END_STATE();
     case 268:
-      if (lookahead == 'o') ADVANCE(344);
-      END_STATE();
-    case 269:
-      if (lookahead == 'y') ADVANCE(345);
-      END_STATE();
-    case 270:
-      if (lookahead == 'e') ADVANCE(346);
-      END_STATE();
-    case 271:
-      if (lookahead == 'i') ADVANCE(347);
-      END_STATE();
-    case 272:
-      if (lookahead == 'e') ADVANCE(348);
-      END_STATE();
-    case 273:
-      ACCEPT_TOKEN(anon_sym_site);
-      END_STATE();
-    case 274:
-      if (lookahead == '-') ADVANCE(349);
-      END_STATE();
-    case 275:
       if (lookahead == 't') ADVANCE(350);
       END_STATE();
+    case 269:
+      if (lookahead == 's') ADVANCE(351);
+      END_STATE();
+    case 270:
+      if (lookahead == 'c') ADVANCE(352);
+      END_STATE();
+    case 271:
+      ACCEPT_TOKEN(anon_sym_pool);
+      END_STATE();
+    case 272:
+      if (lookahead == 'i') ADVANCE(353);
+      END_STATE();
+    case 273:
+      if (lookahead == 'o') ADVANCE(354);
+      END_STATE();
+    case 274:
+      if (lookahead == 'e') ADVANCE(355);
+      END_STATE();
+    case 275:
+      if (lookahead == 'y') ADVANCE(356);
+      END_STATE();
     case 276:
-      if (lookahead == 'k') ADVANCE(351);
+      if (lookahead == 'y') ADVANCE(357);
       END_STATE();
     case 277:
-      if (lookahead == 'e') ADVANCE(352);
+      if (lookahead == 'e') ADVANCE(358);
       END_STATE();
     case 278:
-      if (lookahead == 'e') ADVANCE(353);
+      if (lookahead == 'r') ADVANCE(359);
       END_STATE();
     case 279:
-      if (lookahead == 'n') ADVANCE(354);
+      if (lookahead == 'v') ADVANCE(360);
       END_STATE();
     case 280:
-      ACCEPT_TOKEN(anon_sym_test);
-      if (lookahead == 's') ADVANCE(355);
+      if (lookahead == 'e') ADVANCE(361);
+      if (lookahead == 'i') ADVANCE(362);
       END_STATE();
     case 281:
-      if (lookahead == 'o') ADVANCE(356);
+      if (lookahead == 'l') ADVANCE(363);
       END_STATE();
     case 282:
-      ACCEPT_TOKEN(anon_sym_true);
+      if (lookahead == 'o') ADVANCE(364);
       END_STATE();
     case 283:
-      if (lookahead == 't') ADVANCE(357);
+      if (lookahead == 'y') ADVANCE(365);
       END_STATE();
     case 284:
-      ACCEPT_TOKEN(anon_sym_type);
+      ACCEPT_TOKEN(anon_sym_root);
       END_STATE();
     case 285:
-      if (lookahead == 'o') ADVANCE(358);
+      if (lookahead == 'e') ADVANCE(366);
       END_STATE();
     case 286:
-      if (lookahead == 'h') ADVANCE(359);
+      if (lookahead == 'i') ADVANCE(367);
       END_STATE();
     case 287:
-      ACCEPT_TOKEN(anon_sym_when);
+      if (lookahead == 'e') ADVANCE(368);
       END_STATE();
     case 288:
-      ACCEPT_TOKEN(anon_sym_with);
-      if (lookahead == 'o') ADVANCE(360);
+      ACCEPT_TOKEN(anon_sym_site);
       END_STATE();
     case 289:
-      if (lookahead == 'C') ADVANCE(361);
+      if (lookahead == '-') ADVANCE(369);
       END_STATE();
     case 290:
-      if (lookahead == 'E') ADVANCE(362);
+      if (lookahead == 't') ADVANCE(370);
       END_STATE();
     case 291:
-      if (lookahead == 'N') ADVANCE(363);
+      if (lookahead == 'k') ADVANCE(371);
       END_STATE();
     case 292:
-      ACCEPT_TOKEN(anon_sym_PATCH);
+      if (lookahead == 'e') ADVANCE(372);
       END_STATE();
     case 293:
-      ACCEPT_TOKEN(anon_sym_TRACE);
+      if (lookahead == 'e') ADVANCE(373);
       END_STATE();
     case 294:
-      ACCEPT_TOKEN(anon_sym_admin);
+      if (lookahead == 'n') ADVANCE(374);
       END_STATE();
     case 295:
-      if (lookahead == 'p') ADVANCE(364);
+      if (lookahead == 's') ADVANCE(375);
       END_STATE();
     case 296:
-      if (lookahead == 'c') ADVANCE(365);
+      ACCEPT_TOKEN(anon_sym_test);
+      if (lookahead == 's') ADVANCE(376);
       END_STATE();
     case 297:
-      ACCEPT_TOKEN(anon_sym_cache);
+      if (lookahead == 'o') ADVANCE(377);
       END_STATE();
     case 298:
-      ACCEPT_TOKEN(anon_sym_catch);
+      ACCEPT_TOKEN(anon_sym_true);
       END_STATE();
     case 299:
-      ACCEPT_TOKEN(anon_sym_check);
+      if (lookahead == 't') ADVANCE(378);
       END_STATE();
     case 300:
-      if (lookahead == 't') ADVANCE(366);
+      ACCEPT_TOKEN(anon_sym_type);
       END_STATE();
     case 301:
-      if (lookahead == 'e') ADVANCE(367);
+      if (lookahead == 'o') ADVANCE(379);
       END_STATE();
     case 302:
-      if (lookahead == 'c') ADVANCE(368);
+      if (lookahead == 'h') ADVANCE(380);
       END_STATE();
     case 303:
-      if (lookahead == 'e') ADVANCE(369);
+      ACCEPT_TOKEN(anon_sym_when);
       END_STATE();
     case 304:
-      if (lookahead == 'l') ADVANCE(370);
+      ACCEPT_TOKEN(anon_sym_with);
+      if (lookahead == 'o') ADVANCE(381);
       END_STATE();
     case 305:
-      ACCEPT_TOKEN(anon_sym_drain);
+      if (lookahead == 'C') ADVANCE(382);
       END_STATE();
     case 306:
-      if (lookahead == 'o') ADVANCE(371);
+      if (lookahead == 'E') ADVANCE(383);
       END_STATE();
     case 307:
-      ACCEPT_TOKEN(anon_sym_eject);
+      if (lookahead == 'N') ADVANCE(384);
       END_STATE();
     case 308:
-      ACCEPT_TOKEN(anon_sym_every);
+      ACCEPT_TOKEN(anon_sym_PATCH);
       END_STATE();
     case 309:
-      if (lookahead == 't') ADVANCE(372);
+      ACCEPT_TOKEN(anon_sym_TRACE);
       END_STATE();
     case 310:
-      if (lookahead == 't') ADVANCE(373);
+      ACCEPT_TOKEN(anon_sym_admin);
       END_STATE();
     case 311:
-      if (lookahead == 'a') ADVANCE(374);
+      if (lookahead == 'p') ADVANCE(385);
       END_STATE();
     case 312:
-      ACCEPT_TOKEN(anon_sym_false);
+      if (lookahead == 'c') ADVANCE(386);
       END_STATE();
     case 313:
-      ACCEPT_TOKEN(anon_sym_files);
+      ACCEPT_TOKEN(anon_sym_cache);
       END_STATE();
     case 314:
-      if (lookahead == 'a') ADVANCE(375);
+      ACCEPT_TOKEN(anon_sym_catch);
       END_STATE();
     case 315:
-      ACCEPT_TOKEN(anon_sym_given);
+      if (lookahead == 'e') ADVANCE(387);
       END_STATE();
     case 316:
-      if (lookahead == 'r') ADVANCE(376);
+      ACCEPT_TOKEN(anon_sym_check);
       END_STATE();
     case 317:
-      ACCEPT_TOKEN(anon_sym_hedge);
+      if (lookahead == 't') ADVANCE(388);
       END_STATE();
     case 318:
-      ACCEPT_TOKEN(anon_sym_https);
+      if (lookahead == 'e') ADVANCE(389);
       END_STATE();
     case 319:
-      if (lookahead == 't') ADVANCE(377);
+      if (lookahead == 'c') ADVANCE(390);
       END_STATE();
     case 320:
-      ACCEPT_TOKEN(anon_sym_index);
+      if (lookahead == 'c') ADVANCE(391);
       END_STATE();
     case 321:
-      if (lookahead == 'i') ADVANCE(378);
+      if (lookahead == 'e') ADVANCE(392);
       END_STATE();
     case 322:
-      ACCEPT_TOKEN(anon_sym_limit);
-      if (lookahead == 's') ADVANCE(379);
+      if (lookahead == 'l') ADVANCE(393);
       END_STATE();
     case 323:
-      if (lookahead == '-') ADVANCE(380);
+      if (lookahead == 't') ADVANCE(394);
       END_STATE();
     case 324:
-      ACCEPT_TOKEN(anon_sym_lower);
+      ACCEPT_TOKEN(anon_sym_drain);
       END_STATE();
     case 325:
-      if (lookahead == 'e') ADVANCE(381);
+      if (lookahead == 'o') ADVANCE(395);
       END_STATE();
     case 326:
-      if (lookahead == 'd') ADVANCE(382);
+      ACCEPT_TOKEN(anon_sym_eject);
       END_STATE();
     case 327:
-      if (lookahead == 'c') ADVANCE(383);
+      ACCEPT_TOKEN(anon_sym_every);
       END_STATE();
     case 328:
-      if (lookahead == 'r') ADVANCE(384);
-      END_STATE();
-    case 329:
-      if (lookahead == 'n') ADVANCE(385);
-      END_STATE();
-    case 330:
-      ACCEPT_TOKEN(anon_sym_panic);
-      END_STATE();
-    case 331:
-      if (lookahead == 'h') ADVANCE(386);
-      END_STATE();
-    case 332:
-      ACCEPT_TOKEN(anon_sym_paths);
-      END_STATE();
-    case 333:
-      if (lookahead == 'y') ADVANCE(387);
-      END_STATE();
-    case 334:
-      if (lookahead == 'c') ADVANCE(388);
-      END_STATE();
-    case 335:
-      ACCEPT_TOKEN(anon_sym_prove);
-      END_STATE();
-    case 336:
-      if (lookahead == '-') ADVANCE(389);
-      END_STATE();
-    case 337:
-      ACCEPT_TOKEN(anon_sym_query);
-      END_STATE();
-    case 338:
-      ACCEPT_TOKEN(anon_sym_queue);
-      END_STATE();
-    case 339:
-      if (lookahead == 'e') ADVANCE(390);
-      END_STATE();
-    case 340:
-      if (lookahead == 'e') ADVANCE(391);
-      END_STATE();
-    case 341:
-      if (lookahead == 's') ADVANCE(392);
-      END_STATE();
-    case 342:
-      if (lookahead == 'r') ADVANCE(393);
-      END_STATE();
-    case 343:
-      if (lookahead == 'v') ADVANCE(394);
-      END_STATE();
-    case 344:
-      if (lookahead == 'n') ADVANCE(395);
-      END_STATE();
-    case 345:
-      ACCEPT_TOKEN(anon_sym_retry);
-      END_STATE();
-    case 346:
       if (lookahead == 't') ADVANCE(396);
       END_STATE();
+    case 329:
+      if (lookahead == 't') ADVANCE(397);
+      END_STATE();
+    case 330:
+      if (lookahead == 'a') ADVANCE(398);
+      END_STATE();
+    case 331:
+      ACCEPT_TOKEN(anon_sym_false);
+      END_STATE();
+    case 332:
+      ACCEPT_TOKEN(anon_sym_files);
+      END_STATE();
+    case 333:
+      if (lookahead == 'a') ADVANCE(399);
+      END_STATE();
+    case 334:
+      ACCEPT_TOKEN(anon_sym_given);
+      END_STATE();
+    case 335:
+      if (lookahead == 'r') ADVANCE(400);
+      END_STATE();
+    case 336:
+      ACCEPT_TOKEN(anon_sym_hedge);
+      END_STATE();
+    case 337:
+      ACCEPT_TOKEN(anon_sym_https);
+      END_STATE();
+    case 338:
+      if (lookahead == 't') ADVANCE(401);
+      END_STATE();
+    case 339:
+      ACCEPT_TOKEN(anon_sym_index);
+      END_STATE();
+    case 340:
+      if (lookahead == 'i') ADVANCE(402);
+      END_STATE();
+    case 341:
+      ACCEPT_TOKEN(anon_sym_limit);
+      if (lookahead == 's') ADVANCE(403);
+      END_STATE();
+    case 342:
+      if (lookahead == '-') ADVANCE(404);
+      END_STATE();
+    case 343:
+      ACCEPT_TOKEN(anon_sym_lower);
+      END_STATE();
+    case 344:
+      if (lookahead == 'e') ADVANCE(405);
+      END_STATE();
+    case 345:
+      if (lookahead == 'd') ADVANCE(406);
+      END_STATE();
+    case 346:
+      if (lookahead == 'c') ADVANCE(407);
+      END_STATE();
     case 347:
-      if (lookahead == 'o') ADVANCE(397);
+      if (lookahead == 'r') ADVANCE(408);
       END_STATE();
     case 348:
-      if (lookahead == 'd') ADVANCE(398);
+      if (lookahead == 'n') ADVANCE(409);
       END_STATE();
     case 349:
-      if (lookahead == 's') ADVANCE(399);
+      ACCEPT_TOKEN(anon_sym_panic);
       END_STATE();
     case 350:
-      ACCEPT_TOKEN(anon_sym_start);
-      if (lookahead == 's') ADVANCE(400);
+      if (lookahead == 'h') ADVANCE(410);
       END_STATE();
     case 351:
-      if (lookahead == 'y') ADVANCE(401);
+      ACCEPT_TOKEN(anon_sym_paths);
       END_STATE();
     case 352:
-      ACCEPT_TOKEN(anon_sym_store);
+      if (lookahead == 'y') ADVANCE(411);
       END_STATE();
     case 353:
-      ACCEPT_TOKEN(anon_sym_table);
+      if (lookahead == 'l') ADVANCE(412);
       END_STATE();
     case 354:
-      if (lookahead == 't') ADVANCE(402);
+      if (lookahead == 'c') ADVANCE(413);
       END_STATE();
     case 355:
-      ACCEPT_TOKEN(anon_sym_tests);
+      ACCEPT_TOKEN(anon_sym_prove);
       END_STATE();
     case 356:
-      if (lookahead == 'u') ADVANCE(403);
+      if (lookahead == '-') ADVANCE(414);
       END_STATE();
     case 357:
-      ACCEPT_TOKEN(anon_sym_trust);
+      ACCEPT_TOKEN(anon_sym_query);
       END_STATE();
     case 358:
-      if (lookahead == 'c') ADVANCE(404);
+      ACCEPT_TOKEN(anon_sym_queue);
       END_STATE();
     case 359:
-      if (lookahead == 't') ADVANCE(405);
+      if (lookahead == 'e') ADVANCE(415);
       END_STATE();
     case 360:
-      if (lookahead == 'u') ADVANCE(406);
+      if (lookahead == 'e') ADVANCE(416);
       END_STATE();
     case 361:
-      if (lookahead == 'T') ADVANCE(407);
+      if (lookahead == 's') ADVANCE(417);
       END_STATE();
     case 362:
-      ACCEPT_TOKEN(anon_sym_DELETE);
+      if (lookahead == 'r') ADVANCE(418);
       END_STATE();
     case 363:
-      if (lookahead == 'S') ADVANCE(408);
+      if (lookahead == 'v') ADVANCE(419);
       END_STATE();
     case 364:
-      ACCEPT_TOKEN(anon_sym_backup);
+      if (lookahead == 'n') ADVANCE(420);
       END_STATE();
     case 365:
-      if (lookahead == 'e') ADVANCE(409);
+      ACCEPT_TOKEN(anon_sym_retry);
       END_STATE();
     case 366:
-      ACCEPT_TOKEN(anon_sym_client);
+      if (lookahead == 't') ADVANCE(421);
       END_STATE();
     case 367:
-      if (lookahead == 's') ADVANCE(410);
-      END_STATE();
-    case 368:
-      if (lookahead == 't') ADVANCE(411);
-      END_STATE();
-    case 369:
-      ACCEPT_TOKEN(anon_sym_cookie);
-      END_STATE();
-    case 370:
-      if (lookahead == 't') ADVANCE(412);
-      END_STATE();
-    case 371:
-      if (lookahead == 'n') ADVANCE(413);
-      END_STATE();
-    case 372:
-      ACCEPT_TOKEN(anon_sym_expect);
-      END_STATE();
-    case 373:
-      ACCEPT_TOKEN(anon_sym_export);
-      END_STATE();
-    case 374:
-      if (lookahead == 'c') ADVANCE(414);
-      END_STATE();
-    case 375:
-      if (lookahead == 'y') ADVANCE(415);
-      END_STATE();
-    case 376:
-      ACCEPT_TOKEN(anon_sym_header);
-      END_STATE();
-    case 377:
-      ACCEPT_TOKEN(anon_sym_import);
-      END_STATE();
-    case 378:
-      if (lookahead == 'm') ADVANCE(416);
-      END_STATE();
-    case 379:
-      ACCEPT_TOKEN(anon_sym_limits);
-      END_STATE();
-    case 380:
-      if (lookahead == 'p') ADVANCE(417);
-      END_STATE();
-    case 381:
-      if (lookahead == 's') ADVANCE(418);
-      END_STATE();
-    case 382:
-      ACCEPT_TOKEN(anon_sym_method);
-      END_STATE();
-    case 383:
-      if (lookahead == 's') ADVANCE(419);
-      END_STATE();
-    case 384:
-      ACCEPT_TOKEN(anon_sym_mirror);
-      END_STATE();
-    case 385:
-      if (lookahead == 'g') ADVANCE(420);
-      END_STATE();
-    case 386:
-      if (lookahead == 'r') ADVANCE(421);
-      END_STATE();
-    case 387:
-      ACCEPT_TOKEN(anon_sym_policy);
-      END_STATE();
-    case 388:
       if (lookahead == 'o') ADVANCE(422);
       END_STATE();
+    case 368:
+      if (lookahead == 'd') ADVANCE(423);
+      END_STATE();
+    case 369:
+      if (lookahead == 's') ADVANCE(424);
+      END_STATE();
+    case 370:
+      ACCEPT_TOKEN(anon_sym_start);
+      if (lookahead == 's') ADVANCE(425);
+      END_STATE();
+    case 371:
+      if (lookahead == 'y') ADVANCE(426);
+      END_STATE();
+    case 372:
+      ACCEPT_TOKEN(anon_sym_store);
+      END_STATE();
+    case 373:
+      ACCEPT_TOKEN(anon_sym_table);
+      END_STATE();
+    case 374:
+      if (lookahead == 't') ADVANCE(427);
+      END_STATE();
+    case 375:
+      ACCEPT_TOKEN(anon_sym_terms);
+      END_STATE();
+    case 376:
+      ACCEPT_TOKEN(anon_sym_tests);
+      END_STATE();
+    case 377:
+      if (lookahead == 'u') ADVANCE(428);
+      END_STATE();
+    case 378:
+      ACCEPT_TOKEN(anon_sym_trust);
+      END_STATE();
+    case 379:
+      if (lookahead == 'c') ADVANCE(429);
+      END_STATE();
+    case 380:
+      if (lookahead == 't') ADVANCE(430);
+      END_STATE();
+    case 381:
+      if (lookahead == 'u') ADVANCE(431);
+      END_STATE();
+    case 382:
+      if (lookahead == 'T') ADVANCE(432);
+      END_STATE();
+    case 383:
+      ACCEPT_TOKEN(anon_sym_DELETE);
+      END_STATE();
+    case 384:
+      if (lookahead == 'S') ADVANCE(433);
+      END_STATE();
+    case 385:
+      ACCEPT_TOKEN(anon_sym_backup);
+      END_STATE();
+    case 386:
+      if (lookahead == 'e') ADVANCE(434);
+      END_STATE();
+    case 387:
+      if (lookahead == 'n') ADVANCE(435);
+      END_STATE();
+    case 388:
+      ACCEPT_TOKEN(anon_sym_client);
+      END_STATE();
     case 389:
-      if (lookahead == 'p') ADVANCE(423);
-      END_STATE();
-    case 390:
-      if (lookahead == 'c') ADVANCE(424);
-      END_STATE();
-    case 391:
-      ACCEPT_TOKEN(anon_sym_remove);
-      END_STATE();
-    case 392:
-      if (lookahead == 't') ADVANCE(425);
-      END_STATE();
-    case 393:
-      if (lookahead == 'e') ADVANCE(426);
-      END_STATE();
-    case 394:
-      if (lookahead == 'e') ADVANCE(427);
-      END_STATE();
-    case 395:
-      if (lookahead == 'd') ADVANCE(428);
-      if (lookahead == 's') ADVANCE(429);
-      END_STATE();
-    case 396:
-      ACCEPT_TOKEN(anon_sym_secret);
-      if (lookahead == 's') ADVANCE(430);
-      END_STATE();
-    case 397:
-      if (lookahead == 'n') ADVANCE(431);
-      END_STATE();
-    case 398:
-      ACCEPT_TOKEN(anon_sym_signed);
-      END_STATE();
-    case 399:
-      if (lookahead == 't') ADVANCE(432);
-      END_STATE();
-    case 400:
-      ACCEPT_TOKEN(anon_sym_starts);
-      END_STATE();
-    case 401:
-      ACCEPT_TOKEN(anon_sym_sticky);
-      END_STATE();
-    case 402:
-      ACCEPT_TOKEN(anon_sym_tenant);
-      END_STATE();
-    case 403:
-      if (lookahead == 't') ADVANCE(433);
-      END_STATE();
-    case 404:
-      if (lookahead == 'k') ADVANCE(434);
-      END_STATE();
-    case 405:
-      ACCEPT_TOKEN(anon_sym_weight);
-      END_STATE();
-    case 406:
-      if (lookahead == 't') ADVANCE(435);
-      END_STATE();
-    case 407:
-      ACCEPT_TOKEN(anon_sym_CONNECT);
-      END_STATE();
-    case 408:
-      ACCEPT_TOKEN(anon_sym_OPTIONS);
-      END_STATE();
-    case 409:
-      ACCEPT_TOKEN(anon_sym_balance);
-      END_STATE();
-    case 410:
       if (lookahead == 's') ADVANCE(436);
       END_STATE();
-    case 411:
-      ACCEPT_TOKEN(anon_sym_connect);
+    case 390:
+      if (lookahead == 't') ADVANCE(437);
       END_STATE();
-    case 412:
-      ACCEPT_TOKEN(anon_sym_default);
+    case 391:
+      if (lookahead == 't') ADVANCE(438);
       END_STATE();
-    case 413:
-      ACCEPT_TOKEN(anon_sym_edition);
+    case 392:
+      ACCEPT_TOKEN(anon_sym_cookie);
       END_STATE();
-    case 414:
-      if (lookahead == 'k') ADVANCE(437);
+    case 393:
+      if (lookahead == 't') ADVANCE(439);
       END_STATE();
-    case 415:
-      ACCEPT_TOKEN(anon_sym_gateway);
-      END_STATE();
-    case 416:
-      if (lookahead == 'e') ADVANCE(438);
-      END_STATE();
-    case 417:
-      if (lookahead == 'a') ADVANCE(439);
-      END_STATE();
-    case 418:
-      ACCEPT_TOKEN(anon_sym_matches);
-      END_STATE();
-    case 419:
-      ACCEPT_TOKEN(anon_sym_metrics);
-      END_STATE();
-    case 420:
-      ACCEPT_TOKEN(anon_sym_missing);
-      END_STATE();
-    case 421:
+    case 394:
       if (lookahead == 'o') ADVANCE(440);
       END_STATE();
+    case 395:
+      if (lookahead == 'n') ADVANCE(441);
+      END_STATE();
+    case 396:
+      ACCEPT_TOKEN(anon_sym_expect);
+      END_STATE();
+    case 397:
+      ACCEPT_TOKEN(anon_sym_export);
+      END_STATE();
+    case 398:
+      if (lookahead == 'c') ADVANCE(442);
+      END_STATE();
+    case 399:
+      if (lookahead == 'y') ADVANCE(443);
+      END_STATE();
+    case 400:
+      ACCEPT_TOKEN(anon_sym_header);
+      END_STATE();
+    case 401:
+      ACCEPT_TOKEN(anon_sym_import);
+      END_STATE();
+    case 402:
+      if (lookahead == 'm') ADVANCE(444);
+      END_STATE();
+    case 403:
+      ACCEPT_TOKEN(anon_sym_limits);
+      END_STATE();
+    case 404:
+      if (lookahead == 'p') ADVANCE(445);
+      END_STATE();
+    case 405:
+      if (lookahead == 's') ADVANCE(446);
+      END_STATE();
+    case 406:
+      ACCEPT_TOKEN(anon_sym_method);
+      END_STATE();
+    case 407:
+      if (lookahead == 's') ADVANCE(447);
+      END_STATE();
+    case 408:
+      ACCEPT_TOKEN(anon_sym_mirror);
+      END_STATE();
+    case 409:
+      if (lookahead == 'g') ADVANCE(448);
+      END_STATE();
+    case 410:
+      if (lookahead == 'r') ADVANCE(449);
+      END_STATE();
+    case 411:
+      ACCEPT_TOKEN(anon_sym_policy);
+      END_STATE();
+    case 412:
+      if (lookahead == 'e') ADVANCE(450);
+      END_STATE();
+    case 413:
+      if (lookahead == 'o') ADVANCE(451);
+      END_STATE();
+    case 414:
+      if (lookahead == 'p') ADVANCE(452);
+      END_STATE();
+    case 415:
+      if (lookahead == 'c') ADVANCE(453);
+      END_STATE();
+    case 416:
+      ACCEPT_TOKEN(anon_sym_remove);
+      END_STATE();
+    case 417:
+      if (lookahead == 't') ADVANCE(454);
+      END_STATE();
+    case 418:
+      if (lookahead == 'e') ADVANCE(455);
+      END_STATE();
+    case 419:
+      if (lookahead == 'e') ADVANCE(456);
+      END_STATE();
+    case 420:
+      if (lookahead == 'd') ADVANCE(457);
+      if (lookahead == 's') ADVANCE(458);
+      END_STATE();
+    case 421:
+      ACCEPT_TOKEN(anon_sym_secret);
+      if (lookahead == 's') ADVANCE(459);
+      END_STATE();
     case 422:
-      if (lookahead == 'l') ADVANCE(441);
+      if (lookahead == 'n') ADVANCE(460);
       END_STATE();
     case 423:
-      if (lookahead == 'r') ADVANCE(442);
+      ACCEPT_TOKEN(anon_sym_signed);
       END_STATE();
     case 424:
-      if (lookahead == 't') ADVANCE(443);
+      if (lookahead == 't') ADVANCE(461);
       END_STATE();
     case 425:
-      ACCEPT_TOKEN(anon_sym_request);
+      ACCEPT_TOKEN(anon_sym_starts);
       END_STATE();
     case 426:
-      ACCEPT_TOKEN(anon_sym_require);
+      ACCEPT_TOKEN(anon_sym_sticky);
       END_STATE();
     case 427:
-      ACCEPT_TOKEN(anon_sym_resolve);
-      if (lookahead == 'r') ADVANCE(444);
+      ACCEPT_TOKEN(anon_sym_tenant);
       END_STATE();
     case 428:
-      ACCEPT_TOKEN(anon_sym_respond);
+      if (lookahead == 't') ADVANCE(462);
       END_STATE();
     case 429:
-      if (lookahead == 'e') ADVANCE(445);
+      if (lookahead == 'k') ADVANCE(463);
       END_STATE();
     case 430:
-      ACCEPT_TOKEN(anon_sym_secrets);
+      ACCEPT_TOKEN(anon_sym_weight);
       END_STATE();
     case 431:
-      ACCEPT_TOKEN(anon_sym_session);
+      if (lookahead == 't') ADVANCE(464);
       END_STATE();
     case 432:
-      if (lookahead == 'a') ADVANCE(446);
+      ACCEPT_TOKEN(anon_sym_CONNECT);
       END_STATE();
     case 433:
-      ACCEPT_TOKEN(anon_sym_timeout);
+      ACCEPT_TOKEN(anon_sym_OPTIONS);
       END_STATE();
     case 434:
-      if (lookahead == 'e') ADVANCE(447);
+      ACCEPT_TOKEN(anon_sym_balance);
       END_STATE();
     case 435:
-      ACCEPT_TOKEN(anon_sym_without);
+      if (lookahead == 'g') ADVANCE(465);
       END_STATE();
     case 436:
-      ACCEPT_TOKEN(anon_sym_compress);
+      if (lookahead == 's') ADVANCE(466);
       END_STATE();
     case 437:
-      ACCEPT_TOKEN(anon_sym_fallback);
+      ACCEPT_TOKEN(anon_sym_connect);
       END_STATE();
     case 438:
-      ACCEPT_TOKEN(anon_sym_lifetime);
+      ACCEPT_TOKEN(anon_sym_contact);
       END_STATE();
     case 439:
-      if (lookahead == 't') ADVANCE(448);
+      ACCEPT_TOKEN(anon_sym_default);
       END_STATE();
     case 440:
-      if (lookahead == 'u') ADVANCE(449);
+      if (lookahead == 'r') ADVANCE(467);
       END_STATE();
     case 441:
-      ACCEPT_TOKEN(anon_sym_protocol);
+      ACCEPT_TOKEN(anon_sym_edition);
       END_STATE();
     case 442:
-      if (lookahead == 'o') ADVANCE(450);
+      if (lookahead == 'k') ADVANCE(468);
       END_STATE();
     case 443:
-      ACCEPT_TOKEN(anon_sym_redirect);
+      ACCEPT_TOKEN(anon_sym_gateway);
       END_STATE();
     case 444:
-      ACCEPT_TOKEN(anon_sym_resolver);
+      if (lookahead == 'e') ADVANCE(469);
       END_STATE();
     case 445:
-      ACCEPT_TOKEN(anon_sym_response);
+      if (lookahead == 'a') ADVANCE(470);
       END_STATE();
     case 446:
-      if (lookahead == 'r') ADVANCE(451);
+      ACCEPT_TOKEN(anon_sym_matches);
       END_STATE();
     case 447:
-      if (lookahead == 't') ADVANCE(452);
+      ACCEPT_TOKEN(anon_sym_metrics);
       END_STATE();
     case 448:
-      if (lookahead == 'h') ADVANCE(453);
+      ACCEPT_TOKEN(anon_sym_missing);
       END_STATE();
     case 449:
-      if (lookahead == 'g') ADVANCE(454);
+      if (lookahead == 'o') ADVANCE(471);
       END_STATE();
     case 450:
-      if (lookahead == 't') ADVANCE(455);
+      ACCEPT_TOKEN(anon_sym_profile);
       END_STATE();
     case 451:
-      if (lookahead == 't') ADVANCE(456);
+      if (lookahead == 'l') ADVANCE(472);
       END_STATE();
     case 452:
-      ACCEPT_TOKEN(anon_sym_websocket);
+      if (lookahead == 'r') ADVANCE(473);
       END_STATE();
     case 453:
-      ACCEPT_TOKEN(anon_sym_local_DASHpath);
+      if (lookahead == 't') ADVANCE(474);
       END_STATE();
     case 454:
-      if (lookahead == 'h') ADVANCE(457);
+      ACCEPT_TOKEN(anon_sym_request);
       END_STATE();
     case 455:
-      if (lookahead == 'o') ADVANCE(458);
+      ACCEPT_TOKEN(anon_sym_require);
       END_STATE();
     case 456:
-      ACCEPT_TOKEN(anon_sym_slow_DASHstart);
+      ACCEPT_TOKEN(anon_sym_resolve);
+      if (lookahead == 'r') ADVANCE(475);
       END_STATE();
     case 457:
-      ACCEPT_TOKEN(anon_sym_passthrough);
+      ACCEPT_TOKEN(anon_sym_respond);
       END_STATE();
     case 458:
-      if (lookahead == 'c') ADVANCE(459);
+      if (lookahead == 'e') ADVANCE(476);
       END_STATE();
     case 459:
-      if (lookahead == 'o') ADVANCE(460);
+      ACCEPT_TOKEN(anon_sym_secrets);
       END_STATE();
     case 460:
-      if (lookahead == 'l') ADVANCE(461);
+      ACCEPT_TOKEN(anon_sym_session);
       END_STATE();
     case 461:
+      if (lookahead == 'a') ADVANCE(477);
+      END_STATE();
+    case 462:
+      ACCEPT_TOKEN(anon_sym_timeout);
+      END_STATE();
+    case 463:
+      if (lookahead == 'e') ADVANCE(478);
+      END_STATE();
+    case 464:
+      ACCEPT_TOKEN(anon_sym_without);
+      END_STATE();
+    case 465:
+      if (lookahead == 'e') ADVANCE(479);
+      END_STATE();
+    case 466:
+      ACCEPT_TOKEN(anon_sym_compress);
+      END_STATE();
+    case 467:
+      if (lookahead == 'y') ADVANCE(480);
+      END_STATE();
+    case 468:
+      ACCEPT_TOKEN(anon_sym_fallback);
+      END_STATE();
+    case 469:
+      ACCEPT_TOKEN(anon_sym_lifetime);
+      END_STATE();
+    case 470:
+      if (lookahead == 't') ADVANCE(481);
+      END_STATE();
+    case 471:
+      if (lookahead == 'u') ADVANCE(482);
+      END_STATE();
+    case 472:
+      ACCEPT_TOKEN(anon_sym_protocol);
+      END_STATE();
+    case 473:
+      if (lookahead == 'o') ADVANCE(483);
+      END_STATE();
+    case 474:
+      ACCEPT_TOKEN(anon_sym_redirect);
+      END_STATE();
+    case 475:
+      ACCEPT_TOKEN(anon_sym_resolver);
+      END_STATE();
+    case 476:
+      ACCEPT_TOKEN(anon_sym_response);
+      END_STATE();
+    case 477:
+      if (lookahead == 'r') ADVANCE(484);
+      END_STATE();
+    case 478:
+      if (lookahead == 't') ADVANCE(485);
+      END_STATE();
+    case 479:
+      if (lookahead == 's') ADVANCE(486);
+      END_STATE();
+    case 480:
+      ACCEPT_TOKEN(anon_sym_directory);
+      END_STATE();
+    case 481:
+      if (lookahead == 'h') ADVANCE(487);
+      END_STATE();
+    case 482:
+      if (lookahead == 'g') ADVANCE(488);
+      END_STATE();
+    case 483:
+      if (lookahead == 't') ADVANCE(489);
+      END_STATE();
+    case 484:
+      if (lookahead == 't') ADVANCE(490);
+      END_STATE();
+    case 485:
+      ACCEPT_TOKEN(anon_sym_websocket);
+      END_STATE();
+    case 486:
+      ACCEPT_TOKEN(anon_sym_challenges);
+      END_STATE();
+    case 487:
+      ACCEPT_TOKEN(anon_sym_local_DASHpath);
+      END_STATE();
+    case 488:
+      if (lookahead == 'h') ADVANCE(491);
+      END_STATE();
+    case 489:
+      if (lookahead == 'o') ADVANCE(492);
+      END_STATE();
+    case 490:
+      ACCEPT_TOKEN(anon_sym_slow_DASHstart);
+      END_STATE();
+    case 491:
+      ACCEPT_TOKEN(anon_sym_passthrough);
+      END_STATE();
+    case 492:
+      if (lookahead == 'c') ADVANCE(493);
+      END_STATE();
+    case 493:
+      if (lookahead == 'o') ADVANCE(494);
+      END_STATE();
+    case 494:
+      if (lookahead == 'l') ADVANCE(495);
+      END_STATE();
+    case 495:
       ACCEPT_TOKEN(anon_sym_proxy_DASHprotocol);
       END_STATE();
     default:
@@ -5227,11 +5393,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(1),
     [anon_sym_body] = ACTIONS(1),
     [anon_sym_cache] = ACTIONS(1),
+    [anon_sym_challenges] = ACTIONS(1),
     [anon_sym_check] = ACTIONS(1),
     [anon_sym_compress] = ACTIONS(1),
+    [anon_sym_contact] = ACTIONS(1),
     [anon_sym_cut] = ACTIONS(1),
     [anon_sym_default] = ACTIONS(1),
+    [anon_sym_directory] = ACTIONS(1),
+    [anon_sym_dns] = ACTIONS(1),
     [anon_sym_drain] = ACTIONS(1),
+    [anon_sym_eab] = ACTIONS(1),
     [anon_sym_edition] = ACTIONS(1),
     [anon_sym_eject] = ACTIONS(1),
     [anon_sym_export] = ACTIONS(1),
@@ -5247,16 +5418,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(1),
     [anon_sym_panic] = ACTIONS(1),
     [anon_sym_paths] = ACTIONS(1),
+    [anon_sym_profile] = ACTIONS(1),
     [anon_sym_protocol] = ACTIONS(1),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(1),
     [anon_sym_queue] = ACTIONS(1),
     [anon_sym_resolve] = ACTIONS(1),
     [anon_sym_resolver] = ACTIONS(1),
     [anon_sym_retry] = ACTIONS(1),
+    [anon_sym_root] = ACTIONS(1),
     [anon_sym_secrets] = ACTIONS(1),
     [anon_sym_slow_DASHstart] = ACTIONS(1),
     [anon_sym_sticky] = ACTIONS(1),
     [anon_sym_store] = ACTIONS(1),
+    [anon_sym_terms] = ACTIONS(1),
     [anon_sym_tests] = ACTIONS(1),
     [anon_sym_timeout] = ACTIONS(1),
     [anon_sym_trust] = ACTIONS(1),
@@ -5409,11 +5583,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -5429,16 +5608,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -5587,11 +5769,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(105),
     [anon_sym_body] = ACTIONS(105),
     [anon_sym_cache] = ACTIONS(105),
+    [anon_sym_challenges] = ACTIONS(105),
     [anon_sym_check] = ACTIONS(105),
     [anon_sym_compress] = ACTIONS(105),
+    [anon_sym_contact] = ACTIONS(105),
     [anon_sym_cut] = ACTIONS(105),
     [anon_sym_default] = ACTIONS(105),
+    [anon_sym_directory] = ACTIONS(105),
+    [anon_sym_dns] = ACTIONS(105),
     [anon_sym_drain] = ACTIONS(105),
+    [anon_sym_eab] = ACTIONS(105),
     [anon_sym_edition] = ACTIONS(105),
     [anon_sym_eject] = ACTIONS(105),
     [anon_sym_export] = ACTIONS(105),
@@ -5607,16 +5794,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(105),
     [anon_sym_panic] = ACTIONS(105),
     [anon_sym_paths] = ACTIONS(105),
+    [anon_sym_profile] = ACTIONS(105),
     [anon_sym_protocol] = ACTIONS(105),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(105),
     [anon_sym_queue] = ACTIONS(105),
     [anon_sym_resolve] = ACTIONS(105),
     [anon_sym_resolver] = ACTIONS(105),
     [anon_sym_retry] = ACTIONS(105),
+    [anon_sym_root] = ACTIONS(105),
     [anon_sym_secrets] = ACTIONS(105),
     [anon_sym_slow_DASHstart] = ACTIONS(105),
     [anon_sym_sticky] = ACTIONS(105),
     [anon_sym_store] = ACTIONS(105),
+    [anon_sym_terms] = ACTIONS(105),
     [anon_sym_tests] = ACTIONS(105),
     [anon_sym_timeout] = ACTIONS(105),
     [anon_sym_trust] = ACTIONS(105),
@@ -5764,11 +5954,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -5784,16 +5979,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -5941,11 +6139,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -5961,16 +6164,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -6118,11 +6324,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -6138,16 +6349,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -6294,11 +6508,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(183),
     [anon_sym_body] = ACTIONS(183),
     [anon_sym_cache] = ACTIONS(183),
+    [anon_sym_challenges] = ACTIONS(183),
     [anon_sym_check] = ACTIONS(183),
     [anon_sym_compress] = ACTIONS(183),
+    [anon_sym_contact] = ACTIONS(183),
     [anon_sym_cut] = ACTIONS(183),
     [anon_sym_default] = ACTIONS(183),
+    [anon_sym_directory] = ACTIONS(183),
+    [anon_sym_dns] = ACTIONS(183),
     [anon_sym_drain] = ACTIONS(183),
+    [anon_sym_eab] = ACTIONS(183),
     [anon_sym_edition] = ACTIONS(183),
     [anon_sym_eject] = ACTIONS(183),
     [anon_sym_export] = ACTIONS(183),
@@ -6314,16 +6533,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(183),
     [anon_sym_panic] = ACTIONS(183),
     [anon_sym_paths] = ACTIONS(183),
+    [anon_sym_profile] = ACTIONS(183),
     [anon_sym_protocol] = ACTIONS(183),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(183),
     [anon_sym_queue] = ACTIONS(183),
     [anon_sym_resolve] = ACTIONS(183),
     [anon_sym_resolver] = ACTIONS(183),
     [anon_sym_retry] = ACTIONS(183),
+    [anon_sym_root] = ACTIONS(183),
     [anon_sym_secrets] = ACTIONS(183),
     [anon_sym_slow_DASHstart] = ACTIONS(183),
     [anon_sym_sticky] = ACTIONS(183),
     [anon_sym_store] = ACTIONS(183),
+    [anon_sym_terms] = ACTIONS(183),
     [anon_sym_tests] = ACTIONS(183),
     [anon_sym_timeout] = ACTIONS(183),
     [anon_sym_trust] = ACTIONS(183),
@@ -6470,11 +6692,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -6490,16 +6717,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -6646,11 +6876,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(257),
     [anon_sym_body] = ACTIONS(257),
     [anon_sym_cache] = ACTIONS(257),
+    [anon_sym_challenges] = ACTIONS(257),
     [anon_sym_check] = ACTIONS(257),
     [anon_sym_compress] = ACTIONS(257),
+    [anon_sym_contact] = ACTIONS(257),
     [anon_sym_cut] = ACTIONS(257),
     [anon_sym_default] = ACTIONS(257),
+    [anon_sym_directory] = ACTIONS(257),
+    [anon_sym_dns] = ACTIONS(257),
     [anon_sym_drain] = ACTIONS(257),
+    [anon_sym_eab] = ACTIONS(257),
     [anon_sym_edition] = ACTIONS(257),
     [anon_sym_eject] = ACTIONS(257),
     [anon_sym_export] = ACTIONS(257),
@@ -6666,16 +6901,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(257),
     [anon_sym_panic] = ACTIONS(257),
     [anon_sym_paths] = ACTIONS(257),
+    [anon_sym_profile] = ACTIONS(257),
     [anon_sym_protocol] = ACTIONS(257),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(257),
     [anon_sym_queue] = ACTIONS(257),
     [anon_sym_resolve] = ACTIONS(257),
     [anon_sym_resolver] = ACTIONS(257),
     [anon_sym_retry] = ACTIONS(257),
+    [anon_sym_root] = ACTIONS(257),
     [anon_sym_secrets] = ACTIONS(257),
     [anon_sym_slow_DASHstart] = ACTIONS(257),
     [anon_sym_sticky] = ACTIONS(257),
     [anon_sym_store] = ACTIONS(257),
+    [anon_sym_terms] = ACTIONS(257),
     [anon_sym_tests] = ACTIONS(257),
     [anon_sym_timeout] = ACTIONS(257),
     [anon_sym_trust] = ACTIONS(257),
@@ -6821,11 +7059,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -6841,16 +7084,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -6996,11 +7242,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -7016,16 +7267,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -7171,11 +7425,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -7191,16 +7450,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -7346,11 +7608,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(41),
     [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
+    [anon_sym_contact] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
+    [anon_sym_directory] = ACTIONS(41),
+    [anon_sym_dns] = ACTIONS(41),
     [anon_sym_drain] = ACTIONS(41),
+    [anon_sym_eab] = ACTIONS(41),
     [anon_sym_edition] = ACTIONS(41),
     [anon_sym_eject] = ACTIONS(41),
     [anon_sym_export] = ACTIONS(41),
@@ -7366,16 +7633,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(41),
     [anon_sym_panic] = ACTIONS(41),
     [anon_sym_paths] = ACTIONS(41),
+    [anon_sym_profile] = ACTIONS(41),
     [anon_sym_protocol] = ACTIONS(41),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(41),
     [anon_sym_queue] = ACTIONS(41),
     [anon_sym_resolve] = ACTIONS(41),
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
+    [anon_sym_root] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
     [anon_sym_store] = ACTIONS(41),
+    [anon_sym_terms] = ACTIONS(41),
     [anon_sym_tests] = ACTIONS(41),
     [anon_sym_timeout] = ACTIONS(41),
     [anon_sym_trust] = ACTIONS(41),
@@ -7504,11 +7774,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(300),
     [anon_sym_body] = ACTIONS(300),
     [anon_sym_cache] = ACTIONS(300),
+    [anon_sym_challenges] = ACTIONS(300),
     [anon_sym_check] = ACTIONS(300),
     [anon_sym_compress] = ACTIONS(300),
+    [anon_sym_contact] = ACTIONS(300),
     [anon_sym_cut] = ACTIONS(300),
     [anon_sym_default] = ACTIONS(300),
+    [anon_sym_directory] = ACTIONS(300),
+    [anon_sym_dns] = ACTIONS(300),
     [anon_sym_drain] = ACTIONS(300),
+    [anon_sym_eab] = ACTIONS(300),
     [anon_sym_edition] = ACTIONS(300),
     [anon_sym_eject] = ACTIONS(300),
     [anon_sym_export] = ACTIONS(300),
@@ -7524,16 +7799,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(300),
     [anon_sym_panic] = ACTIONS(300),
     [anon_sym_paths] = ACTIONS(300),
+    [anon_sym_profile] = ACTIONS(300),
     [anon_sym_protocol] = ACTIONS(300),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(300),
     [anon_sym_queue] = ACTIONS(300),
     [anon_sym_resolve] = ACTIONS(300),
     [anon_sym_resolver] = ACTIONS(300),
     [anon_sym_retry] = ACTIONS(300),
+    [anon_sym_root] = ACTIONS(300),
     [anon_sym_secrets] = ACTIONS(300),
     [anon_sym_slow_DASHstart] = ACTIONS(300),
     [anon_sym_sticky] = ACTIONS(300),
     [anon_sym_store] = ACTIONS(300),
+    [anon_sym_terms] = ACTIONS(300),
     [anon_sym_tests] = ACTIONS(300),
     [anon_sym_timeout] = ACTIONS(300),
     [anon_sym_trust] = ACTIONS(300),
@@ -7664,11 +7942,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(310),
     [anon_sym_body] = ACTIONS(310),
     [anon_sym_cache] = ACTIONS(310),
+    [anon_sym_challenges] = ACTIONS(310),
     [anon_sym_check] = ACTIONS(310),
     [anon_sym_compress] = ACTIONS(310),
+    [anon_sym_contact] = ACTIONS(310),
     [anon_sym_cut] = ACTIONS(310),
     [anon_sym_default] = ACTIONS(310),
+    [anon_sym_directory] = ACTIONS(310),
+    [anon_sym_dns] = ACTIONS(310),
     [anon_sym_drain] = ACTIONS(310),
+    [anon_sym_eab] = ACTIONS(310),
     [anon_sym_edition] = ACTIONS(310),
     [anon_sym_eject] = ACTIONS(310),
     [anon_sym_export] = ACTIONS(310),
@@ -7684,16 +7967,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(310),
     [anon_sym_panic] = ACTIONS(310),
     [anon_sym_paths] = ACTIONS(310),
+    [anon_sym_profile] = ACTIONS(310),
     [anon_sym_protocol] = ACTIONS(310),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(310),
     [anon_sym_queue] = ACTIONS(310),
     [anon_sym_resolve] = ACTIONS(310),
     [anon_sym_resolver] = ACTIONS(310),
     [anon_sym_retry] = ACTIONS(310),
+    [anon_sym_root] = ACTIONS(310),
     [anon_sym_secrets] = ACTIONS(310),
     [anon_sym_slow_DASHstart] = ACTIONS(310),
     [anon_sym_sticky] = ACTIONS(310),
     [anon_sym_store] = ACTIONS(310),
+    [anon_sym_terms] = ACTIONS(310),
     [anon_sym_tests] = ACTIONS(310),
     [anon_sym_timeout] = ACTIONS(310),
     [anon_sym_trust] = ACTIONS(310),
@@ -7824,11 +8110,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(318),
     [anon_sym_body] = ACTIONS(318),
     [anon_sym_cache] = ACTIONS(318),
+    [anon_sym_challenges] = ACTIONS(318),
     [anon_sym_check] = ACTIONS(318),
     [anon_sym_compress] = ACTIONS(318),
+    [anon_sym_contact] = ACTIONS(318),
     [anon_sym_cut] = ACTIONS(318),
     [anon_sym_default] = ACTIONS(318),
+    [anon_sym_directory] = ACTIONS(318),
+    [anon_sym_dns] = ACTIONS(318),
     [anon_sym_drain] = ACTIONS(318),
+    [anon_sym_eab] = ACTIONS(318),
     [anon_sym_edition] = ACTIONS(318),
     [anon_sym_eject] = ACTIONS(318),
     [anon_sym_export] = ACTIONS(318),
@@ -7844,16 +8135,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(318),
     [anon_sym_panic] = ACTIONS(318),
     [anon_sym_paths] = ACTIONS(318),
+    [anon_sym_profile] = ACTIONS(318),
     [anon_sym_protocol] = ACTIONS(318),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(318),
     [anon_sym_queue] = ACTIONS(318),
     [anon_sym_resolve] = ACTIONS(318),
     [anon_sym_resolver] = ACTIONS(318),
     [anon_sym_retry] = ACTIONS(318),
+    [anon_sym_root] = ACTIONS(318),
     [anon_sym_secrets] = ACTIONS(318),
     [anon_sym_slow_DASHstart] = ACTIONS(318),
     [anon_sym_sticky] = ACTIONS(318),
     [anon_sym_store] = ACTIONS(318),
+    [anon_sym_terms] = ACTIONS(318),
     [anon_sym_tests] = ACTIONS(318),
     [anon_sym_timeout] = ACTIONS(318),
     [anon_sym_trust] = ACTIONS(318),
@@ -7984,11 +8278,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(326),
     [anon_sym_body] = ACTIONS(326),
     [anon_sym_cache] = ACTIONS(326),
+    [anon_sym_challenges] = ACTIONS(326),
     [anon_sym_check] = ACTIONS(326),
     [anon_sym_compress] = ACTIONS(326),
+    [anon_sym_contact] = ACTIONS(326),
     [anon_sym_cut] = ACTIONS(326),
     [anon_sym_default] = ACTIONS(326),
+    [anon_sym_directory] = ACTIONS(326),
+    [anon_sym_dns] = ACTIONS(326),
     [anon_sym_drain] = ACTIONS(326),
+    [anon_sym_eab] = ACTIONS(326),
     [anon_sym_edition] = ACTIONS(326),
     [anon_sym_eject] = ACTIONS(326),
     [anon_sym_export] = ACTIONS(326),
@@ -8004,16 +8303,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(326),
     [anon_sym_panic] = ACTIONS(326),
     [anon_sym_paths] = ACTIONS(326),
+    [anon_sym_profile] = ACTIONS(326),
     [anon_sym_protocol] = ACTIONS(326),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(326),
     [anon_sym_queue] = ACTIONS(326),
     [anon_sym_resolve] = ACTIONS(326),
     [anon_sym_resolver] = ACTIONS(326),
     [anon_sym_retry] = ACTIONS(326),
+    [anon_sym_root] = ACTIONS(326),
     [anon_sym_secrets] = ACTIONS(326),
     [anon_sym_slow_DASHstart] = ACTIONS(326),
     [anon_sym_sticky] = ACTIONS(326),
     [anon_sym_store] = ACTIONS(326),
+    [anon_sym_terms] = ACTIONS(326),
     [anon_sym_tests] = ACTIONS(326),
     [anon_sym_timeout] = ACTIONS(326),
     [anon_sym_trust] = ACTIONS(326),
@@ -8144,11 +8446,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(334),
     [anon_sym_body] = ACTIONS(334),
     [anon_sym_cache] = ACTIONS(334),
+    [anon_sym_challenges] = ACTIONS(334),
     [anon_sym_check] = ACTIONS(334),
     [anon_sym_compress] = ACTIONS(334),
+    [anon_sym_contact] = ACTIONS(334),
     [anon_sym_cut] = ACTIONS(334),
     [anon_sym_default] = ACTIONS(334),
+    [anon_sym_directory] = ACTIONS(334),
+    [anon_sym_dns] = ACTIONS(334),
     [anon_sym_drain] = ACTIONS(334),
+    [anon_sym_eab] = ACTIONS(334),
     [anon_sym_edition] = ACTIONS(334),
     [anon_sym_eject] = ACTIONS(334),
     [anon_sym_export] = ACTIONS(334),
@@ -8164,16 +8471,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(334),
     [anon_sym_panic] = ACTIONS(334),
     [anon_sym_paths] = ACTIONS(334),
+    [anon_sym_profile] = ACTIONS(334),
     [anon_sym_protocol] = ACTIONS(334),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(334),
     [anon_sym_queue] = ACTIONS(334),
     [anon_sym_resolve] = ACTIONS(334),
     [anon_sym_resolver] = ACTIONS(334),
     [anon_sym_retry] = ACTIONS(334),
+    [anon_sym_root] = ACTIONS(334),
     [anon_sym_secrets] = ACTIONS(334),
     [anon_sym_slow_DASHstart] = ACTIONS(334),
     [anon_sym_sticky] = ACTIONS(334),
     [anon_sym_store] = ACTIONS(334),
+    [anon_sym_terms] = ACTIONS(334),
     [anon_sym_tests] = ACTIONS(334),
     [anon_sym_timeout] = ACTIONS(334),
     [anon_sym_trust] = ACTIONS(334),
@@ -8304,11 +8614,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(342),
     [anon_sym_body] = ACTIONS(342),
     [anon_sym_cache] = ACTIONS(342),
+    [anon_sym_challenges] = ACTIONS(342),
     [anon_sym_check] = ACTIONS(342),
     [anon_sym_compress] = ACTIONS(342),
+    [anon_sym_contact] = ACTIONS(342),
     [anon_sym_cut] = ACTIONS(342),
     [anon_sym_default] = ACTIONS(342),
+    [anon_sym_directory] = ACTIONS(342),
+    [anon_sym_dns] = ACTIONS(342),
     [anon_sym_drain] = ACTIONS(342),
+    [anon_sym_eab] = ACTIONS(342),
     [anon_sym_edition] = ACTIONS(342),
     [anon_sym_eject] = ACTIONS(342),
     [anon_sym_export] = ACTIONS(342),
@@ -8324,16 +8639,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(342),
     [anon_sym_panic] = ACTIONS(342),
     [anon_sym_paths] = ACTIONS(342),
+    [anon_sym_profile] = ACTIONS(342),
     [anon_sym_protocol] = ACTIONS(342),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(342),
     [anon_sym_queue] = ACTIONS(342),
     [anon_sym_resolve] = ACTIONS(342),
     [anon_sym_resolver] = ACTIONS(342),
     [anon_sym_retry] = ACTIONS(342),
+    [anon_sym_root] = ACTIONS(342),
     [anon_sym_secrets] = ACTIONS(342),
     [anon_sym_slow_DASHstart] = ACTIONS(342),
     [anon_sym_sticky] = ACTIONS(342),
     [anon_sym_store] = ACTIONS(342),
+    [anon_sym_terms] = ACTIONS(342),
     [anon_sym_tests] = ACTIONS(342),
     [anon_sym_timeout] = ACTIONS(342),
     [anon_sym_trust] = ACTIONS(342),
@@ -8463,11 +8781,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(352),
     [anon_sym_body] = ACTIONS(352),
     [anon_sym_cache] = ACTIONS(352),
+    [anon_sym_challenges] = ACTIONS(352),
     [anon_sym_check] = ACTIONS(352),
     [anon_sym_compress] = ACTIONS(352),
+    [anon_sym_contact] = ACTIONS(352),
     [anon_sym_cut] = ACTIONS(352),
     [anon_sym_default] = ACTIONS(352),
+    [anon_sym_directory] = ACTIONS(352),
+    [anon_sym_dns] = ACTIONS(352),
     [anon_sym_drain] = ACTIONS(352),
+    [anon_sym_eab] = ACTIONS(352),
     [anon_sym_edition] = ACTIONS(352),
     [anon_sym_eject] = ACTIONS(352),
     [anon_sym_export] = ACTIONS(352),
@@ -8483,16 +8806,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(352),
     [anon_sym_panic] = ACTIONS(352),
     [anon_sym_paths] = ACTIONS(352),
+    [anon_sym_profile] = ACTIONS(352),
     [anon_sym_protocol] = ACTIONS(352),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(352),
     [anon_sym_queue] = ACTIONS(352),
     [anon_sym_resolve] = ACTIONS(352),
     [anon_sym_resolver] = ACTIONS(352),
     [anon_sym_retry] = ACTIONS(352),
+    [anon_sym_root] = ACTIONS(352),
     [anon_sym_secrets] = ACTIONS(352),
     [anon_sym_slow_DASHstart] = ACTIONS(352),
     [anon_sym_sticky] = ACTIONS(352),
     [anon_sym_store] = ACTIONS(352),
+    [anon_sym_terms] = ACTIONS(352),
     [anon_sym_tests] = ACTIONS(352),
     [anon_sym_timeout] = ACTIONS(352),
     [anon_sym_trust] = ACTIONS(352),
@@ -8620,11 +8946,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(356),
     [anon_sym_body] = ACTIONS(356),
     [anon_sym_cache] = ACTIONS(356),
+    [anon_sym_challenges] = ACTIONS(356),
     [anon_sym_check] = ACTIONS(356),
     [anon_sym_compress] = ACTIONS(356),
+    [anon_sym_contact] = ACTIONS(356),
     [anon_sym_cut] = ACTIONS(356),
     [anon_sym_default] = ACTIONS(356),
+    [anon_sym_directory] = ACTIONS(356),
+    [anon_sym_dns] = ACTIONS(356),
     [anon_sym_drain] = ACTIONS(356),
+    [anon_sym_eab] = ACTIONS(356),
     [anon_sym_edition] = ACTIONS(356),
     [anon_sym_eject] = ACTIONS(356),
     [anon_sym_export] = ACTIONS(356),
@@ -8640,16 +8971,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(356),
     [anon_sym_panic] = ACTIONS(356),
     [anon_sym_paths] = ACTIONS(356),
+    [anon_sym_profile] = ACTIONS(356),
     [anon_sym_protocol] = ACTIONS(356),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(356),
     [anon_sym_queue] = ACTIONS(356),
     [anon_sym_resolve] = ACTIONS(356),
     [anon_sym_resolver] = ACTIONS(356),
     [anon_sym_retry] = ACTIONS(356),
+    [anon_sym_root] = ACTIONS(356),
     [anon_sym_secrets] = ACTIONS(356),
     [anon_sym_slow_DASHstart] = ACTIONS(356),
     [anon_sym_sticky] = ACTIONS(356),
     [anon_sym_store] = ACTIONS(356),
+    [anon_sym_terms] = ACTIONS(356),
     [anon_sym_tests] = ACTIONS(356),
     [anon_sym_timeout] = ACTIONS(356),
     [anon_sym_trust] = ACTIONS(356),
@@ -8777,11 +9111,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(360),
     [anon_sym_body] = ACTIONS(360),
     [anon_sym_cache] = ACTIONS(360),
+    [anon_sym_challenges] = ACTIONS(360),
     [anon_sym_check] = ACTIONS(360),
     [anon_sym_compress] = ACTIONS(360),
+    [anon_sym_contact] = ACTIONS(360),
     [anon_sym_cut] = ACTIONS(360),
     [anon_sym_default] = ACTIONS(360),
+    [anon_sym_directory] = ACTIONS(360),
+    [anon_sym_dns] = ACTIONS(360),
     [anon_sym_drain] = ACTIONS(360),
+    [anon_sym_eab] = ACTIONS(360),
     [anon_sym_edition] = ACTIONS(360),
     [anon_sym_eject] = ACTIONS(360),
     [anon_sym_export] = ACTIONS(360),
@@ -8797,16 +9136,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(360),
     [anon_sym_panic] = ACTIONS(360),
     [anon_sym_paths] = ACTIONS(360),
+    [anon_sym_profile] = ACTIONS(360),
     [anon_sym_protocol] = ACTIONS(360),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(360),
     [anon_sym_queue] = ACTIONS(360),
     [anon_sym_resolve] = ACTIONS(360),
     [anon_sym_resolver] = ACTIONS(360),
     [anon_sym_retry] = ACTIONS(360),
+    [anon_sym_root] = ACTIONS(360),
     [anon_sym_secrets] = ACTIONS(360),
     [anon_sym_slow_DASHstart] = ACTIONS(360),
     [anon_sym_sticky] = ACTIONS(360),
     [anon_sym_store] = ACTIONS(360),
+    [anon_sym_terms] = ACTIONS(360),
     [anon_sym_tests] = ACTIONS(360),
     [anon_sym_timeout] = ACTIONS(360),
     [anon_sym_trust] = ACTIONS(360),
@@ -8934,11 +9276,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(364),
     [anon_sym_body] = ACTIONS(364),
     [anon_sym_cache] = ACTIONS(364),
+    [anon_sym_challenges] = ACTIONS(364),
     [anon_sym_check] = ACTIONS(364),
     [anon_sym_compress] = ACTIONS(364),
+    [anon_sym_contact] = ACTIONS(364),
     [anon_sym_cut] = ACTIONS(364),
     [anon_sym_default] = ACTIONS(364),
+    [anon_sym_directory] = ACTIONS(364),
+    [anon_sym_dns] = ACTIONS(364),
     [anon_sym_drain] = ACTIONS(364),
+    [anon_sym_eab] = ACTIONS(364),
     [anon_sym_edition] = ACTIONS(364),
     [anon_sym_eject] = ACTIONS(364),
     [anon_sym_export] = ACTIONS(364),
@@ -8954,16 +9301,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(364),
     [anon_sym_panic] = ACTIONS(364),
     [anon_sym_paths] = ACTIONS(364),
+    [anon_sym_profile] = ACTIONS(364),
     [anon_sym_protocol] = ACTIONS(364),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(364),
     [anon_sym_queue] = ACTIONS(364),
     [anon_sym_resolve] = ACTIONS(364),
     [anon_sym_resolver] = ACTIONS(364),
     [anon_sym_retry] = ACTIONS(364),
+    [anon_sym_root] = ACTIONS(364),
     [anon_sym_secrets] = ACTIONS(364),
     [anon_sym_slow_DASHstart] = ACTIONS(364),
     [anon_sym_sticky] = ACTIONS(364),
     [anon_sym_store] = ACTIONS(364),
+    [anon_sym_terms] = ACTIONS(364),
     [anon_sym_tests] = ACTIONS(364),
     [anon_sym_timeout] = ACTIONS(364),
     [anon_sym_trust] = ACTIONS(364),
@@ -9091,11 +9441,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(368),
     [anon_sym_body] = ACTIONS(368),
     [anon_sym_cache] = ACTIONS(368),
+    [anon_sym_challenges] = ACTIONS(368),
     [anon_sym_check] = ACTIONS(368),
     [anon_sym_compress] = ACTIONS(368),
+    [anon_sym_contact] = ACTIONS(368),
     [anon_sym_cut] = ACTIONS(368),
     [anon_sym_default] = ACTIONS(368),
+    [anon_sym_directory] = ACTIONS(368),
+    [anon_sym_dns] = ACTIONS(368),
     [anon_sym_drain] = ACTIONS(368),
+    [anon_sym_eab] = ACTIONS(368),
     [anon_sym_edition] = ACTIONS(368),
     [anon_sym_eject] = ACTIONS(368),
     [anon_sym_export] = ACTIONS(368),
@@ -9111,16 +9466,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(368),
     [anon_sym_panic] = ACTIONS(368),
     [anon_sym_paths] = ACTIONS(368),
+    [anon_sym_profile] = ACTIONS(368),
     [anon_sym_protocol] = ACTIONS(368),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(368),
     [anon_sym_queue] = ACTIONS(368),
     [anon_sym_resolve] = ACTIONS(368),
     [anon_sym_resolver] = ACTIONS(368),
     [anon_sym_retry] = ACTIONS(368),
+    [anon_sym_root] = ACTIONS(368),
     [anon_sym_secrets] = ACTIONS(368),
     [anon_sym_slow_DASHstart] = ACTIONS(368),
     [anon_sym_sticky] = ACTIONS(368),
     [anon_sym_store] = ACTIONS(368),
+    [anon_sym_terms] = ACTIONS(368),
     [anon_sym_tests] = ACTIONS(368),
     [anon_sym_timeout] = ACTIONS(368),
     [anon_sym_trust] = ACTIONS(368),
@@ -9248,11 +9606,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(372),
     [anon_sym_body] = ACTIONS(372),
     [anon_sym_cache] = ACTIONS(372),
+    [anon_sym_challenges] = ACTIONS(372),
     [anon_sym_check] = ACTIONS(372),
     [anon_sym_compress] = ACTIONS(372),
+    [anon_sym_contact] = ACTIONS(372),
     [anon_sym_cut] = ACTIONS(372),
     [anon_sym_default] = ACTIONS(372),
+    [anon_sym_directory] = ACTIONS(372),
+    [anon_sym_dns] = ACTIONS(372),
     [anon_sym_drain] = ACTIONS(372),
+    [anon_sym_eab] = ACTIONS(372),
     [anon_sym_edition] = ACTIONS(372),
     [anon_sym_eject] = ACTIONS(372),
     [anon_sym_export] = ACTIONS(372),
@@ -9268,16 +9631,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(372),
     [anon_sym_panic] = ACTIONS(372),
     [anon_sym_paths] = ACTIONS(372),
+    [anon_sym_profile] = ACTIONS(372),
     [anon_sym_protocol] = ACTIONS(372),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(372),
     [anon_sym_queue] = ACTIONS(372),
     [anon_sym_resolve] = ACTIONS(372),
     [anon_sym_resolver] = ACTIONS(372),
     [anon_sym_retry] = ACTIONS(372),
+    [anon_sym_root] = ACTIONS(372),
     [anon_sym_secrets] = ACTIONS(372),
     [anon_sym_slow_DASHstart] = ACTIONS(372),
     [anon_sym_sticky] = ACTIONS(372),
     [anon_sym_store] = ACTIONS(372),
+    [anon_sym_terms] = ACTIONS(372),
     [anon_sym_tests] = ACTIONS(372),
     [anon_sym_timeout] = ACTIONS(372),
     [anon_sym_trust] = ACTIONS(372),
@@ -9405,11 +9771,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(376),
     [anon_sym_body] = ACTIONS(376),
     [anon_sym_cache] = ACTIONS(376),
+    [anon_sym_challenges] = ACTIONS(376),
     [anon_sym_check] = ACTIONS(376),
     [anon_sym_compress] = ACTIONS(376),
+    [anon_sym_contact] = ACTIONS(376),
     [anon_sym_cut] = ACTIONS(376),
     [anon_sym_default] = ACTIONS(376),
+    [anon_sym_directory] = ACTIONS(376),
+    [anon_sym_dns] = ACTIONS(376),
     [anon_sym_drain] = ACTIONS(376),
+    [anon_sym_eab] = ACTIONS(376),
     [anon_sym_edition] = ACTIONS(376),
     [anon_sym_eject] = ACTIONS(376),
     [anon_sym_export] = ACTIONS(376),
@@ -9425,16 +9796,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(376),
     [anon_sym_panic] = ACTIONS(376),
     [anon_sym_paths] = ACTIONS(376),
+    [anon_sym_profile] = ACTIONS(376),
     [anon_sym_protocol] = ACTIONS(376),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(376),
     [anon_sym_queue] = ACTIONS(376),
     [anon_sym_resolve] = ACTIONS(376),
     [anon_sym_resolver] = ACTIONS(376),
     [anon_sym_retry] = ACTIONS(376),
+    [anon_sym_root] = ACTIONS(376),
     [anon_sym_secrets] = ACTIONS(376),
     [anon_sym_slow_DASHstart] = ACTIONS(376),
     [anon_sym_sticky] = ACTIONS(376),
     [anon_sym_store] = ACTIONS(376),
+    [anon_sym_terms] = ACTIONS(376),
     [anon_sym_tests] = ACTIONS(376),
     [anon_sym_timeout] = ACTIONS(376),
     [anon_sym_trust] = ACTIONS(376),
@@ -9562,11 +9936,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(380),
     [anon_sym_body] = ACTIONS(380),
     [anon_sym_cache] = ACTIONS(380),
+    [anon_sym_challenges] = ACTIONS(380),
     [anon_sym_check] = ACTIONS(380),
     [anon_sym_compress] = ACTIONS(380),
+    [anon_sym_contact] = ACTIONS(380),
     [anon_sym_cut] = ACTIONS(380),
     [anon_sym_default] = ACTIONS(380),
+    [anon_sym_directory] = ACTIONS(380),
+    [anon_sym_dns] = ACTIONS(380),
     [anon_sym_drain] = ACTIONS(380),
+    [anon_sym_eab] = ACTIONS(380),
     [anon_sym_edition] = ACTIONS(380),
     [anon_sym_eject] = ACTIONS(380),
     [anon_sym_export] = ACTIONS(380),
@@ -9582,16 +9961,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(380),
     [anon_sym_panic] = ACTIONS(380),
     [anon_sym_paths] = ACTIONS(380),
+    [anon_sym_profile] = ACTIONS(380),
     [anon_sym_protocol] = ACTIONS(380),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(380),
     [anon_sym_queue] = ACTIONS(380),
     [anon_sym_resolve] = ACTIONS(380),
     [anon_sym_resolver] = ACTIONS(380),
     [anon_sym_retry] = ACTIONS(380),
+    [anon_sym_root] = ACTIONS(380),
     [anon_sym_secrets] = ACTIONS(380),
     [anon_sym_slow_DASHstart] = ACTIONS(380),
     [anon_sym_sticky] = ACTIONS(380),
     [anon_sym_store] = ACTIONS(380),
+    [anon_sym_terms] = ACTIONS(380),
     [anon_sym_tests] = ACTIONS(380),
     [anon_sym_timeout] = ACTIONS(380),
     [anon_sym_trust] = ACTIONS(380),
@@ -9719,11 +10101,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(384),
     [anon_sym_body] = ACTIONS(384),
     [anon_sym_cache] = ACTIONS(384),
+    [anon_sym_challenges] = ACTIONS(384),
     [anon_sym_check] = ACTIONS(384),
     [anon_sym_compress] = ACTIONS(384),
+    [anon_sym_contact] = ACTIONS(384),
     [anon_sym_cut] = ACTIONS(384),
     [anon_sym_default] = ACTIONS(384),
+    [anon_sym_directory] = ACTIONS(384),
+    [anon_sym_dns] = ACTIONS(384),
     [anon_sym_drain] = ACTIONS(384),
+    [anon_sym_eab] = ACTIONS(384),
     [anon_sym_edition] = ACTIONS(384),
     [anon_sym_eject] = ACTIONS(384),
     [anon_sym_export] = ACTIONS(384),
@@ -9739,16 +10126,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(384),
     [anon_sym_panic] = ACTIONS(384),
     [anon_sym_paths] = ACTIONS(384),
+    [anon_sym_profile] = ACTIONS(384),
     [anon_sym_protocol] = ACTIONS(384),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(384),
     [anon_sym_queue] = ACTIONS(384),
     [anon_sym_resolve] = ACTIONS(384),
     [anon_sym_resolver] = ACTIONS(384),
     [anon_sym_retry] = ACTIONS(384),
+    [anon_sym_root] = ACTIONS(384),
     [anon_sym_secrets] = ACTIONS(384),
     [anon_sym_slow_DASHstart] = ACTIONS(384),
     [anon_sym_sticky] = ACTIONS(384),
     [anon_sym_store] = ACTIONS(384),
+    [anon_sym_terms] = ACTIONS(384),
     [anon_sym_tests] = ACTIONS(384),
     [anon_sym_timeout] = ACTIONS(384),
     [anon_sym_trust] = ACTIONS(384),
@@ -9876,11 +10266,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(388),
     [anon_sym_body] = ACTIONS(388),
     [anon_sym_cache] = ACTIONS(388),
+    [anon_sym_challenges] = ACTIONS(388),
     [anon_sym_check] = ACTIONS(388),
     [anon_sym_compress] = ACTIONS(388),
+    [anon_sym_contact] = ACTIONS(388),
     [anon_sym_cut] = ACTIONS(388),
     [anon_sym_default] = ACTIONS(388),
+    [anon_sym_directory] = ACTIONS(388),
+    [anon_sym_dns] = ACTIONS(388),
     [anon_sym_drain] = ACTIONS(388),
+    [anon_sym_eab] = ACTIONS(388),
     [anon_sym_edition] = ACTIONS(388),
     [anon_sym_eject] = ACTIONS(388),
     [anon_sym_export] = ACTIONS(388),
@@ -9896,16 +10291,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(388),
     [anon_sym_panic] = ACTIONS(388),
     [anon_sym_paths] = ACTIONS(388),
+    [anon_sym_profile] = ACTIONS(388),
     [anon_sym_protocol] = ACTIONS(388),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(388),
     [anon_sym_queue] = ACTIONS(388),
     [anon_sym_resolve] = ACTIONS(388),
     [anon_sym_resolver] = ACTIONS(388),
     [anon_sym_retry] = ACTIONS(388),
+    [anon_sym_root] = ACTIONS(388),
     [anon_sym_secrets] = ACTIONS(388),
     [anon_sym_slow_DASHstart] = ACTIONS(388),
     [anon_sym_sticky] = ACTIONS(388),
     [anon_sym_store] = ACTIONS(388),
+    [anon_sym_terms] = ACTIONS(388),
     [anon_sym_tests] = ACTIONS(388),
     [anon_sym_timeout] = ACTIONS(388),
     [anon_sym_trust] = ACTIONS(388),
@@ -10033,11 +10431,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(392),
     [anon_sym_body] = ACTIONS(392),
     [anon_sym_cache] = ACTIONS(392),
+    [anon_sym_challenges] = ACTIONS(392),
     [anon_sym_check] = ACTIONS(392),
     [anon_sym_compress] = ACTIONS(392),
+    [anon_sym_contact] = ACTIONS(392),
     [anon_sym_cut] = ACTIONS(392),
     [anon_sym_default] = ACTIONS(392),
+    [anon_sym_directory] = ACTIONS(392),
+    [anon_sym_dns] = ACTIONS(392),
     [anon_sym_drain] = ACTIONS(392),
+    [anon_sym_eab] = ACTIONS(392),
     [anon_sym_edition] = ACTIONS(392),
     [anon_sym_eject] = ACTIONS(392),
     [anon_sym_export] = ACTIONS(392),
@@ -10053,16 +10456,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(392),
     [anon_sym_panic] = ACTIONS(392),
     [anon_sym_paths] = ACTIONS(392),
+    [anon_sym_profile] = ACTIONS(392),
     [anon_sym_protocol] = ACTIONS(392),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(392),
     [anon_sym_queue] = ACTIONS(392),
     [anon_sym_resolve] = ACTIONS(392),
     [anon_sym_resolver] = ACTIONS(392),
     [anon_sym_retry] = ACTIONS(392),
+    [anon_sym_root] = ACTIONS(392),
     [anon_sym_secrets] = ACTIONS(392),
     [anon_sym_slow_DASHstart] = ACTIONS(392),
     [anon_sym_sticky] = ACTIONS(392),
     [anon_sym_store] = ACTIONS(392),
+    [anon_sym_terms] = ACTIONS(392),
     [anon_sym_tests] = ACTIONS(392),
     [anon_sym_timeout] = ACTIONS(392),
     [anon_sym_trust] = ACTIONS(392),
@@ -10190,11 +10596,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(396),
     [anon_sym_body] = ACTIONS(396),
     [anon_sym_cache] = ACTIONS(396),
+    [anon_sym_challenges] = ACTIONS(396),
     [anon_sym_check] = ACTIONS(396),
     [anon_sym_compress] = ACTIONS(396),
+    [anon_sym_contact] = ACTIONS(396),
     [anon_sym_cut] = ACTIONS(396),
     [anon_sym_default] = ACTIONS(396),
+    [anon_sym_directory] = ACTIONS(396),
+    [anon_sym_dns] = ACTIONS(396),
     [anon_sym_drain] = ACTIONS(396),
+    [anon_sym_eab] = ACTIONS(396),
     [anon_sym_edition] = ACTIONS(396),
     [anon_sym_eject] = ACTIONS(396),
     [anon_sym_export] = ACTIONS(396),
@@ -10210,16 +10621,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(396),
     [anon_sym_panic] = ACTIONS(396),
     [anon_sym_paths] = ACTIONS(396),
+    [anon_sym_profile] = ACTIONS(396),
     [anon_sym_protocol] = ACTIONS(396),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(396),
     [anon_sym_queue] = ACTIONS(396),
     [anon_sym_resolve] = ACTIONS(396),
     [anon_sym_resolver] = ACTIONS(396),
     [anon_sym_retry] = ACTIONS(396),
+    [anon_sym_root] = ACTIONS(396),
     [anon_sym_secrets] = ACTIONS(396),
     [anon_sym_slow_DASHstart] = ACTIONS(396),
     [anon_sym_sticky] = ACTIONS(396),
     [anon_sym_store] = ACTIONS(396),
+    [anon_sym_terms] = ACTIONS(396),
     [anon_sym_tests] = ACTIONS(396),
     [anon_sym_timeout] = ACTIONS(396),
     [anon_sym_trust] = ACTIONS(396),
@@ -10347,11 +10761,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(400),
     [anon_sym_body] = ACTIONS(400),
     [anon_sym_cache] = ACTIONS(400),
+    [anon_sym_challenges] = ACTIONS(400),
     [anon_sym_check] = ACTIONS(400),
     [anon_sym_compress] = ACTIONS(400),
+    [anon_sym_contact] = ACTIONS(400),
     [anon_sym_cut] = ACTIONS(400),
     [anon_sym_default] = ACTIONS(400),
+    [anon_sym_directory] = ACTIONS(400),
+    [anon_sym_dns] = ACTIONS(400),
     [anon_sym_drain] = ACTIONS(400),
+    [anon_sym_eab] = ACTIONS(400),
     [anon_sym_edition] = ACTIONS(400),
     [anon_sym_eject] = ACTIONS(400),
     [anon_sym_export] = ACTIONS(400),
@@ -10367,16 +10786,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(400),
     [anon_sym_panic] = ACTIONS(400),
     [anon_sym_paths] = ACTIONS(400),
+    [anon_sym_profile] = ACTIONS(400),
     [anon_sym_protocol] = ACTIONS(400),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(400),
     [anon_sym_queue] = ACTIONS(400),
     [anon_sym_resolve] = ACTIONS(400),
     [anon_sym_resolver] = ACTIONS(400),
     [anon_sym_retry] = ACTIONS(400),
+    [anon_sym_root] = ACTIONS(400),
     [anon_sym_secrets] = ACTIONS(400),
     [anon_sym_slow_DASHstart] = ACTIONS(400),
     [anon_sym_sticky] = ACTIONS(400),
     [anon_sym_store] = ACTIONS(400),
+    [anon_sym_terms] = ACTIONS(400),
     [anon_sym_tests] = ACTIONS(400),
     [anon_sym_timeout] = ACTIONS(400),
     [anon_sym_trust] = ACTIONS(400),
@@ -10504,11 +10926,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(404),
     [anon_sym_body] = ACTIONS(404),
     [anon_sym_cache] = ACTIONS(404),
+    [anon_sym_challenges] = ACTIONS(404),
     [anon_sym_check] = ACTIONS(404),
     [anon_sym_compress] = ACTIONS(404),
+    [anon_sym_contact] = ACTIONS(404),
     [anon_sym_cut] = ACTIONS(404),
     [anon_sym_default] = ACTIONS(404),
+    [anon_sym_directory] = ACTIONS(404),
+    [anon_sym_dns] = ACTIONS(404),
     [anon_sym_drain] = ACTIONS(404),
+    [anon_sym_eab] = ACTIONS(404),
     [anon_sym_edition] = ACTIONS(404),
     [anon_sym_eject] = ACTIONS(404),
     [anon_sym_export] = ACTIONS(404),
@@ -10524,16 +10951,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(404),
     [anon_sym_panic] = ACTIONS(404),
     [anon_sym_paths] = ACTIONS(404),
+    [anon_sym_profile] = ACTIONS(404),
     [anon_sym_protocol] = ACTIONS(404),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(404),
     [anon_sym_queue] = ACTIONS(404),
     [anon_sym_resolve] = ACTIONS(404),
     [anon_sym_resolver] = ACTIONS(404),
     [anon_sym_retry] = ACTIONS(404),
+    [anon_sym_root] = ACTIONS(404),
     [anon_sym_secrets] = ACTIONS(404),
     [anon_sym_slow_DASHstart] = ACTIONS(404),
     [anon_sym_sticky] = ACTIONS(404),
     [anon_sym_store] = ACTIONS(404),
+    [anon_sym_terms] = ACTIONS(404),
     [anon_sym_tests] = ACTIONS(404),
     [anon_sym_timeout] = ACTIONS(404),
     [anon_sym_trust] = ACTIONS(404),
@@ -10661,11 +11091,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(408),
     [anon_sym_body] = ACTIONS(408),
     [anon_sym_cache] = ACTIONS(408),
+    [anon_sym_challenges] = ACTIONS(408),
     [anon_sym_check] = ACTIONS(408),
     [anon_sym_compress] = ACTIONS(408),
+    [anon_sym_contact] = ACTIONS(408),
     [anon_sym_cut] = ACTIONS(408),
     [anon_sym_default] = ACTIONS(408),
+    [anon_sym_directory] = ACTIONS(408),
+    [anon_sym_dns] = ACTIONS(408),
     [anon_sym_drain] = ACTIONS(408),
+    [anon_sym_eab] = ACTIONS(408),
     [anon_sym_edition] = ACTIONS(408),
     [anon_sym_eject] = ACTIONS(408),
     [anon_sym_export] = ACTIONS(408),
@@ -10681,16 +11116,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(408),
     [anon_sym_panic] = ACTIONS(408),
     [anon_sym_paths] = ACTIONS(408),
+    [anon_sym_profile] = ACTIONS(408),
     [anon_sym_protocol] = ACTIONS(408),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(408),
     [anon_sym_queue] = ACTIONS(408),
     [anon_sym_resolve] = ACTIONS(408),
     [anon_sym_resolver] = ACTIONS(408),
     [anon_sym_retry] = ACTIONS(408),
+    [anon_sym_root] = ACTIONS(408),
     [anon_sym_secrets] = ACTIONS(408),
     [anon_sym_slow_DASHstart] = ACTIONS(408),
     [anon_sym_sticky] = ACTIONS(408),
     [anon_sym_store] = ACTIONS(408),
+    [anon_sym_terms] = ACTIONS(408),
     [anon_sym_tests] = ACTIONS(408),
     [anon_sym_timeout] = ACTIONS(408),
     [anon_sym_trust] = ACTIONS(408),
@@ -10818,11 +11256,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(412),
     [anon_sym_body] = ACTIONS(412),
     [anon_sym_cache] = ACTIONS(412),
+    [anon_sym_challenges] = ACTIONS(412),
     [anon_sym_check] = ACTIONS(412),
     [anon_sym_compress] = ACTIONS(412),
+    [anon_sym_contact] = ACTIONS(412),
     [anon_sym_cut] = ACTIONS(412),
     [anon_sym_default] = ACTIONS(412),
+    [anon_sym_directory] = ACTIONS(412),
+    [anon_sym_dns] = ACTIONS(412),
     [anon_sym_drain] = ACTIONS(412),
+    [anon_sym_eab] = ACTIONS(412),
     [anon_sym_edition] = ACTIONS(412),
     [anon_sym_eject] = ACTIONS(412),
     [anon_sym_export] = ACTIONS(412),
@@ -10838,16 +11281,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(412),
     [anon_sym_panic] = ACTIONS(412),
     [anon_sym_paths] = ACTIONS(412),
+    [anon_sym_profile] = ACTIONS(412),
     [anon_sym_protocol] = ACTIONS(412),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(412),
     [anon_sym_queue] = ACTIONS(412),
     [anon_sym_resolve] = ACTIONS(412),
     [anon_sym_resolver] = ACTIONS(412),
     [anon_sym_retry] = ACTIONS(412),
+    [anon_sym_root] = ACTIONS(412),
     [anon_sym_secrets] = ACTIONS(412),
     [anon_sym_slow_DASHstart] = ACTIONS(412),
     [anon_sym_sticky] = ACTIONS(412),
     [anon_sym_store] = ACTIONS(412),
+    [anon_sym_terms] = ACTIONS(412),
     [anon_sym_tests] = ACTIONS(412),
     [anon_sym_timeout] = ACTIONS(412),
     [anon_sym_trust] = ACTIONS(412),
@@ -10975,11 +11421,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(416),
     [anon_sym_body] = ACTIONS(416),
     [anon_sym_cache] = ACTIONS(416),
+    [anon_sym_challenges] = ACTIONS(416),
     [anon_sym_check] = ACTIONS(416),
     [anon_sym_compress] = ACTIONS(416),
+    [anon_sym_contact] = ACTIONS(416),
     [anon_sym_cut] = ACTIONS(416),
     [anon_sym_default] = ACTIONS(416),
+    [anon_sym_directory] = ACTIONS(416),
+    [anon_sym_dns] = ACTIONS(416),
     [anon_sym_drain] = ACTIONS(416),
+    [anon_sym_eab] = ACTIONS(416),
     [anon_sym_edition] = ACTIONS(416),
     [anon_sym_eject] = ACTIONS(416),
     [anon_sym_export] = ACTIONS(416),
@@ -10995,16 +11446,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(416),
     [anon_sym_panic] = ACTIONS(416),
     [anon_sym_paths] = ACTIONS(416),
+    [anon_sym_profile] = ACTIONS(416),
     [anon_sym_protocol] = ACTIONS(416),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(416),
     [anon_sym_queue] = ACTIONS(416),
     [anon_sym_resolve] = ACTIONS(416),
     [anon_sym_resolver] = ACTIONS(416),
     [anon_sym_retry] = ACTIONS(416),
+    [anon_sym_root] = ACTIONS(416),
     [anon_sym_secrets] = ACTIONS(416),
     [anon_sym_slow_DASHstart] = ACTIONS(416),
     [anon_sym_sticky] = ACTIONS(416),
     [anon_sym_store] = ACTIONS(416),
+    [anon_sym_terms] = ACTIONS(416),
     [anon_sym_tests] = ACTIONS(416),
     [anon_sym_timeout] = ACTIONS(416),
     [anon_sym_trust] = ACTIONS(416),
@@ -11132,11 +11586,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(420),
     [anon_sym_body] = ACTIONS(420),
     [anon_sym_cache] = ACTIONS(420),
+    [anon_sym_challenges] = ACTIONS(420),
     [anon_sym_check] = ACTIONS(420),
     [anon_sym_compress] = ACTIONS(420),
+    [anon_sym_contact] = ACTIONS(420),
     [anon_sym_cut] = ACTIONS(420),
     [anon_sym_default] = ACTIONS(420),
+    [anon_sym_directory] = ACTIONS(420),
+    [anon_sym_dns] = ACTIONS(420),
     [anon_sym_drain] = ACTIONS(420),
+    [anon_sym_eab] = ACTIONS(420),
     [anon_sym_edition] = ACTIONS(420),
     [anon_sym_eject] = ACTIONS(420),
     [anon_sym_export] = ACTIONS(420),
@@ -11152,16 +11611,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(420),
     [anon_sym_panic] = ACTIONS(420),
     [anon_sym_paths] = ACTIONS(420),
+    [anon_sym_profile] = ACTIONS(420),
     [anon_sym_protocol] = ACTIONS(420),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(420),
     [anon_sym_queue] = ACTIONS(420),
     [anon_sym_resolve] = ACTIONS(420),
     [anon_sym_resolver] = ACTIONS(420),
     [anon_sym_retry] = ACTIONS(420),
+    [anon_sym_root] = ACTIONS(420),
     [anon_sym_secrets] = ACTIONS(420),
     [anon_sym_slow_DASHstart] = ACTIONS(420),
     [anon_sym_sticky] = ACTIONS(420),
     [anon_sym_store] = ACTIONS(420),
+    [anon_sym_terms] = ACTIONS(420),
     [anon_sym_tests] = ACTIONS(420),
     [anon_sym_timeout] = ACTIONS(420),
     [anon_sym_trust] = ACTIONS(420),
@@ -11289,11 +11751,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(424),
     [anon_sym_body] = ACTIONS(424),
     [anon_sym_cache] = ACTIONS(424),
+    [anon_sym_challenges] = ACTIONS(424),
     [anon_sym_check] = ACTIONS(424),
     [anon_sym_compress] = ACTIONS(424),
+    [anon_sym_contact] = ACTIONS(424),
     [anon_sym_cut] = ACTIONS(424),
     [anon_sym_default] = ACTIONS(424),
+    [anon_sym_directory] = ACTIONS(424),
+    [anon_sym_dns] = ACTIONS(424),
     [anon_sym_drain] = ACTIONS(424),
+    [anon_sym_eab] = ACTIONS(424),
     [anon_sym_edition] = ACTIONS(424),
     [anon_sym_eject] = ACTIONS(424),
     [anon_sym_export] = ACTIONS(424),
@@ -11309,16 +11776,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(424),
     [anon_sym_panic] = ACTIONS(424),
     [anon_sym_paths] = ACTIONS(424),
+    [anon_sym_profile] = ACTIONS(424),
     [anon_sym_protocol] = ACTIONS(424),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(424),
     [anon_sym_queue] = ACTIONS(424),
     [anon_sym_resolve] = ACTIONS(424),
     [anon_sym_resolver] = ACTIONS(424),
     [anon_sym_retry] = ACTIONS(424),
+    [anon_sym_root] = ACTIONS(424),
     [anon_sym_secrets] = ACTIONS(424),
     [anon_sym_slow_DASHstart] = ACTIONS(424),
     [anon_sym_sticky] = ACTIONS(424),
     [anon_sym_store] = ACTIONS(424),
+    [anon_sym_terms] = ACTIONS(424),
     [anon_sym_tests] = ACTIONS(424),
     [anon_sym_timeout] = ACTIONS(424),
     [anon_sym_trust] = ACTIONS(424),
@@ -11446,11 +11916,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(428),
     [anon_sym_body] = ACTIONS(428),
     [anon_sym_cache] = ACTIONS(428),
+    [anon_sym_challenges] = ACTIONS(428),
     [anon_sym_check] = ACTIONS(428),
     [anon_sym_compress] = ACTIONS(428),
+    [anon_sym_contact] = ACTIONS(428),
     [anon_sym_cut] = ACTIONS(428),
     [anon_sym_default] = ACTIONS(428),
+    [anon_sym_directory] = ACTIONS(428),
+    [anon_sym_dns] = ACTIONS(428),
     [anon_sym_drain] = ACTIONS(428),
+    [anon_sym_eab] = ACTIONS(428),
     [anon_sym_edition] = ACTIONS(428),
     [anon_sym_eject] = ACTIONS(428),
     [anon_sym_export] = ACTIONS(428),
@@ -11466,16 +11941,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(428),
     [anon_sym_panic] = ACTIONS(428),
     [anon_sym_paths] = ACTIONS(428),
+    [anon_sym_profile] = ACTIONS(428),
     [anon_sym_protocol] = ACTIONS(428),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(428),
     [anon_sym_queue] = ACTIONS(428),
     [anon_sym_resolve] = ACTIONS(428),
     [anon_sym_resolver] = ACTIONS(428),
     [anon_sym_retry] = ACTIONS(428),
+    [anon_sym_root] = ACTIONS(428),
     [anon_sym_secrets] = ACTIONS(428),
     [anon_sym_slow_DASHstart] = ACTIONS(428),
     [anon_sym_sticky] = ACTIONS(428),
     [anon_sym_store] = ACTIONS(428),
+    [anon_sym_terms] = ACTIONS(428),
     [anon_sym_tests] = ACTIONS(428),
     [anon_sym_timeout] = ACTIONS(428),
     [anon_sym_trust] = ACTIONS(428),
@@ -11603,11 +12081,16 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_balance] = ACTIONS(432),
     [anon_sym_body] = ACTIONS(432),
     [anon_sym_cache] = ACTIONS(432),
+    [anon_sym_challenges] = ACTIONS(432),
     [anon_sym_check] = ACTIONS(432),
     [anon_sym_compress] = ACTIONS(432),
+    [anon_sym_contact] = ACTIONS(432),
     [anon_sym_cut] = ACTIONS(432),
     [anon_sym_default] = ACTIONS(432),
+    [anon_sym_directory] = ACTIONS(432),
+    [anon_sym_dns] = ACTIONS(432),
     [anon_sym_drain] = ACTIONS(432),
+    [anon_sym_eab] = ACTIONS(432),
     [anon_sym_edition] = ACTIONS(432),
     [anon_sym_eject] = ACTIONS(432),
     [anon_sym_export] = ACTIONS(432),
@@ -11623,16 +12106,19 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_mirror] = ACTIONS(432),
     [anon_sym_panic] = ACTIONS(432),
     [anon_sym_paths] = ACTIONS(432),
+    [anon_sym_profile] = ACTIONS(432),
     [anon_sym_protocol] = ACTIONS(432),
     [anon_sym_proxy_DASHprotocol] = ACTIONS(432),
     [anon_sym_queue] = ACTIONS(432),
     [anon_sym_resolve] = ACTIONS(432),
     [anon_sym_resolver] = ACTIONS(432),
     [anon_sym_retry] = ACTIONS(432),
+    [anon_sym_root] = ACTIONS(432),
     [anon_sym_secrets] = ACTIONS(432),
     [anon_sym_slow_DASHstart] = ACTIONS(432),
     [anon_sym_sticky] = ACTIONS(432),
     [anon_sym_store] = ACTIONS(432),
+    [anon_sym_terms] = ACTIONS(432),
     [anon_sym_tests] = ACTIONS(432),
     [anon_sym_timeout] = ACTIONS(432),
     [anon_sym_trust] = ACTIONS(432),
