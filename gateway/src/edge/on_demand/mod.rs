@@ -2,11 +2,11 @@
 //!
 //! What costs least is looked at first, and what fails ends there:
 //!
-//! 1. the letters of the name ([`names`]); that the site's hosts match it, and that they are its tenant's own, is
+//! 1. the letters of the name (`names`); that the site's hosts match it, and that they are its tenant's own, is
 //!    known by then: the name was looked up in the host index;
 //! 2. what was decided before, which is kept: names that are allowed for a day, names that are not for a minute,
 //!    so many of each; whoever asks for more names has them decided anew;
-//! 3. how many unknown names the client's network asked for of late ([`sources`]), and everybody together;
+//! 3. how many unknown names the client's network asked for of late (`sources`), and everybody together;
 //! 4. `allow`, once at a time for a name over all workers, and so many at once ([`decide`]);
 //! 5. `limit`, which counts names that are allowed and were not known: refused ones use none of it.
 //!
