@@ -35,7 +35,8 @@ fn flows_of_an_endpoint_that_left_end_after_their_drain() {
     rig.publish(&item("idle 60s\ndrain 400ms\n-> p", &endpoints(&[&new])));
     assert_eq!(rig.client().ask(b"2"), b"new:2");
     assert_eq!(busy.ask(b"2"), b"old:2", "it may go on for a while");
-    eventually("the drain is over", || busy.ask(b"3") == b"new:3");
+    // What is under way when the flow ends stays without an answer, as datagrams may.
+    eventually("the drain is over", || busy.ask_again(b"3") == b"new:3");
     eventually("for who is quiet too", || rig.ends(End::Drained) == 2);
     assert_eq!(quiet.ask(b"4"), b"new:4");
 }
