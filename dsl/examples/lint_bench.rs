@@ -18,6 +18,9 @@ fn main() {
     let files: Vec<String> = (0..10_000).map(ten_routes).collect();
     let (took, findings) = together(&files);
     println!("10 000 sites x 10 routes, two threads   {:>9.1} ms   {findings} findings", ms(took));
+    let start = Instant::now();
+    let items: usize = files.iter().map(|text| dsl::syntax::parse(FileId(0), text).ast.items.len()).sum();
+    println!("parsing alone of them, one thread       {:>9.1} ms   {items} items", ms(start.elapsed()));
     let (took, findings) = alone(&files[17]);
     println!("one file of them                        {:>9.3} ms   {findings} findings", ms(took));
     for (name, text) in [

@@ -325,32 +325,8 @@ fn wide_text_everywhere() {
     }
 }
 
-/// `cargo test --release -p sluice-dsl --test syntax_limits -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement, not a test"]
-fn how_fast() {
-    let files: Vec<String> = (0..10_000).map(ten_routes).collect();
-    let bytes: usize = files.iter().map(String::len).sum();
-    for _ in 0..5 {
-        let (start, cpu) = (Instant::now(), cpu_time());
-        let items: usize = files.iter().map(|text| parse(FileId(0), text).ast.items.len()).sum();
-        let (took, cpu) = (start.elapsed(), cpu_time() - cpu);
-        println!("{items} items, {bytes} bytes in {took:?}; of the processor {cpu:?}, {:?} a file", cpu / 10_000);
-    }
-}
-
 /// What this thread has had of the processor, where Linux tells it.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0))
-}
-
-fn ten_routes(n: usize) -> String {
-    format!(
-        "import std/auth\npool web = 10.0.{a}.{b}:3000, 10.1.{a}.{b}:3000\npool api = 10.2.{a}.{b}:8080\n\nsite t{n}.example.com {{\n    /static/*  -> web\n    /api/v1/*  -> api\n    \
-         /u/{{id:int}} -> api at /users/{{id}}\n    /healthz   -> respond 200 \"ok\"\n    /old/*rest -> redirect 308 /new/{{rest}}\n    /post when method is POST -> api\n    \
-         /admin/* {{\n        use auth.session(\"sid\", key: secret.session-key, login: /login)\n        -> api\n    }}\n    /a/b -> web\n    /c/d -> web\n    else -> web\n}}\n",
-        a = n / 250 % 250,
-        b = n % 250
-    )
 }
