@@ -184,7 +184,7 @@ impl Checker<'_> {
     /// `"2026-01-01 00:00:00"`, UTC.
     fn time_word(&mut self, words: &mut Words<'_>) -> Option<i64> {
         let text = self.text_word(words);
-        let time = text.as_ref().and_then(|text| super::time::seconds(&text.node));
+        let time = text.as_ref().and_then(|text| crate::calendar::seconds(&text.node));
         if time.is_none() {
             let shape = "a day and a time of it, UTC, from 1970 on: `given time \"2026-01-01 00:00:00\"`";
             self.report(lint::g1024::shape(words.line, "given time", shape));

@@ -5,7 +5,6 @@ mod expect;
 mod given;
 mod prove;
 mod request;
-mod time;
 mod token;
 mod words;
 

@@ -43,7 +43,7 @@ impl Checker<'_> {
             }
             ("exp", Expr::Text(text)) => {
                 let Plain::Text(text) = plain(text) else { return None };
-                token.expires = Some(super::time::seconds(&text)?);
+                token.expires = Some(crate::calendar::seconds(&text)?);
                 Some(())
             }
             ("key" | "exp", _) => None,

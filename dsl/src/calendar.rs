@@ -1,7 +1,8 @@
-//! Times that a test writes out.
+//! The Gregorian calendar, in UTC: dates as people write them, and days since 1970.
 
 /// `2026-01-01 00:00:00` (`T` for the blank and `Z` at the end may be written), in seconds since 1970, UTC.
-pub(super) fn seconds(text: &str) -> Option<i64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<i64> {
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = text.split_once([' ', 'T'])?;
     let numbers = |text: &str, between: char, widths: [usize; 3]| -> Option<[i64; 3]> {
@@ -35,9 +36,31 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468
 }
 
+/// Year, month and day of a day since 1970-01-01.
+#[must_use]
+pub fn date(day: u64) -> (u64, u64, u64) {
+    // Days since 0000-03-01, in eras of 400 years: leap days stand at the end of their year.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, of_year - (153 * from_march + 2) / 5 + 1)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::{date, seconds};
+
+    #[test]
+    fn every_day_has_its_date() {
+        for day in 0..200_000 {
+            let (year, month, of_month) = date(day);
+            let text = format!("{year:04}-{month:02}-{of_month:02} 00:00:00");
+            assert_eq!(seconds(&text), Some(day as i64 * 86_400), "{text}");
+        }
+    }
 
     #[test]
     fn days_are_counted_as_calendars_do() {
