@@ -6,6 +6,7 @@ mod base64url;
 pub mod cli;
 pub mod console;
 pub mod edge;
+mod files;
 pub mod http;
 pub mod l4;
 pub mod limit;

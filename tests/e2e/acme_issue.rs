@@ -205,6 +205,20 @@ fn what_was_issued_is_served_after_a_restart_without_an_order() {
     assert_eq!(first, again);
 }
 
+/// What is kept is read when it is asked for: also for clients that name nobody.
+#[test]
+fn who_names_nobody_is_shown_a_kept_certificate_of_the_default_site() {
+    let default = format!("site {NAME} {{\n    default\n    else -> respond 200 \"{NAME}\"\n}}\n");
+    let mut acme = acme::setup().file("a.route", default).start();
+    acme.serves(NAME);
+    acme.keeps(NAME);
+    acme.sluice.restart();
+    let offer = Offer { sni: false, ..Offer::h1(NAME) };
+    let mut wire = tls::connect(acme.sluice.https, &acme.root(), &offer).unwrap().wire;
+    wire.send(format!("GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n"));
+    assert_eq!(wire.reply().text(), NAME);
+}
+
 /// On the clear port, TLS or garbage at the challenge's path is what it always was.
 #[test]
 fn nothing_else_below_the_path_of_challenges_is_answered() {

@@ -13,6 +13,7 @@ use sluice_tests::{Sluice, Wire};
 use std::fs;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 /// A site that says who it is, and in a header whom it takes the client for.
 fn site(host: &str, lines: &str) -> String {
@@ -146,6 +147,23 @@ fn what_is_revoked_is_refused_at_once_on_new_connections_open_ones_and_tickets()
     wait::until("new connections are refused", || ask(&sluice, &as_ann).is_err().then_some(()));
     assert_eq!(request(&mut open, "a.test").map(|(status, _)| status), Ok(421), "one that was open asks no more");
     assert!(client.shake(&sluice, "a.test").is_err(), "a ticket is no way in");
+}
+
+#[test]
+fn a_list_of_revoked_certificates_that_is_overdue_is_told_and_gone_by() {
+    let clients = Pki::new();
+    let (ann, bob) = (clients.client("ann", 7), clients.client("bob", 8));
+    let due = SystemTime::now() - Duration::from_secs(3 * 86_400);
+    let sluice = with_clients(&clients)
+        .file("pki/crl.pem", clients.revoked_until(&[8], due))
+        .file("a.route", site("a.test", LISTED))
+        .start();
+    sluice.says("that it is overdue", |line| line.contains("crl.pem: a newer list of revoked certificates was due on"));
+    says(ask(&sluice, &Offer::h1("a.test").showing(&ann)), "a.test CN=ann");
+    assert!(ask(&sluice, &Offer::h1("a.test").showing(&bob)).is_err(), "what it says still counts");
+    fs::write(sluice.sites().join("pki/crl.pem"), clients.revoked(&[7])).unwrap();
+    sluice.says("that it was read", |line| line.contains("client certificates read again"));
+    says(ask(&sluice, &Offer::h1("a.test").showing(&bob)), "a.test CN=bob");
 }
 
 #[test]

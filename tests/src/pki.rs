@@ -79,16 +79,21 @@ impl Pki {
 
     /// The list of revoked certificates that says these numbers, in PEM.
     pub fn revoked(&self, serials: &[u64]) -> String {
-        let now = SystemTime::now();
+        self.revoked_until(serials, SystemTime::now() + Duration::from_secs(86_400))
+    }
+
+    /// The same, due to be replaced then, and a day old at that time.
+    pub fn revoked_until(&self, serials: &[u64], due: SystemTime) -> String {
+        let issued = due - Duration::from_secs(86_400);
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: (*serial).into(),
-            revocation_time: now.into(),
+            revocation_time: issued.into(),
             reason_code: None,
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: now.into(),
-            next_update: (now + Duration::from_secs(86_400)).into(),
+            this_update: issued.into(),
+            next_update: due.into(),
             crl_number: 1.into(),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),

@@ -31,15 +31,6 @@ pub fn route(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
     }
 }
 
-/// Whether somebody here answers for a name: a handshake that fails all the same has another reason.
-#[must_use]
-pub fn is_served(snapshot: &Snapshot, name: Option<&str>) -> bool {
-    match name {
-        Some(name) => snapshot.hosts.get(name).is_some_and(|host| !matches!(host, Host::Nobody)),
-        None => snapshot.default.is_some(),
-    }
-}
-
 /// The protocols that a hello offers. `None`: more than any client does, and conditions that read only
 /// some of them could be walked around.
 #[must_use]

@@ -7,11 +7,13 @@ use super::hello::Failure;
 use crate::edge::on_demand::{self, Verdict};
 use crate::runtime::notice::Notice;
 use crate::runtime::ticks::within;
-use crate::runtime::worker::{Current, Worker};
-use crate::snapshot::{Host, Served};
+use crate::runtime::worker::Worker;
+use crate::snapshot::Served;
 use crate::tls::certificates::names::is_public;
 use crate::tls::certificates::{Readiness, Wanted};
+use crate::tls::{By, managed};
 use dsl::tree::ir::Tls;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,9 +21,9 @@ use std::sync::Arc;
 /// What is asked about a name beside its handshake takes no longer.
 const BESIDE_MS: u64 = 10_000;
 
-/// A hello's name, and whose.
+/// A name, and whose.
 pub(super) struct Asked<'a> {
-    /// The name, as hosts are looked up.
+    /// It, as hosts are looked up.
     pub(super) name: &'a str,
     /// The client.
     pub(super) peer: SocketAddr,
@@ -29,15 +31,24 @@ pub(super) struct Asked<'a> {
     pub(super) local: SocketAddr,
 }
 
-/// The site of a name, where there may be something to wait for.
-pub(super) fn awaited(worker: &Worker, snapshot: &Current, name: &str) -> Option<Arc<Served>> {
-    let Host::Site(site) = snapshot.hosts.get(name)? else { return None };
-    let waits = match site.program.site().settings.tls {
-        Tls::OnDemand => !site.edge.certifies(name) || worker.certificates.hot(name).is_none(),
-        Tls::Auto => worker.certificates.hot(name).is_none(),
-        Tls::Internal | Tls::File | Tls::Off => false,
-    };
-    waits.then(|| Arc::clone(site))
+/// The name whose certificate a handshake for a site may have to wait for: that of its hello, or where it has none
+/// the one that such clients are shown.
+pub(super) fn awaited<'n>(worker: &Worker, site: &Served, by: By, name: Option<&'n str>) -> Option<Cow<'n, str>> {
+    let certificates = &worker.certificates;
+    let is_cold = |name: &str| certificates.hot(name).is_none();
+    match (site.program.site().settings.tls, name) {
+        (Tls::OnDemand, Some(name)) => {
+            (!site.edge.certifies(name) || certificates.orders() && is_cold(name)).then_some(name.into())
+        }
+        (Tls::Auto, Some(name)) => (certificates.manages(name) && is_cold(name)).then_some(name.into()),
+        (Tls::Auto, None) if by == By::Default => {
+            let mut shown = managed(site.program.site(), certificates).peekable();
+            let first = shown.peek().cloned()?;
+            shown.all(|name| is_cold(&name)).then_some(first.into())
+        }
+        // Addresses have certificates of the internal CA; and who names nobody is nobody that `tls on-demand` allows.
+        (Tls::Auto | Tls::OnDemand, None) | (Tls::Internal | Tls::File | Tls::Off, _) => None,
+    }
 }
 
 /// Waits until the handshake can go on: the deadline is the caller's.

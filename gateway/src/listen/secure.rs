@@ -9,6 +9,7 @@ use crate::l4::passthrough;
 use crate::l4::tcp::{Known, Opening, carry};
 use crate::runtime::ticks::{Timer, within};
 use crate::runtime::worker::Worker;
+use crate::snapshot::Host;
 use crate::tls::acme::Board;
 use crate::tls::{LocalAddress, asked};
 use bytes::BytesMut;
@@ -69,7 +70,9 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
     };
     let name = passthrough::name(&accepted.client_hello());
     let snapshot = worker.snapshot();
-    if let Some(route) = name.as_deref().and_then(|name| passthrough::route(&snapshot, name)) {
+    let host = name.as_deref().map(|name| snapshot.hosts.get(name));
+    if let Some(Some(Host::Passthrough(route))) = host {
+        let route = Arc::clone(route);
         let Some(alpn) = passthrough::protocols(&accepted.client_hello()) else {
             worker.counters.hello_failed(Failure::Malformed);
             return None;
@@ -83,7 +86,12 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         worker.counters.hello_failed(Failure::Postgres);
         return None;
     }
-    let served = passthrough::is_served(&snapshot, name.as_deref());
+    let reached = asked(&snapshot, host, local.ip());
+    // A handshake that fails all the same has another reason than the name.
+    let served = match host {
+        Some(host) => !matches!(host, Some(Host::Nobody) | None),
+        None => reached.is_some(),
+    };
     timer.set(HANDSHAKE_MS.saturating_sub(worker.ticks.now_ms().saturating_sub(begun)));
     if accepted.client_hello().alpn().is_some_and(Board::asks) {
         // Before anything is asked about the name: an order is under way for it, or the answer is no.
@@ -96,25 +104,24 @@ pub async fn serve(worker: Rc<Worker>, mut tcp: TcpStream, peer: SocketAddr, loc
         }
         return None;
     }
-    if let Some(name) = name.as_deref()
-        && let Some(site) = certificate::awaited(&worker, &snapshot, name)
+    if let Some((site, by)) = reached
+        && let Some(name) = certificate::awaited(&worker, site, by, name.as_deref())
     {
-        let asked = Asked { name, peer, local };
+        let asked = Asked { name: &name, peer, local };
         // Rare, and large. Where it does not come to an end in time, the handshake does not either.
-        let waited = timer.bound(Box::pin(certificate::wait(&worker, &site, asked))).await;
-        let late = || if site.edge.certifies(name) { Failure::NoCertificate } else { Failure::NotAllowed };
+        let waited = timer.bound(Box::pin(certificate::wait(&worker, site, asked))).await;
+        let late = || if site.edge.certifies(&name) { Failure::NoCertificate } else { Failure::NotAllowed };
         if let Err(failure) = waited.unwrap_or_else(|| Err(late())) {
             let ours = failure == Failure::NoCertificate;
             let _ = tcp.try_write(if ours { &INTERNAL_ERROR } else { &UNRECOGNIZED_NAME });
             if ours {
-                certificate::tell(&worker, name);
+                certificate::tell(&worker, &name);
             }
             worker.counters.hello_failed(failure);
             return None;
         }
     }
-    let site = asked(&snapshot, name.as_deref(), Some(local.ip()));
-    let Some(chosen) = worker.tls.choose(site.map(|site| &site.tls)) else {
+    let Some(chosen) = worker.tls.choose(reached.map(|(site, _)| &site.tls)) else {
         let _ = tcp.try_write(&HANDSHAKE_FAILURE);
         worker.counters.hello_failed(Failure::NoTerms);
         return None;

@@ -4,7 +4,6 @@ use super::Secret;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroize;
@@ -13,10 +12,6 @@ use zeroize::Zeroize;
 const MOST_BYTES: u64 = 64 << 10;
 /// A directory with more files is another directory than the one that was meant.
 const MOST_FILES: usize = 4096;
-
-/// What tells a file that changed from the one before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(u64, u64, i64, i64);
 
 /// The files of a directory by the names of their secrets: the file's name, and that without what
 /// follows its first dot where no other file has that name. Files of a directory in it are called by both
@@ -55,14 +50,6 @@ pub(super) fn files(dir: &Path) -> Result<HashMap<Arc<str>, PathBuf>, String> {
     }
     whole.extend(short.into_iter().filter_map(|(name, path)| Some((name, path?))));
     Ok(whole)
-}
-
-/// As a file is now, links followed. `None` where that cannot be told.
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
-    // A change of the inode's own time is seen where the content's was put back.
-    let time = |seconds: i64, nanoseconds: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds);
-    Some(Stamp(meta.ino(), meta.size(), time(meta.mtime(), meta.mtime_nsec()), time(meta.ctime(), meta.ctime_nsec())))
 }
 
 /// A secret's content, without the newline at its end. Errors never quote it.

@@ -13,8 +13,8 @@
 
 mod dir;
 
+use crate::files::Stamp;
 use arc_swap::ArcSwap;
-use dir::Stamp;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
@@ -173,7 +173,7 @@ impl Secrets {
         let mut next = HashMap::clone(&held);
         let mut stamps = BTreeMap::new();
         for (name, file) in &files {
-            let stamp = dir::stamp(file);
+            let stamp = Stamp::of(file);
             let known = stamp.is_some() && source.stamps.get(file) == stamp.as_ref();
             match known.then(|| source.troubles.get(&**name)) {
                 // As it was read last.

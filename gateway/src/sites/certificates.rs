@@ -1,8 +1,8 @@
 //! Files of certificates that sites name: a site whose files cannot be used does not load.
 
+use crate::files::Stamp;
 use crate::secrets::Secrets;
 use crate::tls::pair::{Pair, Source, unix_now};
-use crate::tls::pem::{self, Stamp};
 use crate::tls::terms::Clients;
 use dsl::diagnostic::Diagnostic;
 use dsl::lint::files::{Cover, Validity, cover, one_label, uncovered, unusable, validity};
@@ -34,7 +34,7 @@ pub fn seen(site: &Site, dir: &Path) -> Seen {
         .chain(clients)
         .map(|name| dir.join(&**name))
         .map(|path| {
-            let stamp = pem::stamp(&path);
+            let stamp = Stamp::of(&path);
             (path, stamp)
         })
         .collect()

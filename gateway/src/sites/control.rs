@@ -171,8 +171,7 @@ impl Control {
                 self.console.note(&told.words);
             }
         }
-        if self.loader.waits_for_certificates() {
-            let outcome = self.loader.certificates_came();
+        if let Some(outcome) = self.loader.certificates_came() {
             self.take(outcome, start, publisher, followers);
         }
     }

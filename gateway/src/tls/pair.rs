@@ -1,8 +1,9 @@
 //! `tls file`: a chain and its key, read again when they change. The last good pair serves until the next one is.
 
-use super::pem::{self, Key, Stamp, Trouble};
+use super::looked::{Looked, Told};
+use super::pem::{self, Key, Trouble};
 use super::x509::Leaf;
-use crate::sites::paths;
+use crate::files::Stamp;
 use arc_swap::ArcSwapOption;
 use dsl::lint::files::{Cover, Validity, cover};
 use dsl::tree::ir::{CertFile, HostPattern, KeyFrom};
@@ -37,26 +38,11 @@ pub struct FilePair {
     /// The hosts of its site.
     hosts: Vec<HostPattern>,
     current: ArcSwapOption<Pair>,
-    looked: Mutex<Looked>,
+    looked: Mutex<(Looked, Said)>,
 }
 
-#[derive(Default)]
-struct Looked {
-    stamps: Option<[Option<Stamp>; 2]>,
-    /// What is wrong with what was read last, and whether that was told.
-    trouble: Option<(Trouble, bool)>,
-    /// What was told of the times of the pair that serves: which end of them, and how many days.
-    said: Option<(std::mem::Discriminant<Validity>, i64)>,
-}
-
-/// What a look at files has to tell the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Whether something is wrong.
-    pub wrong: bool,
-    /// In words.
-    pub words: String,
-}
+/// What was told of the times of the pair that serves: which end of them, and how many days.
+type Said = Option<(std::mem::Discriminant<Validity>, i64)>;
 
 impl Source {
     /// That of a line, in the folder of its route file.
@@ -69,14 +55,21 @@ impl Source {
     }
 
     fn stamps(&self) -> [Option<Stamp>; 2] {
-        [pem::stamp(&self.cert), self.key.stamp()]
+        [Stamp::of(&self.cert), self.key.stamp()]
     }
 
     /// Reads the certificate alone.
     pub(crate) fn read_leaf(&self) -> Result<Leaf, Trouble> {
-        self.stays_within()?;
-        let chain = pem::certificates(&self.cert)?;
-        self.leaf_of(&chain)
+        self.leaf_of(&self.read_chain()?)
+    }
+
+    fn read_chain(&self) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+        let key = match &self.key {
+            Key::File(path) => Some(path.as_path()),
+            Key::Secret(..) => None,
+        };
+        pem::stay_within(self.within.as_deref(), std::iter::once(self.cert.as_path()).chain(key))?;
+        pem::certificates(&self.cert)
     }
 
     fn leaf_of(&self, chain: &[CertificateDer<'_>]) -> Result<Leaf, Trouble> {
@@ -84,22 +77,9 @@ impl Source {
         leaf.ok_or_else(|| Trouble::with(&self.cert, "its first certificate makes no sense"))
     }
 
-    fn stays_within(&self) -> Result<(), Trouble> {
-        let key = match &self.key {
-            Key::File(path) => Some(path.as_path()),
-            Key::Secret(..) => None,
-        };
-        let Some(dir) = &self.within else { return Ok(()) };
-        match std::iter::once(self.cert.as_path()).chain(key).find(|path| !paths::inside(dir, path)) {
-            Some(out) => Err(Trouble::with(out, "it leads out of this file's folder")),
-            None => Ok(()),
-        }
-    }
-
     /// Reads both, and sees that they belong together.
     pub(crate) fn read(&self) -> Result<Pair, Trouble> {
-        self.stays_within()?;
-        let chain = pem::certificates(&self.cert)?;
+        let chain = self.read_chain()?;
         let leaf = self.leaf_of(&chain)?;
         let of_key = |reason: &str| Trouble { what: self.key.to_string(), reason: reason.to_owned() };
         let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.key.read()?).map_err(|_| {
@@ -120,16 +100,10 @@ impl Source {
 impl FilePair {
     /// Reads it for the first time.
     pub(crate) fn new(source: Source, hosts: Vec<HostPattern>) -> Self {
-        let pair = Self { source, hosts, current: ArcSwapOption::empty(), looked: Mutex::default() };
-        {
-            let mut looked = pair.looked();
-            looked.stamps = Some(pair.source.stamps());
-            match pair.source.read() {
-                Ok(read) => pair.current.store(Some(Arc::new(read))),
-                Err(trouble) => looked.trouble = Some((trouble, false)),
-            }
-        }
-        pair
+        let mut looked = Looked::default();
+        looked.changed(source.stamps());
+        let current = ArcSwapOption::new(looked.read(source.read()).map(Arc::new));
+        Self { source, hosts, current, looked: Mutex::new((looked, None)) }
     }
 
     /// What serves now.
@@ -137,33 +111,19 @@ impl FilePair {
         self.current.load_full()
     }
 
-    fn looked(&self) -> std::sync::MutexGuard<'_, Looked> {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads the files if they changed; what is new is told. Who writes one file and then the other is
-    /// given until the next look.
+    /// Reads the files if they changed; what is new is told.
     pub(crate) fn look(&self, now: i64, told: &mut Vec<Told>) {
-        let mut looked = self.looked();
-        let stamps = self.source.stamps();
-        let changed = looked.stamps != Some(stamps);
-        if changed {
-            looked.stamps = Some(stamps);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (looked, said) = &mut *looked;
+        if looked.changed(self.source.stamps()) {
             let before = self.current();
-            match self.source.read().and_then(|next| self.takes(before.as_deref(), next, now)) {
-                Ok(next) => {
-                    looked.trouble = None;
-                    looked.said = None;
-                    self.current.store(Some(Arc::new(next)));
-                    told.push(Told { wrong: false, words: format!("certificate read again: {self}") });
-                }
-                Err(trouble) => {
-                    let same = looked.trouble.as_ref().is_some_and(|(known, told)| *told && *known == trouble);
-                    looked.trouble = Some((trouble, same));
-                }
+            let read = self.source.read().and_then(|next| self.takes(before.as_deref(), next, now));
+            if let Some(next) = looked.read(read) {
+                *said = None;
+                self.current.store(Some(Arc::new(next)));
+                told.push(Told { wrong: false, words: format!("certificate read again: {self}") });
             }
-        } else if let Some((trouble, said @ false)) = &mut looked.trouble {
-            *said = true;
+        } else if let Some(trouble) = looked.untold() {
             let goes_on = match self.current.load().as_deref() {
                 Some(_) => "the one before it serves on",
                 None => "its handshakes are refused",
@@ -176,8 +136,8 @@ impl FilePair {
             let validity = Validity::of(pair.leaf.not_before, pair.leaf.not_after, now);
             let standing = validity.words().map(|_| (std::mem::discriminant(&validity), validity.days()));
             // Said once a day, and when it ends.
-            if standing != looked.said {
-                looked.said = standing;
+            if standing != *said {
+                *said = standing;
                 if let Some(words) = validity.words() {
                     let words =
                         format!("certificate {} {words}; put a new one in its place", self.source.cert.display());

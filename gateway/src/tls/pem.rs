@@ -1,21 +1,18 @@
 //! Files of certificates and keys, those of clients and of endpoints alike: read, and looked at whether they changed.
 
+use crate::files::Stamp;
 use crate::secrets::Secrets;
+use crate::sites::paths;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A certificate file is not larger than this: the system's bundle has 200 KB.
 const MOST_BYTES: u64 = 4 << 20;
-
-/// What tells a file that changed from the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(u64, u64, i64, i64);
 
 /// Why nothing could be made of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,24 +44,12 @@ impl Trouble {
     }
 }
 
-/// How a file is now, links followed; `None` where there is nothing to see.
-pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
-    // A change of the inode's own time is seen where the content's was put back.
-    Some(Stamp(
-        meta.ino(),
-        meta.size(),
-        meta.mtime() ^ (meta.mtime_nsec() << 32),
-        meta.ctime() ^ (meta.ctime_nsec() << 32),
-    ))
-}
-
 impl Key {
     /// How it is now.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         match self {
-            Self::File(path) => stamp(path),
-            Self::Secret(name, secrets) => secrets.get(name).map(|secret| Stamp(secret.serial(), 0, 0, 0)),
+            Self::File(path) => Stamp::of(path),
+            Self::Secret(name, secrets) => secrets.get(name).map(|secret| Stamp::numbered(secret.serial())),
         }
     }
 
@@ -94,6 +79,14 @@ impl fmt::Display for Key {
     }
 }
 
+/// Refuses files that lie, links followed, in another folder than the one that they must stay in, where there is one.
+pub(crate) fn stay_within<'p>(within: Option<&Path>, mut paths: impl Iterator<Item = &'p Path>) -> Result<(), Trouble> {
+    match within.and_then(|dir| paths.find(|path| !paths::inside(dir, path))) {
+        Some(out) => Err(Trouble::with(out, "it leads out of this file's folder")),
+        None => Ok(()),
+    }
+}
+
 /// The authorities of a file.
 pub(crate) fn roots(path: &Path) -> Result<RootCertStore, Trouble> {
     let mut roots = RootCertStore::empty();
@@ -102,6 +95,26 @@ pub(crate) fn roots(path: &Path) -> Result<RootCertStore, Trouble> {
         roots.add(certificate).map_err(no_sense)?;
     }
     Ok(roots)
+}
+
+/// The authorities that the system trusts, read once per process.
+///
+/// # Errors
+/// There are none.
+pub(crate) fn roots_of_system() -> Result<Arc<RootCertStore>, &'static str> {
+    static ROOTS: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
+    let mut known = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(roots) = &*known {
+        return Ok(Arc::clone(roots));
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems carry a few that no library can read.
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err("this system has none (is ca-certificates installed?)");
+    }
+    Ok(Arc::clone(known.insert(Arc::new(roots))))
 }
 
 /// The certificates of a file, in its order; one at least.

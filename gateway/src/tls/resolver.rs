@@ -8,7 +8,7 @@ use super::terms::{Current, Proved};
 use super::tickets::{Boundary, Tickets, boundary};
 use crate::snapshot::{Host, Published, Served, Snapshot};
 use dsl::tree::canonical;
-use dsl::tree::ir::{HostHead, Segment, Tls, TlsVersions};
+use dsl::tree::ir::{self, Site, Tls, TlsVersions};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Leaf certificates that are kept.
 const LEAVES: u64 = 10_000;
+/// Names that are gone through for a client that names nobody.
+const NAMES: usize = 16;
 
 thread_local! {
     static LOCAL: Cell<Option<IpAddr>> = const { Cell::new(None) };
@@ -98,6 +100,17 @@ pub struct Shown {
     pub proved: Option<Arc<Proved>>,
 }
 
+/// How a handshake came to a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By the name in its hello.
+    Name,
+    /// By the address that it reached.
+    Address,
+    /// By neither.
+    Default,
+}
+
 impl Handshakes {
     /// Certificates follow the published snapshots.
     ///
@@ -122,9 +135,10 @@ impl Handshakes {
             return Some(Chosen { config: Arc::clone(&self.usual), boundary: Boundary::default(), terms: None });
         };
         let boundary = site.boundary();
-        let (Some(terms), Some(current)) = (site.terms(), site.current().ok()?) else {
+        let Some(terms) = site.terms() else {
             return Some(Chosen { config: Arc::clone(&self.usual), boundary, terms: None });
         };
+        let current = terms.current()?;
         let config = match current.config.get() {
             Some(config) => Arc::clone(config),
             None => {
@@ -155,21 +169,33 @@ impl Chosen {
     }
 }
 
-/// The site that a handshake is for, by the name in its hello; without one by the address that it reached, and
-/// else the one that says `default`.
+/// The site that a handshake is for: that of the name in its hello, where there is a name (`named`: who answers for
+/// it, if anybody does); without one by the address that it reached, and else the one that says `default`.
 #[must_use]
-pub fn asked<'s>(snapshot: &'s Snapshot, name: Option<&str>, local: Option<IpAddr>) -> Option<&'s Arc<Served>> {
-    let of = |host: &str| match snapshot.hosts.get(host) {
-        Some(Host::Site(site)) => Some(site),
-        Some(Host::Passthrough(_) | Host::Unavailable | Host::Nobody) | None => None,
-    };
-    match name {
-        Some(name) => of(name),
-        None => match local.map(spelled) {
-            Some(host) if matches!(snapshot.hosts.get(&host), Some(Host::Site(_) | Host::Unavailable)) => of(&host),
-            Some(_) | None => snapshot.default.as_ref(),
+pub fn asked<'s>(
+    snapshot: &'s Snapshot,
+    named: Option<Option<&'s Host>>,
+    local: IpAddr,
+) -> Option<(&'s Arc<Served>, By)> {
+    let (host, by) = match named {
+        Some(host) => (host?, By::Name),
+        None => match snapshot.hosts.get(&spelled(local)) {
+            Some(host @ (Host::Site(_) | Host::Unavailable)) => (host, By::Address),
+            Some(Host::Passthrough(_) | Host::Nobody) | None => return Some((snapshot.default.as_ref()?, By::Default)),
         },
+    };
+    match host {
+        Host::Site(site) => Some((site, by)),
+        Host::Passthrough(_) | Host::Unavailable | Host::Nobody => None,
     }
+}
+
+/// The names by which clients that name nobody can be shown a certificate of ACME: those that the site, which they
+/// come to by default, has one of.
+pub fn managed<'s>(site: &'s Site, certificates: &'s Certificates) -> impl Iterator<Item = String> + 's {
+    let hosts: &[_] = if site.settings.tls == Tls::Auto && certificates.orders() { &site.hosts } else { &[] };
+    let names = hosts.iter().filter_map(|(host, _)| ir::certificate_name(host));
+    names.filter(|name| certificates.manages(name)).take(NAMES)
 }
 
 /// An address as hosts are spelled.
@@ -263,20 +289,19 @@ impl Resolver {
         let default = snapshot.default.as_ref()?;
         match default.program.site().settings.tls {
             Tls::File => default.tls.certificate(None, hello),
-            // Who names nobody is nobody that `tls on-demand` allows.
-            Tls::Auto | Tls::Internal | Tls::OnDemand if default.edge.certifies("") => {
-                let hosts = &default.program.site().hosts;
-                let mut names: Vec<String> = hosts.iter().filter_map(|(h, _)| literal(h)).collect();
-                if let (Tls::Auto | Tls::OnDemand, Some(managed)) =
-                    (default.program.site().settings.tls, names.iter().find(|name| self.certificates.manages(name)))
-                {
-                    return self.certificates.hot(managed);
+            Tls::Auto | Tls::Internal => {
+                let site = default.program.site();
+                let mut shown = managed(site, &self.certificates).peekable();
+                if shown.peek().is_some() {
+                    return shown.find_map(|name| self.certificates.hot(&name));
                 }
-                names.extend(ip.map(|ip| ip.to_string()));
-                let names: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
+                let hosts = site.hosts.iter().filter_map(|(host, _)| host.literal());
+                let names: Vec<String> = hosts.chain(ip.map(|ip| ip.to_string())).take(NAMES).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 self.leaves.of(&names)
             }
-            Tls::Auto | Tls::Internal | Tls::OnDemand | Tls::Off => None,
+            // Who names nobody is nobody that `tls on-demand` allows.
+            Tls::OnDemand | Tls::Off => None,
         }
     }
 }
@@ -284,12 +309,4 @@ impl Resolver {
 /// A host as a certificate names it: addresses without brackets.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
-fn literal(host: &dsl::tree::ir::HostPattern) -> Option<String> {
-    match &host.head {
-        HostHead::Label(Segment::Lit(label)) if host.parent.is_empty() => Some(label.to_string()),
-        HostHead::Label(Segment::Lit(label)) => Some(format!("{label}.{}", host.parent)),
-        HostHead::Label(Segment::Capture { .. }) | HostHead::Many => None,
-    }
 }

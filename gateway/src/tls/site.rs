@@ -1,7 +1,8 @@
 //! What a site's handshakes are made with, found again over reloads.
 
-use super::pair::{FilePair, Pair, Source, Told, unix_now};
-use super::terms::{Clients, Current, Proved, Terms};
+use super::looked::Told;
+use super::pair::{FilePair, Pair, Source, unix_now};
+use super::terms::{Clients, Proved, Terms};
 use super::tickets::{Boundary, boundary};
 use crate::secrets::Secrets;
 use crate::upstream::Table;
@@ -116,7 +117,7 @@ impl SiteFiles {
         let now = unix_now();
         let mut told = Vec::new();
         pairs.iter().for_each(|pair| pair.look(now, &mut told));
-        terms.iter().for_each(|terms| terms.look(&mut told));
+        terms.iter().for_each(|terms| terms.look(now, &mut told));
         told
     }
 
@@ -173,19 +174,7 @@ impl SiteTls {
     pub fn admits(&self, boundary: Boundary, proved: Option<&Proved>) -> bool {
         boundary == self.boundary && self.terms.as_ref().is_none_or(|terms| terms.holds(proved))
     }
-
-    /// The terms as they are, where they are its own; an error where nobody gets in.
-    pub(crate) fn current(&self) -> Result<Option<Arc<Current>>, Unreadable> {
-        match &self.terms {
-            None => Ok(None),
-            Some(terms) => terms.current().map(Some).ok_or(Unreadable),
-        }
-    }
 }
-
-/// The files of a site's clients could not be read so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

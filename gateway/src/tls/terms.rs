@@ -1,10 +1,11 @@
 //! The terms of a site's handshakes where they are its own: versions, and whom clients' certificates come from.
 
-use super::pair::Told;
-use super::pem::{self, Stamp, Trouble};
+use super::certificates::tell::date;
+use super::looked::{Looked, Told};
+use super::pem::{self, Trouble};
 use super::tickets::{Boundary, boundary};
-use super::x509::Identity;
-use crate::sites::paths;
+use super::x509::{self, Identity};
+use crate::files::Stamp;
 use arc_swap::ArcSwapOption;
 use dsl::tree::ir::{ClientCert, TlsVersions};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -15,6 +16,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Seconds.
+const DAY: i64 = 86_400;
 
 /// Where clients' certificates come from.
 #[derive(Clone, Debug)]
@@ -33,15 +37,18 @@ pub struct Terms {
     /// What is written; with the content of the files it makes the boundary of tickets.
     written: Boundary,
     current: ArcSwapOption<Current>,
-    /// That of `current`.
+    /// That of `current`: read for each request, which an `ArcSwap` would make dearer.
     generation: AtomicU64,
-    looked: Mutex<Looked>,
+    /// What was found, and for how many days a list of what is revoked was said to be overdue.
+    looked: Mutex<(Looked, Option<i64>)>,
 }
 
 /// Terms as the files make them now.
 pub(crate) struct Current {
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     generation: u64,
+    /// When the first of the lists of what is revoked is due to be replaced, seconds since 1970.
+    due: Option<i64>,
     /// Of tickets: another one whenever an authority or what it revoked changes, so that no ticket from
     /// before is opened.
     pub(crate) boundary: Boundary,
@@ -49,10 +56,12 @@ pub(crate) struct Current {
     pub(crate) config: OnceLock<Arc<ServerConfig>>,
 }
 
-#[derive(Default)]
-struct Looked {
-    stamps: Option<[Option<Stamp>; 2]>,
-    trouble: Option<(Trouble, bool)>,
+/// What the files of clients' certificates come to.
+pub(crate) struct Read {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// What tells these files from others.
+    content: Boundary,
+    due: Option<i64>,
 }
 
 /// A client's certificate that was proved in a handshake.
@@ -77,7 +86,7 @@ impl Clients {
     }
 
     fn stamps(&self) -> [Option<Stamp>; 2] {
-        [pem::stamp(&self.from), self.crl.as_deref().and_then(pem::stamp)]
+        [Stamp::of(&self.from), self.crl.as_deref().and_then(Stamp::of)]
     }
 
     /// The files, for messages.
@@ -85,13 +94,9 @@ impl Clients {
         std::iter::once(self.from.as_path()).chain(self.crl.as_deref())
     }
 
-    /// Reads them. With the verifier goes what tells these files from others.
-    pub(crate) fn read(&self) -> Result<(Arc<dyn ClientCertVerifier>, Boundary), Trouble> {
-        if let Some(dir) = &self.within
-            && let Some(out) = self.files().find(|path| !paths::inside(dir, path))
-        {
-            return Err(Trouble::with(out, "it leads out of this file's folder"));
-        }
+    /// Reads them.
+    pub(crate) fn read(&self) -> Result<Read, Trouble> {
+        pem::stay_within(self.within.as_deref(), self.files())?;
         let roots: RootCertStore = pem::roots(&self.from)?;
         let crls = self.crl.as_deref().map(pem::revoked).transpose()?.unwrap_or_default();
         let of_root = |root: &TrustAnchor<'_>| {
@@ -104,7 +109,8 @@ impl Clients {
         let of_roots: Vec<Boundary> = roots.roots.iter().map(of_root).collect();
         let mut content: Vec<&[u8]> = of_roots.iter().map(<Boundary>::as_slice).collect();
         content.extend(crls.iter().map(AsRef::as_ref));
-        let digest = boundary(&content);
+        let content = boundary(&content);
+        let due = crls.iter().filter_map(|list| x509::due(list)).min();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         // Where there is a list, each certificate of a chain is looked up, and one that no list speaks of is
         // refused: a list that is missing must not let in whom it would keep out.
@@ -112,7 +118,7 @@ impl Clients {
         let builder = if self.optional { builder.allow_unauthenticated() } else { builder };
         let about = self.crl.as_ref().unwrap_or(&self.from);
         let verifier = builder.build().map_err(|e| Trouble::with(about, format!("it cannot be gone by ({e})")))?;
-        Ok((verifier, digest))
+        Ok(Read { verifier, content, due })
     }
 }
 
@@ -127,58 +133,72 @@ impl Terms {
             generation: AtomicU64::new(0),
             looked: Mutex::default(),
         };
-        {
-            let mut looked = terms.looked();
-            looked.stamps = terms.clients.as_ref().map(Clients::stamps);
-            if let Err(trouble) = terms.read() {
-                looked.trouble = Some((trouble, false));
+        match &terms.clients {
+            None => terms.take(None),
+            Some(clients) => {
+                let (looked, _) = &mut *terms.looked();
+                looked.changed(clients.stamps());
+                if let Some(read) = looked.read(clients.read()) {
+                    terms.take(Some(read));
+                }
             }
         }
         terms
     }
 
-    fn looked(&self) -> MutexGuard<'_, Looked> {
+    fn looked(&self) -> MutexGuard<'_, (Looked, Option<i64>)> {
         self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> Result<(), Trouble> {
-        let (verifier, content) = match &self.clients {
-            Some(clients) => clients.read().map(|(verifier, content)| (Some(verifier), content))?,
-            None => (None, [0; 32]),
-        };
+    /// What was read is gone by from now on.
+    fn take(&self, read: Option<Read>) {
+        let content = read.as_ref().map_or([0; 32], |read| read.content);
+        let due = read.as_ref().and_then(|read| read.due);
         let generation = self.generation.load(Ordering::Relaxed) + 1;
-        let boundary = boundary(&[&self.written, &content]);
-        self.current.store(Some(Arc::new(Current { verifier, generation, boundary, config: OnceLock::new() })));
+        let current = Current {
+            verifier: read.map(|read| read.verifier),
+            generation,
+            due,
+            boundary: boundary(&[&self.written, &content]),
+            config: OnceLock::new(),
+        };
+        self.current.store(Some(Arc::new(current)));
         self.generation.store(generation, Ordering::Release);
-        Ok(())
     }
 
     /// Reads the files if they changed, and tells what is new.
-    pub(crate) fn look(&self, told: &mut Vec<Told>) {
+    pub(crate) fn look(&self, now: i64, told: &mut Vec<Told>) {
         let Some(clients) = &self.clients else { return };
-        let mut looked = self.looked();
-        let stamps = clients.stamps();
-        if looked.stamps != Some(stamps) {
-            looked.stamps = Some(stamps);
-            match self.read() {
-                Ok(()) => {
-                    looked.trouble = None;
-                    let words = format!("client certificates read again: {}", clients.from.display());
-                    told.push(Told { wrong: false, words });
-                }
-                Err(trouble) => {
-                    let same = looked.trouble.as_ref().is_some_and(|(known, told)| *told && *known == trouble);
-                    looked.trouble = Some((trouble, same));
-                }
+        let (looked, said) = &mut *self.looked();
+        if looked.changed(clients.stamps()) {
+            if let Some(read) = looked.read(clients.read()) {
+                self.take(Some(read));
+                *said = None;
+                let words = format!("client certificates read again: {}", clients.from.display());
+                told.push(Told { wrong: false, words });
             }
-        } else if let Some((trouble, said @ false)) = &mut looked.trouble {
-            *said = true;
+        } else if let Some(trouble) = looked.untold() {
             let goes_on = match self.current.load().as_deref() {
                 Some(_) => "what was read before is gone by",
                 None => "its handshakes are refused",
             };
             let words = format!("{trouble}; {goes_on}. Put the file in its place, it is read at once");
             told.push(Told { wrong: true, words });
+        }
+        let due = self.current.load().as_ref().and_then(|current| current.due).filter(|due| *due < now);
+        // Once a day. It is gone by all the same: to refuse everybody would be worse.
+        let standing = due.map(|due| (now - due) / DAY);
+        if standing != *said {
+            *said = standing;
+            if let (Some(due), Some(crl)) = (due, &clients.crl) {
+                let due = date(u64::try_from(due).unwrap_or_default());
+                let words = format!(
+                    "{}: a newer list of revoked certificates was due on {due}; what was revoked since is not known. \
+                     Put the newer one in its place, it is read at once",
+                    crl.display()
+                );
+                told.push(Told { wrong: true, words });
+            }
         }
     }
 

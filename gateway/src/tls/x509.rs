@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use std::fmt::Write;
 use std::net::IpAddr;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 /// Names of a certificate that are kept: no authority signs as many.
@@ -70,6 +70,13 @@ impl Identity {
             fingerprint: hex(digest::digest(&digest::SHA256, der).as_ref()).into(),
         })
     }
+}
+
+/// When a list of revoked certificates is due to be replaced by a newer one, seconds since 1970 (RFC 5280 section
+/// 5.1.2.5). `None` where it does not say, or makes no sense.
+pub(crate) fn due(list: &[u8]) -> Option<i64> {
+    let (_, list) = CertificateRevocationList::from_der(list).ok()?;
+    list.next_update().map(|at| at.timestamp())
 }
 
 fn alternatives<'c>(cert: &'c X509Certificate<'_>) -> impl Iterator<Item = &'c GeneralName<'c>> {
@@ -148,7 +155,8 @@ fn escaped(text: &str, out: &mut String) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Hexadecimal, lower case.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         // Memory takes all of it.
         let _ = write!(out, "{byte:02x}");

@@ -1,8 +1,8 @@
 //! Files that wait for their certificates: one whose files cannot be used does not load, and does once they can.
 
 use super::{Batch, Done, Install, Loader, OutcomeOf, Why};
+use crate::files::Stamp;
 use crate::sites::certificates::{self, Seen};
-use crate::tls::pem;
 use dsl::diagnostic::Diagnostic;
 use dsl::syntax::span::FileId;
 use std::collections::BTreeMap;
@@ -13,16 +13,19 @@ impl<I: Install> Loader<I> {
         !self.certless.is_empty()
     }
 
-    /// Takes in the files that were refused for files of certificates which are others now.
-    pub fn certificates_came(&mut self) -> OutcomeOf<I> {
-        let mut batch = Batch::new();
-        let changed = |seen: &Seen| seen.iter().any(|(path, stamp)| pem::stamp(path) != *stamp);
+    /// Takes in the files that were refused for files of certificates which are others now; nothing where none is.
+    pub fn certificates_came(&mut self) -> Option<OutcomeOf<I>> {
+        let changed = |seen: &Seen| seen.iter().any(|(path, stamp)| Stamp::of(path) != *stamp);
         let ready: Vec<FileId> =
             self.certless.iter().filter(|(_, seen)| changed(seen)).map(|(file, _)| *file).collect();
+        if ready.is_empty() {
+            return None;
+        }
+        let mut batch = Batch::new();
         for file in ready {
             self.queue(file, Why::Waiting, &mut batch);
         }
-        self.work(batch)
+        Some(self.work(batch))
     }
 
     /// Refuses the files whose certificates cannot be used.

@@ -1,8 +1,9 @@
 //! The files that `tls { … }` names, and what is made of them.
 
-use super::verify::{Verifier, roots_of_system};
+use super::verify::Verifier;
+use crate::files::Stamp;
 use crate::secrets::Secrets;
-use crate::tls::pem::{self, Key, Stamp, Trouble};
+use crate::tls::pem::{self, Key, Trouble};
 use dsl::tree::ir::{KeyFrom, PoolTls};
 use rustls::client::{ClientConfig, WebPkiServerVerifier};
 use rustls::version;
@@ -39,8 +40,8 @@ impl Files {
 
     /// As they are now.
     pub(super) fn stamps(&self) -> Stamps {
-        let client = self.client.iter().flat_map(|(certificate, key)| [pem::stamp(certificate), key.stamp()]);
-        Stamps(self.trust.iter().map(|path| pem::stamp(path)).chain(client).collect())
+        let client = self.client.iter().flat_map(|(certificate, key)| [Stamp::of(certificate), key.stamp()]);
+        Stamps(self.trust.iter().map(|path| Stamp::of(path)).chain(client).collect())
     }
 
     /// Reads them and makes a client of it.
@@ -48,10 +49,10 @@ impl Files {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let roots = match &self.trust {
             Some(path) => Some(Arc::new(pem::roots(path)?)),
-            None if settings.pins.is_empty() => Some(
-                roots_of_system()
-                    .map_err(|reason| Trouble { what: "the system's certificate authorities".to_owned(), reason })?,
-            ),
+            None if settings.pins.is_empty() => Some(pem::roots_of_system().map_err(|why| Trouble {
+                what: "the system's certificate authorities".to_owned(),
+                reason: format!("{why}; name a `trust` file"),
+            })?),
             // Whoever pins a key knows whom they talk to.
             None => None,
         };

@@ -6,9 +6,9 @@ use rustls::client::{WebPkiServerVerifier, danger};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The key of a certificate is none of those that are pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,24 +86,4 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
-}
-
-/// The authorities that the system trusts, read once per process.
-///
-/// # Errors
-/// There are none.
-pub(super) fn roots_of_system() -> Result<Arc<RootCertStore>, String> {
-    static ROOTS: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
-    let mut known = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(roots) = &*known {
-        return Ok(Arc::clone(roots));
-    }
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Some systems carry a few that no library can read.
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        return Err("this system has none (is ca-certificates installed?); name a `trust` file".to_owned());
-    }
-    Ok(Arc::clone(known.insert(Arc::new(roots))))
 }
