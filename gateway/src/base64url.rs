@@ -1,5 +1,7 @@
 //! base64url without padding (RFC 4648 section 5), strictly: bytes have one text.
 
+use zeroize::Zeroizing;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// What a byte of a text stands for; above 63: it is no letter of it.
 const VALUES: [u8; 256] = {
@@ -53,6 +55,19 @@ pub(crate) fn decode_exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     (text.len() == (N * 8).div_ceil(6)).then(|| decode(text)?.try_into().ok())?
 }
 
+/// The bytes of a text that somebody copied: in either alphabet, padded or not, blanks around it left out; `None` where
+/// it is no base64.
+pub(crate) fn decode_copied(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let in_ours = |letter: &u8| match letter {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    };
+    decode(&Zeroizing::new(text.iter().map(in_ours).collect::<Vec<u8>>()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +81,19 @@ mod tests {
         assert_eq!(decode(b"-_8"), Some(vec![0xfb, 0xff]));
         assert_eq!(decode_exactly(b"Zm9vYg"), Some(*b"foob"));
         assert_eq!(decode(b""), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_was_copied_is_read_in_any_spelling() {
+        for text in ["Zm9vYg==", "Zm9vYg", " Zm9vYg==\n"] {
+            assert_eq!(decode_copied(text.as_bytes()).as_deref(), Some(b"foob".as_slice()), "{text}");
+        }
+        for text in [" -_8\n", "+/8=", "+_8"] {
+            assert_eq!(decode_copied(text.as_bytes()).as_deref(), Some([0xfb, 0xff].as_slice()), "{text}");
+        }
+        for wrong in ["Z", "Zh==", "Z!==", "Zm9v Zm9v"] {
+            assert_eq!(decode_copied(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]

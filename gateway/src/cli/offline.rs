@@ -49,7 +49,12 @@ pub(crate) fn load_drafts(sites: &Path, also: Option<&Path>, drafts: &Drafts) ->
     load_by(sites, also, |loader| loader.keeping_tests().with_drafts(drafts))
 }
 
-/// As `sluice run` does: a file whose test fails does not load. Drafts stand in for what is on disk.
+/// As `sluice run` does: a file whose tests or proofs fail does not load.
+pub(crate) fn load_as_run(sites: &Path) -> Result<Loaded, Failed> {
+    load_by(sites, None, |loader| loader)
+}
+
+/// The same, and it is said what no test reaches. Drafts stand in for what is on disk.
 pub(crate) fn load_tested(sites: &Path, also: Option<&Path>, drafts: &Drafts) -> Result<Loaded, Failed> {
     load_by(sites, also, |loader| loader.for_lint(drafts))
 }

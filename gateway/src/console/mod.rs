@@ -113,12 +113,13 @@ fn write(messages: &Receiver<Message>, dropped: &AtomicU64, mut out: impl Write)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
+pub(crate) mod testing {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
 
+    /// What was written.
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -130,6 +131,19 @@ mod tests {
         }
     }
 
+    impl Sink {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Sink;
+    use super::*;
+    use std::sync::Mutex;
+
     #[test]
     fn lines_arrive_whole_and_in_order() {
         let sink = Sink::default();
@@ -139,8 +153,7 @@ mod tests {
         console.error("three");
         console.block("four\nfive");
         console.flush();
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text, "one\nwarning: two\nerror: three\nfour\nfive\n");
+        assert_eq!(sink.text(), "one\nwarning: two\nerror: three\nfour\nfive\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Leaf certificates live in memory only and are made when a handshake asks for one. They share one
 //! key that lives as long as the process: a leaf is an assertion about a name, not about a key.
 
+use crate::files::{OWNER, named, write_whole};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
@@ -12,9 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -143,29 +143,8 @@ fn new_root() -> io::Result<(KeyPair, rcgen::Certificate)> {
 fn create_root(key_path: &Path, root_path: &Path) -> io::Result<()> {
     let (key, root) = new_root()?;
     // The key first: a root whose key was lost is worse than a key without a root.
-    write_whole(key_path, 0o600, key.serialize_pem().as_bytes())?;
+    write_whole(key_path, OWNER, key.serialize_pem().as_bytes())?;
     write_whole(root_path, 0o644, root.pem().as_bytes())
-}
-
-/// Writes beside the target and renames, so that no reader sees half a file.
-pub(super) fn write_whole(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let write = || {
-        match fs::remove_file(&beside) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|e| named(path, &e))
-}
-
-fn named(path: &Path, e: &io::Error) -> io::Error {
-    io::Error::new(e.kind(), format!("{}: {e}", path.display()))
 }
 
 fn invalid(path: &Path, e: &dyn fmt::Display) -> io::Error {

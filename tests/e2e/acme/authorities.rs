@@ -4,7 +4,7 @@ use super::{Front, Said, authority, failed, is_good, order};
 use dsl::tree::ir::Challenge;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sluice::tls::acme::{IssueErrorKind, Order};
+use sluice::tls::acme::{Cause, Order};
 use sluice_tests::authority::{Authority, Mood};
 use sluice_tests::pebble::Pebble;
 use sluice_tests::ports::Refusing;
@@ -23,12 +23,12 @@ async fn too_many_requests_are_answered_by_leaving_it_alone() {
             Said::of(vec![authority(&busy.directory(), secure.then_some(&*root))]).challenges(&[Challenge::Http]);
         let issuers = said.issuers(&front.board);
         let why = failed(issuers.issue(&order(NAME)).await);
-        assert_eq!((why.kind, why.retry_after), (IssueErrorKind::RateLimited, Some(Duration::from_secs(300))), "{why}");
+        assert_eq!((why.kind, why.retry_after), (Cause::RateLimited, Some(Duration::from_secs(300))), "{why}");
         // The crate that does not show the header is asked first, where it can be; then the other one, once.
         let orders = busy.orders().len();
         assert_eq!(orders, if secure { 2 } else { 1 });
         let why = failed(issuers.issue(&order(NAME)).await);
-        assert_eq!(why.kind, IssueErrorKind::RateLimited);
+        assert_eq!(why.kind, Cause::RateLimited);
         assert!(why.retry_after.is_some_and(|left| left > Duration::from_secs(290)), "{why:?}");
         assert_eq!(busy.orders().len(), orders, "it is left alone");
         // Another name is asked for: the limit may have been the first one's.
@@ -43,7 +43,7 @@ async fn from_one_authority_to_the_next() {
     let (gone, spare) = (Refusing::new(), Authority::start(false));
     let down = authority(&format!("http://{}/dir", gone.addr()), None);
     let why = failed(Said::of(vec![down.clone()]).issuers(&front.board).issue(&order(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Unreachable, "{why:?}");
+    assert_eq!(why.kind, Cause::Unreachable, "{why:?}");
     assert!(why.said.contains(&gone.addr().to_string()), "{why}");
 
     let both = |first| Said::of(vec![first, authority(&spare.directory(), None)]);
@@ -67,7 +67,7 @@ async fn a_refusal_is_no_reason_to_ask_another() {
     let said =
         Said::of(vec![authority(&pebble.directory(), Some(&pebble.root())), authority(&spare.directory(), None)]);
     let why = failed(said.issuers(&front.board).issue(&order(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Validation);
+    assert_eq!(why.kind, Cause::Validation);
     assert_eq!(spare.asked(), [""; 0]);
 }
 
@@ -101,11 +101,11 @@ async fn an_authority_that_comes_later() {
     // Its root is not there either: that is ours to mend, and said.
     let absent = authority(&directory, Some(std::path::Path::new("/nowhere/root.pem")));
     let why = failed(Said::of(vec![absent]).issuers(&front.board).issue(&order(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Ours);
+    assert_eq!(why.kind, Cause::Ours);
     assert!(why.said.contains("/nowhere/root.pem"), "{why}");
     let other = Authority::start(true);
     let issuers = Said::of(vec![authority(&directory, Some(&other.root()))]).issuers(&front.board);
-    assert_eq!(failed(issuers.issue(&order(NAME)).await).kind, IssueErrorKind::Unreachable);
+    assert_eq!(failed(issuers.issue(&order(NAME)).await).kind, Cause::Unreachable);
     let pebble = later.start();
     let issuers = Said::of(vec![authority(&directory, Some(&pebble.root()))]).issuers(&front.board);
     let issued = issuers.issue(&order(NAME)).await.unwrap();

@@ -3,7 +3,7 @@
 
 use super::{Front, Said, authority, failed, is_good, order, via_corp};
 use dsl::tree::ir::DnsProvider;
-use sluice::tls::acme::IssueErrorKind;
+use sluice::tls::acme::Cause;
 use sluice_tests::authority::Authority;
 use sluice_tests::pebble::Pebble;
 use sluice_tests::sluice::TempDir;
@@ -47,7 +47,7 @@ async fn a_wildcard_through_a_command() {
 
     // Without a proof by DNS nothing is asked of anybody.
     let why = failed(issuers.issue(&order(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Ours);
+    assert_eq!(why.kind, Cause::Ours);
     assert!(why.said.contains("tls auto via dns"), "{why}");
 
     // The authority has forgotten the account: another one is made.
@@ -63,16 +63,16 @@ async fn a_command_that_fails_and_a_record_that_is_wrong() {
     let at = || vec![authority(&pebble.directory(), Some(&pebble.root()))];
     let (_dir, hook) = program("#!/bin/sh\necho no such zone >&2\nexit 7\n");
     let why = failed(Said::of(at()).provider(hook).issuers(&front.board).issue(&via_corp(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Ours);
+    assert_eq!(why.kind, Cause::Ours);
     assert!(why.said.contains("exit status: 7: no such zone"), "{why}");
 
     // It says that it did, and did not.
     let (_dir, hook) = program("#!/bin/sh\nexit 0\n");
     let why = failed(Said::of(at()).provider(hook).issuers(&front.board).issue(&via_corp(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Validation, "{why:?}");
+    assert_eq!(why.kind, Cause::Validation, "{why:?}");
 
     let why = failed(Said::of(at()).issuers(&front.board).issue(&via_corp(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Ours);
+    assert_eq!(why.kind, Cause::Ours);
     assert!(why.said.contains("no DNS provider named corp"), "{why}");
 }
 
@@ -145,7 +145,7 @@ async fn a_wildcard_through_acme_dns() {
     }
     assert_eq!(*seen.lock().unwrap(), ["POST /update HTTP/1.1"; 2]);
     let why = failed(said("wrong").issuers(&front.board).issue(&via_corp(NAME)).await);
-    assert!(why.kind == IssueErrorKind::Ours && why.said.contains("401"), "{why:?}");
+    assert!(why.kind == Cause::Ours && why.said.contains("401"), "{why:?}");
     assert!(!why.said.contains("secret-of-bob"), "{why}");
     let why = failed(said("none").issuers(&front.board).issue(&via_corp(NAME)).await);
     assert!(why.said.contains("what acme-dns answers") && !why.said.contains("secret-of-ann"), "{why}");
@@ -157,7 +157,7 @@ async fn a_record_that_is_there_for_good() {
     let authority_ = Authority::start(false);
     let said = Said::of(vec![authority(&authority_.directory(), None)]).provider(DnsProvider::Persist);
     let why = failed(said.issuers(&front.board).issue(&via_corp(NAME)).await);
-    assert_eq!(why.kind, IssueErrorKind::Refused);
+    assert_eq!(why.kind, Cause::Refused);
     assert!(why.said.contains("does not offer dns-persist-01"), "{why}");
     authority_.offers("dns-persist-01");
     let issued = said.issuers(&front.board).issue(&via_corp(NAME)).await.unwrap();

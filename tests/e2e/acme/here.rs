@@ -2,7 +2,7 @@
 
 use super::{Front, Said, authority, failed, is_good, order};
 use dsl::tree::ir::{Challenge, Eab};
-use sluice::tls::acme::IssueErrorKind;
+use sluice::tls::acme::Cause;
 use sluice_tests::pebble::Pebble;
 use sluice_tests::ports::Refusing;
 
@@ -45,7 +45,7 @@ async fn from_tls_alpn_to_http_and_neither() {
     let said = Said::of(vec![authority(&deaf.directory(), Some(&deaf.root()))]);
     let issuers = said.issuers(&front.board);
     let why = failed(issuers.issue(&order("a.sluice-tests.net")).await);
-    assert_eq!(why.kind, IssueErrorKind::Validation, "{why:?}");
+    assert_eq!(why.kind, Cause::Validation, "{why:?}");
     assert!(why.said.contains("by tls-alpn-01:") && why.said.contains("by http-01:"), "{why}");
     assert!(why.said.contains("(connection)"), "{why}");
     // What counts at the authority is not spent twice for each of the next tries.
@@ -90,11 +90,11 @@ async fn an_account_that_is_bound_to_a_key() {
 
     let other = bound("AAAAZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W");
     let why = failed(other.issuers(&front.board).issue(&order("b.sluice-tests.net")).await);
-    assert_eq!(why.kind, IssueErrorKind::Refused, "{why:?}");
+    assert_eq!(why.kind, Cause::Refused, "{why:?}");
     assert!(!why.said.contains("AAAAZM6e"), "{why}");
 
     let why = failed(bound("no base64!").issuers(&front.board).issue(&order("b.sluice-tests.net")).await);
-    assert_eq!(why.kind, IssueErrorKind::Ours);
+    assert_eq!(why.kind, Cause::Ours);
     assert!(why.said.contains("eab") && !why.said.contains("no base64!"), "{why}");
 
     // An account that was bound once is known by its key: the other crate, which cannot bind, may go on with it.
@@ -104,6 +104,6 @@ async fn an_account_that_is_bound_to_a_key() {
     // Without it nobody gets in.
     let stranger = Said::of(said.acme.authorities.clone()).challenges(&[Challenge::TlsAlpn]);
     let why = failed(stranger.issuers(&front.board).issue(&order("d.sluice-tests.net")).await);
-    assert_eq!(why.kind, IssueErrorKind::Refused, "{why:?}");
+    assert_eq!(why.kind, Cause::Refused, "{why:?}");
     assert!(why.said.contains("externalAccountRequired"), "{why}");
 }

@@ -2,7 +2,7 @@
 
 use super::{Front, Said, authority, failed, is_good, via_corp};
 use dsl::tree::ir::{DnsProvider, Tsig};
-use sluice::tls::acme::IssueErrorKind;
+use sluice::tls::acme::Cause;
 use sluice_tests::pebble::Pebble;
 use sluice_tests::sluice::TempDir;
 use sluice_tests::{ports, wait};
@@ -117,7 +117,7 @@ async fn who_has_another_key_is_told_so() {
     let zone = format!("*.{ZONE}");
     let other = "b3RoZXItdGVzdHMtc2hhcmVkLWtleS0zMi1ieXRlcyE=";
     let why = with("sluice", Tsig::Sha256, other, &zone).await;
-    assert!(why.kind == IssueErrorKind::Ours && why.said.contains("BADSIG"), "{why:?}");
+    assert!(why.kind == Cause::Ours && why.said.contains("BADSIG"), "{why:?}");
     let why = with("nobody", Tsig::Sha256, KEY, &zone).await;
     assert!(why.said.contains("BADKEY"), "{why}");
     let why = with("sluice", Tsig::Sha256, KEY, "*.sluice-elsewhere.net").await;

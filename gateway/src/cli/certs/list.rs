@@ -3,7 +3,8 @@
 use super::{Known, Place, table};
 use crate::cli::{FOUND, Failed, print, run::count};
 use crate::console::{Style, colours, printable};
-use crate::tls::certificates::book::{Cause, Entry};
+use crate::tls::acme::Cause;
+use crate::tls::certificates::book::Entry;
 use crate::tls::certificates::renewal;
 use crate::tls::certificates::tell::{date, host_of, in_words};
 use serde_json::json;

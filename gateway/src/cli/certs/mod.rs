@@ -9,6 +9,7 @@ use crate::sites::data_dir;
 use crate::sites::wants::Wants;
 use crate::tls::certificates::Wanted;
 use crate::tls::certificates::book::Book;
+use crate::tls::certificates::handle::now_ms;
 use crate::tls::certificates::ledger::Ledger;
 use crate::tls::certificates::store::Store;
 use clap::{Args, Subcommand};
@@ -18,7 +19,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Show the certificates of public names: what there is, what is to come, what is wrong
 ///
@@ -97,7 +97,8 @@ struct Known {
 impl Known {
     fn of(place: &Place) -> Result<Self, Failed> {
         let data = data_of(place.data.as_deref())?;
-        let loaded = offline::load(&place.sites, None)?;
+        // What would not load orders nothing.
+        let loaded = offline::load_as_run(&place.sites)?;
         let mut wants = Wants::default();
         let changes = wants.update(&loaded.outcome.hosts, |program| program.site());
         let wanted = changes.into_iter().filter_map(|(name, wanted)| Some((name, wanted?))).collect();
@@ -136,11 +137,6 @@ fn data_of(given: Option<&Path>) -> Result<PathBuf, Failed> {
 fn runs(data: &Path) -> bool {
     let Ok(lock) = File::open(data.join("lock")) else { return false };
     matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A table, its columns as wide as they need to be.

@@ -3,6 +3,7 @@
 use super::{data_of, runs};
 use crate::cli::{FOUND, Failed, print};
 use crate::console::printable;
+use crate::tls::certificates::handle::now_ms;
 use crate::tls::certificates::ledger::Ledger;
 use crate::tls::certificates::names::is_public;
 use crate::tls::certificates::requests;
@@ -96,7 +97,7 @@ impl Renew {
             }
             if let Some(trouble) = now.trouble.filter(|t| now.under_way.is_none() && before.trouble.as_ref() != Some(t))
             {
-                let next = in_words(trouble.next.saturating_sub(super::now_ms()));
+                let next = in_words(trouble.next.saturating_sub(now_ms()));
                 print(&format!("{name}: {}; tried again in {next}\n", printable(&trouble.said)));
                 return Ok(ExitCode::from(FOUND));
             }

@@ -1,13 +1,15 @@
 //! The accounts that authorities know us by: a key, and the URL that the authority gave it.
 
+use crate::files::{OWNER, make_dir, named, write_whole};
+use crate::tls::x509::hex;
 use aws_lc_rs::digest::{SHA256, digest};
+use rcgen::KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// An account.
@@ -55,8 +57,7 @@ impl AccountFiles {
 
     /// A directory's URL can stand in no file name.
     fn file(&self, directory: &str) -> PathBuf {
-        let name: String =
-            digest(&SHA256, directory.as_bytes()).as_ref()[..12].iter().map(|b| format!("{b:02x}")).collect();
+        let name = hex(&digest(&SHA256, directory.as_bytes()).as_ref()[..12]);
         self.dir.join(format!("{name}.pem"))
     }
 }
@@ -81,50 +82,18 @@ impl Accounts for AccountFiles {
         let path = self.file(directory);
         // PEM readers skip what stands before the key.
         let head = format!("directory: {directory}\naccount: {}\n", account.id);
-        let key = Zeroizing::new(pem(&account.key));
+        let key = KeyPair::try_from(&PrivatePkcs8KeyDer::from(account.key.as_slice())).map_err(io::Error::other)?;
+        let key = Zeroizing::new(key.serialize_pem());
         let text = Zeroizing::new(format!("{head}{}", *key));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(|e| named(&self.dir, &e))?;
-        write_whole(&path, text.as_bytes()).map_err(|e| named(&path, &e))
+        make_dir(&self.dir)?;
+        write_whole(&path, OWNER, text.as_bytes())
     }
-}
-
-/// A PKCS#8 key in PEM (RFC 7468 section 10).
-fn pem(der: &[u8]) -> String {
-    let body = crate::tls::acme::base64::encode(der);
-    let mut out = String::from("-----BEGIN PRIVATE KEY-----\n");
-    for line in body.as_bytes().chunks(64) {
-        // Base64 is ASCII.
-        out.push_str(std::str::from_utf8(line).unwrap_or_default());
-        out.push('\n');
-    }
-    out.push_str("-----END PRIVATE KEY-----\n");
-    out
-}
-
-/// Writes beside the target and renames, so that a crash leaves the old one or the new one.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    // The name too must survive the machine.
-    path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
-}
-
-fn named(path: &Path, e: &io::Error) -> io::Error {
-    io::Error::new(e.kind(), format!("{}: {e}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+    use rcgen::PKCS_ECDSA_P256_SHA256;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

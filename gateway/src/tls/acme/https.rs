@@ -1,6 +1,7 @@
 //! HTTP to authorities and providers: HTTP/1.1, verified, bounded in time and size, connections kept.
 
 use super::problem;
+use crate::tls::pem;
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER};
 use http::{Request, Response, StatusCode, Uri};
@@ -8,9 +9,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -217,24 +217,10 @@ impl HttpClient for Http {
 /// # Errors
 /// When there are none, in words for the operator.
 pub(super) fn trusting(root: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match root {
-        Some(file) => {
-            let certificates = CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|e| format!("root {}: {e}", file.display()))?;
-            let (taken, _) = roots.add_parsable_certificates(certificates);
-            if taken == 0 {
-                return Err(format!("root {}: there is no certificate in it", file.display()));
-            }
-        }
-        None => {
-            let (taken, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if taken == 0 {
-                return Err("the system has no certificates of authorities (the package ca-certificates)".to_owned());
-            }
-        }
-    }
+    let roots = match root {
+        Some(file) => Arc::new(pem::roots(file).map_err(|trouble| format!("root {trouble}"))?),
+        None => pem::roots_of_system().map_err(|why| format!("the system's certificate authorities: {why}"))?,
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -247,6 +233,7 @@ pub(super) fn trusting(root: Option<&Path>) -> Result<Arc<ClientConfig>, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::RootCertStore;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 

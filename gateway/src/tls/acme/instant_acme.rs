@@ -5,7 +5,7 @@
 use super::accounts::Account as Kept;
 use super::https::{Http, Unanswered};
 use super::problem::{During, Problem};
-use super::{Board, IssueError, IssueErrorKind, Posted, Window, dns};
+use super::{Board, Cause, IssueError, Posted, Window, dns};
 use ::instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeHandle, ChallengeType, Error, ExternalAccountKey,
     Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
@@ -250,11 +250,11 @@ fn word(proof: &Proof<'_>) -> &'static str {
 }
 
 fn ours(why: &str) -> Ended {
-    Ended::Failed(IssueError::new(IssueErrorKind::Ours, why))
+    Ended::Failed(IssueError::new(Cause::Ours, why))
 }
 
 fn validation(why: &str) -> Ended {
-    Ended::Failed(IssueError::new(IssueErrorKind::Validation, why))
+    Ended::Failed(IssueError::new(Cause::Validation, why))
 }
 
 /// The first thing that it says: parts of a problem may be about one name each.
@@ -273,21 +273,19 @@ fn failed(why: Error, http: &Http) -> IssueError {
     match why {
         Error::Api(problem) => {
             let mut error = of(&problem).error(problem.status.unwrap_or(400), During::Request, SystemTime::now());
-            if matches!(error.kind, IssueErrorKind::RateLimited | IssueErrorKind::Unreachable) {
+            if matches!(error.kind, Cause::RateLimited | Cause::Unreachable) {
                 error.retry_after = http.retry_after().or(error.retry_after);
             }
             error
         }
-        Error::Timeout(_) => IssueError::new(IssueErrorKind::Timeout, "the authority did not finish in time"),
-        Error::Other(inner) if inner.is::<Unanswered>() => {
-            IssueError::new(IssueErrorKind::Unreachable, inner.to_string())
-        }
+        Error::Timeout(_) => IssueError::new(Cause::Timeout, "the authority did not finish in time"),
+        Error::Other(inner) if inner.is::<Unanswered>() => IssueError::new(Cause::Unreachable, inner.to_string()),
         // An answer that is none of ACME's: a page of a proxy, half a body.
         Error::Json(_) | Error::Str(_) | Error::Http(_) | Error::InvalidUri(_) | Error::Unsupported(_) => {
-            let mut error = IssueError::new(IssueErrorKind::Unreachable, format!("its answer makes no sense: {why}"));
+            let mut error = IssueError::new(Cause::Unreachable, format!("its answer makes no sense: {why}"));
             error.retry_after = http.retry_after();
             error
         }
-        why => IssueError::new(IssueErrorKind::Ours, why.to_string()),
+        why => IssueError::new(Cause::Ours, why.to_string()),
     }
 }

@@ -9,7 +9,8 @@ use super::accounts::{Account, Accounts};
 use super::https::{Http, trusting};
 use super::instant_acme as instant;
 use super::rustls_acme as plain;
-use super::{Board, IssueError, IssueErrorKind, Issued, Issuer, Order, Window, base64, dns};
+use super::{Board, Cause, IssueError, Issued, Issuer, Order, Window, dns};
+use crate::base64url::decode_copied;
 use crate::secrets::Secrets;
 use dsl::tree::ir::{Acme, Authority, Challenge, Via};
 use instant::Proof;
@@ -116,14 +117,14 @@ impl Issuers {
             let failed = match self.still_left_alone(index, &order.name) {
                 Some(left) => {
                     let said = format!("it asked to be left alone for {} s more", left.as_secs());
-                    IssueError { kind: IssueErrorKind::RateLimited, said, retry_after: Some(left) }
+                    IssueError { kind: Cause::RateLimited, said, retry_after: Some(left) }
                 }
                 None => match timeout(deadline, self.order_at(index, authority, order)).await {
                     Ok(Ok(issued)) => return Ok(issued),
                     Ok(Err(failed)) => failed,
                     Err(_) => {
                         let said = format!("it was not done within {} s", deadline.as_secs());
-                        IssueError::new(IssueErrorKind::Timeout, said)
+                        IssueError::new(Cause::Timeout, said)
                     }
                 },
             };
@@ -131,8 +132,8 @@ impl Issuers {
                 self.left_alone.insert((index, order.name.clone()), Instant::now() + wait.min(REMEMBERED));
             }
             let others_may = match failed.kind {
-                IssueErrorKind::Unreachable | IssueErrorKind::RateLimited | IssueErrorKind::Timeout => true,
-                IssueErrorKind::Validation | IssueErrorKind::Refused | IssueErrorKind::Ours => false,
+                Cause::Unreachable | Cause::RateLimited | Cause::Timeout => true,
+                Cause::Validation | Cause::Refused | Cause::Ours => false,
             };
             failures.push(IssueError { said: format!("{}: {}", authority.directory, failed.said), ..failed });
             if !others_may {
@@ -153,7 +154,7 @@ impl Issuers {
             Some(via) => self.by_dns(&at, order, via).await?,
             None if order.name.starts_with("*.") => {
                 let said = "a wildcard certificate is only given for a proof by DNS: write `tls auto via dns(…)`";
-                return Err(IssueError::new(IssueErrorKind::Ours, said));
+                return Err(IssueError::new(Cause::Ours, said));
             }
             None => self.here(&at, order).await?,
         };
@@ -162,7 +163,7 @@ impl Issuers {
 
     fn at<'a>(&self, index: usize, authority: &'a Authority) -> Result<At<'a>, IssueError> {
         let root = authority.root.as_deref().map(|file| self.means.sites.join(file));
-        let tls = trusting(root.as_deref()).map_err(|why| IssueError::new(IssueErrorKind::Ours, why))?;
+        let tls = trusting(root.as_deref()).map_err(|why| IssueError::new(Cause::Ours, why))?;
         Ok(At { index, authority, http: Http::new(Arc::clone(&tls)), tls })
     }
 
@@ -176,7 +177,7 @@ impl Issuers {
         }
         let directory = &at.authority.directory;
         let kept = self.means.accounts.load(directory);
-        let account = match kept.map_err(|why| IssueError::new(IssueErrorKind::Ours, format!("the account: {why}")))? {
+        let account = match kept.map_err(|why| IssueError::new(Cause::Ours, format!("the account: {why}")))? {
             Some(account) => account,
             None => self.register(at).await?,
         };
@@ -189,9 +190,9 @@ impl Issuers {
         let eab = match &at.authority.eab {
             Some(eab) => {
                 let secret = self.secret(&eab.key)?;
-                let key = base64::decode(secret.bytes()).filter(|key| !key.is_empty()).ok_or_else(|| {
+                let key = decode_copied(secret.bytes()).filter(|key| !key.is_empty()).ok_or_else(|| {
                     let said = format!("the secret {} is no key in base64url, as `eab` needs one", eab.key);
-                    IssueError::new(IssueErrorKind::Ours, said)
+                    IssueError::new(Cause::Ours, said)
                 })?;
                 Some((&*eab.kid, Zeroizing::new(key)))
             }
@@ -217,14 +218,14 @@ impl Issuers {
     fn secret(&self, name: &str) -> Result<Arc<crate::secrets::Secret>, IssueError> {
         self.means.secrets.get(name).ok_or_else(|| {
             let why = self.means.secrets.why_not(name);
-            IssueError::new(IssueErrorKind::Ours, format!("the secret {name} is not at hand: {why}"))
+            IssueError::new(Cause::Ours, format!("the secret {name} is not at hand: {why}"))
         })
     }
 
     // === proofs
 
     async fn by_dns(&self, at: &At<'_>, order: &Order, via: &Via) -> Result<(String, Zeroizing<String>), IssueError> {
-        let ours = |why: String| IssueError::new(IssueErrorKind::Ours, why);
+        let ours = |why: String| IssueError::new(Cause::Ours, why);
         let said = self.acme.provider(&via.provider);
         let said = said.ok_or_else(|| ours(format!("gateway.route has no DNS provider named {}", via.provider)))?;
         let key = via.key.as_ref().or_else(|| said.key());
@@ -242,7 +243,7 @@ impl Issuers {
             }
             Other::Failed(error) => error,
             Other::NotOffered(word) => {
-                IssueError::new(IssueErrorKind::Refused, format!("the authority does not offer {word} for this name"))
+                IssueError::new(Cause::Refused, format!("the authority does not offer {word} for this name"))
             }
         })
     }
@@ -259,7 +260,7 @@ impl Issuers {
                     return Ok(issued);
                 }
                 Err(Other::NotOffered(word)) => not_offered.push(word),
-                Err(Other::Failed(error)) if error.kind == IssueErrorKind::Validation => {
+                Err(Other::Failed(error)) if error.kind == Cause::Validation => {
                     validation.push(format!("by {}: {}", word(challenge), error.said));
                 }
                 Err(Other::Failed(error)) => return Err(error),
@@ -267,10 +268,10 @@ impl Issuers {
         }
         if validation.is_empty() {
             let said = format!("the authority offers none of {} for this name", not_offered.join(", "));
-            return Err(IssueError::new(IssueErrorKind::Refused, said));
+            return Err(IssueError::new(Cause::Refused, said));
         }
         self.learned.insert(order.name.clone(), Learned::Failed(failed));
-        Err(IssueError::new(IssueErrorKind::Validation, validation.join("; ")))
+        Err(IssueError::new(Cause::Validation, validation.join("; ")))
     }
 
     async fn by(&self, at: &At<'_>, order: &Order, challenge: Challenge) -> Result<(String, Zeroizing<String>), Other> {
@@ -334,7 +335,7 @@ impl Issuers {
                 }
                 Err(instant::Ended::NoAccount | instant::Ended::NotReplaced) => {
                     let said = "the authority does not know the account that it has just made";
-                    return Err(Other::Failed(IssueError::new(IssueErrorKind::Refused, said)));
+                    return Err(Other::Failed(IssueError::new(Cause::Refused, said)));
                 }
             }
         }
@@ -398,7 +399,7 @@ fn word(challenge: Challenge) -> &'static str {
 fn together(failures: Vec<IssueError>) -> IssueError {
     let retry_after = failures.iter().map(|failed| failed.retry_after).min().flatten();
     let said = failures.iter().map(|failed| failed.said.as_str()).collect::<Vec<_>>().join("; then ");
-    let kind = failures.last().map_or(IssueErrorKind::Ours, |failed| failed.kind);
+    let kind = failures.last().map_or(Cause::Ours, |failed| failed.kind);
     IssueError { kind, said, retry_after }
 }
 
@@ -439,10 +440,10 @@ mod tests {
     fn the_soonest_authority_says_when() {
         let of =
             |kind, secs: Option<u64>| IssueError { kind, said: "x".into(), retry_after: secs.map(Duration::from_secs) };
-        let both = together(vec![of(IssueErrorKind::RateLimited, Some(60)), of(IssueErrorKind::RateLimited, Some(30))]);
-        assert_eq!((both.kind, both.retry_after), (IssueErrorKind::RateLimited, Some(Duration::from_secs(30))));
+        let both = together(vec![of(Cause::RateLimited, Some(60)), of(Cause::RateLimited, Some(30))]);
+        assert_eq!((both.kind, both.retry_after), (Cause::RateLimited, Some(Duration::from_secs(30))));
         // One that named no time may be asked whenever the next try is.
-        let both = together(vec![of(IssueErrorKind::RateLimited, Some(60)), of(IssueErrorKind::Unreachable, None)]);
-        assert_eq!((both.kind, both.retry_after), (IssueErrorKind::Unreachable, None));
+        let both = together(vec![of(Cause::RateLimited, Some(60)), of(Cause::Unreachable, None)]);
+        assert_eq!((both.kind, both.retry_after), (Cause::Unreachable, None));
     }
 }

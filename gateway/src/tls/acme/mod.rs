@@ -5,7 +5,6 @@
 //! under way, what answers the authority's question is on the [`Board`], where the data plane finds it.
 
 mod accounts;
-mod base64;
 mod board;
 mod dns;
 mod https;
@@ -20,6 +19,7 @@ pub use issuers::{Issuers, Means};
 
 use dsl::tree::ir;
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -72,7 +72,7 @@ impl fmt::Debug for Issued {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueError {
     /// What went wrong, for whoever decides about the next try.
-    pub kind: IssueErrorKind,
+    pub kind: Cause,
     /// What went wrong, for people.
     pub said: String,
     /// How long the authority wants to be left alone.
@@ -82,7 +82,7 @@ pub struct IssueError {
 impl IssueError {
     /// Without a wish of the authority's.
     #[must_use]
-    pub fn new(kind: IssueErrorKind, said: impl Into<String>) -> Self {
+    pub fn new(kind: Cause, said: impl Into<String>) -> Self {
         Self { kind, said: said.into(), retry_after: None }
     }
 }
@@ -95,9 +95,10 @@ impl fmt::Display for IssueError {
 
 impl std::error::Error for IssueError {}
 
-/// What went wrong with an issuance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IssueErrorKind {
+/// What went wrong with an issuance, as it is written down too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
     /// The authority could not be asked, or is in trouble itself.
     Unreachable,
     /// The authority has had enough of us for now.

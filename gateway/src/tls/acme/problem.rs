@@ -1,6 +1,6 @@
 //! What authorities answer when they will not (RFC 7807, RFC 8555 section 6.7), and what it means for the next try.
 
-use super::{IssueError, IssueErrorKind};
+use super::{Cause, IssueError};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,19 +58,19 @@ impl Problem {
     }
 
     /// What it means for the next try.
-    pub(super) fn kind(&self, status: u16, during: During) -> IssueErrorKind {
+    pub(super) fn kind(&self, status: u16, during: During) -> Cause {
         match (self.name(), during) {
-            ("rateLimited", _) => IssueErrorKind::RateLimited,
-            ("serverInternal", _) => IssueErrorKind::Unreachable,
-            ("caa" | "rejectedIdentifier" | "unsupportedIdentifier", _) => IssueErrorKind::Refused,
+            ("rateLimited", _) => Cause::RateLimited,
+            ("serverInternal", _) => Cause::Unreachable,
+            ("caa" | "rejectedIdentifier" | "unsupportedIdentifier", _) => Cause::Refused,
             ("dns" | "connection" | "incorrectResponse" | "tls" | "unauthorized", During::Challenge) => {
-                IssueErrorKind::Validation
+                Cause::Validation
             }
-            (_, During::Challenge) => IssueErrorKind::Validation,
+            (_, During::Challenge) => Cause::Validation,
             (_, During::Request) => match status {
-                429 => IssueErrorKind::RateLimited,
-                408 | 500..=599 => IssueErrorKind::Unreachable,
-                _ => IssueErrorKind::Refused,
+                429 => Cause::RateLimited,
+                408 | 500..=599 => Cause::Unreachable,
+                _ => Cause::Refused,
             },
         }
     }
@@ -79,12 +79,8 @@ impl Problem {
     pub(super) fn error(&self, status: u16, during: During, now: SystemTime) -> IssueError {
         let kind = self.kind(status, during);
         let retry_after = match kind {
-            IssueErrorKind::RateLimited | IssueErrorKind::Unreachable => {
-                self.detail.as_deref().and_then(|text| until(text, now))
-            }
-            IssueErrorKind::Validation | IssueErrorKind::Refused | IssueErrorKind::Timeout | IssueErrorKind::Ours => {
-                None
-            }
+            Cause::RateLimited | Cause::Unreachable => self.detail.as_deref().and_then(|text| until(text, now)),
+            Cause::Validation | Cause::Refused | Cause::Timeout | Cause::Ours => None,
         };
         IssueError { kind, said: self.said(), retry_after }
     }
@@ -93,25 +89,7 @@ impl Problem {
 /// How long the words of a rate limit ask for: Let's Encrypt writes `retry after 2026-11-28 20:15:00 UTC`.
 fn until(text: &str, now: SystemTime) -> Option<Duration> {
     let (_, rest) = text.split_once("retry after ")?;
-    let mut fields = rest.split(|c: char| !c.is_ascii_digit()).filter(|field| !field.is_empty());
-    let mut next = || fields.next()?.parse::<i64>().ok();
-    let (year, month, day) = (next()?, next()?, next()?);
-    let (hour, minute, second) = (next()?, next()?, next()?);
-    let sound = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
-    if !sound {
-        return None;
-    }
-    // Days from civil, with years that begin in March.
-    let years = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (years.div_euclid(400), years.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    let seconds = u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second).ok()?;
+    let seconds = u64::try_from(dsl::calendar::seconds(rest.get(..19)?)?).ok()?;
     (UNIX_EPOCH + Duration::from_secs(seconds)).duration_since(now).ok()
 }
 
@@ -134,7 +112,7 @@ mod tests {
 
     #[test]
     fn types_say_what_comes_next() {
-        use IssueErrorKind::*;
+        use Cause::*;
         for (kind, status, during, wanted) in [
             ("rateLimited", 429, During::Request, RateLimited),
             ("serverInternal", 500, During::Request, Unreachable),

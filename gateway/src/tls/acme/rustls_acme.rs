@@ -7,7 +7,7 @@
 //! control plane.
 
 use super::problem::{During, Problem};
-use super::{Board, IssueError, IssueErrorKind};
+use super::{Board, Cause, IssueError};
 use ::rustls_acme::acme::{AcmeError, Auth};
 use ::rustls_acme::{AccountCache, AcmeConfig, AcmeState, CertCache, EventError, EventOk, OrderError, UseChallenge};
 use async_trait::async_trait;
@@ -64,7 +64,7 @@ impl Once<'_> {
         // Before anything is asked for: the authority may be quick. It is taken down with the order.
         let Some(_posted) = board.driven(self.name, state.resolver()) else {
             let why = "too many challenges are under way";
-            return Err(Ended::Failed(IssueError::new(IssueErrorKind::Ours, why)));
+            return Err(Ended::Failed(IssueError::new(Cause::Ours, why)));
         };
         loop {
             match std::future::poll_fn(|cx| Pin::new(&mut state).poll_next(cx)).await {
@@ -88,7 +88,7 @@ fn split(pem: &str) -> Option<(String, Zeroizing<String>)> {
 }
 
 fn ours(why: String) -> Ended {
-    Ended::Failed(IssueError::new(IssueErrorKind::Ours, why))
+    Ended::Failed(IssueError::new(Cause::Ours, why))
 }
 
 fn ended(why: OrderError) -> Ended {
@@ -96,19 +96,17 @@ fn ended(why: OrderError) -> Ended {
     match why {
         OrderError::Acme(AcmeError::NoTlsAlpn01Challenge | AcmeError::NoHttp01Challenge) => Ended::NotOffered,
         OrderError::Acme(AcmeError::HttpRequest(why)) => asked(&why.to_string()),
-        OrderError::Acme(why) => failed(IssueErrorKind::Unreachable, why.to_string()),
+        OrderError::Acme(why) => failed(Cause::Unreachable, why.to_string()),
         OrderError::BadAuth(auth) => Ended::Failed(refused(&auth)),
         OrderError::BadOrder(order) => {
             let problem = order.error.map(|p| Problem { kind: p.typ, detail: p.detail }).unwrap_or_default();
             Ended::Failed(problem.error(0, During::Request, SystemTime::now()))
         }
         OrderError::TooManyAttemptsAuth(name) => {
-            failed(IssueErrorKind::Timeout, format!("the authority did not make up its mind about {name}"))
+            failed(Cause::Timeout, format!("the authority did not make up its mind about {name}"))
         }
-        OrderError::ProcessingTimeout(_) => {
-            failed(IssueErrorKind::Timeout, "the authority did not finish the order".to_owned())
-        }
-        OrderError::Rcgen(why) => failed(IssueErrorKind::Ours, why.to_string()),
+        OrderError::ProcessingTimeout(_) => failed(Cause::Timeout, "the authority did not finish the order".to_owned()),
+        OrderError::Rcgen(why) => failed(Cause::Ours, why.to_string()),
     }
 }
 
@@ -116,7 +114,7 @@ fn ended(why: OrderError) -> Ended {
 /// words of its error only.
 fn asked(why: &str) -> Ended {
     let Some((status, body)) = answer(why) else {
-        return Ended::Failed(IssueError::new(IssueErrorKind::Unreachable, why));
+        return Ended::Failed(IssueError::new(Cause::Unreachable, why));
     };
     let problem = Problem::read(body.as_bytes());
     if problem.is_bad_nonce() {
@@ -124,7 +122,7 @@ fn asked(why: &str) -> Ended {
     }
     let error = problem.error(status, During::Request, SystemTime::now());
     match (error.kind, error.retry_after) {
-        (IssueErrorKind::RateLimited, None) => Ended::RateLimited,
+        (Cause::RateLimited, None) => Ended::RateLimited,
         _ => Ended::Failed(error),
     }
 }
@@ -164,7 +162,7 @@ fn refused(auth: &Auth) -> IssueError {
         }
         None => {
             let said = format!("the authorization is {:?}", auth.status).to_lowercase();
-            IssueError::new(IssueErrorKind::Validation, said)
+            IssueError::new(Cause::Validation, said)
         }
     }
 }
@@ -219,7 +217,7 @@ mod tests {
         let limited = format!("non 2xx http status: 429 {:?}", "{\"type\":\"urn:ietf:params:acme:error:rateLimited\"}");
         assert!(matches!(asked(&limited), Ended::RateLimited));
         let Ended::Failed(error) = asked("io error: connection refused") else { panic!("it failed") };
-        assert_eq!(error.kind, IssueErrorKind::Unreachable);
+        assert_eq!(error.kind, Cause::Unreachable);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::budget::{DAY, Spent, WEEK};
 use super::pair::Validity;
+use crate::tls::acme::Cause;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,24 +14,6 @@ use std::sync::Arc;
 const WORDS: usize = 400;
 /// What is known of a name that nobody wants is kept for so long after it last changed.
 const KEPT: u64 = 2 * WEEK;
-
-/// Why an order came to nothing, as it is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// The authority cannot be reached.
-    Unreachable,
-    /// The authority asks to be left alone.
-    RateLimited,
-    /// The name could not be proved.
-    Validation,
-    /// The authority does not want to.
-    Refused,
-    /// It took too long.
-    Timeout,
-    /// Our own fault.
-    Ours,
-}
 
 /// A certificate that was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

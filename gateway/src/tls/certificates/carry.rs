@@ -1,6 +1,6 @@
 //! The thread that does what the [`Manager`] decides: orders, files, words.
 
-use super::book::{Cause, Issue, Record};
+use super::book::{Issue, Record};
 use super::handle::{Certificates, now_ms};
 use super::inbox::{Pending, Source};
 use super::ledger::Ledger;
@@ -9,7 +9,7 @@ use super::pair::Pair;
 use super::tell::{Teller, in_words};
 use super::{Wanted, requests, store::LoadError};
 use crate::console::Console;
-use crate::tls::acme::{IssueError, IssueErrorKind, Issued, Issuer, Order, Window};
+use crate::tls::acme::{Cause, IssueError, Issued, Issuer, Order, Window};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -437,7 +437,7 @@ async fn fly(issuer: Arc<dyn Issuer>, shared: Arc<Certificates>, wanted: Wanted,
     };
     let order = Order { name, via, replaces };
     let issued = tokio::time::timeout(LONGEST, issuer.issue(&order)).await.unwrap_or_else(|_| {
-        Err(IssueError::new(IssueErrorKind::Timeout, "the authority did not come to an end with the order"))
+        Err(IssueError::new(Cause::Timeout, "the authority did not come to an end with the order"))
     });
     let read = |issued: Issued| match Pair::read(issued.chain.as_bytes(), issued.key.as_bytes(), &order.name) {
         Ok(pair) => Ok((pair, issued)),
@@ -450,16 +450,8 @@ async fn fly(issuer: Arc<dyn Issuer>, shared: Arc<Certificates>, wanted: Wanted,
 }
 
 fn failure(error: IssueError) -> Failure {
-    let cause = match error.kind {
-        IssueErrorKind::Unreachable => Cause::Unreachable,
-        IssueErrorKind::RateLimited => Cause::RateLimited,
-        IssueErrorKind::Validation => Cause::Validation,
-        IssueErrorKind::Refused => Cause::Refused,
-        IssueErrorKind::Timeout => Cause::Timeout,
-        IssueErrorKind::Ours => Cause::Ours,
-    };
     let retry_after = error.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-    Failure { cause, said: error.said, retry_after }
+    Failure { cause: error.kind, said: error.said, retry_after }
 }
 
 /// Where the ledger and the store tell different things, the store is right.

@@ -210,17 +210,6 @@ impl Certificates {
         });
     }
 
-    /// Files want exactly these names.
-    pub fn desire(&self, wanted: Vec<Wanted>) {
-        let wanted: HashMap<Box<str>, Wanted> = wanted.into_iter().map(|w| (w.name.clone(), w)).collect();
-        let gone: Vec<Box<str>> = {
-            let filed = self.filed.lock().unwrap_or_else(PoisonError::into_inner);
-            filed.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect()
-        };
-        let gone = gone.into_iter().map(|name| (name, None));
-        self.follow(gone.chain(wanted.into_iter().map(|(name, wanted)| (name, Some(wanted)))));
-    }
-
     /// Files want a name, or do not any more. Names that no authority serves are none of its business.
     pub fn follow(&self, changes: impl IntoIterator<Item = (Box<str>, Option<Wanted>)>) {
         let mut filed = self.filed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -345,7 +334,7 @@ impl fmt::Debug for Certificates {
 }
 
 /// Milliseconds since 1970, by the system's clock.
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@
 //! it counts. A line that was cut short at the end of the file is dropped; so is one that makes no sense.
 
 use super::book::{Book, Record};
-use super::files;
+use crate::files::{self, OWNER};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -112,7 +112,7 @@ impl Ledger {
             text.push(b'\n');
             lines += 1;
         }
-        files::write_whole(&self.path, &text)?;
+        files::write_whole(&self.path, OWNER, &text)?;
         self.file = None;
         (self.lines, self.len) = (lines, text.len() as u64);
         Ok(())
@@ -121,7 +121,7 @@ impl Ledger {
     fn open(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?,
+            None => OpenOptions::new().append(true).create(true).mode(OWNER).open(&self.path)?,
         };
         Ok(self.file.insert(file))
     }

@@ -11,7 +11,7 @@ pub mod backoff;
 pub mod book;
 pub mod budget;
 pub mod carry;
-pub mod files;
+mod dirs;
 pub mod handle;
 mod inbox;
 pub mod ledger;

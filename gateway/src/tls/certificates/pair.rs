@@ -1,12 +1,11 @@
 //! A certificate with its key: read from PEM, checked, and made ready for handshakes.
 
+use crate::tls::Leaf;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// From when until when a certificate is valid, seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,21 +69,14 @@ impl Pair {
 
 /// How long a certificate is valid, if it is for this name.
 fn look(leaf: &CertificateDer<'_>, name: &str) -> Result<Validity, String> {
-    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| "the certificate is no X.509".to_owned())?;
-    let names = leaf.subject_alternative_name().ok().flatten();
-    let mut names = names.iter().flat_map(|names| &names.value.general_names);
+    let leaf = Leaf::of(leaf).ok_or_else(|| "the certificate is no X.509".to_owned())?;
     let wildcard = super::names::wildcard_of(name);
-    let is_for = |of: &GeneralName<'_>| match of {
-        GeneralName::DNSName(dns) => {
-            dns.eq_ignore_ascii_case(name) || wildcard.as_deref().is_some_and(|w| dns.eq_ignore_ascii_case(w))
-        }
-        _ => false,
-    };
-    if !names.any(is_for) {
+    let is_for = |of: &str| of == name || wildcard.as_deref() == Some(of);
+    if !leaf.names.iter().any(|of| is_for(of)) {
         return Err(format!("the certificate is not for {name}"));
     }
-    let seconds = |at: x509_parser::time::ASN1Time| u64::try_from(at.timestamp()).unwrap_or_default();
-    Ok(Validity { from: seconds(leaf.validity.not_before), until: seconds(leaf.validity.not_after) })
+    let seconds = |at: i64| u64::try_from(at).unwrap_or_default();
+    Ok(Validity { from: seconds(leaf.not_before), until: seconds(leaf.not_after) })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A request is an empty file with the name of the certificate; the answer is a file beside it. Whoever may
 //! write there may read the keys as well.
 
-use super::files;
-use super::names::is_public;
+use super::store::{file_of, name_of};
+use crate::files::{self, OWNER};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const AT_ONCE: usize = 100;
 
 fn place(dir: &Path, name: &str, kind: &str) -> PathBuf {
-    dir.join("requests").join(format!("{}{kind}", name.replacen("*.", "_.", 1)))
+    dir.join("requests").join(file_of(name) + kind)
 }
 
 /// Asks for another certificate.
@@ -23,7 +23,7 @@ fn place(dir: &Path, name: &str, kind: &str) -> PathBuf {
 pub fn ask(dir: &Path, name: &str) -> io::Result<()> {
     files::make_dir(&dir.join("requests"))?;
     remove(&place(dir, name, ".answer"))?;
-    files::write_whole(&place(dir, name, ".ask"), b"")
+    files::write_whole(&place(dir, name, ".ask"), OWNER, b"")
 }
 
 /// What was answered, if anything was: nothing to say, or why not.
@@ -53,23 +53,17 @@ pub(super) fn take(dir: &Path, mut decide: impl FnMut(&str) -> Result<(), String
     let Ok(listed) = fs::read_dir(dir.join("requests")) else { return };
     for entry in listed.flatten().take(AT_ONCE) {
         let Ok(file) = entry.file_name().into_string() else { continue };
-        let Some(name) = file.strip_suffix(".ask") else { continue };
-        let name = name.strip_prefix("_.").map_or_else(|| name.to_owned(), |parent| format!("*.{parent}"));
+        let Some(name) = file.strip_suffix(".ask").map(name_of) else { continue };
         // Taken before it is answered: what cannot be removed would be done again and again.
-        if fs::remove_file(entry.path()).is_err() || !is_public(&name) {
-            continue;
-        }
+        let (Ok(()), Some(name)) = (fs::remove_file(entry.path()), name) else { continue };
         let said = decide(&name).err().unwrap_or_default();
         // Who asked finds out by the certificate.
-        let _ = files::write_whole(&place(dir, &name, ".answer"), said.as_bytes());
+        let _ = files::write_whole(&place(dir, &name, ".answer"), OWNER, said.as_bytes());
     }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(files::named(path, &e)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    files::remove(path).map_err(|e| files::named(path, &e))
 }
 
 #[cfg(test)]

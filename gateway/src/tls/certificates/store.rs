@@ -13,8 +13,9 @@
 //! INVARIANT: at no time are a certificate and a key of different issues in a name's directory, whatever ends
 //! the process in between; who reads opens the directory once and reads both files in it.
 
-use super::files;
+use super::dirs;
 use super::pair::Pair;
+use crate::files::{self, OWNER};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fmt;
 use std::fs::{self, File};
@@ -78,9 +79,9 @@ impl Store {
         files::make_dir(&self.dir)?;
         let old = self.dir.join(OLD);
         for file in entries(&old)? {
-            files::put_back(&self.dir.join(&file), &old.join(&file))?;
+            dirs::put_back(&self.dir.join(&file), &old.join(&file))?;
         }
-        files::remove_dir(&self.dir.join(NEW))
+        dirs::remove_dir(&self.dir.join(NEW))
     }
 
     /// The names that there are certificates of, in no order. Nothing is opened but the directory.
@@ -99,19 +100,19 @@ impl Store {
         let file = file_of(name);
         let new = self.dir.join(NEW).join(&file);
         let write = || {
-            files::remove_dir(&new)?;
+            dirs::remove_dir(&new)?;
             files::make_dir(&new)?;
-            files::write_new(&new.join(CERT), chain.as_bytes())?;
-            files::write_new(&new.join(KEY), key.as_bytes())
+            files::write_new(&new.join(CERT), OWNER, chain.as_bytes())?;
+            files::write_new(&new.join(KEY), OWNER, key.as_bytes())
         };
         if let Err(e) = write() {
             // It takes up room that may be what was missing.
-            let _ = files::remove_dir(&new);
+            let _ = dirs::remove_dir(&new);
             return Err(files::named(&self.dir.join(&file), &e));
         }
         let old = self.dir.join(OLD);
         files::make_dir(&old)?;
-        files::swap_dir(&new, &self.dir.join(&file), &old.join(&file))
+        dirs::swap_dir(&new, &self.dir.join(&file), &old.join(&file))
     }
 
     /// Reads the certificate and key of a name, and checks that they are its own and belong together.
@@ -139,7 +140,7 @@ impl Store {
     /// # Errors
     /// The file system's.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        files::remove_dir(&self.dir.join(file_of(name)))
+        dirs::remove_dir(&self.dir.join(file_of(name)))
     }
 
     /// Both files, from one and the same directory, though another may take its place meanwhile.
@@ -149,18 +150,19 @@ impl Store {
         let dir = dir.map_err(|e| ("", io::Error::from(e)))?;
         let read = |file: &'static str| {
             let opened = rustix::fs::openat(dir.as_fd(), file, flags, Mode::empty()).map_err(io::Error::from);
-            opened.and_then(|fd| files::read_whole(File::from(fd))).map_err(|e| (file, e))
+            opened.and_then(|fd| dirs::read_whole(File::from(fd))).map_err(|e| (file, e))
         };
         Ok((read(CERT)?, read(KEY)?.into()))
     }
 }
 
 /// How the directory of a name is called. No other name begins with an underscore, and shells leave it alone.
-fn file_of(name: &str) -> String {
+pub(super) fn file_of(name: &str) -> String {
     name.strip_prefix("*.").map_or_else(|| name.to_owned(), |parent| format!("_.{parent}"))
 }
 
-fn name_of(file: &str) -> Option<Box<str>> {
+/// The name whose directory is called so, if it is one's.
+pub(super) fn name_of(file: &str) -> Option<Box<str>> {
     let name = file.strip_prefix("_.").map_or_else(|| file.to_owned(), |parent| format!("*.{parent}"));
     super::names::is_public(&name).then(|| name.into())
 }

@@ -1,7 +1,7 @@
 //! What is said and counted about certificates: a line for each, a few lines for many.
 
-use super::book::Cause;
 use crate::console::{Console, printable};
+use crate::tls::acme::Cause;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -180,15 +180,7 @@ pub fn host_of(directory: &str) -> &str {
 /// `2026-11-28 19:36 UTC` of seconds since 1970.
 pub fn date(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Howard Hinnant's civil_from_days, for years after 1970.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (year, month, day) = dsl::calendar::date(days);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3_600, rest % 3_600 / 60)
 }
 
@@ -207,29 +199,14 @@ pub fn in_words(ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::console::Style;
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::console::testing::Sink;
 
     fn told(tell: impl FnOnce(&mut Teller)) -> String {
         let sink = Sink::default();
         let console = Console::new(Style { colours: false }, sink.clone());
         tell(&mut Teller::new(&console));
         console.flush();
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        sink.text()
     }
 
     const NOW: u64 = 1_764_358_560_000;

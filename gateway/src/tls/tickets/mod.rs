@@ -10,7 +10,7 @@
 mod ring;
 mod seal;
 
-use super::ca;
+use crate::files::{OWNER, write_whole};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::server::ProducesTickets;
@@ -120,7 +120,7 @@ impl<T: Fn(String)> Keeper<T> {
         // Before a ticket is sealed with it: what a client was given opens after a crash as well. What
         // could not be written is tried again each time.
         if due && let Some(file) = &self.file {
-            match ca::write_whole(file, 0o600, &ring.encode()) {
+            match write_whole(file, OWNER, &ring.encode()) {
                 Ok(()) => self.told = false,
                 Err(trouble) => {
                     if !std::mem::replace(&mut self.told, true) {

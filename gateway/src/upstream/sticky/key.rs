@@ -1,11 +1,11 @@
 //! The secret that sticky cookies are made with where no `key` is written: kept in the data directory,
 //! readable by its owner only, made when it is needed first.
 
+use crate::files::{OWNER, named, write_whole};
 use crate::runtime::notice::{Notice, NoticeSender};
 use aws_lc_rs::rand;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use zeroize::Zeroizing;
@@ -37,7 +37,7 @@ impl OwnKey {
             read(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { make(&path) } else { Err(e) }).unwrap_or_else(
                 |e| {
                     if let Some(notices) = &self.notices {
-                        let reason = format!("{}: {e}", path.display());
+                        let reason = e.to_string();
                         notices.send(Notice::StickyKey { reason });
                     }
                     drawn()
@@ -54,10 +54,11 @@ fn drawn() -> Bytes {
 }
 
 fn read(path: &Path) -> io::Result<Bytes> {
-    let content = Zeroizing::new(fs::read(path)?);
+    let content = Zeroizing::new(fs::read(path).map_err(|e| named(path, &e))?);
     let bytes: &[u8; LENGTH] = content.as_slice().try_into().map_err(|_| {
         // It is not replaced: whoever put it there meant something.
-        io::Error::new(ErrorKind::InvalidData, format!("a key has {LENGTH} bytes, this file has {}", content.len()))
+        let words = format!("a key has {LENGTH} bytes, this file has {}", content.len());
+        named(path, &io::Error::new(ErrorKind::InvalidData, words))
     })?;
     Ok(Zeroizing::new(*bytes))
 }
@@ -65,12 +66,7 @@ fn read(path: &Path) -> io::Result<Bytes> {
 /// Whole or not at all: a start that is cut short leaves no half of a key.
 fn make(path: &Path) -> io::Result<Bytes> {
     let bytes = drawn();
-    let new = path.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&bytes[..])?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    write_whole(path, OWNER, &bytes[..])?;
     Ok(bytes)
 }
 
@@ -90,7 +86,7 @@ mod tests {
         assert_ne!(OwnKey::default().bytes(), first);
         let mode = fs::metadata(temp.path().join("sticky.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(!temp.path().join("sticky.new").exists());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::wire::{self, ANY, Answer, IN, NONE, SOA, TSIG, TXT, put_name, put_record, put16};
 use super::{Dns01, Task, algorithm_name};
+use crate::base64url::decode_copied;
 use crate::secrets::Secret;
-use crate::tls::acme::base64;
 use aws_lc_rs::hmac;
 use dsl::tree::ir::Tsig;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub(super) struct Rfc2136 {
 
 impl Rfc2136 {
     pub(super) fn new(server: SocketAddr, name: &Arc<str>, algorithm: Tsig, secret: &Secret) -> Result<Self, String> {
-        let bytes = base64::decode(secret.bytes()).filter(|bytes| !bytes.is_empty());
+        let bytes = decode_copied(secret.bytes()).filter(|bytes| !bytes.is_empty());
         let bytes = zeroize::Zeroizing::new(bytes.ok_or_else(|| "its key is no base64".to_owned())?);
         let by = match algorithm {
             Tsig::Sha256 => hmac::HMAC_SHA256,

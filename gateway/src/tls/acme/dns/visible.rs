@@ -48,8 +48,8 @@ pub(super) async fn wait_for(
     let (alias, found) = looked_up;
     // An alias leads to another zone, which is not the primary's.
     let primary = primary.filter(|_| alias == name);
-    let mut waiting: Vec<SocketAddr> = primary.into_iter().chain(found).take(SERVERS).collect();
-    waiting.dedup();
+    let others = found.into_iter().filter(|server| Some(*server) != primary);
+    let mut waiting: Vec<SocketAddr> = primary.into_iter().chain(others).take(SERVERS).collect();
     if waiting.is_empty() {
         // Nobody to ask: the authority knows where to look, and looks more than once.
         return Ok(());

@@ -14,11 +14,12 @@ mod simulated;
 mod tests;
 
 use super::Wanted;
-use super::book::{Book, Cause, Entry, Record};
+use super::book::{Book, Entry, Record};
 use super::budget::{DAY, HOUR, Limits, MINUTE};
 use super::pair::Validity;
 use super::queue::{Place, Queue};
 use super::{backoff, renewal};
+use crate::tls::acme::Cause;
 use dispatch::{Class, Flight};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -380,6 +381,9 @@ impl Manager {
         moved(&mut self.answered);
         moved(&mut self.forget_at);
         self.elsewhere.iter_mut().for_each(|(_, at)| moved(at));
+        self.names.values_mut().flat_map(|managed| &mut managed.ask).for_each(moved);
+        self.asks =
+            std::mem::take(&mut self.asks).into_iter().map(|(at, name)| (at.saturating_add_signed(by), name)).collect();
         for name in self.names.keys().cloned().collect::<Vec<_>>() {
             self.plan(&name);
         }

@@ -1,11 +1,12 @@
 //! What became of an order, and what follows from it.
 
 use super::super::backoff;
-use super::super::book::{Cause, Issue, Record, Trouble};
+use super::super::book::{Issue, Record, Trouble};
 use super::super::budget::HOUR;
 use super::super::renewal;
 use super::dispatch::Flight;
 use super::{ASK_FIRST, Action, Manager, Standing, Where};
+use crate::tls::acme::Cause;
 use std::sync::Arc;
 
 /// An authority that asks to be left alone for longer is tried once after this long, milliseconds: what it

@@ -2,11 +2,12 @@
 //! moved by hand.
 
 use super::super::Wanted;
-use super::super::book::{Book, Cause, Issue};
+use super::super::book::{Book, Issue};
 use super::super::budget::{DAY, HOUR, Limits, MINUTE, Rate, Spent, WEEK};
 use super::super::names::registered_domain;
 use super::super::pair::Validity;
 use super::{AT_ONCE, Action, Authorities, Failure, Manager, Now};
+use crate::tls::acme::Cause;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
