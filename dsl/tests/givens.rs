@@ -110,6 +110,15 @@ fn sessions_are_issued_and_ended() {
 }
 
 #[test]
+fn a_test_sees_that_nobody_else_says_who_asks() {
+    holds(
+        "request GET https://shop.example.com/open with header.x-user = \"root\", header.x_groups = \"root\"\n\
+         expect pool web\nexpect no request header x-user\nexpect no request header x_groups\n\
+         expect no request header x-groups",
+    );
+}
+
+#[test]
 fn what_services_answer_is_given() {
     let (got, _) = run(&ask("/asked/x", "pool web"));
     assert_eq!(got.len(), 1);

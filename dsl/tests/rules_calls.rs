@@ -149,6 +149,30 @@ fn rule_20_an_ask_is_yes_no_or_failed() {
 }
 
 #[test]
+fn identity_headers_are_the_gateways_wherever_a_request_goes() {
+    let statements = "client cert optional from \"pki/c.pem\"\n\
+        let who = jwt(cookie.a, key: secret.k, iss: \"i\", aud: host)\n\
+        /a/* {\nrequire who else deny 401\nset request header x-user = who.sub if missing \"nobody\"\n-> web\n}\n\
+        /c/* {\nset request header x-cert = tls.cert.subject if missing \"none\"\n-> web\n}\n\
+        /d/* {\nadd request header x-groups = who.role if missing \"\"\n-> web\n}\n\
+        /e/* {\nset request header x-path = request.path\n-> web\n}\n\
+        /f/* {\nrequire ask(control, GET /v, copy: [x-asked]) else deny\n-> web\n}\n\
+        /g/* {\nset response header x-answer = who.sub if missing \"\"\n-> web\n}";
+    let sites = lowered(&site(statements));
+    let names: Vec<String> = sites[0].identities().iter().map(|one| one.name.to_string()).collect();
+    assert_eq!(names, ["x-asked", "x-user", "x-cert", "x-groups"], "neither a path nor an answer says who asks");
+    // On a path whose policies fill none of them, they are told to be gone all the same.
+    let program = dsl::tree::compile(Arc::clone(&sites[0])).unwrap();
+    let plain = from("203.0.113.1", &[("x-user", "root"), ("x_cert", "CN=root")]);
+    let told = dsl::tree::tell::tell(&program, &plain, None);
+    let gone: Vec<&str> = told.edits.iter().map(|edit| edit.name).collect();
+    assert_eq!(gone, names);
+    assert!(
+        told.lines.iter().any(|line| line.text.starts_with("remove request header x-cert  · only tls.cert.subject"))
+    );
+}
+
+#[test]
 fn rule_21_keys_are_told_apart_by_their_source() {
     let sites = lowered(&site("limit 10/s per header.x-key if missing client.ip"));
     let key = |plain: &Plain| counted(&sites[0], plain, &yes()).0.remove(0).1;

@@ -9,6 +9,7 @@ mod acme_issue;
 mod acme_many;
 mod attack_h1;
 mod attack_h2;
+mod attack_headers;
 mod attack_slow;
 mod balance;
 mod cli;

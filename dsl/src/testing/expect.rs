@@ -4,7 +4,7 @@ use super::ask::{Came, Outcome};
 use super::ask_l4::Ended;
 use super::{Asked, Wanted};
 use crate::syntax::ast::{HeaderOp, Side};
-use crate::tree::ir::Pool;
+use crate::tree::ir::{Pool, alike};
 use crate::tree::judge::Rendered;
 use crate::tree::upstream_text::duration;
 
@@ -156,8 +156,8 @@ fn header(side: Side, name: &str, value: Option<&str>, came: &Came<'_>, asked: &
         return Some(why.clone());
     }
     let mut sent = received(side, name, came, asked);
-    for edit in came.edits.iter().filter(|edit| edit.side == side && same(edit.name, name)) {
-        // `set` and `remove` delete the spellings with `_` too.
+    for edit in came.edits.iter().filter(|edit| edit.side == side && alike(edit.name, name)) {
+        // `set` and `remove` delete the spellings with `_` and the like too.
         let exact = edit.name == name;
         match (edit.op, &mut sent) {
             (HeaderOp::Set, _) => sent = Sent::Values(if exact { vec![edit.value.clone()] } else { Vec::new() }),
@@ -178,15 +178,6 @@ fn header(side: Side, name: &str, value: Option<&str>, came: &Came<'_>, asked: &
             Some(format!("whatever the origin says in {name}, and {:?} after it", all.join(", ")))
         }
     }
-}
-
-/// Whether an edit of one name touches the other: `_` and `-` are alike to many origins.
-fn same(edited: &str, name: &str) -> bool {
-    edited.len() == name.len()
-        && edited
-            .bytes()
-            .zip(name.bytes())
-            .all(|(a, b)| a == b || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_')))
 }
 
 /// Before any edit.

@@ -9,7 +9,7 @@ use super::fault::{self, Fault};
 use super::fields;
 use super::guard::graph::{self, Builder, Graph, Ref};
 use super::interpret;
-use super::ir::{Class, Cond, Entry, Field, PathPattern, PlanIdx, ScopeIdx, Segment, Site, Target};
+use super::ir::{Class, Cond, Entry, Field, Identity, PathPattern, PlanIdx, ScopeIdx, Segment, Site, Target};
 use super::order::order;
 use super::request::Request;
 use crate::region::Algebra;
@@ -52,6 +52,8 @@ impl std::error::Error for CompileError {}
 #[derive(Clone, Debug)]
 pub struct Program {
     site: Arc<Site>,
+    /// What [`Site::identities`] says.
+    identities: Box<[Identity]>,
     paths: Paths,
     /// A site that asks no condition has none.
     guards: Option<Box<Guards>>,
@@ -152,13 +154,20 @@ pub(super) fn compile_within(site: Arc<Site>, limits: &Limits) -> Result<Program
     let Compiler { graph, chains, fields, .. } = compiler;
     let guards = (!chains.is_empty())
         .then(|| Box::new(Guards { chains: chains.into(), fields: fields.into(), graph: graph.finish() }));
-    Ok(Program { paths, guards, site })
+    let identities = site.identities().into();
+    Ok(Program { paths, guards, identities, site })
 }
 
 impl Program {
     /// What it was compiled from: plans, pools, settings.
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// Headers that clients cannot say to its origins.
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
     }
 
     /// Decides a request for this site. What a conflict is, [`interpret`](super::interpret()) says.

@@ -2,7 +2,7 @@
 
 use super::calls::Outcome;
 use super::eval::BadText;
-use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Limit, Lookup, Session};
+use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Identity, Limit, Lookup, Session};
 use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::{Plain, Request};
@@ -197,26 +197,20 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     told(judged, open, lines)
 }
 
-/// Headers that an `ask` of the site copies are deleted from every request that goes to a pool, asked about
-/// or not: nobody but who is asked may say them (LANGUAGE rule 20).
+/// Identity headers are deleted from every request that goes to a pool, whether their policies ran or not: nobody
+/// but who fills them may say them (LANGUAGE rule 20).
 fn unsaid<'p>(program: &'p Program, edits: &mut Vec<Edit<'p>>, lines: &mut Vec<Line>) {
-    let mut known: BTreeSet<&str> = BTreeSet::new();
     let (mut first, mut told) = (Vec::new(), Vec::new());
-    for call in &program.site().calls {
-        let CallKind::Ask(ask) = &call.kind else { continue };
-        for name in ask.copy.iter().filter(|name| known.insert(name)) {
-            let removed = |edit: &Edit<'_>| {
-                edit.op == HeaderOp::Remove
-                    && edit.side == Side::Request
-                    && *edit.name == **name
-                    && edit.loc == call.loc
-            };
-            if !edits.iter().any(removed) {
-                let (op, side) = (HeaderOp::Remove, Side::Request);
-                first.push(Edit { op, side, name, value: String::new(), loc: call.loc });
-                let text = format!("remove request header {name}  · only {} may say it", call.shown);
-                told.push(Line::new("", text, Some(call.loc)));
-            }
+    for Identity { name, by, loc } in program.identities() {
+        // What is set or removed in any case is not told twice.
+        let gone = |edit: &Edit<'_>| {
+            matches!(edit.op, HeaderOp::Remove | HeaderOp::Set) && edit.side == Side::Request && *edit.name == **name
+        };
+        if !edits.iter().any(gone) {
+            let (op, side) = (HeaderOp::Remove, Side::Request);
+            first.push(Edit { op, side, name, value: String::new(), loc: *loc });
+            let text = format!("remove request header {name}  · only {by} may say it");
+            told.push(Line::new("", text, Some(*loc)));
         }
     }
     edits.splice(0..0, first);

@@ -52,8 +52,8 @@ pub struct Edge {
     sessions: HashMap<usize, Ring>,
     /// Likewise.
     limits: HashMap<usize, Arc<Bucketed>>,
-    /// Headers that an `ask` of the site copies: nobody but it may say them.
-    copied: Box<[HeaderName]>,
+    /// See [`Edge::identities`].
+    identities: Box<[HeaderName]>,
     /// Who may have a certificate, with `tls on-demand`.
     gate: Option<Arc<Gate>>,
 }
@@ -69,12 +69,13 @@ impl Edge {
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
             CallKind::Secret(_) | CallKind::Ask(_) => None,
         });
+        let identities = site.identities().into_iter();
         let mut edge = Self {
             secrets: Arc::clone(secrets),
             rings: rings.collect(),
             sessions: HashMap::new(),
             limits: HashMap::new(),
-            copied: copied(site),
+            identities: identities.filter_map(|one| HeaderName::from_bytes(one.name.as_bytes()).ok()).collect(),
             gate: kept.gates.intern(site, dir),
         };
         for step in site.plans.iter().flat_map(|plan| &plan.steps) {
@@ -94,10 +95,10 @@ impl Edge {
         edge
     }
 
-    /// Headers that nobody but an `ask` of the site may say, in lower case.
+    /// Identity headers of the site: clients cannot say them to its origins ([`Site::identities`]).
     #[must_use]
-    pub fn copied(&self) -> &[HeaderName] {
-        &self.copied
+    pub fn identities(&self) -> &[HeaderName] {
+        &self.identities
     }
 
     /// Whether a name may have a certificate. Where everybody may, there is nothing to ask.
@@ -126,19 +127,6 @@ impl fmt::Debug for Edge {
 
 fn address<T>(shared: &Arc<T>) -> usize {
     Arc::as_ptr(shared) as usize
-}
-
-fn copied(site: &Site) -> Box<[HeaderName]> {
-    let mut names: Vec<HeaderName> = Vec::new();
-    for call in &site.calls {
-        let CallKind::Ask(ask) = &call.kind else { continue };
-        for name in ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    names.into()
 }
 
 /// Since 1970, by the system's clock.

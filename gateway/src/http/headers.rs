@@ -6,6 +6,7 @@ use super::client::Client;
 use super::forward::X_SLUICE_MIRROR;
 use super::gate::forbidden_trailer;
 use dsl::syntax::ast::HeaderOp;
+use dsl::tree::ir::alike;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     UPGRADE,
@@ -308,19 +309,11 @@ pub fn apply(edits: Vec<Edit>, headers: &mut HeaderMap) {
     }
 }
 
-/// LANGUAGE rule 20: `set` and `remove` delete the spellings with `_` for `-` too.
+/// LANGUAGE rule 20: `set` and `remove` delete other spellings too, which origins may take for the same.
 fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {
     let text = name.as_str();
-    if !text.contains('-') {
-        return;
-    }
-    let disguised: Vec<HeaderName> = headers
-        .keys()
-        .filter(|k| {
-            k.as_str().len() == text.len() && k.as_str().contains('_') && { k.as_str().replace('_', "-") == text }
-        })
-        .cloned()
-        .collect();
+    let disguised = |other: &&HeaderName| *other != name && alike(other.as_str(), text);
+    let disguised: Vec<HeaderName> = headers.keys().filter(disguised).cloned().collect();
     for name in disguised {
         headers.remove(name);
     }

@@ -7,9 +7,11 @@ use crate::http::gate::{Link, Reason, forbidden_trailer};
 use crate::http::grpc::web;
 use crate::runtime::ticks::{Ticks, Timer};
 use bytes::Bytes;
+use dsl::tree::ir::alike;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -53,9 +55,27 @@ pub struct Upload {
     waits: Cell<bool>,
     broken: Cell<Option<Broken>>,
     link: Option<Rc<Link>>,
+    /// What policies took out of the head: it does not come in behind the body.
+    taken: OnceCell<Box<[HeaderName]>>,
 }
 
 impl Upload {
+    /// Headers that trailers have no more than the head has; said once.
+    pub fn takes(&self, names: Box<[HeaderName]>) {
+        // Who says it twice says the same.
+        let _ = self.taken.set(names);
+    }
+
+    /// Takes from trailers what was taken from the head, in whatever spelling.
+    fn cut(&self, trailers: &mut HeaderMap) {
+        let Some(taken) = self.taken.get().filter(|taken| !taken.is_empty()) else { return };
+        let gone = |name: &&HeaderName| taken.iter().any(|taken| alike(taken.as_str(), name.as_str()));
+        let gone: Vec<HeaderName> = trailers.keys().filter(gone).cloned().collect();
+        for name in gone {
+            trailers.remove(name);
+        }
+    }
+
     /// Whether anybody has read from it.
     #[must_use]
     pub fn touched(&self) -> bool {
@@ -103,6 +123,7 @@ impl RequestBody {
             waits: Cell::new(false),
             broken: Cell::new(None),
             link,
+            taken: OnceCell::new(),
         });
         let body = ClientBody {
             incoming,
@@ -205,7 +226,7 @@ impl ClientBody {
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.state.touched.set(true);
         let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.timer.lift();
                 self.state.waits.set(false);
                 self.state.moved_at.set(self.state.ticks.now_ms());
@@ -218,6 +239,9 @@ impl ClientBody {
                     Some(_) if forbidden => Broken::Refused(Reason::Trailer),
                     Some(left) => {
                         self.left = left;
+                        if let Some(trailers) = frame.trailers_mut() {
+                            self.state.cut(trailers);
+                        }
                         if self.mirror.is_some() {
                             self.mirrored(frame.data_ref());
                         }

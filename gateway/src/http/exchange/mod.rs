@@ -24,11 +24,12 @@ use crate::runtime::ticks::Ticks;
 use crate::runtime::worker::Current;
 use crate::snapshot::Served;
 use ask::{Ask, Caught, about, outgoing, request};
+use dsl::syntax::ast::HeaderOp;
 use dsl::tree::canonical;
 use dsl::tree::ir::{Pool, Settings};
 use head::{Head, host_of, raw_path, respelled};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version};
+use http::{HeaderName, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use own::{Own, read};
 use std::borrow::Cow;
@@ -274,9 +275,9 @@ impl Exchange {
         let Prepared::Proxy { pool, spot, target, host: new_host } = prepared else {
             return Ok(self.own(prepared, served, head.method, head.headers, answer_edits));
         };
-        let copied = served.edge.copied();
-        if !copied.is_empty() {
-            edits.splice(0..0, copied.iter().map(Edit::remove));
+        let identities = served.edge.identities();
+        if !identities.is_empty() {
+            edits.splice(0..0, identities.iter().map(Edit::remove));
         }
         let caught = kept.map(|kept| {
             let (host, path) = *kept;
@@ -294,6 +295,7 @@ impl Exchange {
         let about = about(&head, plan.settings.log == Some(false));
         let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
+        let taken = taken(&edits, &incoming);
         headers::apply(edits, &mut head.headers);
         let web = Web::wanted(pool.pool().protocol, &mut head.headers);
         let switches = self.asks != Asks::No && plan.settings.websocket != Some(false);
@@ -307,6 +309,9 @@ impl Exchange {
         let upload_idle = idle_of(&plan.settings, &head, Some(pool.pool())).unwrap_or(UPLOAD_IDLE_MS);
         let ticks = &client.worker.ticks;
         let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
+        if let Some(upload) = &upload {
+            upload.takes(taken);
+        }
         self.upload.clone_from(&upload);
         let body = match (&web, &upload) {
             (Some(web), Some(upload)) => web.body(body, upload),
@@ -377,6 +382,14 @@ impl Exchange {
         self.refused = true;
         presented(answer::refusal(reason), self.form)
     }
+}
+
+/// Headers that edits take out of the head: they may come in behind the body.
+fn taken(edits: &[Edit], incoming: &Incoming) -> Box<[HeaderName]> {
+    if incoming.is_end_stream() {
+        return Box::default();
+    }
+    edits.iter().filter(|edit| edit.op != HeaderOp::Add).map(|edit| edit.name.clone()).collect()
 }
 
 /// How long a body may stand still, where somebody says so. The messages of a gRPC stream come when

@@ -30,8 +30,8 @@ use dsl::tree::calls::Outcome;
 use dsl::tree::canonical;
 use dsl::tree::ir::{self, Call, CallIdx, CallKind};
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Version};
@@ -48,6 +48,9 @@ const GRACE_MS: u64 = 100;
 /// What the client wants of its own resource, not of the service's.
 const OF_ITS_OWN: [HeaderName; 7] =
     [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, ACCEPT_ENCODING];
+
+/// What a client shows who it is by: a service that answers with new ones (`copy: [authorization]`) needs these.
+const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
 
 /// A request on its way through its policies.
 pub(super) struct Coming<'c> {
@@ -222,8 +225,8 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     let told =
         [(X_FORWARDED_METHOD, &method), (X_ORIGINAL_METHOD, &method), (X_FORWARDED_URI, &uri), (X_ORIGINAL_URI, &uri)];
     let set = |(name, value): (HeaderName, &HeaderValue)| Edit { op: HeaderOp::Set, name, value: value.clone() };
-    // What only the service may say the client does not say to it.
-    let forged = served.edge.copied().iter().map(Edit::remove);
+    // What only others may say the client does not say to a service either; its credentials are what that asks for.
+    let forged = served.edge.identities().iter().filter(|name| !CREDENTIALS.contains(name)).map(Edit::remove);
     headers::apply(forged.chain(told.into_iter().map(set)).collect(), headers);
     Ok(asked)
 }
