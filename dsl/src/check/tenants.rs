@@ -9,7 +9,7 @@ use crate::region::Algebra;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{self, Expr, Ident, ItemKind, StmtKind, Word};
 use crate::syntax::span::{FileId, Loc, Spanned};
-use crate::tree::ir::{self, CallKind, Cond, Dials, EndpointKind, HostHead, HostPattern, Quota, Segment, Step, Tenant};
+use crate::tree::ir::{self, Cond, Dials, EndpointKind, HostHead, HostPattern, Quota, Segment, Step, Tenant};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -354,13 +354,7 @@ fn secrets_of(site: &ir::Site) -> Vec<(Arc<str>, Loc)> {
     let mut out = Vec::new();
     out.extend(site.via.as_ref().and_then(|via| Some((Arc::clone(via.key.as_ref()?), via.loc))));
     for call in &site.calls {
-        let names = match &call.kind {
-            CallKind::Jwt(jwt) => jwt.keys.clone(),
-            CallKind::Signed(signed) => signed.keys.clone(),
-            CallKind::Secret(test) => vec![Arc::clone(&test.secret)],
-            CallKind::Ask(_) => Vec::new(),
-        };
-        out.extend(names.into_iter().map(|name| (name, call.loc)));
+        out.extend(call.secrets().iter().map(|name| (Arc::clone(name), call.loc)));
     }
     out.extend(site.settings.handshake.secrets().map(|(name, loc)| (Arc::clone(name), loc)));
     for step in site.plans.iter().flat_map(|plan| &plan.steps) {

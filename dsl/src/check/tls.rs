@@ -167,6 +167,7 @@ impl<'a> Checker<'a> {
                 values.extend(&signed.expires);
             }
             Some(CallKind::Secret(test)) => values.push(&test.value),
+            Some(CallKind::Password(password)) => values.push(&password.credentials),
             Some(CallKind::Ask(ask)) => values.push(&ask.at),
             None => {}
         }

@@ -126,6 +126,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
                 signed.expires.iter().for_each(|value| self.value(value));
             }
             CallKind::Secret(test) => self.value(&test.value),
+            CallKind::Password(password) => self.value(&password.credentials),
             CallKind::Ask(ask) => self.value(&ask.at),
         }
     }

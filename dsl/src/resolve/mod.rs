@@ -313,6 +313,7 @@ pub(crate) const BUILTINS: &[&str] = &[
     "hash",
     "ask",
     "local-path",
+    "password",
 ];
 
 /// Whether a name is one of [`BUILTINS`].

@@ -5,7 +5,7 @@
 use super::{Asked, Given, Token};
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
-use crate::tree::ir::{Ask, CallIdx, CallKind, Jwt, Limit, LimitBound, Pool, Signed, Value};
+use crate::tree::ir::{Ask, CallIdx, CallKind, Jwt, Limit, LimitBound, Password, Pool, Signed, Value};
 use crate::tree::judge::Admit;
 use crate::tree::request::Plain;
 use crate::tree::tell;
@@ -101,6 +101,7 @@ impl<'t> World<'t> {
                     false => **secret == *value,
                 })))
             }
+            CallKind::Password(password) => self.password(password, request),
             CallKind::Ask(ask) => {
                 let path = calls::path(&ask.at, site.settings.paths, request);
                 known(request)?;
@@ -133,10 +134,8 @@ impl<'t> World<'t> {
         let is =
             |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| claim(name).is_none_or(|is| is == wanted));
         let leeway = i64::try_from(jwt.leeway_ms / 1000).unwrap_or(i64::MAX);
-        let holds = token.key.as_ref().is_none_or(|key| jwt.keys.contains(key))
-            && is("iss", issuer.as_deref())
-            && is("aud", audience.as_deref())
-            && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway));
+        let holds =
+            self.holds(token, &jwt.keys, leeway) && is("iss", issuer.as_deref()) && is("aud", audience.as_deref());
         if !holds {
             return Ok(Outcome::No);
         }
@@ -147,6 +146,21 @@ impl<'t> World<'t> {
             }
         }
         Ok(Outcome::Yes(claims.into()))
+    }
+
+    /// Credentials of a user are a token that says who it is: `token(user: "ann")`.
+    fn password(&self, password: &Password, request: &Plain) -> Result<Outcome, Without> {
+        let written = text(&password.credentials, request)?;
+        let made = self.tokens.iter().find(|(text, _)| **text == *written).map(|(_, token)| token);
+        let user = made.filter(|token| self.holds(token, password.users.secret(), 0));
+        let user = user.and_then(|token| token.claims.iter().find(|(name, _)| **name == *"user"));
+        Ok(user.map_or(Outcome::No, |user| Outcome::Yes(Arc::from([user.clone()]))))
+    }
+
+    /// Whether the secret that a token is from is among these, where it says one, and its time is not over.
+    fn holds(&self, token: &Token, secrets: &[Arc<str>], leeway: i64) -> bool {
+        token.key.as_ref().is_none_or(|key| secrets.contains(key))
+            && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway))
     }
 
     fn signed(&self, signed: &Signed, request: &Plain) -> Result<Outcome, Without> {

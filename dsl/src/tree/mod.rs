@@ -4,6 +4,7 @@
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
 pub(crate) mod automaton;
+pub mod base64;
 pub(crate) mod bytes;
 pub mod calls;
 pub mod canonical;
@@ -29,6 +30,7 @@ pub mod tell;
 mod text;
 mod transform;
 pub mod upstream_text;
+pub mod users;
 pub mod words;
 
 pub(crate) use transform::hash_hex;

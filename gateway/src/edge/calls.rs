@@ -2,13 +2,15 @@
 
 use super::jwt::{self, Rules};
 use super::keys::Keys;
+use super::passwords::Verdict;
 use super::{signed, since_epoch};
 use crate::runtime::notice::Notice;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use dsl::tree::calls::{self, Calls, Outcome, Stop};
-use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, SecretTest, Signed, Value};
+use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, Password, SecretTest, Signed, Value};
 use dsl::tree::request::Request;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,13 @@ pub enum Worked<'s> {
     First(CallIdx),
     /// Another service has to be asked.
     Ask(Question<'s>),
+    /// It is worked out elsewhere.
+    Later(CallIdx, Later),
 }
+
+/// The outcome of a call that is worked out off the data threads, or waited for. It comes within a deadline of its
+/// own, and whoever drops it gives it up.
+pub type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// What another service is asked.
 pub struct Question<'s> {
@@ -42,6 +50,7 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, w
         CallKind::Jwt(jwt) => values.jwt(call, call_of, jwt),
         CallKind::Signed(signed) => values.signed(call, call_of, signed),
         CallKind::Secret(test) => values.secret(call_of, test),
+        CallKind::Password(password) => values.password(call, call_of, password),
         CallKind::Ask(ask) => values.path(&ask.at).map(|path| Worked::Ask(Question { call, ask, path })),
     };
     match worked {
@@ -105,6 +114,29 @@ impl<'s, R: Request> Values<'s, '_, R> {
             return Ok(Worked::Known(Outcome::Failed));
         };
         Ok(Worked::Known(yes(signed::is_secret(value.as_bytes(), &secret, test.any_line))))
+    }
+
+    fn password(&self, index: CallIdx, call: &Call, password: &'s Password) -> Valued<Worked<'s>> {
+        let credentials = self.text(&password.credentials)?;
+        let edge = &self.served.edge;
+        let Some(users) = edge.users.get(index.0 as usize).and_then(Option::as_ref) else {
+            return Ok(Worked::Known(Outcome::Failed));
+        };
+        let users = match users.now() {
+            Ok(users) => users,
+            Err(why) => {
+                self.tell(call, why);
+                return Ok(Worked::Known(Outcome::Failed));
+            }
+        };
+        Ok(match edge.passwords.verify(&credentials, &users) {
+            Verdict::Known(outcome) => Worked::Known(outcome),
+            Verdict::Later(later) => Worked::Later(index, later),
+            Verdict::Full => {
+                self.tell(call, "more passwords wait to be verified than may; requests are answered 503".to_owned());
+                Worked::Known(Outcome::Failed)
+            }
+        })
     }
 
     /// The keys of a call; `None` where there is none that can be used.

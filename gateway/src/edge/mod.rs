@@ -12,11 +12,12 @@ mod jwt;
 mod keys;
 pub mod limit;
 pub mod on_demand;
+mod passwords;
 mod session;
 mod signed;
 mod walk;
 
-pub use calls::{Question, Worked, work_out};
+pub use calls::{Later, Question, Worked, work_out};
 pub use limit::Holds;
 pub use walk::{Walked, Walking};
 
@@ -26,6 +27,7 @@ use http::HeaderName;
 use keys::Ring;
 use limit::{Bucketed, LimitTable};
 use on_demand::{Gate, Gates};
+use passwords::{Passwords, Source};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -39,6 +41,8 @@ pub struct Kept {
     pub limits: LimitTable,
     /// Names that sites with `tls on-demand` know.
     pub gates: Gates,
+    /// What verifies passwords.
+    pub passwords: Arc<Passwords>,
 }
 
 pub use keys::unfit;
@@ -48,6 +52,9 @@ pub struct Edge {
     secrets: Arc<Secrets>,
     /// By `CallIdx`; `None` where a call has no keys.
     rings: Box<[Option<Ring>]>,
+    /// By `CallIdx`; `None` where a call has no users.
+    users: Box<[Option<Source>]>,
+    passwords: Arc<Passwords>,
     /// By the address of the step's own, which the site's program holds.
     sessions: HashMap<usize, Ring>,
     /// Likewise.
@@ -67,12 +74,18 @@ impl Edge {
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(jwt) => Some(ring(&jwt.keys)),
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Secret(_) | CallKind::Ask(_) => None,
+            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) => None,
+        });
+        let users = site.calls.iter().map(|call| match &call.kind {
+            CallKind::Password(password) => Some(Source::new(&password.users, secrets)),
+            CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) => None,
         });
         let identities = site.identities().into_iter();
         let mut edge = Self {
             secrets: Arc::clone(secrets),
             rings: rings.collect(),
+            users: users.collect(),
+            passwords: Arc::clone(&kept.passwords),
             sessions: HashMap::new(),
             limits: HashMap::new(),
             identities: identities.filter_map(|one| HeaderName::from_bytes(one.name.as_bytes()).ok()).collect(),

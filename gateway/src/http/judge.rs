@@ -6,7 +6,7 @@
 use super::received::Received;
 use crate::answer;
 use crate::answer::files::Lookup;
-use crate::edge::{Question, Walked, Walking, Worked, limit, work_out};
+use crate::edge::{Later, Question, Walked, Walking, Worked, limit, work_out};
 use crate::http::body::Content;
 use crate::http::gate::Reason;
 use crate::runtime::worker::Worker;
@@ -58,8 +58,16 @@ pub enum Prepared<'s> {
         /// The Host that is sent; as received without it.
         host: Option<HeaderValue>,
     },
-    /// Another service is asked first.
-    Wait(Box<Question<'s>>),
+    /// A call has to be waited for first.
+    Wait(Box<Awaited<'s>>),
+}
+
+/// What has to be waited for.
+pub enum Awaited<'s> {
+    /// What another service says.
+    Ask(Question<'s>),
+    /// What a call comes to that is worked out elsewhere.
+    Later(CallIdx, Later),
 }
 
 /// How far a request came: kept while a call is worked out.
@@ -111,7 +119,8 @@ fn worked<'s>(
         match work_out(served, call, request, worker) {
             Worked::Known(outcome) => return Ok((call, outcome)),
             Worked::First(first) => call = first,
-            Worked::Ask(question) => return Err(Prepared::Wait(Box::new(question))),
+            Worked::Ask(question) => return Err(Prepared::Wait(Box::new(Awaited::Ask(question)))),
+            Worked::Later(call, later) => return Err(Prepared::Wait(Box::new(Awaited::Later(call, later)))),
         }
     }
     Err(undecided())

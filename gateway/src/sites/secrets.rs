@@ -65,7 +65,7 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
         let signs = match &call.kind {
             CallKind::Jwt(jwt) => jwt.algorithms.contains(&Algorithm::Hs256),
             CallKind::Signed(_) => true,
-            CallKind::Secret(_) | CallKind::Ask(_) => false,
+            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) => false,
         };
         call.secrets().iter().map(move |name| Named { name, loc: call.loc, signs })
     });

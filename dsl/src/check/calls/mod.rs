@@ -2,6 +2,7 @@
 
 mod ask;
 mod jwt;
+mod password;
 mod pure;
 mod secret;
 mod signed;
@@ -108,6 +109,7 @@ impl<'a> Checker<'a> {
             match self.asked.calls.get(call.0 as usize).map(|call| &call.kind) {
                 Some(CallKind::Jwt(jwt)) => holes(&jwt.token, &mut implied),
                 Some(CallKind::Secret(test)) => holes(&test.value, &mut implied),
+                Some(CallKind::Password(password)) => holes(&password.credentials, &mut implied),
                 Some(CallKind::Signed(signed)) => {
                     [Some(&signed.text), Some(&signed.signature), signed.expires.as_ref()]
                         .into_iter()
@@ -132,7 +134,7 @@ impl<'a> Checker<'a> {
         calls
             .filter_map(|call| match &call.kind {
                 CallKind::Ask(ask) => Some(ask),
-                CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) => None,
+                CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_) => None,
             })
             .collect()
     }

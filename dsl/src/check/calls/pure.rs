@@ -29,6 +29,7 @@ impl<'a> Checker<'a> {
                 self.unsupported("signed", at);
                 self.signed(args, env, loc)
             }
+            "password" => self.password(args, env, loc),
             _ => {
                 self.unsupported("ask", at);
                 self.ask(args, env, loc)

@@ -351,6 +351,8 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
             let endpoints = site.pools.get(ask.pool.0 as usize).map(|pool| format!("{:?}", pool.endpoints));
             format!("ask {endpoints:?} {} {:?} {} {:?} {:?}", ask.method, ask.at, ask.within_ms, ask.copy, ask.failed)
         }
-        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_)) => format!("{kind:?}"),
+        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_)) => {
+            format!("{kind:?}")
+        }
     }
 }

@@ -30,6 +30,7 @@ impl Call {
             CallKind::Jwt(jwt) => &jwt.keys,
             CallKind::Signed(signed) => &signed.keys,
             CallKind::Secret(test) => std::slice::from_ref(&test.secret),
+            CallKind::Password(password) => password.users.secret(),
             CallKind::Ask(_) => &[],
         }
     }
@@ -46,6 +47,8 @@ pub enum CallKind {
     Secret(SecretTest),
     /// `ask(pool, GET /path)`
     Ask(Ask),
+    /// `password(secret.users)`
+    Password(Password),
 }
 
 /// A token to be verified (RFC 7519).
@@ -119,4 +122,30 @@ pub struct Ask {
     pub copy: Vec<Arc<str>>,
     /// What a failure counts as; 503 without it.
     pub failed: Option<bool>,
+}
+
+/// The name and password that a request brings (RFC 7617), compared with those of users, whose passwords are hashed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Password {
+    /// `Authorization`; no when it is missing.
+    pub credentials: Value,
+    /// The users, a line each: `name:hash`.
+    pub users: Lines,
+}
+
+/// Lines that stand outside of route files, and change without them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lines {
+    /// Of a secret.
+    Secret(Arc<str>),
+}
+
+impl Lines {
+    /// The secret that they are, where they are one.
+    #[must_use]
+    pub fn secret(&self) -> &[Arc<str>] {
+        match self {
+            Self::Secret(name) => std::slice::from_ref(name),
+        }
+    }
 }

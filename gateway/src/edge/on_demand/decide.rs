@@ -148,6 +148,7 @@ async fn worked(
             Worked::Known(outcome) => return (call, outcome),
             Worked::First(first) => call = first,
             Worked::Ask(question) => return (call, ask_of_name(client, served, name, question).await),
+            Worked::Later(call, later) => return (call, later.await),
         }
     }
     (call, Outcome::Failed)

@@ -152,7 +152,7 @@ enum Step {
     Own(Box<Own>),
     /// An origin is to be asked.
     Ask(Ask),
-    /// Another service is to be asked before it goes on.
+    /// A call is to be waited for before it goes on.
     Wait(Box<Waiting>),
     /// Finished.
     Gone,
@@ -251,8 +251,8 @@ impl Exchange {
         {
             return Err(Reason::HeadTooLarge);
         }
-        if let Prepared::Wait(question) = prepared {
-            return Ok(Step::Wait(coming.wait(&client, *question)?));
+        if let Prepared::Wait(awaited) = prepared {
+            return Ok(Step::Wait(coming.wait(&client, *awaited)?));
         }
         let Coming { snapshot, served, mut head, incoming, link, course } = coming;
         let Course { calls, walked, .. } = course;

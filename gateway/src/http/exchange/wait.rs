@@ -1,4 +1,4 @@
-//! A request that waits for what another service says of it (`ask`).
+//! A request that waits for a call: for one that is worked out elsewhere, or for what another service says of it (`ask`).
 //!
 //! The service is asked by a request of its own: the method and path that the program says, the client's
 //! headers without those that concern its connection, its body or a copy that it has, and
@@ -12,14 +12,14 @@
 use super::ask::{about, outgoing, request};
 use super::head::{Head, host_of, raw_path};
 use super::{Exchange, Step};
-use crate::edge::Question;
+use crate::edge::{Later, Question};
 use crate::http::body::RequestBody;
 use crate::http::client::Client;
 use crate::http::forward::failure::{Cause, Phase};
 use crate::http::forward::{Failure, Job, discard, forward};
 use crate::http::gate::{Link, Reason};
 use crate::http::headers::{self, Edit, Found};
-use crate::http::judge::Course;
+use crate::http::judge::{Awaited, Course};
 use crate::observe::log::Failed;
 use crate::runtime::ticks::within;
 use crate::runtime::worker::Current;
@@ -62,7 +62,7 @@ pub(super) struct Coming<'c> {
     pub(super) course: Course,
 }
 
-/// The same, kept while a service is asked.
+/// The same, kept while a call is waited for.
 pub(super) struct Waiting {
     snapshot: Rc<Current>,
     served: Arc<Served>,
@@ -71,37 +71,54 @@ pub(super) struct Waiting {
     link: Option<Rc<Link>>,
     course: Course,
     call: CallIdx,
-    job: Job,
+    by: By,
+}
+
+/// How a call comes to its outcome.
+enum By {
+    /// A service is asked.
+    Asking(Job),
+    /// It is worked out elsewhere.
+    Itself(Later),
 }
 
 impl Coming<'_> {
-    /// Waits for the answer to a question.
-    pub(super) fn wait(self, client: &Client, question: Question<'_>) -> Result<Box<Waiting>, Reason> {
+    /// Waits for a call.
+    pub(super) fn wait(self, client: &Client, awaited: Awaited<'_>) -> Result<Box<Waiting>, Reason> {
+        let (call, by) = match awaited {
+            Awaited::Ask(question) => (question.call, By::Asking(self.asking(client, question)?)),
+            Awaited::Later(call, later) => (call, By::Itself(later)),
+        };
         let Self { snapshot, served, head, incoming, link, course } = self;
-        let Question { call, ask, path } = question;
+        let (snapshot, served, link) = (Rc::clone(snapshot), Arc::clone(served), link.cloned());
+        Ok(Box::new(Waiting { snapshot, served, head, incoming, link, course, call, by }))
+    }
+
+    /// What puts a question to a service.
+    fn asking(&self, client: &Client, question: Question<'_>) -> Result<Job, Reason> {
+        let Self { served, head, .. } = self;
+        let Question { call: _, ask, path } = question;
         let pool = &served.pools[ask.pool.0 as usize];
         let spot = {
-            let host = host_of(&head)?;
-            let canonical = canonical_path(served, &head)?;
+            let host = host_of(head)?;
+            let canonical = canonical_path(served, head)?;
             let received = head.received(client, &host, &canonical);
             Spot::of_request(&pool.pool().balance, &received, client.local).map_err(|_| Reason::Repeated)?
         };
         // What its route says is not known yet, and that a service cannot be asked is news of that service.
-        let about = about(&head, false);
-        let asked = asks(client, served, &head, ask, path)?;
+        let about = about(head, false);
+        let asked = asks(client, served, head, ask, path)?;
         let asked = request(asked, RequestBody::Empty);
-        let job = Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about);
-        let (snapshot, served, link) = (Rc::clone(snapshot), Arc::clone(served), link.cloned());
-        Ok(Box::new(Waiting { snapshot, served, head, incoming, link, course, call, job }))
+        Ok(Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about))
     }
 }
 
 impl Exchange {
-    /// Asks, and goes on with what was said.
+    /// Waits, and goes on with what the call came to.
     pub(super) async fn wait(&mut self, mut waiting: Box<Waiting>) -> Step {
         let outcome = self.answered(&mut waiting).await;
-        let Waiting { snapshot, served, head, incoming, link, mut course, call, job } = *waiting;
-        drop(job);
+        let Waiting { snapshot, served, head, incoming, link, mut course, call, by } = *waiting;
+        drop(by);
         course.calls.tell(call, outcome);
         let looked = match host_of(&head) {
             Ok(host) => self.look(&served, &head, &host, &mut course),
@@ -114,9 +131,13 @@ impl Exchange {
         }
     }
 
-    /// Asks. Headers that the service's answer gives are edits from here on.
+    /// Waits for the outcome. Headers that a service's answer gives are edits from here on.
     async fn answered(&self, waiting: &mut Waiting) -> Outcome {
-        let Waiting { served, course, call, job, .. } = waiting;
+        let Waiting { served, course, call, by, .. } = waiting;
+        let job = match by {
+            By::Asking(job) => job,
+            By::Itself(later) => return later.await,
+        };
         let (outcome, copied) = put(&self.client, &served.program.site().calls[call.0 as usize], job).await;
         course.walked.of_request.extend(copied);
         outcome

@@ -3,6 +3,7 @@
 mod ask;
 mod limits;
 mod on_demand;
+mod passwords;
 mod tokens;
 
 use super::support::{Rig, plan, proxy, site};

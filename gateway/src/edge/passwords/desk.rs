@@ -1,0 +1,175 @@
+//! The threads that hash passwords: few, with a queue that is bounded, off the data threads and behind them.
+//!
+//! Whoever waits for the same password of the same user waits for one hash. What nobody waits for any more is not
+//! hashed.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot::{self, Receiver, Sender};
+
+/// Passwords that may wait to be hashed.
+pub(super) const QUEUE: usize = 64;
+/// How much less of a processor a thread that hashes gets than the data threads, where they need it.
+const NICENESS: i32 = 10;
+
+/// What tells one question from others.
+pub(super) type Key = [u8; 32];
+
+type Work = Box<dyn FnOnce() -> bool + Send>;
+
+/// Where passwords are hashed.
+pub(super) struct Desk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    ready: Condvar,
+    /// Threads that there may be.
+    threads: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Key, Work)>,
+    /// Who waits for what is in the queue or under way.
+    waiting: HashMap<Key, Vec<Sender<bool>>>,
+    /// Threads that there are, and those of them that have nothing to do.
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Desk {
+    /// Of so many threads; each is started when there is work for it.
+    pub(super) fn new(threads: usize) -> Self {
+        let shared = Shared { state: Mutex::default(), ready: Condvar::new(), threads: threads.max(1) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Has a password hashed, or joins in where that is under way; `None`: as many wait as may.
+    pub(super) fn bring(&self, key: Key, work: impl FnOnce() -> bool + Send + 'static) -> Option<Receiver<bool>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.shared.state();
+        if let Entry::Occupied(mut waiting) = state.waiting.entry(key) {
+            waiting.get_mut().push(sender);
+            return Some(receiver);
+        }
+        if state.queue.len() >= QUEUE {
+            state.forget();
+        }
+        if state.queue.len() >= QUEUE || !self.shared.has_thread(&mut state) {
+            return None;
+        }
+        state.waiting.insert(key, vec![sender]);
+        state.queue.push_back((key, Box::new(work)));
+        self.shared.ready.notify_one();
+        Some(receiver)
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.ready.notify_all();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a thread will see to what is in the queue; starts one where there may be more.
+    fn has_thread(self: &Arc<Self>, state: &mut State) -> bool {
+        if state.idle <= state.queue.len() && state.threads < self.threads {
+            let shared = Arc::clone(self);
+            let started = std::thread::Builder::new().name("passwords".into()).spawn(move || shared.work());
+            state.threads += usize::from(started.is_ok());
+        }
+        state.threads > 0
+    }
+
+    fn work(self: Arc<Self>) {
+        // On Linux this is of the thread alone. Where it is refused the thread is one like others.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        let _seat = Seat(&self);
+        while let Some((key, work)) = self.next() {
+            let turn = Turn { shared: &self, key };
+            let holds = work();
+            turn.ends(holds);
+        }
+    }
+
+    /// What is to be hashed next; `None` when the desk is closed.
+    fn next(&self) -> Option<(Key, Work)> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            match state.queue.pop_front() {
+                Some((key, work)) if state.is_wanted(&key) => return Some((key, work)),
+                Some((key, _)) => {
+                    state.waiting.remove(&key);
+                }
+                None => {
+                    state.idle += 1;
+                    state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.idle -= 1;
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn is_wanted(&self, key: &Key) -> bool {
+        self.waiting.get(key).is_some_and(|waiting| waiting.iter().any(|sender| !sender.is_closed()))
+    }
+
+    /// Drops what nobody waits for any more.
+    fn forget(&mut self) {
+        let queue = std::mem::take(&mut self.queue);
+        for (key, work) in queue {
+            if self.is_wanted(&key) {
+                self.queue.push_back((key, work));
+            } else {
+                self.waiting.remove(&key);
+            }
+        }
+    }
+}
+
+/// A thread, counted while it lives.
+struct Seat<'s>(&'s Shared);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.state().threads -= 1;
+    }
+}
+
+/// What is being hashed. Whoever waits for it learns of its end, whatever that is.
+struct Turn<'s> {
+    shared: &'s Shared,
+    key: Key,
+}
+
+impl Turn<'_> {
+    fn ends(self, holds: bool) {
+        let waiting = self.shared.state().waiting.remove(&self.key);
+        for sender in waiting.into_iter().flatten() {
+            // Nobody minds who left.
+            let _ = sender.send(holds);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Without an end those who wait see that none will come.
+        self.shared.state().waiting.remove(&self.key);
+    }
+}
