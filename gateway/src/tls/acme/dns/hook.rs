@@ -4,13 +4,14 @@
 //! `SLUICE_DNS_VALUE`), the secret, where one is named, on its standard input. It ends with 0 when the record
 //! stands; what it prints otherwise is in the error.
 
+use super::child::Running;
 use super::{Dns01, Task};
 use crate::secrets::Secret;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
 /// What it may take; then it is killed. Less than what an order waits for a change.
@@ -38,10 +39,9 @@ impl Hook {
             .env("SLUICE_DNS_VALUE", value)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.command))?;
-        let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+            .stderr(Stdio::piped());
+        let (mut child, pipes) = Running::start(&mut command).map_err(|e| format!("{}: {e}", self.command))?;
+        let (mut stdin, stdout, stderr) = (pipes.stdin, pipes.stdout, pipes.stderr);
         let secret = self.secret.clone();
         let whole = async {
             let write = async {
@@ -51,7 +51,7 @@ impl Hook {
                 }
                 drop(stdin);
             };
-            let ((), out, err, status) = tokio::join!(write, printed(stdout), printed(stderr), child.wait());
+            let ((), out, err, status) = tokio::join!(write, printed(stdout), printed(stderr), child.ended());
             (status, out, err)
         };
         let (status, out, err) = timeout(DEADLINE, whole).await.map_err(|_| {
@@ -71,7 +71,7 @@ impl Hook {
 }
 
 /// What is printed; what is too much is read and dropped, so that the command does not wait for us.
-async fn printed(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+async fn printed(from: Option<Receiver>) -> Vec<u8> {
     let mut out = Vec::new();
     if let Some(mut from) = from
         && (&mut from).take(PRINTED).read_to_end(&mut out).await.is_ok()
@@ -153,6 +153,22 @@ mod tests {
     async fn who_reads_nothing_and_prints_much_is_waited_for() {
         let (path, command) = script("much", "#!/bin/sh\nhead -c 300000 /dev/zero\nexit 0\n");
         Hook::new(&command, None).clean_up("_acme-challenge.x", "v").await.expect("it ends with 0");
+        std::fs::remove_file(path).expect("clean up");
+    }
+
+    #[tokio::test]
+    async fn of_much_that_is_printed_little_is_shown() {
+        let (path, command) = script("flood", "#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' x\nexit 1\n");
+        let why = Hook::new(&command, None).present("x", "v").await.expect_err("it ends with 1");
+        assert!(why.ends_with("xxx") && why.len() < SHOWN + 200, "{} bytes", why.len());
+        std::fs::remove_file(path).expect("clean up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_hangs_is_given_up() {
+        let (path, command) = script("hangs", "#!/bin/sh\nexec sleep 1000\n");
+        let why = Hook::new(&command, None).present("x", "v").await.expect_err("it does not end");
+        assert!(why.contains("present did not end within") && why.ends_with("and was killed"), "{why}");
         std::fs::remove_file(path).expect("clean up");
     }
 

@@ -1,6 +1,7 @@
 //! Proofs by DNS: who puts the record in place, and when it can be seen.
 
 mod acme_dns;
+mod child;
 mod hook;
 mod rfc2136;
 mod visible;
