@@ -97,6 +97,7 @@ fn site(host: &str, entries: Vec<Entry>, miss: usize) -> Site {
         plans: Vec::new(),
         pools: Vec::new(),
         calls: Vec::new(),
+        providers: Vec::new(),
         on_demand: None,
         via: None,
         settings: SiteSettings {

@@ -394,7 +394,7 @@ mod jwt {
             "let who = jwt(cookie.sid, key: [secret.new, secret.old], alg: [ES256, EdDSA], leeway: 30s)\nrequire who else deny 401",
         );
         let CallKind::Jwt(jwt) = &site.calls[0].kind else { panic!() };
-        assert_eq!(jwt.keys.iter().map(|k| &**k).collect::<Vec<_>>(), ["new", "old"]);
+        assert_eq!(jwt.keys.secrets().iter().map(|k| &**k).collect::<Vec<_>>(), ["new", "old"]);
         assert_eq!(jwt.algorithms, [Algorithm::Es256, Algorithm::EdDsa]);
         assert_eq!(jwt.leeway_ms, 30_000);
     }

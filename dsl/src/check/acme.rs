@@ -123,7 +123,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether a setting is said for the first time; reported when it is not.
-    fn once_in(&mut self, seen: &mut Vec<(String, Loc)>, word: &str, at: Loc) -> bool {
+    pub(super) fn once_in(&mut self, seen: &mut Vec<(String, Loc)>, word: &str, at: Loc) -> bool {
         if let Some((_, first)) = seen.iter().find(|(known, _)| known == word) {
             let first = *first;
             self.report(lint::g1023::twice(at, word, first));
@@ -169,7 +169,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A URL of a server that is spoken to: https, or http to this machine.
-    fn checked_url(&mut self, what: &str, text: &str, at: Loc) -> Option<Arc<str>> {
+    pub(super) fn checked_url(&mut self, what: &str, text: &str, at: Loc) -> Option<Arc<str>> {
         let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
@@ -356,7 +356,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A word that is a text.
-    fn said_text(&mut self, what: &str, word: &Spanned<Word>, env: &Env, shape: &str) -> Option<Arc<str>> {
+    pub(super) fn said_text(&mut self, what: &str, word: &Spanned<Word>, env: &Env, shape: &str) -> Option<Arc<str>> {
         match &word.node {
             Word::Value(Expr::Text(text)) => self.constant(&Spanned::new(text.clone(), word.span), Ty::Text, env),
             Word::Value(expr @ Expr::Name(_)) => {
@@ -377,7 +377,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A word that is a URL, bare or in quotes.
-    fn said_url(&mut self, what: &str, word: &Spanned<Word>, env: &Env, shape: &str) -> Option<Arc<str>> {
+    pub(super) fn said_url(&mut self, what: &str, word: &Spanned<Word>, env: &Env, shape: &str) -> Option<Arc<str>> {
         match &word.node {
             Word::Value(Expr::Url(url)) => self.constant(&Spanned::new(url.clone(), word.span), Ty::Url, env),
             _ => self.said_text(what, word, env, shape),
@@ -385,7 +385,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A word that names a secret.
-    fn secret_word(&mut self, what: &str, word: &Spanned<Word>, env: &Env) -> Option<Arc<str>> {
+    pub(super) fn secret_word(&mut self, what: &str, word: &Spanned<Word>, env: &Env) -> Option<Arc<str>> {
         let at = self.at(env, word.span);
         let Word::Value(expr) = &word.node else {
             self.report(lint::g1024::shape(at, what, "the name of a secret, as in `secret.eab`"));

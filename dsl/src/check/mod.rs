@@ -19,6 +19,7 @@ mod negation;
 mod pattern;
 mod policy;
 mod pools;
+mod provider;
 mod route;
 pub(crate) mod seen;
 mod session;
@@ -54,6 +55,7 @@ pub(crate) use gateway::of_the_gateway;
 pub(crate) use l4::settings::KNOWN as CONNECTION_SETTINGS;
 pub(crate) use names::{METHODS, member_names};
 pub(crate) use pools::SETTINGS as POOL_SETTINGS;
+pub(crate) use provider::SETTINGS as PROVIDER_SETTINGS;
 pub(crate) use settings::of_sites;
 pub(crate) use site::{EntryInfo, Protector, SiteInfo, salt};
 pub(crate) use testing::LINES as TEST_LINES;
@@ -119,6 +121,7 @@ fn check(
         lets: BTreeMap::new(),
         pools: BTreeMap::new(),
         tables: BTreeMap::new(),
+        providers: BTreeMap::new(),
         modules,
         calls: Vec::new(),
         read: Vec::new(),
@@ -226,6 +229,8 @@ pub(crate) struct Checker<'a> {
     pools: BTreeMap<(ModIdx, usize), Option<Arc<ir::Pool>>>,
     /// Tables that were lowered; `None` for a broken one.
     tables: BTreeMap<(ModIdx, usize), Option<tables::Made>>,
+    /// Providers that were lowered; `None` for a broken one.
+    providers: BTreeMap<(ModIdx, usize), Option<Arc<ir::Provider>>>,
     /// Where files are found that others name.
     modules: &'a dyn Modules,
     /// User functions that are being inlined.
@@ -280,6 +285,9 @@ impl<'a> Checker<'a> {
                 self.table(0, index);
             }
             ItemKind::Policy(p) => self.policy_alone(index, p),
+            ItemKind::Provider(_) => {
+                self.provider_item(0, index);
+            }
             ItemKind::Site(s) => self.site(s, loc, out),
             ItemKind::Passthrough(p) => self.passthrough(p, loc, out),
             ItemKind::L4(l) => self.listening(l, loc, out),

@@ -364,7 +364,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A `let`, pool or table of a module.
+    /// A `let`, pool, table or provider of a module.
     fn top_value(&mut self, module: ModIdx, item: usize, at: Loc) -> Val {
         let parsed = Arc::clone(&self.linked.modules[module].parsed);
         match &parsed.ast.items[item].kind {
@@ -378,6 +378,7 @@ impl<'a> Checker<'a> {
                 Val::Pool(module, item)
             }
             ItemKind::Table(_) => Val::Table(module, item),
+            ItemKind::Provider(_) => Val::Provider(module, item),
             // No other item declares a value.
             ItemKind::Import(_)
             | ItemKind::Policy(_)
@@ -413,6 +414,7 @@ impl<'a> Checker<'a> {
             | ItemKind::Pool(_)
             | ItemKind::Table(_)
             | ItemKind::Policy(_)
+            | ItemKind::Provider(_)
             | ItemKind::Site(_)
             | ItemKind::Passthrough(_)
             | ItemKind::L4(_)

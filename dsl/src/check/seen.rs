@@ -92,6 +92,7 @@ fn type_text(ty: &Ty) -> Option<String> {
         Ty::Method => "method".into(),
         Ty::Status => "status".into(),
         Ty::Pool => "pool".into(),
+        Ty::Provider => "provider".into(),
         Ty::Secret => "secret".into(),
         Ty::Claims => "claims".into(),
         Ty::Table => "table".into(),

@@ -222,13 +222,14 @@ impl<'a> Checker<'a> {
                 lint::g3002::run(&b.scopes, &b.plans, &b.info, raw).into_iter().for_each(|d| self.report(d));
             }
             b.settings.semicolon = b.semicolon || !path_scoped_policy(&b);
-            let calls = self.end_calls(&mut b);
+            let (calls, providers) = self.end_calls(&mut b);
             let made = ir::Site {
                 hosts: group.into_iter().map(|(h, at)| (h.pattern, at)).collect(),
                 scopes: b.scopes,
                 plans: b.plans,
                 pools: b.pools,
                 calls,
+                providers,
                 on_demand: b.on_demand,
                 via: b.via,
                 settings: b.settings,

@@ -254,7 +254,7 @@ impl<'a> Checker<'a> {
                     let text = Self::name_text(name);
                     let known = module.values.contains_key(&text) || module.policies.contains_key(&text);
                     // `pool` and `policy` say what follows.
-                    if !known && !matches!(text.as_str(), "pool" | "policy" | "table") {
+                    if !known && !matches!(text.as_str(), "pool" | "policy" | "table" | "provider") {
                         let names = module.values.keys().chain(module.policies.keys()).map(String::as_str);
                         wrong.push(lint::g1003::unknown_name(loc, &text, nearest(&text, names)));
                     }
@@ -353,6 +353,9 @@ impl<'a> Checker<'a> {
 fn secrets_of(site: &ir::Site) -> Vec<(Arc<str>, Loc)> {
     let mut out = Vec::new();
     out.extend(site.via.as_ref().and_then(|via| Some((Arc::clone(via.key.as_ref()?), via.loc))));
+    for provider in &site.providers {
+        out.extend(provider.secrets().map(|(name, _)| (Arc::clone(name), provider.loc)));
+    }
     for call in &site.calls {
         out.extend(call.secrets().iter().map(|name| (Arc::clone(name), call.loc)));
     }

@@ -37,6 +37,8 @@ pub(crate) enum Ty {
     Pool,
     /// A table, as in `x in table`.
     Table,
+    /// `provider`
+    Provider,
     /// `secret`
     Secret,
     /// `claims`
@@ -50,7 +52,7 @@ pub(crate) enum Ty {
 /// The names that may be written, for did-you-mean.
 pub(crate) const NAMES: &[&str] = &[
     "text", "path", "host", "url", "int", "bool", "duration", "size", "rate", "percent", "ip", "cidr", "method",
-    "status", "pool", "secret", "list", "claims",
+    "status", "pool", "provider", "secret", "list", "claims",
 ];
 
 impl Ty {
@@ -77,6 +79,7 @@ impl Ty {
             "method" => Self::Method,
             "status" => Self::Status,
             "pool" => Self::Pool,
+            "provider" => Self::Provider,
             "secret" => Self::Secret,
             "claims" => Self::Claims,
             "list" => Self::List(Box::new(Self::Unknown)),
@@ -106,6 +109,7 @@ impl Ty {
             Self::Method => "a method".into(),
             Self::Status => "a status".into(),
             Self::Pool => "a pool".into(),
+            Self::Provider => "a provider".into(),
             Self::Table => "a table".into(),
             Self::Secret => "a secret".into(),
             Self::Claims => "a set of claims".into(),
@@ -132,6 +136,7 @@ impl Ty {
             Self::Method => "methods",
             Self::Status => "statuses",
             Self::Pool => "pools",
+            Self::Provider => "providers",
             Self::Table => "tables",
             Self::Secret => "secrets",
             Self::Claims => "claims",
@@ -154,6 +159,7 @@ impl Ty {
             | Self::Cidr
             | Self::Status
             | Self::Pool
+            | Self::Provider
             | Self::Table
             | Self::Secret
             | Self::Claims

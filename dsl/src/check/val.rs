@@ -68,6 +68,8 @@ pub(crate) enum Val {
     Pool(ModIdx, usize),
     /// A table: its module and item.
     Table(ModIdx, usize),
+    /// A provider: its module and item.
+    Provider(ModIdx, usize),
     /// Of a known type, but nothing is known of its content: a parameter of a policy that is checked
     /// by itself, or something that this version does not support.
     Opaque(Ty, bool),
@@ -154,6 +156,7 @@ impl Val {
             Self::Secret(_) => (Ty::Secret, false),
             Self::Pool(..) => (Ty::Pool, false),
             Self::Table(..) => (Ty::Table, false),
+            Self::Provider(..) => (Ty::Provider, false),
             Self::Opaque(ty, optional) => (ty.clone(), *optional),
         }
     }
@@ -178,6 +181,7 @@ impl Val {
             | Self::Secret(_)
             | Self::Pool(..)
             | Self::Table(..)
+            | Self::Provider(..)
             | Self::Opaque(..) => None,
         }
     }

@@ -498,6 +498,7 @@ fn is_container(rule: Rule) -> bool {
             | l4
             | gateway
             | tenant
+            | provider
             | test
             | prove
     )

@@ -1,7 +1,9 @@
 //! What may be written at a place.
 
 use super::{Index, keywords};
-use crate::check::{CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, TEST_LINES, member_names};
+use crate::check::{
+    CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, PROVIDER_SETTINGS, TEST_LINES, member_names,
+};
 use crate::check::{of_sites, of_the_gateway};
 use crate::syntax::ast::{Item, ItemKind};
 use crate::syntax::scan;
@@ -90,6 +92,8 @@ enum Place {
     Pool,
     Gateway,
     Tenant,
+    /// `provider`
+    Provider,
     Tls,
     Table,
     Test,
@@ -225,6 +229,7 @@ fn place(text: &str, found: &scan::Scan, offset: usize) -> Place {
         ("pool", "") => Place::Pool,
         ("gateway", "") => Place::Gateway,
         ("tenant", "") => Place::Tenant,
+        ("provider", "") => Place::Provider,
         ("test" | "prove", _) => Place::Test,
         ("table", _) => Place::Table,
         _ => Place::Other,
@@ -438,6 +443,7 @@ impl Out<'_> {
             Place::Pool => POOL_SETTINGS.to_vec(),
             Place::Gateway => of_the_gateway().collect(),
             Place::Tenant => vec!["files", "owns", "dials", "secrets"],
+            Place::Provider => PROVIDER_SETTINGS.to_vec(),
             Place::Tls => vec!["name", "trust", "pin", "client", "min", "allow", "limit"],
             Place::Test => return self.words(TEST_LINES, Kind::Keyword),
             Place::Table | Place::Other => Vec::new(),
@@ -489,6 +495,7 @@ fn completion(prefix: &str, item: &Item) -> Option<Completion> {
     match &item.kind {
         ItemKind::Pool(_) => (out.kind, out.detail) = (Kind::Pool, Some("pool".to_owned())),
         ItemKind::Table(_) => (out.kind, out.detail) = (Kind::Pool, Some("table".to_owned())),
+        ItemKind::Provider(_) => out.detail = Some("provider".to_owned()),
         ItemKind::Let(l) => match &l.params {
             Some(params) => (out.kind, out.detail) = (Kind::Function, Some(listed(params))),
             None => out.detail = Some("let".to_owned()),

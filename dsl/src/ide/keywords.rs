@@ -1,7 +1,8 @@
 //! The words of the language by what they are, for completion and for the grammars of editors.
 
 use crate::check::{
-    ACME_SETTINGS, CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, TEST_LINES, TYPES, of_sites, of_the_gateway,
+    ACME_SETTINGS, CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, PROVIDER_SETTINGS, TEST_LINES, TYPES,
+    of_sites, of_the_gateway,
 };
 use crate::syntax::words;
 
@@ -24,7 +25,7 @@ pub fn all() -> Vec<Kind> {
     };
     let settings = of_sites()
         .chain(of_the_gateway())
-        .chain(POOL_SETTINGS.iter().chain(CONNECTION_SETTINGS).chain(ACME_SETTINGS).copied())
+        .chain(POOL_SETTINGS.iter().chain(CONNECTION_SETTINGS).chain(ACME_SETTINGS).chain(PROVIDER_SETTINGS).copied())
         .filter(|word| !words::STATEMENTS.contains(word))
         .collect();
     let mut parts: Vec<&'static str> = crate::resolve::BUILTINS.to_vec();

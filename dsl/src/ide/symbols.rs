@@ -47,6 +47,7 @@ pub(super) fn word(item: &Item) -> &'static str {
         ItemKind::Pool(_) => "pool",
         ItemKind::Table(_) => "table",
         ItemKind::Policy(_) => "policy",
+        ItemKind::Provider(_) => "provider",
         ItemKind::Site(_) => "site",
         ItemKind::Passthrough(_) => "passthrough",
         ItemKind::L4(l4) if l4.udp => "udp",
@@ -73,6 +74,7 @@ fn symbol(item: &Item, text: &str) -> Symbol {
         ItemKind::Let(l) => (SymbolKind::Value, l.name.span, Vec::new()),
         ItemKind::Pool(pool) => (SymbolKind::Pool, pool.name.span, Vec::new()),
         ItemKind::Table(table) => (SymbolKind::Pool, table.name.span, Vec::new()),
+        ItemKind::Provider(provider) => (SymbolKind::Value, provider.name.span, Vec::new()),
         ItemKind::Policy(policy) => (SymbolKind::Policy, policy.name.span, routes(&policy.body.stmts, text)),
         ItemKind::Site(site) => {
             let own = whole(site.hosts.first().map(|h| h.span), site.hosts.last().map(|h| h.span));

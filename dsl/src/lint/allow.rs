@@ -181,6 +181,7 @@ pub(super) fn block_of(kind: &ItemKind) -> Option<&Block> {
         ItemKind::Pool(pool) => pool.body.as_ref(),
         ItemKind::Table(table) => table.body.as_ref(),
         ItemKind::Policy(policy) => Some(&policy.body),
+        ItemKind::Provider(provider) => Some(&provider.body),
         ItemKind::Site(site) => Some(&site.body),
         ItemKind::Passthrough(p) => of_body(&p.body),
         ItemKind::L4(l4) => of_body(&l4.body),

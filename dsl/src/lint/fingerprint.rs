@@ -67,6 +67,7 @@ fn name_of(kind: &ItemKind, text: &str) -> String {
         ItemKind::Pool(pool) => format!("pool {}", pool.name.node),
         ItemKind::Table(table) => format!("table {}", table.name.node),
         ItemKind::Policy(policy) => format!("policy {}", policy.name.node),
+        ItemKind::Provider(provider) => format!("provider {}", provider.name.node),
         ItemKind::Site(site) => format!("site {}", written(site.hosts.iter().map(|h| h.span).collect())),
         ItemKind::Passthrough(p) => format!("passthrough {}", written(p.hosts.iter().map(|h| h.span).collect())),
         ItemKind::L4(l4) => format!("{} {}", if l4.udp { "udp" } else { "tcp" }, written(vec![l4.listen.span])),

@@ -42,7 +42,7 @@ pub(crate) struct Module {
     pub(crate) broken_imports: Vec<String>,
     /// Names of items that did not parse: they are not missed again.
     pub(crate) broken: Vec<String>,
-    /// `let`s, pools and tables: index of the item by name.
+    /// `let`s, pools, tables and providers: index of the item by name.
     pub(crate) values: BTreeMap<String, usize>,
     /// Policies: index of the item by name.
     pub(crate) policies: BTreeMap<String, usize>,
@@ -51,7 +51,7 @@ pub(crate) struct Module {
 }
 
 impl Module {
-    /// A `let`, pool or table that others see.
+    /// A `let`, pool, table or provider that others see.
     pub(crate) fn member(&self, name: &str) -> Option<usize> {
         self.values.get(name).copied().filter(|_| self.shows(name))
     }
@@ -175,6 +175,7 @@ impl Linker<'_> {
             ItemKind::Pool(p) => (&p.name, false),
             ItemKind::Table(t) => (&t.name, false),
             ItemKind::Policy(p) => (&p.name, true),
+            ItemKind::Provider(p) => (&p.name, false),
             // These declare no name.
             ItemKind::Site(_)
             | ItemKind::Passthrough(_)
@@ -285,6 +286,7 @@ pub(crate) fn item_name(item: &ast::Item) -> Option<&ast::Ident> {
         ItemKind::Pool(p) => Some(&p.name),
         ItemKind::Table(t) => Some(&t.name),
         ItemKind::Policy(p) => Some(&p.name),
+        ItemKind::Provider(p) => Some(&p.name),
         ItemKind::Import(_)
         | ItemKind::Site(_)
         | ItemKind::Passthrough(_)

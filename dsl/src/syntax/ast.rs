@@ -37,7 +37,7 @@ pub struct Item {
     pub doc: Option<String>,
 }
 
-/// The twelve items.
+/// The items.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `import std/auth as a`
@@ -50,6 +50,8 @@ pub enum ItemKind {
     Table(Table),
     /// `policy name(param: type = default) { … }`
     Policy(Policy),
+    /// `provider corp { … }`
+    Provider(Provider),
     /// `site HOSTS { … }`
     Site(Site),
     /// `passthrough HOSTS -> pool`
@@ -156,6 +158,15 @@ pub struct Param {
     pub ty: Option<Ident>,
     /// The default.
     pub default: Option<Spanned<Expr>>,
+}
+
+/// `provider NAME { … }`: who signs tokens, and where people log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The name.
+    pub name: Ident,
+    /// Its settings.
+    pub body: Block,
 }
 
 /// `site HOSTS { … }`

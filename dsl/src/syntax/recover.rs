@@ -22,6 +22,7 @@ pub(crate) fn broken(item: &Item) -> Broken {
         ItemKind::Pool(item) => (Some(item.name.clone()), Vec::new()),
         ItemKind::Table(item) => (Some(item.name.clone()), Vec::new()),
         ItemKind::Policy(item) => (Some(item.name.clone()), Vec::new()),
+        ItemKind::Provider(item) => (Some(item.name.clone()), Vec::new()),
         ItemKind::Tenant { name, .. } => (Some(name.clone()), Vec::new()),
         ItemKind::Site(site) => (None, site.hosts.clone()),
         ItemKind::Passthrough(item) => (None, item.hosts.clone()),
@@ -94,7 +95,7 @@ impl Recovery<'_> {
             Some("passthrough" | "tcp" | "udp") => Place::Bytes,
             Some("pool") => Place::Pool,
             Some("table") => Place::Table,
-            Some("gateway" | "tenant") => Place::Settings,
+            Some("gateway" | "tenant" | "provider") => Place::Settings,
             Some("test" | "prove") => Place::Test,
             Some(_) | None => return kept,
         };

@@ -1,12 +1,13 @@
 //! The words of the language.
 
 /// The words that begin an item.
-pub(crate) const ITEMS: [&str; 13] = [
+pub(crate) const ITEMS: [&str; 14] = [
     "import",
     "let",
     "pool",
     "table",
     "policy",
+    "provider",
     "site",
     "passthrough",
     "tcp",

@@ -99,10 +99,19 @@ pub struct Earlier {
 pub struct Token {
     /// What it says. Of `iss` and `aud` what is not said is right.
     pub claims: Vec<(Arc<str>, Arc<str>)>,
-    /// `key: secret.x`: which secret signed it; the right one where none is said.
-    pub key: Option<Arc<str>>,
+    /// `key: secret.x`, `key: corp`: whose key signed it; the right one where none is said.
+    pub key: Option<Signer>,
     /// `exp: "…"`, seconds since 1970; never where none is said.
     pub expires: Option<i64>,
+}
+
+/// Whose key signed a token of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// A secret's.
+    Secret(Arc<str>),
+    /// A provider's.
+    Provider(Arc<str>),
 }
 
 /// A pool that a test names: by the line that declares it, for files may call it by different names.

@@ -2,10 +2,12 @@
 //! and what limits have counted. All of it is given; nothing is verified by cryptography, because what a
 //! test writes as a token is one.
 
-use super::{Asked, Given, Token};
+use super::{Asked, Given, Signer, Token};
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
-use crate::tree::ir::{Ask, CallIdx, CallKind, Jwt, Limit, LimitBound, Password, Pool, Signed, Value};
+use crate::tree::ir::{
+    Ask, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Password, Pool, Provider, Signed, Site, Value,
+};
 use crate::tree::judge::Admit;
 use crate::tree::request::Plain;
 use crate::tree::tell;
@@ -88,7 +90,7 @@ impl<'t> World<'t> {
         let site = program.site();
         let of = &site.calls[call.0 as usize];
         match &of.kind {
-            CallKind::Jwt(jwt) => self.jwt(jwt, request),
+            CallKind::Jwt(jwt) => self.jwt(site, jwt, request),
             CallKind::Signed(signed) => self.signed(signed, request),
             CallKind::Secret(test) => {
                 let value = text(&test.value, request)?;
@@ -124,7 +126,7 @@ impl<'t> World<'t> {
         }
     }
 
-    fn jwt(&self, jwt: &Jwt, request: &Plain) -> Result<Outcome, Without> {
+    fn jwt(&self, site: &Site, jwt: &Jwt, request: &Plain) -> Result<Outcome, Without> {
         let written = text(&jwt.token, request)?;
         let issuer = jwt.issuer.as_ref().map(|value| text(value, request)).transpose()?;
         let audience = jwt.audience.as_ref().map(|value| text(value, request)).transpose()?;
@@ -134,8 +136,13 @@ impl<'t> World<'t> {
         let is =
             |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| claim(name).is_none_or(|is| is == wanted));
         let leeway = i64::try_from(jwt.leeway_ms / 1000).unwrap_or(i64::MAX);
-        let holds =
-            self.holds(token, &jwt.keys, leeway) && is("iss", issuer.as_deref()) && is("aud", audience.as_deref());
+        let provider = match &jwt.keys {
+            KeySource::Secrets(_) => None,
+            KeySource::Provider(at) => site.providers.get(at.0 as usize).map(|provider| &**provider),
+        };
+        let holds = self.holds(token, jwt.keys.secrets(), provider, leeway)
+            && is("iss", issuer.as_deref())
+            && is("aud", audience.as_deref());
         if !holds {
             return Ok(Outcome::No);
         }
@@ -152,15 +159,19 @@ impl<'t> World<'t> {
     fn password(&self, password: &Password, request: &Plain) -> Result<Outcome, Without> {
         let written = text(&password.credentials, request)?;
         let made = self.tokens.iter().find(|(text, _)| **text == *written).map(|(_, token)| token);
-        let user = made.filter(|token| self.holds(token, password.users.secret(), 0));
+        let user = made.filter(|token| self.holds(token, password.users.secret(), None, 0));
         let user = user.and_then(|token| token.claims.iter().find(|(name, _)| **name == *"user"));
         Ok(user.map_or(Outcome::No, |user| Outcome::Yes(Arc::from([user.clone()]))))
     }
 
-    /// Whether the secret that a token is from is among these, where it says one, and its time is not over.
-    fn holds(&self, token: &Token, secrets: &[Arc<str>], leeway: i64) -> bool {
-        token.key.as_ref().is_none_or(|key| secrets.contains(key))
-            && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway))
+    /// Whether who signed a token is among these secrets or is this provider, where it says who did, and its time
+    /// is not over.
+    fn holds(&self, token: &Token, secrets: &[Arc<str>], provider: Option<&Provider>, leeway: i64) -> bool {
+        let by = |key: &Signer| match key {
+            Signer::Secret(name) => secrets.contains(name),
+            Signer::Provider(name) => provider.is_some_and(|provider| provider.name == *name),
+        };
+        token.key.as_ref().is_none_or(by) && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway))
     }
 
     fn signed(&self, signed: &Signed, request: &Plain) -> Result<Outcome, Without> {

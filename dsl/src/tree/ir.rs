@@ -17,6 +17,7 @@ mod handshake;
 mod identity;
 mod limit;
 mod pool;
+mod provider;
 mod table;
 mod tenant;
 
@@ -34,6 +35,7 @@ pub use identity::*;
 pub use ipnet::IpNet;
 pub use limit::*;
 pub use pool::*;
+pub use provider::*;
 pub use table::*;
 pub use tenant::*;
 
@@ -50,6 +52,8 @@ pub struct Site {
     pub pools: Vec<Arc<Pool>>,
     /// What its conditions and values ask, by [`CallIdx`].
     pub calls: Vec<Arc<Call>>,
+    /// The providers that its calls and answers name, by [`ProviderIdx`].
+    pub providers: Vec<Arc<Provider>>,
     /// Who may have a certificate, where `tls` is [`Tls::OnDemand`].
     pub on_demand: Option<Arc<OnDemand>>,
     /// How its names are proved by DNS, where `tls` is [`Tls::Auto`] and says `via dns(…)`.

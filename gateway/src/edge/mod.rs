@@ -22,7 +22,7 @@ pub use limit::Holds;
 pub use walk::{Walked, Walking};
 
 use crate::secrets::Secrets;
-use dsl::tree::ir::{CallKind, Session, Site, Step};
+use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step};
 use http::HeaderName;
 use keys::Ring;
 use limit::{Bucketed, LimitTable};
@@ -72,9 +72,9 @@ impl Edge {
     pub fn new(site: &Site, dir: &Path, whose: Option<&Arc<str>>, secrets: &Arc<Secrets>, kept: &Kept) -> Self {
         let ring = |names: &[Arc<str>]| Ring::new(names.to_vec(), Arc::clone(secrets));
         let rings = site.calls.iter().map(|call| match &call.kind {
-            CallKind::Jwt(jwt) => Some(ring(&jwt.keys)),
+            CallKind::Jwt(Jwt { keys: KeySource::Secrets(names), .. }) => Some(ring(names)),
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) => None,
+            CallKind::Jwt(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) => None,
         });
         let users = site.calls.iter().map(|call| match &call.kind {
             CallKind::Password(password) => Some(Source::new(&password.users, secrets)),

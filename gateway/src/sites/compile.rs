@@ -77,6 +77,7 @@ fn imports(parsed: &Parsed, path: &Path) -> Vec<PathBuf> {
         | ItemKind::Pool(_)
         | ItemKind::Table(_)
         | ItemKind::Policy(_)
+        | ItemKind::Provider(_)
         | ItemKind::Site(_)
         | ItemKind::Passthrough(_)
         | ItemKind::L4(_)
@@ -334,6 +335,7 @@ pub fn compile(
     for program in &compiled.programs {
         paths::check(program.site(), &dir, &mut compiled.findings);
         paths::check_pools(&program.site().pools, &dir, &mut compiled.findings);
+        paths::check_providers(&program.site().providers, &dir, &mut compiled.findings);
     }
     for item in &compiled.items {
         paths::check_pools(&item.rules().pools, &dir, &mut compiled.findings);

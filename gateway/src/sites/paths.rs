@@ -3,7 +3,7 @@
 use dsl::diagnostic::Diagnostic;
 use dsl::lint;
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{Answer, Destination, KeyFrom, Missing, Part, Pool, Site, Step, Value};
+use dsl::tree::ir::{Answer, Destination, KeyFrom, Missing, Part, Pool, Provider, Site, Step, Value};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -32,6 +32,26 @@ pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
             answer(&catch.answer, catch.loc, dir, findings);
         }
         answer(&plan.answer, plan.loc, dir, findings);
+    }
+}
+
+/// Checks what providers name, against the folder of the route file that uses them.
+pub fn check_providers(providers: &[Arc<Provider>], dir: &Path, findings: &mut Vec<Diagnostic>) {
+    for provider in providers {
+        let Some(named) = &provider.trust else { continue };
+        let at = dir.join(&**named);
+        let finding = if !inside(dir, &at) {
+            lint::files::outside(provider.loc, named)
+        } else if !at.is_file() {
+            let message = format!("there is no file `{named}` beside this file");
+            let why = format!("nobody can tell `{}` from somebody else without it", provider.name);
+            Diagnostic::error("G8008", provider.loc, message).note(why)
+        } else {
+            continue;
+        };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
     }
 }
 

@@ -76,9 +76,13 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
         Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
     });
     let via = site.via.iter().filter_map(|via| Some((via.key.as_ref()?, via.loc)));
+    let providers = site
+        .providers
+        .iter()
+        .flat_map(|provider| provider.secrets().map(|(name, signs)| Named { name, loc: provider.loc, signs }));
     let others = site.settings.handshake.secrets().chain(via);
     let others = others.map(|(name, loc)| Named { name, loc, signs: false });
-    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps).chain(others)
+    site.pools.iter().flat_map(of_pool).chain(calls).chain(steps).chain(providers).chain(others)
 }
 
 /// The secrets of a pool.

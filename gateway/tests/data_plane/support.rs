@@ -469,6 +469,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
         plans,
         pools: pools.into_iter().map(Arc::new).collect(),
         calls: Vec::new(),
+        providers: Vec::new(),
         on_demand: None,
         via: None,
         settings: ir::SiteSettings {

@@ -17,7 +17,7 @@ use crate::lint;
 use crate::resolve::{ModIdx, nearest};
 use crate::syntax::ast::{Arg, Expr};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Call, CallIdx, CallKind, Cond, Field, Part, PoolIdx, Test, Value};
+use crate::tree::ir::{Call, CallIdx, CallKind, Cond, Field, Part, PoolIdx, Provider, ProviderIdx, Test, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub(super) struct Asked {
     shown: BTreeMap<Arc<str>, Vec<CallIdx>>,
     /// The pools that they ask: calls know them by their place here until the site is done.
     pools: Vec<((ModIdx, usize), Loc)>,
+    /// The providers that calls and answers name, numbered as the site numbers them.
+    providers: Vec<Arc<Provider>>,
     /// How often a call was made: what was evaluated between two equal counts makes none.
     pub(super) made: u64,
     /// Top-level `let`s that make one: they are evaluated anew for the next site.
@@ -53,8 +55,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The calls of a site that was read, their pools numbered as the site numbers them.
-    pub(super) fn end_calls(&mut self, b: &mut SiteBuild) -> Vec<Arc<Call>> {
+    /// The calls of a site that was read, their pools numbered as the site numbers them; and its providers.
+    pub(super) fn end_calls(&mut self, b: &mut SiteBuild) -> (Vec<Arc<Call>>, Vec<Arc<Provider>>) {
         let pools = std::mem::take(&mut self.asked.pools);
         let index: Vec<Option<PoolIdx>> = pools.into_iter().map(|(at, loc)| self.pool_index(b, at, loc)).collect();
         let mut calls = std::mem::take(&mut self.asked.calls);
@@ -66,8 +68,9 @@ impl<'a> Checker<'a> {
                 ask.pool = pool;
             }
         }
+        let providers = std::mem::take(&mut self.asked.providers);
         self.begin_calls();
-        calls.into_iter().map(Arc::new).collect()
+        (calls.into_iter().map(Arc::new).collect(), providers)
     }
 
     /// The field that a call is.
@@ -98,6 +101,16 @@ impl<'a> Checker<'a> {
             pools.len() - 1
         });
         PoolIdx(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// The number of a provider in the site at hand.
+    pub(super) fn provider_index(&mut self, provider: &Arc<Provider>) -> ProviderIdx {
+        let known = &mut self.asked.providers;
+        let index = known.iter().position(|p| p.means(provider)).unwrap_or_else(|| {
+            known.push(Arc::clone(provider));
+            known.len() - 1
+        });
+        ProviderIdx(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     /// Fields that are there whenever a condition holds: a call says yes only where what it reads is.

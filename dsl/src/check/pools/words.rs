@@ -50,7 +50,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A duration of more than nothing, milliseconds.
-    pub(super) fn duration_behind(&mut self, word: &str, loc: Loc, after: &[Spanned<Word>], env: &Env) -> Option<u64> {
+    pub(in crate::check) fn duration_behind(
+        &mut self,
+        word: &str,
+        loc: Loc,
+        after: &[Spanned<Word>],
+        env: &Env,
+    ) -> Option<u64> {
         let (val, at) = self.value_behind(word, loc, after, env)?;
         self.deadline(word, val, at)
     }

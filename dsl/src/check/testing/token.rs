@@ -5,11 +5,11 @@ use crate::check::Checker;
 use crate::lint;
 use crate::syntax::ast::{Arg, Expr, Name, Word};
 use crate::syntax::span::Spanned;
-use crate::testing::{Asked, Token};
+use crate::testing::{Asked, Signer, Token};
 use std::sync::Arc;
 
-const SHAPE: &str = "claims, as in `token(sub: \"ann\")`; `exp: \"2026-01-01 00:00:00\"`, and `key: secret.x` for the \
-     secret that signed it";
+const SHAPE: &str = "claims, as in `token(sub: \"ann\")`; `exp: \"2026-01-01 00:00:00\"`, and `key: secret.x` or \
+     `key: PROVIDER` for who signed it";
 
 impl Checker<'_> {
     /// The next word where it is a token: the text that stands for it. `Some(None)` where it is none.
@@ -37,9 +37,13 @@ impl Checker<'_> {
         let name = arg.name.as_ref()?.node.as_str();
         match (name, &arg.value.node) {
             ("key", Expr::Name(Name { parts })) => {
-                let [of, secret] = parts.as_slice() else { return None };
-                token.key = (of.node == "secret").then(|| secret.node.as_str().into());
-                token.key.as_ref().map(|_| ())
+                token.key = Some(match parts.as_slice() {
+                    [of, secret] if of.node == "secret" => Signer::Secret(secret.node.as_str().into()),
+                    // `corp`, `login.corp`
+                    [provider] | [_, provider] => Signer::Provider(provider.node.as_str().into()),
+                    _ => return None,
+                });
+                Some(())
             }
             ("exp", Expr::Text(text)) => {
                 let Plain::Text(text) = plain(text) else { return None };

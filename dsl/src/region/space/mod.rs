@@ -29,7 +29,8 @@ pub use region::Region;
 use super::Undecided;
 use crate::tree::fields;
 use crate::tree::ir::{
-    Call, CallIdx, CallKind, Capture, Cond, Field, Missing, Part, PathPattern, ScopeIdx, Site, Test, Tls, Value,
+    Call, CallIdx, CallKind, Capture, Cond, Field, Jwt, KeySource, Missing, Part, PathPattern, ProviderIdx, ScopeIdx,
+    Site, Test, Tls, Value,
 };
 use classes::{Class, Example};
 use cube::{Cube, Fields};
@@ -350,6 +351,15 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
         CallKind::Ask(ask) => {
             let endpoints = site.pools.get(ask.pool.0 as usize).map(|pool| format!("{:?}", pool.endpoints));
             format!("ask {endpoints:?} {} {:?} {} {:?} {:?}", ask.method, ask.at, ask.within_ms, ask.copy, ask.failed)
+        }
+        CallKind::Jwt(jwt @ Jwt { keys: KeySource::Provider(at), .. }) => {
+            // Its number is the site's own; where it is written does not count.
+            let provider = site
+                .providers
+                .get(at.0 as usize)
+                .map(|provider| (&provider.issuer, &provider.keys, &provider.trust, &provider.dials));
+            let bare = Jwt { keys: KeySource::Provider(ProviderIdx(0)), ..jwt.clone() };
+            format!("{provider:?} {bare:?}")
         }
         kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_)) => {
             format!("{kind:?}")

@@ -1,7 +1,9 @@
 //! Top-level items.
 
 use super::{Builder, Place, need, only};
-use crate::syntax::ast::{Import, Item, ItemKind, L4, ListenAddr, Passthrough, Policy, Pool, Site, Table, TestLine};
+use crate::syntax::ast::{
+    Import, Item, ItemKind, L4, ListenAddr, Passthrough, Policy, Pool, Provider, Site, Table, TestLine,
+};
 use crate::syntax::grammar::{Pair, Pairs, Rule};
 use crate::syntax::span::Spanned;
 
@@ -33,6 +35,10 @@ impl Builder {
                     next = need(&mut pairs);
                 }
                 ItemKind::Policy(Policy { name, params, body: self.block(next, Place::Http) })
+            }
+            Rule::provider => {
+                let name = self.declared(&need(&mut pairs));
+                ItemKind::Provider(Provider { name, body: self.block(need(&mut pairs), Place::Settings) })
             }
             Rule::site => {
                 let hosts = self.hosts(need(&mut pairs));

@@ -14,7 +14,7 @@ pub(crate) enum Place {
     Http,
     /// A listener that sees bytes: `tcp`, `udp`, `passthrough`.
     Bytes,
-    /// `gateway`, `tenant`, and the blocks of settings.
+    /// `gateway`, `tenant`, `provider`, and the blocks of settings.
     Settings,
     /// A pool.
     Pool,

@@ -3,7 +3,7 @@
 //! To decisions and to the analysis a call is a yes or a no about which nothing more is known. Whoever
 //! walks a plan works it out when it is first read, once for each request, and goes on.
 
-use super::{PoolIdx, Value};
+use super::{PoolIdx, ProviderIdx, Value};
 use crate::syntax::span::Loc;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Call {
     #[must_use]
     pub fn secrets(&self) -> &[Arc<str>] {
         match &self.kind {
-            CallKind::Jwt(jwt) => &jwt.keys,
+            CallKind::Jwt(jwt) => jwt.keys.secrets(),
             CallKind::Signed(signed) => &signed.keys,
             CallKind::Secret(test) => std::slice::from_ref(&test.secret),
             CallKind::Password(password) => password.users.secret(),
@@ -56,16 +56,40 @@ pub enum CallKind {
 pub struct Jwt {
     /// The token; no when it is missing.
     pub token: Value,
-    /// Names of the secrets whose lines are keys: the first signs, all verify.
-    pub keys: Vec<Arc<str>>,
+    /// What it is verified with.
+    pub keys: KeySource,
     /// Algorithms that are accepted; the kind of the key bounds them further. Never empty, never `none`.
     pub algorithms: Vec<Algorithm>,
     /// What `iss` must be.
     pub issuer: Option<Value>,
     /// What `aud` must be, or have among others.
     pub audience: Option<Value>,
+    /// `exp: optional`: a token without `exp` holds too.
+    pub endless: bool,
+    /// `nbf: required`: a token without `nbf` does not hold.
+    pub nbf: bool,
     /// By how much clocks may differ, milliseconds.
     pub leeway_ms: u64,
+}
+
+/// What a token is verified with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeySource {
+    /// Secrets whose lines are keys, by name: all verify. Never empty.
+    Secrets(Vec<Arc<str>>),
+    /// The keys that a provider publishes.
+    Provider(ProviderIdx),
+}
+
+impl KeySource {
+    /// The secrets, by name.
+    #[must_use]
+    pub fn secrets(&self) -> &[Arc<str>] {
+        match self {
+            Self::Secrets(names) => names,
+            Self::Provider(_) => &[],
+        }
+    }
 }
 
 /// How a token is signed (RFC 7518 section 3.1, RFC 8037).

@@ -120,6 +120,7 @@ impl Generator {
             plans: vec![plan; plans as usize],
             pools: Vec::new(),
             calls: Vec::new(),
+            providers: Vec::new(),
             on_demand: None,
             via: None,
             settings: SiteSettings {

@@ -11,7 +11,7 @@ use aws_lc_rs::hmac;
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{
-    self, Answer, Call, CallIdx, CallKind, Cond, Encode, Field, Part, Plan, Step, Test, Transform, Value,
+    self, Answer, Call, CallIdx, CallKind, Cond, Encode, Field, KeySource, Part, Plan, Step, Test, Transform, Value,
 };
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,7 +68,9 @@ pub fn call(kind: CallKind, shown: &str) -> Arc<Call> {
 pub fn jwt() -> ir::Jwt {
     ir::Jwt {
         token: header("x-token"),
-        keys: vec!["key".into()],
+        keys: KeySource::Secrets(vec!["key".into()]),
+        endless: false,
+        nbf: false,
         algorithms: vec![
             ir::Algorithm::Hs256,
             ir::Algorithm::Rs256,
