@@ -104,6 +104,7 @@ fn site() -> Site {
         plans: Vec::new(),
         pools: Vec::new(),
         calls: Vec::new(),
+        providers: Vec::new(),
         on_demand: None,
         via: None,
         settings: SiteSettings {
