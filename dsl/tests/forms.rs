@@ -13,6 +13,7 @@ use dsl::tree::calls::Outcome;
 use dsl::tree::ir::*;
 use dsl::tree::judge::{Admit, Edit, Progress, Refused, Rendered, Walk};
 use dsl::tree::request::Plain;
+use dsl::tree::session::{Issue, kept};
 use dsl::tree::{Program, eval};
 use front::Files;
 use std::sync::Arc;
@@ -76,8 +77,12 @@ impl<'p> Walk<'p> for Walked {
         self.counted.push((limit.name.to_string(), key, cost));
         if self.full { Admit::Later(1000) } else { Admit::Pass }
     }
-    fn session(&mut self, _: &'p Arc<Session>, sub: Option<String>) {
-        self.sessions.push(sub);
+    fn session(&mut self, _: &'p Arc<Session>, issue: Issue<'_>) {
+        self.sessions.push(match issue {
+            Issue::Start(sub) => Some(sub.to_owned()),
+            Issue::Keep(claims) => kept(claims, 1_000).map(|(sub, times)| format!("{sub} until {}", times.expires)),
+            Issue::End => None,
+        });
     }
 }
 
@@ -130,8 +135,8 @@ impl<'p> Walk<'p> for Lent<'_> {
     fn limit(&mut self, limit: &'p Arc<Limit>, key: Vec<u8>, cost: u64) -> Admit {
         self.0.limit(limit, key, cost)
     }
-    fn session(&mut self, session: &'p Arc<Session>, sub: Option<String>) {
-        self.0.session(session, sub);
+    fn session(&mut self, session: &'p Arc<Session>, issue: Issue<'_>) {
+        self.0.session(session, issue);
     }
 }
 
@@ -435,17 +440,39 @@ mod session {
             Step::Session(session) => Some(session),
             _ => None,
         });
-        let start = step.unwrap().start.clone().unwrap();
-        assert_eq!((&*start.key, start.for_ms), ("k", 12 * 3_600_000));
+        let start = step.unwrap().starts().unwrap();
+        assert_eq!((&*start.key, start.for_ms, start.idle_ms), ("k", 12 * 3_600_000, None));
         let ann = judge(&site, &with("/login", &[("x-user", "ann")]), &[], Walked::default());
         assert_eq!((ann.answer.as_str(), ann.walked.sessions), ("200", vec![Some("ann".to_owned())]));
         let end = lowered("/logout {\nend session(\"sid\")\n-> redirect 303 /\n}");
         assert_eq!(judge(&end, &get("/logout"), &[], Walked::default()).walked.sessions, [None]);
     }
 
+    /// What `keep session` keeps is the call that `auth.session` makes, whatever verifies it first.
+    #[test]
+    fn it_is_kept_by_the_call_that_verified_it() {
+        let site = lowered("/app/* {\nuse auth.session(\"sid\", key: secret.k, login: /login)\n-> web\n}");
+        assert_eq!(site.calls.len(), 1);
+        let shown = "jwt(cookie.sid, key: secret.k, iss: \"sluice\", aud: host)";
+        let times = [("sub", "ann"), ("iat", "400"), ("exp", "1010"), ("end", "4000"), ("idle", "600")];
+        let ask = |claims: &[(&str, &str)]| {
+            judge(&site, &get("/app"), &[(shown, yes(claims))], Walked::default()).walked.sessions
+        };
+        assert_eq!(ask(&times), [Some("ann until 1600".to_owned())]);
+        assert_eq!(ask(&times[..3]), [None], "one that only ends");
+        let out = judge(&site, &get("/app"), &[(shown, Outcome::No)], Walked::default());
+        assert_eq!((out.answer.as_str(), out.walked.sessions), ("303", vec![]));
+    }
+
     #[test]
     fn its_arguments() {
         for (wrong, code) in [
+            ("keep session(\"sid\")", "G1021"),
+            ("keep session(key: secret.k)", "G1021"),
+            ("keep session(\"sid\", key: \"k\")", "G3016"),
+            ("keep session(\"sid\", key: secret.k, sub: host)", "G1021"),
+            ("start session(\"sid\", key: secret.k, sub: host, for: 1h, idle: 1h)", "G1024"),
+            ("start session(\"sid\", key: secret.k, sub: host, idle: 0s)", "G1024"),
             ("start session(\"sid\", key: secret.k)", "G1021"),
             ("start session(\"sid\", sub: host)", "G1021"),
             ("start session(\"s d\", key: secret.k, sub: host)", "G1024"),

@@ -103,6 +103,8 @@ fn sessions_are_issued_and_ended() {
         "session sid = \"ann\"\nexpect redirect 303 /admin?from=login",
     ));
     holds(&ask("/logout", "no session sid"));
+    let idle = "/admin with cookie.sid = token(sub: \"ann\", idle: 30m, exp: \"2026-01-01 00:14:59\")";
+    holds(&ask(idle, "session sid = \"ann\"\nexpect pool admin"));
     let (got, _) = run(&ask("/login with cookie.id = token(sub: \"ann\")", "session sid = \"bob\""));
     assert_eq!(got, ["session sid = \"ann\""]);
     let (got, _) = run(&ask("/x", "session sid = \"bob\""));

@@ -89,6 +89,60 @@ fn a_session_opens_the_admin_area_and_ends() {
     assert_eq!(ended.header("set-cookie"), Some("sid=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"));
 }
 
+/// Tokens as `start session(…, idle: …)` writes them, at every stage of a session's life.
+#[test]
+fn a_session_goes_on_while_it_is_used_and_ends_when_it_is_idle() {
+    let key = "a key of the tests that has thirty-two bytes";
+    let script = "import jwt, json, sys, time\n\
+        now = int(time.time())\n\
+        times = {'fresh': (600, 3600), 'half': (200, 3600), 'idle': (-1, 3600), 'near': (200, 400), 'last': (200, 200)}\n\
+        say = lambda left, end: {'iss': 'sluice', 'aud': 'a.test', 'sub': 'ann', 'iat': now - 1000,\n\
+            'exp': now + left, 'end': now + end, 'idle': 600}\n\
+        sign = lambda claims: jwt.encode(claims, sys.argv[1], algorithm='HS256')\n\
+        print(json.dumps({name: sign(say(*at)) for name, at in times.items()}))";
+    let made = peer::succeed(peer::python().args(["-c", script, key]));
+    let tokens: Value = serde_json::from_str(&made).unwrap();
+    let origin = Origin::echo();
+    let route = format!(
+        "import std/auth\n\npool web = {}\n\nsite a.test {{\n    http allowed\n    /login {{\n        \
+         start session(\"__Host-sid\", key: secret.session, sub: \"ann\", for: 8h, idle: 15m)\n        \
+         -> redirect 303 /\n    }}\n    /app/* {{\n        \
+         use auth.session(\"__Host-sid\", key: secret.session, login: /login)\n        -> web\n    }}\n}}\n",
+        origin.addr()
+    );
+    let sluice = Sluice::setup()
+        .gateway("    secrets from \"../secrets\"")
+        .file("../secrets/session", format!("a new key of the tests, which signs from now on\n{key}\n"))
+        .file("a.route", route)
+        .start();
+    let visit = |token: &str| get(&sluice, "/app/x", "a.test", &format!("Cookie: __Host-sid={token}\r\n"));
+    let seconds = |reply: &Reply| -> Option<u64> {
+        let cookie = reply.header("set-cookie")?;
+        assert!(cookie.starts_with("__Host-sid=ey"), "{cookie}");
+        assert!(cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
+        cookie.rsplit_once('=')?.1.parse().ok()
+    };
+    let of = |name: &str| {
+        let reply = visit(tokens[name].as_str().unwrap());
+        (reply.status, seconds(&reply))
+    };
+    assert_eq!(of("fresh"), (200, None), "nothing to do yet");
+    assert_eq!(of("half"), (200, Some(600)), "more than half of it is over");
+    assert_eq!(of("idle"), (303, None), "nobody used it in time");
+    let (status, left) = of("near");
+    assert!(
+        status == 200 && left.is_some_and(|left| (398..=400).contains(&left)),
+        "to its end and no further: {left:?}"
+    );
+    assert_eq!(of("last"), (200, None), "the end does not move");
+    // What is issued again is signed with the first key, and holds.
+    let again = visit(tokens["half"].as_str().unwrap());
+    let token = again.header("set-cookie").unwrap().split([';', '=']).nth(1).unwrap();
+    assert_eq!(visit(token).status, 200);
+    let login = get(&sluice, "/login", "a.test", "");
+    assert_eq!(seconds(&login), Some(900), "a session that ends when it is idle begins so");
+}
+
 #[test]
 fn another_service_decides_and_names_who_it_is() {
     let service = Origin::start(|seen, conn| match seen.header("authorization") {

@@ -236,7 +236,7 @@ impl<'a> Checker<'a> {
                 StmtKind::Limit(limit) => self.limit(b, chain, frame, acc, limit, loc),
                 StmtKind::Header(h) => self.header(chain, frame, acc, h, loc),
                 StmtKind::Catch { statuses, body } => self.catch(b, chain, frame, acc, statuses, body, loc),
-                StmtKind::Session { start, args } => self.session(chain, frame, *start, args, loc),
+                StmtKind::Session { verb, args } => self.session(chain, frame, *verb, args, loc),
                 StmtKind::Tls { words, body } => self.tls(b, frame, acc, words, body.as_ref(), loc),
                 StmtKind::Setting { head, words, body: _ } => {
                     self.setting(b, chain, frame, acc, head, words, loc);

@@ -24,6 +24,7 @@ const STATEMENTS: &[&str] = &[
     "remove",
     "catch",
     "start",
+    "keep",
     "end",
     "when",
     "else",

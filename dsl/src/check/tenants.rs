@@ -362,9 +362,9 @@ fn secrets_of(site: &ir::Site) -> Vec<(Arc<str>, Loc)> {
     out.extend(site.settings.handshake.secrets().map(|(name, loc)| (Arc::clone(name), loc)));
     for step in site.plans.iter().flat_map(|plan| &plan.steps) {
         if let Step::Session(session) = step
-            && let Some(start) = &session.start
+            && let Some(key) = session.key()
         {
-            out.push((Arc::clone(&start.key), session.loc));
+            out.push((Arc::clone(key), session.loc));
         }
     }
     out

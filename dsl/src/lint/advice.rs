@@ -1,6 +1,6 @@
 //! Findings that only whoever sees all that serves can make, and that no load waits for.
 
-use super::{g3007, g3023, g5006};
+use super::{g3007, g3023, g3026, g5006};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::tree::ir::{Gateway, Site};
 
@@ -14,6 +14,7 @@ pub fn advice(gateway: &Gateway, sites: &[&Site], sources: &dyn Sources) -> Vec<
             g5006::run(site, &mut out);
         }
         g3023::run(site, sources, &mut out);
+        g3026::run(site, &mut out);
     }
     // A site with several layouts of hosts is several trees.
     out.sort_by_key(|d| (d.primary.loc, d.code));

@@ -81,7 +81,7 @@ fn asked(w: &World<'_>, plan: &Plan) -> Option<(String, Loc)> {
     });
     reads.plan(plan);
     let started = plan.steps.iter().find_map(|step| match step {
-        Step::Session(session) if session.start.is_some() => Some((format!(" `{}`", session.cookie), session.loc)),
+        Step::Session(session) if session.key().is_some() => Some((format!(" `{}`", session.cookie), session.loc)),
         _ => None,
     });
     found.or(started)

@@ -110,6 +110,7 @@ findings! {
     "G3023" g3023 "TLS site without strict-transport-security",
     "G3024" g3024 "nested quantifiers",
     "G3025" g3025 "secret is not at hand",
+    "G3026" g3026 "session cookie that other hosts can set",
     "G3101" g3101 "client text in a page",
     "G4001" g4001 "certificate of other names",
     "G4002" g4002 "certificate that only DNS can prove",

@@ -44,7 +44,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
             }
             Step::Session(session) => {
                 self.cond(&session.when);
-                session.start.iter().for_each(|start| self.value(&start.sub));
+                session.starts().iter().for_each(|start| self.value(&start.sub));
             }
         }
     }

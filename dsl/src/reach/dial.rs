@@ -147,7 +147,7 @@ impl Dials<'_> {
             Step::Session(session) => {
                 self.asks(&session.when, session.loc);
                 self.when(session.when.clone(), |dials| {
-                    session.start.iter().for_each(|start| dials.value(&start.sub, session.loc));
+                    session.starts().iter().for_each(|start| dials.value(&start.sub, session.loc));
                 });
             }
         }

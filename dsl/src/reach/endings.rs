@@ -48,7 +48,7 @@ impl<'s> Endings<'s> {
                 self.unless_missing(&values, &limit.when, limit.loc);
             }
             Step::Session(session) => {
-                let values: Vec<&Value> = session.start.iter().map(|start| &start.sub).collect();
+                let values: Vec<&Value> = session.starts().iter().map(|start| &start.sub).collect();
                 self.unless_missing(&values, &session.when, session.loc);
             }
         }

@@ -276,10 +276,10 @@ pub enum StmtKind {
         /// whose last word is the condition.
         body: Option<Block>,
     },
-    /// `start session(…)`, `end session(…)`
+    /// `start session(…)`, `keep session(…)`, `end session(…)`
     Session {
-        /// `true` for `start`.
-        start: bool,
+        /// What is done with it.
+        verb: SessionVerb,
         /// Its arguments.
         args: Vec<Arg>,
     },
@@ -345,6 +345,17 @@ pub enum HeaderOp {
     Add,
     /// Drop every value.
     Remove,
+}
+
+/// What is done with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionVerb {
+    /// Issue it.
+    Start,
+    /// Issue it again where it has been idle for a while.
+    Keep,
+    /// Take it back.
+    End,
 }
 
 /// Which message a header statement edits.

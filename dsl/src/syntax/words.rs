@@ -19,8 +19,8 @@ pub(crate) const ITEMS: [&str; 14] = [
 ];
 
 /// The words that begin a statement of a block, beside the heads of settings.
-pub(crate) const STATEMENTS: [&str; 12] =
-    ["when", "else", "use", "require", "limit", "set", "add", "remove", "catch", "tls", "let", "start"];
+pub(crate) const STATEMENTS: [&str; 14] =
+    ["when", "else", "use", "require", "limit", "set", "add", "remove", "catch", "tls", "let", "start", "keep", "end"];
 
 /// The words of conditions, which can be no names.
 pub(crate) const OPERATORS: [&str; 13] =
@@ -39,5 +39,5 @@ pub(crate) const ANSWERS: [&str; 4] = ["redirect", "respond", "deny", "files"];
 pub(crate) fn is_reserved(word: &str) -> bool {
     matches!(word, "and" | "or" | "not" | "redirect" | "respond" | "deny")
         || ITEMS.contains(&word)
-        || STATEMENTS.contains(&word) && word != "start"
+        || STATEMENTS.contains(&word) && !matches!(word, "start" | "keep" | "end")
 }

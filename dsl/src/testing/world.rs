@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// What time it is where none is given: 2026-01-01 00:00:00 UTC, seconds since 1970.
 pub(super) const NOW: i64 = 1_767_225_600;
 
+/// In how many seconds a session ends of which that is not said: not in a test.
+const NO_END: i64 = 365 * 86_400;
+
 /// What a test counts against a limit, by the limit's name and the key.
 type Counts = HashMap<(Arc<str>, Vec<u8>), Count>;
 
@@ -147,6 +150,12 @@ impl<'t> World<'t> {
             return Ok(Outcome::No);
         }
         let mut claims = token.claims.clone();
+        claims.extend(token.expires.map(|at| ("exp".into(), at.to_string().into())));
+        if claim("idle").is_some() {
+            let begun = [("iat", self.now), ("end", self.now.saturating_add(NO_END))];
+            let unsaid = begun.into_iter().filter(|(name, _)| claim(name).is_none());
+            claims.extend(unsaid.map(|(name, at)| (name.into(), at.to_string().into())));
+        }
         for (name, value) in [("iss", issuer), ("aud", audience)] {
             if let Some(value) = value.filter(|_| claim(name).is_none()) {
                 claims.push((name.into(), value.into()));
@@ -249,5 +258,9 @@ impl tell::World for World<'_> {
 
     fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit {
         self.counts.take(limit, key, cost, self.now)
+    }
+
+    fn now(&self) -> Option<u64> {
+        u64::try_from(self.now).ok()
     }
 }

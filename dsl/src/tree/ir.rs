@@ -478,7 +478,7 @@ pub enum Step {
     },
     /// `limit …`
     Limit(Arc<Limit>),
-    /// `start session(…)`, `end session(…)`
+    /// `start session(…)`, `keep session(…)`, `end session(…)`
     Session(Arc<Session>),
 }
 

@@ -9,11 +9,12 @@ use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
 use super::ir::{
     Answer, ByTable, CallIdx, CallKind, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx,
-    PoolIdx, Session, Site, SiteSettings, Step, Tls, Value,
+    PoolIdx, Session, SessionDoes, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
 use super::rows::Found;
+use super::session::Issue;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
 use std::borrow::Cow;
@@ -33,8 +34,8 @@ pub trait Walk<'p> {
         Admit::Pass
     }
 
-    /// A session is issued to `sub`, or ended where that is `None`.
-    fn session(&mut self, _session: &'p Arc<Session>, _sub: Option<String>) {}
+    /// A session is issued, kept or ended.
+    fn session(&mut self, _session: &'p Arc<Session>, _issue: Issue<'_>) {}
 
     /// A `require` was asked.
     fn asked(&mut self, _cond: &'p Cond, _held: bool, _loc: Loc) {}
@@ -337,14 +338,22 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
             (taken, limit.loc)
         }
         Step::Session(session) => {
-            let sub = session.start.as_ref().map(|start| text(&start.sub, req)).transpose();
+            let sub = session.starts().map(|start| text(&start.sub, req)).transpose();
             let taken = match (holds(&session.when), sub) {
                 (Ok(false), _) => Taken::On,
                 (Err(refused), _) => refused,
                 (Ok(true), Err(why)) => why.into(),
                 (Ok(true), Ok(_)) if !known() => Taken::On,
                 (Ok(true), Ok(sub)) => {
-                    walk.session(session, sub);
+                    match (&session.does, &sub) {
+                        (SessionDoes::Keep { token, .. }, _) => {
+                            if let Some(Outcome::Yes(claims)) = req.calls().and_then(|calls| calls.outcome(*token)) {
+                                walk.session(session, Issue::Keep(claims));
+                            }
+                        }
+                        (_, Some(sub)) => walk.session(session, Issue::Start(sub)),
+                        (_, None) => walk.session(session, Issue::End),
+                    }
                     Taken::On
                 }
             };

@@ -26,6 +26,7 @@ mod program;
 pub mod regex;
 pub mod request;
 pub mod rows;
+pub mod session;
 pub mod tell;
 mod text;
 mod transform;

@@ -7,6 +7,7 @@ use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::{Plain, Request};
 use super::rows::Found;
+use super::session::{self, Issue};
 use super::words;
 use crate::lint::reads::Reads;
 use crate::syntax::ast::{HeaderOp, Side};
@@ -80,6 +81,11 @@ pub trait World {
 
     /// What a limit says of a request.
     fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit;
+
+    /// What time it is, seconds since 1970; `None` where nobody knows.
+    fn now(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Nothing is known: calls are open, and no limit was counted.
@@ -389,13 +395,19 @@ impl<'p> Walk<'p> for Walked<'p, '_> {
         admit
     }
 
-    fn session(&mut self, session: &'p Arc<Session>, sub: Option<String>) {
-        let what = match &sub {
-            Some(sub) => format!("start session {} for {sub}", session.cookie),
-            None => format!("end session {}", session.cookie),
+    fn session(&mut self, session: &'p Arc<Session>, issue: Issue<'_>) {
+        let cookie = &session.cookie;
+        let (what, came) = match issue {
+            Issue::Start(sub) => (format!("start session {cookie} for {sub}"), Some(Some(sub))),
+            Issue::End => (format!("end session {cookie}"), Some(None)),
+            Issue::Keep(claims) => match self.world.now().map(|now| session::kept(claims, now)) {
+                Some(Some((sub, _))) => (format!("keep session {cookie} for {sub}: issued again"), Some(Some(sub))),
+                Some(None) => (format!("keep session {cookie}: nothing to do yet"), None),
+                None => (format!("keep session {cookie}: issued again when half of its idle time is over"), None),
+            },
         };
         self.lines.push(Line::new("", what, Some(session.loc)));
-        self.sessions.push((Arc::clone(&session.cookie), sub));
+        self.sessions.extend(came.map(|sub| (Arc::clone(cookie), sub.map(str::to_owned))));
     }
 
     fn asked(&mut self, cond: &'p Cond, held: bool, loc: Loc) {

@@ -32,12 +32,12 @@ pub fn unfit(content: &[u8]) -> Option<String> {
 }
 
 /// The keys of HMAC of a secret.
-fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
 
 /// What is said of a key that is too short.
-fn short(key: &[u8]) -> Option<String> {
+pub(super) fn short(key: &[u8]) -> Option<String> {
     (key.len() < HMAC_BYTES).then(|| {
         format!(
             "a key has {} bytes, which can be guessed; RFC 7518 wants {HMAC_BYTES} at least: \
@@ -170,6 +170,6 @@ fn public(der: &[u8]) -> Vec<(Algorithm, ParsedPublicKey)> {
     kinds
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
+pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
     memchr::memmem::find(text, part).is_some()
 }

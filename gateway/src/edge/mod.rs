@@ -94,8 +94,8 @@ impl Edge {
         for step in site.plans.iter().flat_map(|plan| &plan.steps) {
             match step {
                 Step::Session(session) => {
-                    if let Some(start) = &session.start {
-                        let key = std::slice::from_ref(&start.key);
+                    if let Some(key) = session.key() {
+                        let key = std::slice::from_ref(key);
                         edge.sessions.entry(address(session)).or_insert_with(|| ring(key));
                     }
                 }

@@ -1,6 +1,7 @@
 //! What a walk through the policies of a plan gathers: edits, what limits hold, cookies of sessions.
 
 use super::limit::Holds;
+use super::session::Issued;
 use super::{Edge, address, session, since_epoch};
 use crate::http::headers::Edit;
 use crate::runtime::worker::Worker;
@@ -8,6 +9,7 @@ use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::tree::eval::BadText;
 use dsl::tree::ir::{Limit, Session};
 use dsl::tree::judge::{self, Admit, Walk};
+use dsl::tree::session::Issue;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use std::sync::Arc;
 
@@ -56,11 +58,11 @@ impl<'s> Walk<'s> for Walking<'_> {
         }
     }
 
-    fn session(&mut self, session: &'s Arc<Session>, sub: Option<String>) {
-        let cookie = session::cookie(self.edge, session, sub.as_deref(), self.host, since_epoch(), self.worker);
-        match cookie {
-            Some(value) => self.walked.of_answer.push(Edit { op: HeaderOp::Add, name: SET_COOKIE, value }),
-            None => self.walked.unsigned = true,
+    fn session(&mut self, session: &'s Arc<Session>, issue: Issue<'_>) {
+        match session::issue(self.edge, session, issue, self.host, since_epoch(), self.worker) {
+            Issued::Cookie(value) => self.walked.of_answer.push(Edit { op: HeaderOp::Add, name: SET_COOKIE, value }),
+            Issued::Stays => {}
+            Issued::Unsigned => self.walked.unsigned = true,
         }
     }
 }

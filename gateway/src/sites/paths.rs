@@ -24,7 +24,7 @@ pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
                 Step::Header { value, loc, .. } => values(value, *loc, dir, findings),
                 Step::Limit(limit) => limit.key.iter().for_each(|k| values(&k.value, limit.loc, dir, findings)),
                 Step::Session(session) => {
-                    session.start.iter().for_each(|s| values(&s.sub, session.loc, dir, findings));
+                    session.starts().iter().for_each(|s| values(&s.sub, session.loc, dir, findings));
                 }
             }
         }

@@ -70,9 +70,7 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
         call.secrets().iter().map(move |name| Named { name, loc: call.loc, signs })
     });
     let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
-        Step::Session(session) => {
-            session.start.as_ref().map(|start| Named { name: &start.key, loc: session.loc, signs: true })
-        }
+        Step::Session(session) => session.key().map(|name| Named { name, loc: session.loc, signs: true }),
         Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
     });
     let via = site.via.iter().filter_map(|via| Some((via.key.as_ref()?, via.loc)));

@@ -8,7 +8,8 @@ use crate::check::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{Arg, Expr};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Algorithm, CallKind, Jwt, KeySource, Part, Provider, Value};
+use crate::tree::ir::{Algorithm, CallKind, Encode, Field, Jwt, KeySource, Part, Provider, Transform, Value};
+use crate::tree::session;
 use std::sync::Arc;
 
 /// How a token can be signed; the kind of the key bounds it further.
@@ -101,6 +102,26 @@ impl<'a> Checker<'a> {
         let call = Jwt { token, keys, algorithms, issuer, audience, endless, nbf, leeway_ms };
         let field = self.made_call(CallKind::Jwt(call), shown, loc);
         Val::Field { field, ty: Ty::Claims, optional: true, with: With::default() }
+    }
+
+    /// The call that verifies the session in a cookie: the same that `auth.session` of the standard library makes.
+    pub(in crate::check) fn session_token(&mut self, cookie: &Arc<str>, key: &Arc<str>, loc: Loc) -> Field {
+        let hole = |field| Part::Hole { field, transform: Transform::None, encode: Encode::Plain, if_missing: None };
+        let value = |part| Value { parts: vec![part] };
+        let (token, host) = (value(hole(Field::Cookie(Arc::clone(cookie)))), value(hole(Field::Host)));
+        let issuer = value(Part::Text(session::ISSUER.into()));
+        let shown = format!("jwt({token}, key: secret.{key}, iss: {issuer}, aud: {host})");
+        let jwt = Jwt {
+            token,
+            keys: KeySource::Secrets(vec![Arc::clone(key)]),
+            algorithms: vec![Algorithm::Hs256],
+            issuer: Some(issuer),
+            audience: Some(host),
+            endless: false,
+            nbf: false,
+            leeway_ms: 0,
+        };
+        self.made_call(CallKind::Jwt(jwt), shown, loc)
     }
 
     /// What `key:` or `keys:` says a token is verified with.

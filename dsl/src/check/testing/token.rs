@@ -50,7 +50,17 @@ impl Checker<'_> {
                 token.expires = Some(crate::calendar::seconds(&text)?);
                 Some(())
             }
-            ("key" | "exp", _) => None,
+            // When and how a session ends that `keep session` keeps.
+            ("end", Expr::Text(text)) => {
+                let Plain::Text(text) = plain(text) else { return None };
+                token.claims.push(("end".into(), crate::calendar::seconds(&text)?.to_string().into()));
+                Some(())
+            }
+            ("idle", Expr::Duration(ms)) => {
+                token.claims.push(("idle".into(), (ms / 1_000).to_string().into()));
+                Some(())
+            }
+            ("key" | "exp" | "end" | "idle", _) => None,
             (_, Expr::Text(text)) => {
                 let Plain::Text(text) = plain(text) else { return None };
                 token.claims.push((name.into(), text.into()));

@@ -5,7 +5,8 @@ use super::words;
 use crate::reach::endings::{Ending, endings};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::tree::ir::{
-    Answer, Catch, Cond, Limit, LimitBound, LimitKey, Part, Plan, Session, SessionStart, Settings, Site, Step, Value,
+    Answer, Catch, Cond, Limit, LimitBound, LimitKey, Part, Plan, Session, SessionDoes, SessionStart, Settings, Site,
+    Step, Value,
 };
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(super) struct Edit {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kept {
     Limit { bound: LimitBound, cost: Option<Value>, key: Vec<LimitKey>, shadow: bool, when: Cond },
-    Session { cookie: Arc<str>, start: Option<SessionStart>, when: Cond },
+    Session { cookie: Arc<str>, does: SessionDoes, when: Cond },
 }
 
 /// A way through a plan to an answer.
@@ -138,8 +139,14 @@ fn limited(limit: &Limit, numbers: &Numbers) -> Kept {
 }
 
 fn issued(session: &Session, numbers: &Numbers) -> Kept {
-    let start = session.start.as_ref().map(|start| SessionStart { sub: numbers.value(&start.sub), ..start.clone() });
-    Kept::Session { cookie: Arc::clone(&session.cookie), start, when: numbers.cond(&session.when) }
+    let does = match &session.does {
+        SessionDoes::Start(start) => {
+            SessionDoes::Start(SessionStart { sub: numbers.value(&start.sub), ..start.clone() })
+        }
+        SessionDoes::Keep { key, token } => SessionDoes::Keep { key: Arc::clone(key), token: numbers.call(*token) },
+        SessionDoes::End => SessionDoes::End,
+    };
+    Kept::Session { cookie: Arc::clone(&session.cookie), does, when: numbers.cond(&session.when) }
 }
 
 /// Edits in an order that depends on what they do alone: by header, and what a later `set` or `remove`

@@ -103,6 +103,10 @@ impl Numbers {
         local_value(value, &self.calls)
     }
 
+    pub(super) fn call(&self, call: CallIdx) -> CallIdx {
+        self.calls.get(call.0 as usize).copied().unwrap_or(call)
+    }
+
     fn pool(&self, pool: PoolIdx) -> PoolIdx {
         self.pools.get(pool.0 as usize).copied().unwrap_or(pool)
     }

@@ -96,10 +96,7 @@ fn step(step: &Step) -> Option<String> {
             Some(format!("{op_word} {side} header {name}{value}{}", when(cond)))
         }
         Step::Limit(limit) => Some(format!("{}{}", limited(limit), when(&limit.when))),
-        Step::Session(session) => {
-            let verb = if session.start.is_some() { "start" } else { "end" };
-            Some(format!("{verb} session {}{}", session.cookie, when(&session.when)))
-        }
+        Step::Session(session) => Some(format!("{} session {}{}", session.verb(), session.cookie, when(&session.when))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Builder, literal, need, only};
 use crate::syntax::ast::{
-    Block, Body, Endpoint, EndpointAddr, HeaderOp, HeaderStmt, Let, Limit, Side, Stmt, StmtKind, Word,
+    Block, Body, Endpoint, EndpointAddr, HeaderOp, HeaderStmt, Let, Limit, SessionVerb, Side, Stmt, StmtKind, Word,
 };
 use crate::syntax::grammar::{Pair, Rule};
 use crate::syntax::span::{Span, Spanned};
@@ -88,9 +88,13 @@ impl Builder {
             }
             Rule::session => {
                 let mut pairs = pair.into_inner();
-                let start = need(&mut pairs).as_rule() == Rule::k_start;
+                let verb = match need(&mut pairs).as_rule() {
+                    Rule::k_start => SessionVerb::Start,
+                    Rule::k_keep => SessionVerb::Keep,
+                    _ => SessionVerb::End,
+                };
                 let args = pairs.last().expect("a session has arguments");
-                StmtKind::Session { start, args: self.args(args) }
+                StmtKind::Session { verb, args: self.args(args) }
             }
             Rule::endpoint => StmtKind::Endpoint(self.endpoint(pair)),
             Rule::pool_limit => {

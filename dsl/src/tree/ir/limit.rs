@@ -1,6 +1,6 @@
 //! `limit …` and sessions: steps of a plan that keep, or write, something about clients.
 
-use super::{Cond, Missing, Part, Value};
+use super::{CallIdx, Cond, Missing, Part, Value};
 use crate::syntax::span::Loc;
 use std::fmt;
 use std::sync::Arc;
@@ -105,26 +105,74 @@ pub struct LimitKey {
     pub otherwise: Option<Box<LimitKey>>,
 }
 
-/// `start session(…)`, `end session(…)`
+/// `start session(…)`, `keep session(…)`, `end session(…)`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// The cookie's name.
     pub cookie: Arc<str>,
-    /// What is issued; `None` ends the session.
-    pub start: Option<SessionStart>,
-    /// `use … when cond` around it.
+    /// What is done.
+    pub does: SessionDoes,
+    /// `use … when cond` around it; of one that is kept also that it holds.
     pub when: Cond,
     /// Its line.
     pub loc: Loc,
 }
 
-impl fmt::Display for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.start {
-            Some(start) => write!(f, "start session {} for {}", self.cookie, start.sub),
-            None => write!(f, "end session {}", self.cookie),
+impl Session {
+    /// Name of the secret whose first line signs what is issued; `None` where nothing is.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<str>> {
+        match &self.does {
+            SessionDoes::Start(start) => Some(&start.key),
+            SessionDoes::Keep { key, .. } => Some(key),
+            SessionDoes::End => None,
         }
     }
+
+    /// Whom a session is started for.
+    #[must_use]
+    pub fn starts(&self) -> Option<&SessionStart> {
+        match &self.does {
+            SessionDoes::Start(start) => Some(start),
+            SessionDoes::Keep { .. } | SessionDoes::End => None,
+        }
+    }
+
+    /// The word before `session`.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match &self.does {
+            SessionDoes::Start(_) => "start",
+            SessionDoes::Keep { .. } => "keep",
+            SessionDoes::End => "end",
+        }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} session {}", self.verb(), self.cookie)?;
+        match self.starts() {
+            Some(start) => write!(f, " for {}", start.sub),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is done with a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionDoes {
+    /// It is issued.
+    Start(SessionStart),
+    /// It is issued again, when more than half of its idle time is over.
+    Keep {
+        /// Name of the secret whose first line signs.
+        key: Arc<str>,
+        /// The token that it is, which is verified as any other.
+        token: CallIdx,
+    },
+    /// The browser forgets it.
+    End,
 }
 
 /// What a session is issued with.
@@ -136,4 +184,6 @@ pub struct SessionStart {
     pub sub: Value,
     /// For how long, milliseconds.
     pub for_ms: u64,
+    /// After how long without a request it ends before that, milliseconds.
+    pub idle_ms: Option<u64>,
 }

@@ -8,6 +8,7 @@ use crate::tree::calls::Outcome;
 use crate::tree::eval::BadText;
 use crate::tree::ir::*;
 use crate::tree::judge::{Admit, Edit, Progress, Rendered, Walk};
+use crate::tree::session::Issue;
 use crate::tree::{compile, interpret};
 use std::sync::Arc;
 
@@ -115,7 +116,12 @@ fn step(generator: &mut Generator) -> Step {
                 loc,
             }
         }
-        _ => Step::Session(Arc::new(Session { cookie: "sid".into(), start: None, when: cond(generator, get), loc })),
+        _ => Step::Session(Arc::new(Session {
+            cookie: "sid".into(),
+            does: SessionDoes::End,
+            when: cond(generator, get),
+            loc,
+        })),
     }
 }
 
@@ -132,7 +138,7 @@ impl<'p> Walk<'p> for Told {
         self.0.push(limit.name.to_string());
         Admit::Pass
     }
-    fn session(&mut self, session: &'p Arc<Session>, _: Option<String>) {
+    fn session(&mut self, session: &'p Arc<Session>, _: Issue<'_>) {
         self.0.push(session.cookie.to_string());
     }
     fn asked(&mut self, cond: &'p Cond, held: bool, _: Loc) {

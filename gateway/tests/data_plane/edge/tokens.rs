@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::support::{Origin, fixed, pool};
-use dsl::tree::ir::{SecretTest, Session, SessionStart, Signed};
+use dsl::tree::ir::{SecretTest, Session, SessionDoes, SessionStart, Signed};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const HEAD: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -225,10 +225,10 @@ fn a_value_is_compared_with_a_secret_or_its_lines() {
 
 #[test]
 fn a_session_is_issued_verified_and_ended() {
-    let session = |start| {
-        Step::Session(Arc::new(Session { cookie: "sid".into(), start, when: Cond::Const(true), loc: Loc::default() }))
+    let session = |does| {
+        Step::Session(Arc::new(Session { cookie: "sid".into(), does, when: Cond::Const(true), loc: Loc::default() }))
     };
-    let start = SessionStart { key: "key".into(), sub: header("x-login"), for_ms: 3_600_000 };
+    let start = SessionStart { key: "key".into(), sub: header("x-login"), for_ms: 3_600_000, idle_ms: None };
     let mut rules = jwt();
     rules.token = hole(Field::Cookie("sid".into()));
     rules.issuer = Some(fixed("sluice"));
@@ -237,8 +237,8 @@ fn a_session_is_issued_verified_and_ended() {
     let who = hole(Field::Claim(CallIdx(0), "sub".into()));
     let mut pages = site(
         vec![
-            ("/login", after(vec![session(Some(start))], respond(fixed("in")))),
-            ("/logout", after(vec![session(None)], respond(fixed("out")))),
+            ("/login", after(vec![session(SessionDoes::Start(start))], respond(fixed("in")))),
+            ("/logout", after(vec![session(SessionDoes::End)], respond(fixed("out")))),
             ("/*", after(vec![require(0)], respond(who))),
         ],
         Vec::new(),
@@ -268,8 +268,9 @@ fn a_session_is_issued_verified_and_ended() {
 
 #[test]
 fn what_cannot_be_signed_is_not_issued() {
-    let start = SessionStart { key: "key".into(), sub: fixed("ann"), for_ms: 1_000 };
-    let step = Session { cookie: "sid".into(), start: Some(start), when: Cond::Const(true), loc: Loc::default() };
+    let start = SessionStart { key: "key".into(), sub: fixed("ann"), for_ms: 1_000, idle_ms: None };
+    let does = SessionDoes::Start(start);
+    let step = Session { cookie: "sid".into(), does, when: Cond::Const(true), loc: Loc::default() };
     let answer = Answer::Respond { status: 200, body: fixed("in"), content_type: "text/plain".into() };
     let pages = site(vec![("/*", after(vec![Step::Session(Arc::new(step))], answer))], Vec::new());
     let rig = Rig::with_secrets(vec![pages], &[], 1, |_| {});
