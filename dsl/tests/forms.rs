@@ -201,6 +201,65 @@ mod limit {
     }
 
     #[test]
+    fn a_cost_has_cases_and_the_first_that_holds_counts() {
+        let cost = "cost 5 when method is POST, 0 when method is OPTIONS, request.size if missing 2 per client.ip";
+        let site = lowered(&format!("limit 10/s burst 20 {cost}"));
+        let counted = |plain: &Plain| judge(&site, plain, &[], Walked::default()).walked.counted;
+        let by = |method: &str| Plain { method: method.into(), ..get("/") };
+        let cost_of = |plain: &Plain| counted(plain).iter().map(|(_, _, cost)| *cost).collect::<Vec<_>>();
+        assert_eq!(cost_of(&by("POST")), [5]);
+        assert_eq!(cost_of(&by("OPTIONS")), [0]);
+        assert_eq!(cost_of(&by("GET")), [2]);
+        assert_eq!(cost_of(&with("/", &[("content-length", "7")])), [7]);
+        // One set of buckets, whatever it costs.
+        assert_eq!(counted(&by("POST"))[0].0, counted(&by("GET"))[0].0);
+        for wrong in [
+            "limit 10/s cost 5, 6 per client.ip",
+            "limit 10/s cost 5, 6 when method is POST per client.ip",
+            "limit 10/s cost 0 per client.ip",
+            "limit 10/s cost 11 when method is POST per client.ip",
+            "limit 10/s cost 5 when method is POST, per client.ip",
+            "limit 10/s cost request.size if missing 1 on [401] per client.ip",
+        ] {
+            let found = codes(wrong);
+            assert!(matches!(found.as_slice(), ["G1024"] | ["G0001"] | ["G1003"]), "{wrong}: {found:?}");
+        }
+        assert_eq!(codes("limit 10/s cost 5 when request.sise > 1KB per client.ip"), ["G1004"]);
+    }
+
+    #[test]
+    fn an_answer_counts_by_its_status() {
+        let limit = one("limit 5/m burst 10 per client.ip on [401, 403, 500..599] as guesses tell");
+        assert!(limit.tell);
+        assert_eq!(limit.to_string(), "limit 5/m burst 10 per client.ip on [401, 403, 500..599] tell");
+        let cost = |status| limit.answer.cost(3, status);
+        assert_eq!((cost(200), cost(401), cost(402), cost(599)), (0, 3, 0, 3));
+        assert_eq!(limit.answer.range(3), (0, 3));
+        let limit = one("limit 5/m burst 10 cost 2, 7 on [401, 402], 1 on [404] per client.ip");
+        assert_eq!(limit.to_string(), "limit 5/m burst 10 cost 2, 7 on [401, 402], 1 on [404] per client.ip");
+        let cost = |status| limit.answer.cost(2, status);
+        assert_eq!((cost(200), cost(401), cost(404)), (2, 7, 1));
+        assert_eq!(limit.answer.range(2), (1, 7));
+        let limit = one("limit 5/m burst 10 cost 7 on 401 per client.ip");
+        assert_eq!(limit.to_string(), "limit 5/m burst 10 cost 7 on [401] per client.ip");
+        assert_eq!(codes("limit 5/m per client.ip on [401]"), ["G6003"]);
+        for wrong in [
+            "limit 5/m burst 10 per client.ip on",
+            "limit 5/m burst 10 per client.ip on []",
+            "limit 5/m burst 10 cost 2 on [403] per client.ip on [401]",
+            "limit 5/m burst 10 cost 11 on [403] per client.ip",
+            "limit 5 at-once per client.ip on [401]",
+            "limit 5MB/s per client.ip tell",
+        ] {
+            assert_eq!(codes(wrong), ["G1024"], "{wrong}");
+        }
+        assert_eq!(codes("limit 5/m burst 10 per client.ip on [1000]"), ["G1011"]);
+        // One name is one meaning.
+        let twice = "limit 5/m burst 10 per client.ip as a\nlimit 5/m burst 10 per client.ip on [401] as a";
+        assert_eq!(codes(twice), ["G1023"]);
+    }
+
+    #[test]
     fn a_key_that_can_be_missing_says_what_then() {
         assert_eq!(codes("limit 100/s per header.x-api-key"), ["G1012"]);
         assert_eq!(codes("limit 100/s per [client.ip, header.x-api-key]"), ["G1012"]);

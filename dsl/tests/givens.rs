@@ -45,6 +45,15 @@ site shop.example.com {
         limit 10/s burst 20 per header.x-api-key if missing deny 401
         -> web
     }
+    /guess/* {
+        limit 5/m burst 3 per client.ip on [401, 403] as guesses
+        require header.x-api-key in secret.api-keys else deny 403
+        -> web
+    }
+    /dear/* {
+        limit 1/m burst 10 cost 4 when method is POST, 0 when method is OPTIONS, 6 on [500..599] per client.ip as dear
+        -> web
+    }
     /narrow/* {
         limit 2 at-once per client.ip
         -> web
@@ -215,4 +224,40 @@ fn mistakes_are_said() {
         let all: Vec<_> = compiled.diagnostics.iter().map(|d| d.message.clone()).collect();
         assert!(all.iter().any(|message| message.starts_with(said)), "{line}: {all:#?}");
     }
+}
+
+#[test]
+fn what_the_answer_says_counts_once_it_is_known() {
+    let refused = ask("/guess/x", "deny 403");
+    let limited = ask("/guess/x", "429");
+    let good = "given secret.api-keys = \"k\"\n";
+    let right = |then: &str| {
+        format!("request GET https://shop.example.com/guess/x with header.x-api-key = \"k\"\nexpect {then}\n")
+    };
+    // Good answers count nothing, however many come.
+    holds(&format!("{good}{}{}", right("pool web").repeat(20), right("pool web")));
+    // Three bad ones, and nobody gets to the key any more, not even with the right one.
+    holds(&format!("{good}{}{limited}{}", refused.repeat(3), right("429")));
+    holds(&format!("given 3 requests\n{limited}"));
+    holds(&format!("given 2 requests\n{refused}{limited}"));
+    // One comes back in twelve seconds.
+    let later = |second: u32| format!("given time \"2026-01-01 00:00:{second}\"\n");
+    holds(&format!("{}{}{limited}{}{refused}{limited}", refused.repeat(3), later(11), later(12)));
+    // It is the status that the client gets, whoever says it.
+    let down = "given web answers 401\n";
+    holds(&format!("{good}{down}{}{}", right("401").repeat(3), right("429")));
+    // Who is told 429 by it has not failed once more.
+    holds(&format!("{}{}{}{refused}", refused.repeat(3), limited.repeat(9), later(12)));
+}
+
+#[test]
+fn a_cost_goes_by_method_and_by_answer() {
+    let one = |method: &str, then: &str| format!("request {method} https://shop.example.com/dear/x\nexpect {then}\n");
+    let (get, limited) = (one("GET", "pool web"), one("GET", "429"));
+    // What may cost six is let in where six are left.
+    holds(&format!("{}{limited}", get.repeat(5)));
+    holds(&format!("{}{}", one("POST", "pool web"), get));
+    holds(&format!("{}{}{limited}", one("POST", "pool web"), get));
+    holds(&format!("{}{}", one("OPTIONS", "pool web").repeat(50), get));
+    holds(&format!("given web down\n{}{limited}", one("GET", "503")));
 }

@@ -633,7 +633,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The headers that an `ask` copies are edited where it was asked (LANGUAGE rule 17).
-    fn copies_headers(&mut self, chain: &mut Chain, cond: &Cond, loc: Loc) {
+    pub(super) fn copies_headers(&mut self, chain: &mut Chain, cond: &Cond, loc: Loc) {
         let copied = self.asks_in(cond).into_iter().flat_map(|ask| ask.copy.iter().cloned());
         chain.edited.extend(copied.map(|name| (name, loc)));
     }
@@ -669,7 +669,7 @@ impl<'a> Checker<'a> {
         loc: Loc,
     ) {
         let at = self.at(&frame.env, statuses.span);
-        let codes = self.statuses(statuses, &frame.env);
+        let codes = self.statuses(statuses, &frame.env, "catch");
         if codes.iter().any(|c| *c < 400) {
             let ok = codes.iter().copied().find(|c| *c < 400).unwrap_or(200);
             self.report(lint::g2015::good(at, ok));
@@ -702,7 +702,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn statuses(&mut self, e: &Spanned<Expr>, env: &Env) -> Vec<u16> {
+    /// Statuses that a word takes, sorted; what is wrong with them is reported.
+    pub(super) fn statuses(&mut self, e: &Spanned<Expr>, env: &Env, word: &str) -> Vec<u16> {
         let loc = self.at(env, e.span);
         let val = self.eval(e, env, None);
         let items = match val {
@@ -721,7 +722,7 @@ impl<'a> Checker<'a> {
                 Val::Opaque(..) => {}
                 other => {
                     let found = other.ty().0.noun();
-                    self.report(lint::g1005::wrong(at, "`catch` takes", "a status", &found));
+                    self.report(lint::g1005::wrong(at, &format!("`{word}` takes"), "a status", &found));
                 }
             }
         }

@@ -69,6 +69,8 @@ pub(super) fn run(w: &mut World<'_>) {
                         reads_call |= matches!(field, Field::Call(..) | Field::Claim(..));
                     });
                     limit.key.iter().for_each(|key| reads.value(&key.value));
+                    limit.cost.iter().for_each(|cost| reads.value(cost));
+                    reads.cond(&limit.when);
                     if let Some(asked) = asked.filter(|_| !reads_call) {
                         found.push(
                             Diagnostic::warning("G6001", limit.loc, "the costly check runs before the cheap one")

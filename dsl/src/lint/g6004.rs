@@ -70,7 +70,7 @@ pub(super) fn run(w: &mut World<'_>) {
 /// Whether two limits count the same requests by the same key, in buckets of their own.
 fn counts_as(a: &Limit, b: &Limit) -> bool {
     let always = |l: &Limit| l.when == Cond::Const(true) && !l.shadow;
-    a.key == b.key && a.cost == b.cost && a.name != b.name && always(a) && always(b)
+    a.key == b.key && a.cost == b.cost && a.answer == b.answer && a.name != b.name && always(a) && always(b)
 }
 
 /// Whether whatever one lets pass, the other does.

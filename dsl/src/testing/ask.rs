@@ -12,6 +12,9 @@ use crate::tree::{HostIndex, Program, canonical, eval};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+/// What is answered where nobody says otherwise.
+const OK: u16 = 200;
+
 /// The sites of a file.
 pub(super) struct Sites {
     hosts: HostIndex<Arc<Program>>,
@@ -27,6 +30,8 @@ pub(super) struct Came<'s> {
     pub(super) sessions: Vec<(Arc<str>, Option<String>)>,
     /// Its plan, where there is one.
     pub(super) plan: Option<(&'s Program, &'s Plan)>,
+    /// The status of the answer; of a pool or a file about which nothing is given 200.
+    pub(super) answered: u16,
     /// The points that it went through, and how.
     pub(super) seen: Vec<(What, Loc, bool)>,
     /// The story.
@@ -78,7 +83,8 @@ impl Sites {
     /// Walks a request through its site.
     pub(super) fn ask(&self, asked: &Asked, given: &[&Given], world: World<'_>) -> Came<'_> {
         let mut lines = Vec::new();
-        let none = |outcome, lines| Came {
+        let none = |outcome: Outcome<'static>, lines| Came {
+            answered: outcome.status().unwrap_or(OK),
             outcome,
             edits: Vec::new(),
             sessions: Vec::new(),
@@ -166,6 +172,7 @@ fn told<'s>(
     let mut answer = told.judged.answer;
     let mut open = told.open;
     let mut caught = false;
+    let mut answered = None;
     let outcome = loop {
         if let (Rendered::Pending(_), Some(why)) = (&answer, &world.open) {
             break Outcome::Open(why.clone());
@@ -176,6 +183,7 @@ fn told<'s>(
             break Outcome::Open(format!("{}; say which with `given draw 5%`", why.unwrap_or_default()));
         }
         let asked = &*program.site().pools[pool.0 as usize];
+        answered = answers(asked, given);
         // A good answer is one unless something would replace it.
         let replaced = |status: &u16| plan.is_some_and(|(_, plan)| judge::catch(plan, *status).is_some());
         let Some(status) = answers(asked, given).filter(|status| *status >= 400 || replaced(status)) else {
@@ -199,7 +207,8 @@ fn told<'s>(
         open = drawn && draw.is_none();
         lines.push(tell::answer(program, &answer, request, open, Some(catch.loc)));
     };
-    Came { outcome, edits: told.edits, sessions: told.sessions, plan, seen, lines }
+    let answered = outcome.status().or(answered).unwrap_or(OK);
+    Came { outcome, edits: told.edits, sessions: told.sessions, plan, answered, seen, lines }
 }
 
 /// The points that a request went through, and how.

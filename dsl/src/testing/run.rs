@@ -122,6 +122,7 @@ impl<'s> Running<'s, '_> {
                         played += 1;
                     }
                     let came = self.sites.ask(request, &given, World::new(&given, request, now, &mut limits));
+                    limits.answered(came.answered, now);
                     self.take(came.lines.len())?;
                     self.coverage.came(&came);
                     about = Some(About::Request(request, came));
@@ -169,6 +170,7 @@ impl<'s> Running<'s, '_> {
                 asked.plain.client.0 = *ip;
             }
             let came = self.sites.ask(&asked, given, World::new(given, like, now, limits));
+            limits.answered(came.answered, now);
             self.take(came.lines.len())?;
         }
         Some(())

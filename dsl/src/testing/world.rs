@@ -6,7 +6,7 @@ use super::{Asked, Given, Signer, Token};
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
 use crate::tree::ir::{
-    Ask, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Password, Pool, Provider, Signed, Site, Value,
+    Ask, ByAnswer, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Password, Pool, Provider, Signed, Site, Value,
 };
 use crate::tree::judge::Admit;
 use crate::tree::request::Plain;
@@ -47,6 +47,18 @@ pub(super) struct World<'t> {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     counts: Counts,
+    /// What the request that is asked counts once its answer is there.
+    open: Vec<Open>,
+}
+
+/// What only the answer of a request tells.
+#[derive(Debug)]
+struct Open {
+    limit: Limit,
+    key: Vec<u8>,
+    /// What it counts by itself, and how much of that was counted when it came.
+    cost: u64,
+    counted: u64,
 }
 
 impl Limits {
@@ -55,20 +67,34 @@ impl Limits {
         self.counts.values_mut().for_each(|count| count.under_way = 0);
     }
 
-    /// GCRA, as the gateway counts: a bucket is a time, that at which it will be full again.
+    /// The request is answered: what its answer counts is counted.
+    pub(super) fn answered(&mut self, status: u16, now: i64) {
+        for Open { limit, key, cost, counted } in std::mem::take(&mut self.open) {
+            let more = limit.answer.cost(cost, status).saturating_sub(counted);
+            if let LimitBound::Rate { count: per, per_ms, .. } = limit.bound {
+                self.counts.entry((Arc::clone(&limit.name), key)).or_default().spend(each(per, per_ms), more, now);
+            }
+        }
+    }
+
+    /// GCRA, as the gateway counts: a bucket is a time, that at which it will be full again. One request is under way
+    /// at a time, so that nothing else is held against it.
     fn take(&mut self, limit: &Limit, key: &[u8], cost: u64, now: i64) -> Admit {
         let count = self.counts.entry((Arc::clone(&limit.name), key.to_vec())).or_default();
         match limit.bound {
             LimitBound::Rate { count: per, per_ms, burst } => {
-                let now = i128::from(now) * 1_000_000_000;
-                let each = up(i128::from(per_ms) * 1_000_000, i128::from(per.max(1))).max(1);
-                let full_at = count.full_at.max(now) + each * i128::from(cost);
-                let most = now + each * i128::from(burst.max(1));
-                if full_at > most {
-                    let wait = u64::try_from(up(full_at - most, 1_000_000)).unwrap_or(u64::MAX);
-                    return Admit::Later(wait);
+                let each = each(per, per_ms);
+                let (least, most) = limit.answer.range(cost);
+                let over = count.full_at.max(nanos(now)) + each * i128::from(most);
+                let over = over - (nanos(now) + each * i128::from(burst.max(1)));
+                if over > 0 {
+                    return Admit::Later(u64::try_from(up(over, 1_000_000)).unwrap_or(u64::MAX));
                 }
-                count.full_at = full_at;
+                count.spend(each, least, now);
+                if limit.answer != ByAnswer::No {
+                    let (limit, key) = (limit.clone(), key.to_vec());
+                    self.open.push(Open { limit, key, cost, counted: least });
+                }
                 Admit::Pass
             }
             LimitBound::AtOnce(most) => {
@@ -82,6 +108,21 @@ impl Limits {
             LimitBound::Bytes(_) => Admit::Pass,
         }
     }
+}
+
+impl Count {
+    fn spend(&mut self, each: i128, cost: u64, now: i64) {
+        self.full_at = self.full_at.max(nanos(now)) + each * i128::from(cost);
+    }
+}
+
+/// In how many nanoseconds one comes back.
+fn each(count: u32, per_ms: u64) -> i128 {
+    up(i128::from(per_ms) * 1_000_000, i128::from(count.max(1))).max(1)
+}
+
+fn nanos(seconds: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000
 }
 
 impl<'t> World<'t> {

@@ -5,19 +5,19 @@
 
 use crate::answer;
 use crate::http::body::Content;
-use crate::limit::{AtOnce, Bytes as Flow, Digest, Held, Rate, Secret};
+use crate::limit::{
+    Answered, AtOnce, Awaited, Bucketed, Bytes as Flow, Counted, Digest, Held, Kept, Known, Left, Open, Rate,
+};
 use crate::runtime::ticks::{Ticks, Timer};
-use crate::upstream::Table;
 use bytes::Bytes;
-use dsl::tree::ir::{Limit, LimitBound};
+use dsl::tree::ir::{ByAnswer, Limit, LimitBound};
 use dsl::tree::judge::Admit;
 use http::Response;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,11 +28,8 @@ const SOON_MS: u64 = 1_000;
 
 /// The limits of all sites, so that one that did not change goes on over a reload. One per process, asked by
 /// the control plane only.
-#[derive(Default)]
-pub struct LimitTable {
-    secret: Arc<Secret>,
-    known: Mutex<Table<Identity, Bucketed>>,
-}
+#[derive(Debug, Default)]
+pub struct LimitTable(Known<Identity>);
 
 /// What makes a limit the same as before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,122 +38,83 @@ struct Identity {
     whose: Option<Arc<str>>,
     name: Arc<str>,
     bound: LimitBound,
+    answer: ByAnswer,
     sources: Vec<Arc<str>>,
 }
 
-/// A limit with its buckets.
-pub struct Bucketed {
-    name: Arc<str>,
-    secret: Arc<Secret>,
-    kept: Kept,
-    admitted: AtomicU64,
-    refused: AtomicU64,
-    shadowed: AtomicU64,
-}
-
-enum Kept {
-    Rate(Rate),
-    AtOnce(Arc<AtOnce>),
-    Bytes(Arc<Flow>),
-}
-
-/// What a limit has counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Requests that passed.
-    pub admitted: u64,
-    /// Requests that were answered 429.
-    pub refused: u64,
-    /// Requests that would have been, by a limit that says `shadow`.
-    pub shadowed: u64,
-}
-
 impl LimitTable {
+    /// With buckets in stores that are opened so.
+    #[must_use]
+    pub fn on(open: Open) -> Self {
+        Self(Known::on(open))
+    }
+
     /// The buckets of a limit of a tenant's route file, or of one outside tenants (LANGUAGE rule 21).
     pub(super) fn intern(&self, limit: &Limit, whose: Option<&Arc<str>>) -> Arc<Bucketed> {
         let sources = limit.key.iter().map(|part| Arc::clone(&part.source)).collect();
-        let identity = Identity { whose: whose.cloned(), name: Arc::clone(&limit.name), bound: limit.bound, sources };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&identity).unwrap_or_else(|| {
-            let kept = match limit.bound {
-                LimitBound::Rate { count, per_ms, burst } => Kept::Rate(Rate::new(count, per_ms, burst)),
-                LimitBound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
-                LimitBound::Bytes(per_second) => Kept::Bytes(Arc::new(Flow::new(per_second))),
-            };
-            let made = Arc::new(Bucketed {
-                name: Arc::clone(&limit.name),
-                secret: Arc::clone(&self.secret),
-                kept,
-                admitted: AtomicU64::new(0),
-                refused: AtomicU64::new(0),
-                shadowed: AtomicU64::new(0),
-            });
-            known.insert(identity, &made);
-            made
+        let (name, bound, answer) = (Arc::clone(&limit.name), limit.bound, limit.answer.clone());
+        let identity = Identity { whose: whose.cloned(), name, bound, answer, sources };
+        self.0.intern(identity, &limit.name, |open| match limit.bound {
+            LimitBound::Rate { count, per_ms, burst } if limit.answer == ByAnswer::No => {
+                Kept::Rate(Rate::on(open(), count, per_ms, burst))
+            }
+            LimitBound::Rate { count, per_ms, burst } => {
+                Kept::Answered(Arc::new(Answered::on(open(), count, per_ms, burst)))
+            }
+            LimitBound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
+            LimitBound::Bytes(per_second) => Kept::Bytes(Arc::new(Flow::on(open(), per_second))),
         })
     }
 
     /// What limits that are in force have counted, by name; those of one name together.
     #[must_use]
     pub fn counted(&self) -> Vec<Counted> {
-        let live = self.known.lock().unwrap_or_else(PoisonError::into_inner).live();
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let mut all: Vec<Counted> = Vec::new();
-        for limit in live {
-            let (admitted, refused, shadowed) = (get(&limit.admitted), get(&limit.refused), get(&limit.shadowed));
-            match all.iter_mut().find(|counted| counted.name == limit.name) {
-                Some(counted) => {
-                    counted.admitted += admitted;
-                    counted.refused += refused;
-                    counted.shadowed += shadowed;
-                }
-                None => all.push(Counted { name: Arc::clone(&limit.name), admitted, refused, shadowed }),
-            }
+        self.0.counted()
+    }
+}
+
+/// Counts a request. What it holds until it is answered is added to `holds`.
+pub(super) fn admit(
+    bucketed: &Bucketed,
+    limit: &Arc<Limit>,
+    key: &[u8],
+    cost: u64,
+    holds: &mut Option<Box<Holds>>,
+) -> Admit {
+    let digest = bucketed.secret().digest_of(|hasher| hasher.write(key));
+    let mut note = |left, awaited: Option<Await>| {
+        if awaited.is_some() || limit.tell {
+            holds.get_or_insert_default().open.push(Told { limit: Arc::clone(limit), left, awaited });
         }
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-}
-
-impl fmt::Debug for LimitTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitTable").finish_non_exhaustive()
-    }
-}
-
-impl Bucketed {
-    /// Counts a request. What it holds until it is answered is added to `holds`.
-    pub(super) fn admit(&self, limit: &Limit, key: &[u8], cost: u64, holds: &mut Option<Box<Holds>>) -> Admit {
-        let digest = self.secret.digest_of(|hasher| hasher.write(key));
-        let admit = match &self.kept {
-            Kept::Rate(rate) => match rate.take(digest, cost) {
-                Ok(()) => Admit::Pass,
-                Err(wait) => Admit::Later(wait.map_or_else(|| period(limit), milliseconds)),
-            },
-            Kept::AtOnce(at_once) => match AtOnce::take(at_once, digest) {
-                Some(held) => {
-                    holds.get_or_insert_default().places.push(held);
-                    Admit::Pass
-                }
-                None => Admit::Later(SOON_MS),
-            },
-            Kept::Bytes(flow) => {
-                if !limit.shadow {
-                    holds.get_or_insert_default().flows.push((Arc::clone(flow), digest));
-                }
+        Admit::Pass
+    };
+    let later = |wait: Option<Duration>| Admit::Later(wait.map_or_else(|| period(limit), milliseconds));
+    let admit = match &bucketed.kept {
+        Kept::Rate(rate) => rate.take(digest, cost).map_or_else(later, |left| note(left, None)),
+        Kept::Answered(answered) => {
+            let (least, most) = limit.answer.range(cost);
+            Answered::take(answered, digest, least, most - least).map_or_else(later, |(awaited, left)| {
+                note(left, awaited.map(|awaited| Await { awaited, cost, counted: least }))
+            })
+        }
+        Kept::AtOnce(at_once) => match AtOnce::take(at_once, digest) {
+            Some(held) => {
+                let left = Left { tokens: held.left(), full_in: Duration::ZERO };
+                note(left, None);
+                holds.get_or_insert_default().places.push(held);
                 Admit::Pass
             }
-        };
-        let count = match admit {
-            Admit::Pass => &self.admitted,
-            Admit::Later(_) if limit.shadow => &self.shadowed,
-            Admit::Later(_) => &self.refused,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        admit
-    }
+            None => Admit::Later(SOON_MS),
+        },
+        Kept::Bytes(flow) => {
+            if !limit.shadow {
+                holds.get_or_insert_default().flows.push((Arc::clone(flow), digest));
+            }
+            Admit::Pass
+        }
+    };
+    bucketed.count(admit == Admit::Pass, limit.shadow);
+    admit
 }
 
 /// In how long a limit's rate counts, milliseconds.
@@ -176,34 +134,54 @@ fn milliseconds(time: Duration) -> u64 {
 pub fn refusal(limit: &Limit, after_ms: u64) -> Response<Content> {
     let mut response = answer::plain(429, "too many requests");
     let seconds = after_ms.div_ceil(1_000).max(1);
-    // What is not written as a name says where a file lies, which is nobody's business outside.
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let name = if limit.name.bytes().all(word) { &*limit.name } else { "limit" };
-    let (policy, state) = match limit.bound {
-        LimitBound::Rate { count, per_ms, .. } => {
-            (format!("\"{name}\";q={count};w={}", per_ms.div_ceil(1_000)), format!("\"{name}\";r=0;t={seconds}"))
-        }
-        LimitBound::AtOnce(most) => {
-            (format!("\"{name}\";q={most};qu=\"concurrent-requests\""), format!("\"{name}\";r=0"))
-        }
-        LimitBound::Bytes(most) => {
-            (format!("\"{name}\";q={most};qu=\"content-bytes\";w=1"), format!("\"{name}\";r=0;t={seconds}"))
-        }
-    };
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    // Words and numbers.
-    for (field, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    tell(&[(limit, 0, seconds)], response.headers_mut());
+    response
+}
+
+/// Tells of limits what they say and what is left, and in how many seconds there is more: before what is told of
+/// others.
+fn tell(limits: &[(&Limit, u32, u64)], headers: &mut HeaderMap) {
+    let (mut policies, mut states) = (Vec::new(), Vec::new());
+    for (limit, left, seconds) in limits {
+        // What is not written as a name says where a file lies, which is nobody's business outside.
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let name = if limit.name.bytes().all(word) { &*limit.name } else { "limit" };
+        let (policy, state) = match limit.bound {
+            LimitBound::Rate { count, per_ms, .. } => (
+                format!("\"{name}\";q={count};w={}", per_ms.div_ceil(1_000)),
+                format!("\"{name}\";r={left};t={seconds}"),
+            ),
+            LimitBound::AtOnce(most) => {
+                (format!("\"{name}\";q={most};qu=\"concurrent-requests\""), format!("\"{name}\";r={left}"))
+            }
+            LimitBound::Bytes(most) => {
+                (format!("\"{name}\";q={most};qu=\"content-bytes\";w=1"), format!("\"{name}\";r={left};t={seconds}"))
+            }
+        };
+        policies.push(policy);
+        states.push(state);
+    }
+    for (field, mut all) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states)] {
+        // A list of the same kind goes on; what an origin says otherwise stays a line of its own.
+        let before = headers.get(&field).and_then(|value| value.to_str().ok()).filter(|value| value.starts_with('"'));
+        let goes_on = before.is_some();
+        all.extend(before.map(str::to_owned));
+        // Words and numbers.
+        let Ok(value) = HeaderValue::from_str(&all.join(", ")) else { continue };
+        if goes_on {
             headers.insert(field, value);
+        } else {
+            headers.append(field, value);
         }
     }
-    response
 }
 
 /// What a request holds until its answer is through or given up.
 #[derive(Default)]
 pub struct Holds {
+    /// Limits that its answer counts for, or tells of.
+    open: Vec<Told>,
     /// Its places in `at-once` limits.
     places: Vec<Held>,
     /// Whose bytes its answer is made of.
@@ -214,7 +192,43 @@ pub struct Holds {
     rest: Bytes,
 }
 
+/// A limit that a request passed, until there is an answer.
+struct Told {
+    limit: Arc<Limit>,
+    left: Left,
+    awaited: Option<Await>,
+}
+
+/// What an answer counts.
+struct Await {
+    awaited: Awaited,
+    /// What the request costs by itself, and how much of that was counted when it came.
+    cost: u64,
+    counted: u64,
+}
+
 impl Holds {
+    /// The answer is there: what it counts is counted, and what is left is told. Whether something is held until it is
+    /// through.
+    pub fn answered(&mut self, response: &mut Response<Content>) -> bool {
+        let status = response.status().as_u16();
+        let mut told: Vec<(Arc<Limit>, u32, u64)> = Vec::new();
+        for Told { limit, mut left, awaited } in self.open.drain(..) {
+            if let Some(Await { awaited, cost, counted }) = awaited {
+                left = awaited.settle(limit.answer.cost(cost, status).saturating_sub(counted));
+            }
+            if limit.tell {
+                told.push((limit, left.tokens, milliseconds(left.full_in).div_ceil(1_000)));
+            }
+        }
+        if !told.is_empty() {
+            let all: Vec<(&Limit, u32, u64)> =
+                told.iter().map(|(limit, left, in_s)| (&**limit, *left, *in_s)).collect();
+            tell(&all, response.headers_mut());
+        }
+        !self.places.is_empty() || !self.flows.is_empty()
+    }
+
     /// Whether something was read and not sent.
     #[must_use]
     pub fn rest(&self) -> usize {
@@ -269,8 +283,10 @@ mod tests {
         let limit = Limit {
             bound: LimitBound::AtOnce(3),
             cost: None,
+            answer: ByAnswer::No,
             key: Vec::new(),
             name: "uploads".into(),
+            tell: false,
             shadow: false,
             when: Cond::Const(true),
             loc: Default::default(),

@@ -21,11 +21,12 @@ pub use calls::{Later, Question, Worked, work_out};
 pub use limit::Holds;
 pub use walk::{Walked, Walking};
 
+use crate::limit::Bucketed;
 use crate::secrets::Secrets;
 use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step};
 use http::HeaderName;
 use keys::Ring;
-use limit::{Bucketed, LimitTable};
+use limit::LimitTable;
 use on_demand::{Gate, Gates};
 use passwords::{Passwords, Source};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! What a walk through the policies of a plan gathers: edits, what limits hold, cookies of sessions.
 
-use super::limit::Holds;
+use super::limit::{Holds, admit};
 use super::session::Issued;
 use super::{Edge, address, session, since_epoch};
 use crate::http::headers::Edit;
@@ -52,7 +52,7 @@ impl<'s> Walk<'s> for Walking<'_> {
 
     fn limit(&mut self, limit: &'s Arc<Limit>, key: Vec<u8>, cost: u64) -> Admit {
         match self.edge.limits.get(&address(limit)) {
-            Some(bucketed) => bucketed.admit(limit, &key, cost, &mut self.walked.holds),
+            Some(bucketed) => admit(bucketed, limit, &key, cost, &mut self.walked.holds),
             // One of another site is not known here: failure is closed.
             None => Admit::Later(1_000),
         }

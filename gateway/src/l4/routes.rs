@@ -76,7 +76,7 @@ impl Routes {
 
     /// What the limits of these routes have counted.
     #[must_use]
-    pub fn limits_counted(&self) -> Vec<super::limit::Counted> {
+    pub fn limits_counted(&self) -> Vec<crate::limit::Counted> {
         self.limits.counted()
     }
 

@@ -23,6 +23,16 @@ pub struct AtOnce {
 pub struct Held {
     of: Arc<AtOnce>,
     key: Digest,
+    /// How many were free after it.
+    left: u32,
+}
+
+impl Held {
+    /// How many places were free when it had been taken.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.left
+    }
 }
 
 impl AtOnce {
@@ -42,15 +52,16 @@ impl AtOnce {
     #[must_use]
     pub fn take_of(of: &Arc<Self>, key: Digest, most: u32) -> Option<Held> {
         let mut shard = of.shard(key);
-        match shard.entry(key) {
+        let open = match shard.entry(key) {
             Entry::Occupied(open) if *open.get() >= most => return None,
-            Entry::Occupied(mut open) => *open.get_mut() += 1,
-            Entry::Vacant(_) if most == 0 => return None,
-            Entry::Vacant(none) => {
-                none.insert(1);
+            Entry::Occupied(mut open) => {
+                *open.get_mut() += 1;
+                *open.get()
             }
-        }
-        Some(Held { of: Arc::clone(of), key })
+            Entry::Vacant(_) if most == 0 => return None,
+            Entry::Vacant(none) => *none.insert(1),
+        };
+        Some(Held { of: Arc::clone(of), key, left: most - open })
     }
 
     fn shard(&self, key: Digest) -> MutexGuard<'_, HashMap<Digest, u32>> {

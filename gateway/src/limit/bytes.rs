@@ -1,9 +1,8 @@
 //! `limit 10MB/s per KEY`: how long bytes that were sent hold their key's next ones back.
 
 use super::digest::Digest;
-use super::store::{Clock, Since, Store, nanos};
-use governor::state::StateStore;
-use std::convert::Infallible;
+use super::store::Store;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Nanoseconds of a second.
@@ -12,25 +11,16 @@ const SECOND: u64 = 1_000_000_000;
 /// A rate of bytes with its buckets. A bucket holds one second's worth. Bytes are counted when they are
 /// sent: whoever has sent more than there was waits until that is made good.
 #[derive(Clone, Debug)]
-pub struct Bytes<C: Clock = Since> {
-    store: Store<C>,
-    clock: C,
+pub struct Bytes {
+    store: Arc<dyn Store>,
     per_second: u64,
 }
 
 impl Bytes {
-    /// So many a second.
+    /// So many a second, with buckets in this store.
     #[must_use]
-    pub fn new(per_second: u64) -> Self {
-        Self::with(Since::default(), per_second)
-    }
-}
-
-impl<C: Clock> Bytes<C> {
-    /// The same, by this clock.
-    #[must_use]
-    pub fn with(clock: C, per_second: u64) -> Self {
-        Self { store: Store::new(clock.clone()), clock, per_second: per_second.max(1) }
+    pub fn on(store: Arc<dyn Store>, per_second: u64) -> Self {
+        Self { store, per_second: per_second.max(1) }
     }
 
     /// The most that is sent in one piece, so that what is slow flows all the same.
@@ -44,14 +34,13 @@ impl<C: Clock> Bytes<C> {
     pub fn sent(&self, digest: Digest, bytes: u64) -> Duration {
         let cost = u128::from(bytes) * u128::from(SECOND) / u128::from(self.per_second);
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
-        let now = nanos(self.clock.now());
-        let charged = self.store.measure_and_replace(&digest, |full_at| {
-            let full_at = full_at.map_or(now, |at| at.as_u64()).max(now).saturating_add(cost);
-            let wait = full_at.saturating_sub(now).saturating_sub(SECOND);
-            Ok::<_, Infallible>((Duration::from_nanos(wait), Duration::from_nanos(full_at).into()))
+        let now = self.store.now();
+        let mut wait = 0;
+        self.store.step(digest, &mut |full_at| {
+            let full_at = full_at.max(now).saturating_add(cost);
+            wait = full_at.saturating_sub(now).saturating_sub(SECOND);
+            Some(full_at)
         });
-        match charged {
-            Ok(wait) => wait,
-        }
+        Duration::from_nanos(wait)
     }
 }

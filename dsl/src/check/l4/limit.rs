@@ -2,6 +2,7 @@
 
 use super::Kind;
 use crate::check::Checker;
+use crate::check::limit::Options;
 use crate::check::route::Frame;
 use crate::check::ty::Ty;
 use crate::check::val::Val;
@@ -32,7 +33,14 @@ impl<'a> Checker<'a> {
             ));
             return None;
         }
-        let ((bound, cost), (name, shadow)) = (bound?, options?);
+        let ((bound, cost), Options { name, shadow, tell, on }) = (bound?, options?);
+        if let Some(at) = on.map(|(_, at)| at).or(tell) {
+            self.report(lint::g1024::range(
+                at,
+                "connections have no status and no headers: `on` and `tell` are said of requests",
+            ));
+            return None;
+        }
         let out = Limit { bound, cost, key, name, shadow, loc };
         self.l4_said_alike(&out);
         Some(out)

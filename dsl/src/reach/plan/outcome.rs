@@ -5,8 +5,8 @@ use super::words;
 use crate::reach::endings::{Ending, endings};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::tree::ir::{
-    Answer, Catch, Cond, Limit, LimitBound, LimitKey, Part, Plan, Session, SessionDoes, SessionStart, Settings, Site,
-    Step, Value,
+    Answer, ByAnswer, Catch, Cond, Limit, LimitBound, LimitKey, Part, Plan, Session, SessionDoes, SessionStart,
+    Settings, Site, Step, Value,
 };
 use std::sync::Arc;
 
@@ -36,8 +36,20 @@ pub(super) struct Edit {
 /// Something that is counted or issued.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kept {
-    Limit { bound: LimitBound, cost: Option<Value>, key: Vec<LimitKey>, shadow: bool, when: Cond },
-    Session { cookie: Arc<str>, does: SessionDoes, when: Cond },
+    Limit {
+        bound: LimitBound,
+        cost: Option<Value>,
+        answer: ByAnswer,
+        key: Vec<LimitKey>,
+        tell: bool,
+        shadow: bool,
+        when: Cond,
+    },
+    Session {
+        cookie: Arc<str>,
+        does: SessionDoes,
+        when: Cond,
+    },
 }
 
 /// A way through a plan to an answer.
@@ -132,7 +144,9 @@ fn limited(limit: &Limit, numbers: &Numbers) -> Kept {
     Kept::Limit {
         bound: limit.bound,
         cost: limit.cost.as_ref().map(|cost| numbers.value(cost)),
+        answer: limit.answer.clone(),
         key: limit.key.iter().map(|key| numbers.key(key)).collect(),
+        tell: limit.tell,
         shadow: limit.shadow,
         when: numbers.cond(&limit.when),
     }

@@ -108,7 +108,7 @@ fn limited(limit: &Limit) -> String {
     };
     let key: Vec<&str> = limit.key.iter().map(|key| &*key.source).collect();
     let shadow = if limit.shadow { " shadow" } else { "" };
-    format!("limit {bound} per {}{shadow}", key.join(", "))
+    format!("limit {bound}{} per {}{}{shadow}", limit.costs(), key.join(", "), limit.counted_on())
 }
 
 /// Two outcomes, each with what the other does not do.

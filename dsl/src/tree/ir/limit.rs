@@ -5,23 +5,88 @@ use crate::syntax::span::Loc;
 use std::fmt;
 use std::sync::Arc;
 
-/// `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `limit N at-once per KEY`
+/// `limit RATE [burst N] [cost N] per KEY [on STATUSES] [as NAME] [tell] [shadow]`, `limit N at-once per KEY`. Where
+/// a cost has cases (`cost 5 when method is POST`) there is one for each, all of one set of buckets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
     /// How much.
     pub bound: LimitBound,
     /// What a request counts, a whole number; 1 where none is written.
     pub cost: Option<Value>,
+    /// What the answer's status has to do with it.
+    pub answer: ByAnswer,
     /// By what requests are told apart; values of different sources are different keys (LANGUAGE rule 21).
     pub key: Vec<LimitKey>,
     /// What makes two limits one set of buckets: the `as NAME`, else the line that says `limit`.
     pub name: Arc<str>,
+    /// Answers to requests that pass say what is left.
+    pub tell: bool,
     /// Counts and refuses nobody.
     pub shadow: bool,
-    /// `use … when cond` around it.
+    /// `use … when cond` around it, and the case of its cost.
     pub when: Cond,
     /// Its line.
     pub loc: Loc,
+}
+
+/// What an answer's status has to do with what a request counts. A request is held against its bucket with the most
+/// that it can come to until its answer is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ByAnswer {
+    /// Nothing: it counts when it comes.
+    #[default]
+    No,
+    /// `per KEY on [401, 403]`: it counts only where its answer has one of these, sorted.
+    Only(Arc<[u16]>),
+    /// `cost 10 on [401, 403]`: so much instead, where its answer has one of these, sorted; the first that has it.
+    Cost(Arc<[(Arc<[u16]>, u32)]>),
+}
+
+impl ByAnswer {
+    /// What a request counts that is answered so; `cost` is what it costs otherwise.
+    #[must_use]
+    pub fn cost(&self, cost: u64, status: u16) -> u64 {
+        match self {
+            Self::No => cost,
+            Self::Only(statuses) if statuses.binary_search(&status).is_ok() => cost,
+            Self::Only(_) => 0,
+            Self::Cost(cases) => {
+                let case = cases.iter().find(|(statuses, _)| statuses.binary_search(&status).is_ok());
+                case.map_or(cost, |(_, cost)| u64::from(*cost))
+            }
+        }
+    }
+
+    /// The least and the most that it can count.
+    #[must_use]
+    pub fn range(&self, cost: u64) -> (u64, u64) {
+        match self {
+            Self::No => (cost, cost),
+            Self::Only(_) => (0, cost),
+            Self::Cost(cases) => {
+                let all = cases.iter().map(|(_, cost)| u64::from(*cost));
+                all.fold((cost, cost), |(least, most), cost| (least.min(cost), most.max(cost)))
+            }
+        }
+    }
+}
+
+/// `[401, 403, 500..599]`
+struct Statuses<'s>(&'s [u16]);
+
+impl fmt::Display for Statuses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (at, run) in self.0.chunk_by(|a, b| a + 1 == *b).enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            match run {
+                [first, .., last] if last - first > 1 => write!(f, "{first}..{last}")?,
+                [first, last] => write!(f, "{first}, {last}")?,
+                run => run.iter().try_for_each(|status| write!(f, "{status}"))?,
+            }
+        }
+        f.write_str("]")
+    }
 }
 
 impl fmt::Display for Limit {
@@ -41,13 +106,7 @@ impl fmt::Display for Limit {
             LimitBound::AtOnce(count) => write!(f, "limit {count} at-once")?,
             LimitBound::Bytes(bytes) => write!(f, "limit {bytes}B/s")?,
         }
-        match &self.cost {
-            Some(Value { parts }) if matches!(parts.as_slice(), [Part::Text(_)]) => {
-                write!(f, " cost {}", crate::tree::words::template(&Value { parts: parts.clone() }))?;
-            }
-            Some(cost) => write!(f, " cost {cost}")?,
-            None => {}
-        }
+        f.write_str(&self.costs())?;
         f.write_str(" per ")?;
         match self.key.as_slice() {
             [one] => one.fmt(f)?,
@@ -58,7 +117,34 @@ impl fmt::Display for Limit {
                 f.write_str("]")?;
             }
         }
+        f.write_str(&self.counted_on())?;
+        f.write_str(if self.tell { " tell" } else { "" })?;
         f.write_str(if self.shadow { " shadow" } else { "" })
+    }
+}
+
+impl Limit {
+    /// ` cost 5, 10 on [401, 403]`; nothing where none is written.
+    #[must_use]
+    pub fn costs(&self) -> String {
+        let mut cases: Vec<String> = Vec::new();
+        cases.extend(self.cost.as_ref().map(|cost| match cost.parts.as_slice() {
+            [Part::Text(_)] => crate::tree::words::template(cost),
+            _ => cost.to_string(),
+        }));
+        if let ByAnswer::Cost(costs) = &self.answer {
+            cases.extend(costs.iter().map(|(statuses, cost)| format!("{cost} on {}", Statuses(statuses))));
+        }
+        if cases.is_empty() { String::new() } else { format!(" cost {}", cases.join(", ")) }
+    }
+
+    /// ` on [401, 403]`, where only such answers count.
+    #[must_use]
+    pub fn counted_on(&self) -> String {
+        match &self.answer {
+            ByAnswer::Only(statuses) => format!(" on {}", Statuses(statuses)),
+            ByAnswer::No | ByAnswer::Cost(_) => String::new(),
+        }
     }
 }
 

@@ -91,7 +91,9 @@ fn step(generator: &mut Generator) -> Step {
         1 => Step::Limit(Arc::new(Limit {
             bound: LimitBound::AtOnce(1),
             cost: None,
+            answer: ByAnswer::No,
             key: Vec::new(),
+            tell: false,
             name: format!("limit {}", generator.random.below(1000)).into(),
             shadow: false,
             when: cond(generator, get),

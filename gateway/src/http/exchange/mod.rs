@@ -70,6 +70,7 @@ pub fn http1(
     let link = Rc::clone(link);
     async move {
         let mut response = exchange.finish(&mut step).await;
+        exchange.count_answer(&mut response);
         match exchange.switched.take() {
             Some(switched) => link.switches(switched.holding(exchange.holds.take())),
             None => link.stays(),
@@ -111,6 +112,7 @@ pub fn http2(
         if let Some(websocket) = websocket {
             match exchange.switched.take() {
                 Some(switched) => {
+                    exchange.count_answer(&mut response);
                     let switched = switched.holding(exchange.holds.take());
                     let finish = std::mem::replace(&mut finish, Finish::None);
                     upgrade::carry(Rc::clone(&exchange.client.worker), websocket, switched, finish);
@@ -122,6 +124,7 @@ pub fn http2(
                 None => {}
             }
         }
+        exchange.count_answer(&mut response);
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
         Ok(response.map(|content| AnswerBody::new(content, finish, about, exchange.held())))
@@ -225,10 +228,20 @@ impl Exchange {
 
     /// Decides.
     #[inline]
-    fn look<'s>(&self, served: &'s Served, head: &Head, host: &str, course: &mut Course) -> Result<Looked<'s>, Reason> {
+    fn look<'s>(
+        &mut self,
+        served: &'s Served,
+        head: &Head,
+        host: &str,
+        course: &mut Course,
+    ) -> Result<Looked<'s>, Reason> {
         let path =
             canonical::path_for(raw_path(&head.uri), &served.program.site().settings).map_err(|_| Reason::Path)?;
+        // What limits hold stays here, whatever comes of the request: what is dropped with its course would count as
+        // unanswered.
+        course.walked.holds = self.holds.take();
         let judged = judge(served, &head.received(&self.client, host, &path), &self.client.worker, course);
+        self.holds = course.walked.holds.take();
         let catches = judged.plan.is_some_and(|(_, plan)| !plan.catches.is_empty());
         let kept = catches.then(|| Box::new((host.to_owned(), path.to_string())));
         let respelled = match (&judged.prepared, path) {
@@ -256,8 +269,7 @@ impl Exchange {
         }
         let Coming { snapshot, served, mut head, incoming, link, course } = coming;
         let Course { calls, walked, .. } = course;
-        let Walked { of_request: mut edits, of_answer: answer_edits, holds, .. } = walked;
-        self.holds = holds;
+        let Walked { of_request: mut edits, of_answer: answer_edits, .. } = walked;
         let Some((index, plan)) = plan else {
             // What is refused before there is a plan has no edits.
             return match prepared {
@@ -369,6 +381,16 @@ impl Exchange {
             Step::Done(response) => response,
             // Taken care of above.
             Step::Own(_) | Step::Ask(_) | Step::Wait(_) | Step::Gone => answer::deny(500),
+        }
+    }
+
+    /// What limits count of the answer is counted.
+    #[inline]
+    fn count_answer(&mut self, response: &mut Response<Content>) {
+        if let Some(holds) = &mut self.holds
+            && !holds.answered(response)
+        {
+            self.holds = None;
         }
     }
 

@@ -7,23 +7,18 @@
 mod digest;
 
 use super::End;
-use crate::limit::{AtOnce, Held, Rate, Secret};
-use crate::upstream::Table;
+use crate::limit::{AtOnce, Bucketed, Counted, Held, Kept, Known, Rate};
 use digest::digest;
 use dsl::syntax::span::Loc;
 use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The limits of all routes, so that a route that changes goes on with the buckets of its limits that
 /// did not. One per process, asked by the control plane only.
-#[derive(Default)]
-pub struct LimitTable {
-    secret: Arc<Secret>,
-    known: Mutex<Table<Identity, Bucketed>>,
-}
+#[derive(Debug, Default)]
+pub struct LimitTable(Known<Identity>);
 
 /// What makes a limit the same as before: whose it is and what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,38 +39,15 @@ enum Owner {
 
 /// The limits of a route.
 pub struct Limits {
-    secret: Arc<Secret>,
-    all: Vec<(Loc, Arc<Bucketed>)>,
+    all: Vec<Written>,
 }
 
 /// A limit as written, with its buckets: one set, for all entries that pass it.
-struct Bucketed {
+struct Written {
+    loc: Loc,
     bound: Bound,
     key: Key,
-    kept: Kept,
-    /// What it is counted under: its name, else the route's and what it says.
-    shown: Arc<str>,
-    admitted: AtomicU64,
-    refused: AtomicU64,
-    shadowed: AtomicU64,
-}
-
-/// What a limit has counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// Its name, or the route's and what it says.
-    pub name: Arc<str>,
-    /// Connections and flows that passed.
-    pub admitted: u64,
-    /// Those that were refused.
-    pub refused: u64,
-    /// Those that would have been, by a limit that says `shadow`.
-    pub shadowed: u64,
-}
-
-enum Kept {
-    Rate(Rate),
-    AtOnce(Arc<AtOnce>),
+    bucketed: Arc<Bucketed>,
 }
 
 /// What an admitted connection or flow holds for as long as it lasts: its place in each `at-once` limit.
@@ -95,55 +67,34 @@ impl LimitTable {
     /// The limits of a route of a file in `dir`, by its name and what it says.
     #[must_use]
     pub fn limits(&self, route: &Arc<str>, rules: &Rules, dir: &Path) -> Limits {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<(Loc, Arc<Bucketed>)> = Vec::new();
+        let mut all: Vec<Written> = Vec::new();
         for limit in rules.entries.iter().flat_map(|entry| &entry.steps).filter_map(limit) {
             // One written limit is one set of buckets, however many entries it stands around. A
             // policy's line may come with different arguments.
             if find(&all, limit).is_some() {
                 continue;
             }
-            let number = all.iter().filter(|(_, b)| b.bound == limit.bound && b.key == limit.key).count();
+            let number = all.iter().filter(|w| w.bound == limit.bound && w.key == limit.key).count();
             let owner = match &limit.name {
                 Some(name) => Owner::Named(dir.into(), Arc::clone(name)),
                 None => Owner::Route(Arc::clone(route), number),
             };
-            let identity = Identity { owner, bound: limit.bound, key: limit.key.clone() };
-            let bucketed = known.get(&identity).unwrap_or_else(|| {
-                let made = Arc::new(Bucketed::new(limit, route));
-                known.insert(identity, &made);
-                made
+            let Limit { loc, bound, key, .. } = limit.clone();
+            let identity = Identity { owner, bound, key: key.clone() };
+            let shown = limit.name.clone().unwrap_or_else(|| format!("{route} {limit}").into());
+            let bucketed = self.0.intern(identity, &shown, |open| match bound {
+                Bound::Rate { count, per_ms, burst } => Kept::Rate(Rate::on(open(), count, per_ms, burst)),
+                Bound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
             });
-            all.push((limit.loc, bucketed));
+            all.push(Written { loc, bound, key, bucketed });
         }
-        Limits { secret: Arc::clone(&self.secret), all }
+        Limits { all }
     }
 
     /// What limits that are in force have counted, by name; those of one name together.
     #[must_use]
     pub fn counted(&self) -> Vec<Counted> {
-        let live = self.known.lock().unwrap_or_else(PoisonError::into_inner).live();
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let mut all: Vec<Counted> = Vec::new();
-        for limit in live {
-            let (admitted, refused, shadowed) = (get(&limit.admitted), get(&limit.refused), get(&limit.shadowed));
-            match all.iter_mut().find(|counted| counted.name == limit.shown) {
-                Some(counted) => {
-                    counted.admitted += admitted;
-                    counted.refused += refused;
-                    counted.shadowed += shadowed;
-                }
-                None => all.push(Counted { name: Arc::clone(&limit.shown), admitted, refused, shadowed }),
-            }
-        }
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-}
-
-impl fmt::Debug for LimitTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitTable").finish_non_exhaustive()
+        self.0.counted()
     }
 }
 
@@ -163,23 +114,18 @@ impl Limits {
                 Step::Limit(limit) => {
                     // Entries of another route are not known here: failure is closed.
                     let bucketed = find(&self.all, limit).ok_or(End::Limited)?;
-                    let digest = digest(&self.secret, &limit.key, facts);
+                    let digest = digest(bucketed.secret(), &limit.key, facts);
                     let held = match &bucketed.kept {
                         Kept::Rate(rate) => rate.take(digest, limit.cost.into()).is_ok().then_some(None),
                         Kept::AtOnce(at_once) => AtOnce::take(at_once, digest).map(Some),
+                        // No limit of connections keeps these.
+                        Kept::Answered(_) | Kept::Bytes(_) => None,
                     };
+                    bucketed.count(held.is_some(), limit.shadow);
                     match held {
-                        Some(held) => {
-                            bucketed.admitted.fetch_add(1, Ordering::Relaxed);
-                            held.into_iter().for_each(|held| admitted.hold(held));
-                        }
-                        None if limit.shadow => {
-                            bucketed.shadowed.fetch_add(1, Ordering::Relaxed);
-                        }
-                        None => {
-                            bucketed.refused.fetch_add(1, Ordering::Relaxed);
-                            return Err(End::Limited);
-                        }
+                        Some(held) => held.into_iter().for_each(|held| admitted.hold(held)),
+                        None if limit.shadow => {}
+                        None => return Err(End::Limited),
                     }
                 }
             }
@@ -201,22 +147,10 @@ fn limit(step: &Step) -> Option<&Limit> {
     }
 }
 
-fn find<'a>(all: &'a [(Loc, Arc<Bucketed>)], limit: &Limit) -> Option<&'a Bucketed> {
+fn find<'a>(all: &'a [Written], limit: &Limit) -> Option<&'a Bucketed> {
     // A route has few.
-    let same = |(loc, b): &&(Loc, Arc<Bucketed>)| *loc == limit.loc && b.bound == limit.bound && b.key == limit.key;
-    all.iter().find(same).map(|(_, bucketed)| &**bucketed)
-}
-
-impl Bucketed {
-    fn new(limit: &Limit, route: &str) -> Self {
-        let kept = match limit.bound {
-            Bound::Rate { count, per_ms, burst } => Kept::Rate(Rate::new(count, per_ms, burst)),
-            Bound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
-        };
-        let shown = limit.name.clone().unwrap_or_else(|| format!("{route} {limit}").into());
-        let (admitted, refused, shadowed) = Default::default();
-        Self { bound: limit.bound, key: limit.key.clone(), kept, shown, admitted, refused, shadowed }
-    }
+    let same = |w: &&Written| w.loc == limit.loc && w.bound == limit.bound && w.key == limit.key;
+    all.iter().find(same).map(|written| &*written.bucketed)
 }
 
 impl Admitted {

@@ -1,33 +1,11 @@
 //! What limits admit, and what they keep.
 
 use super::*;
-use crate::limit::{Digest, MOST, Store};
+use crate::limit::Secret;
 use dsl::syntax::span::{FileId, Span};
 use dsl::tree::ir::{Cond, PoolIdx};
 use dsl::tree::l4::{KeyPart, Settings, Target, Transport};
-use governor::clock;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
-
-/// A clock that is set.
-#[derive(Clone, Debug, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Hand {
-    fn forward(&self, by: Duration) {
-        self.0.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
-    }
-}
-
-impl clock::Clock for Hand {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::SeqCst))
-    }
-}
 
 fn client_ip() -> Key {
     Key(vec![KeyPart::ClientIp])
@@ -65,118 +43,6 @@ fn rules(entries: Vec<Vec<Step>>) -> Rules {
 
 const fn rate(count: u32, burst: u32) -> Bound {
     Bound::Rate { count, per_ms: 1_000, burst }
-}
-
-fn digests() -> impl Fn(u32) -> Digest {
-    let secret = Secret::default();
-    move |n| digest(&secret, &client_ip(), &facts(number(n)))
-}
-
-#[test]
-fn a_burst_then_the_rate() {
-    let (clock, digest) = (Hand::default(), digests());
-    let rate = Rate::with(clock.clone(), 50, 1_000, 100);
-    let admitted = |n: u32| (0..n).filter(|_| rate.admits(digest(1))).count();
-    assert_eq!(admitted(500), 100);
-    // Twenty milliseconds a token.
-    clock.forward(Duration::from_micros(19_999));
-    assert_eq!(admitted(10), 0);
-    clock.forward(Duration::from_micros(1));
-    assert_eq!(admitted(10), 1);
-    clock.forward(Duration::from_secs(1));
-    assert_eq!(admitted(500), 50);
-    clock.forward(Duration::from_secs(3_600));
-    assert_eq!(admitted(500), 100);
-    // Somebody else has a bucket of their own.
-    assert!(rate.admits(digest(2)));
-}
-
-#[test]
-fn the_rate_is_never_exceeded_in_the_long_run() {
-    // A third of a second is no whole number of nanoseconds.
-    let (clock, digest) = (Hand::default(), digests());
-    let rate = Rate::with(clock.clone(), 3, 1_000, 1);
-    let mut admitted = 0;
-    for _ in 0..100_000 {
-        admitted += u32::from(rate.admits(digest(1)));
-        clock.forward(Duration::from_millis(10));
-    }
-    assert!((2_900..=3_001).contains(&admitted), "{admitted} in 1000 s");
-}
-
-#[test]
-fn great_numbers_do_not_overflow() {
-    let day = 86_400_000;
-    for (count, per_ms, burst) in [(1, day * 365, u32::MAX), (u32::MAX, 1, u32::MAX), (1, u64::MAX, 1), (0, 0, 0)] {
-        let rate = Rate::with(Hand::default(), count, per_ms, burst);
-        assert!(rate.admits(digests()(1)), "{count} {per_ms} {burst}");
-    }
-}
-
-#[test]
-fn two_threads_admit_exactly_one_burst() {
-    let digest = digests();
-    let rate = Rate::with(Hand::default(), 1, 1_000, 10_000);
-    let admitted: usize = thread::scope(|scope| {
-        let count = || (0..20_000).filter(|_| rate.admits(digest(7))).count();
-        let threads = [scope.spawn(count), scope.spawn(count)];
-        threads.into_iter().map(|t| t.join().expect("no panic")).sum()
-    });
-    assert_eq!(admitted, 10_000);
-}
-
-#[test]
-fn two_threads_hold_exactly_as_many_as_may_be_open() {
-    let digest = digests();
-    let at_once = Arc::new(AtOnce::new(1_000));
-    let held: Vec<Held> = thread::scope(|scope| {
-        let take = || (0..2_000).filter_map(|_| AtOnce::take(&at_once, digest(7))).collect::<Vec<_>>();
-        let threads = [scope.spawn(take), scope.spawn(take)];
-        threads.into_iter().flat_map(|t| t.join().expect("no panic")).collect()
-    });
-    assert_eq!(held.len(), 1_000);
-    assert!(AtOnce::take(&at_once, digest(8)).is_some());
-    drop(held);
-    assert_eq!(at_once.keys(), 0, "nothing is kept of who is gone");
-    assert!(AtOnce::take(&Arc::new(AtOnce::new(0)), digest(1)).is_none());
-}
-
-#[test]
-fn a_million_keys_take_no_more_room_and_evict_nobody() {
-    let (clock, digest) = (Hand::default(), digests());
-    let store = Store::new(clock.clone());
-    let rate = Rate::on(store.clone(), clock.clone(), 2, 3_600_000, 2);
-    let admits = |n: u32| rate.admits(digest(n));
-    // A client that was there before, and has used up what it may.
-    assert!(admits(0) && admits(0) && !admits(0));
-    let admitted = (1..=1_000_000).filter(|n| admits(*n)).count();
-    assert_eq!(store.slots(), MOST);
-    assert!(!admits(0), "its bucket was not taken from it");
-    // Each has one bucket, and those without room share 4096 more: never more than they could fill.
-    assert!(admitted <= MOST + 2 * 4_096, "{admitted}");
-    assert!(admitted > MOST * 7 / 10, "{admitted}");
-    // When the buckets are full again there is room for all others.
-    clock.forward(Duration::from_secs(3_601));
-    assert!(admits(0) && admits(0) && !admits(0));
-    assert!((2_000_000..2_010_000).all(admits));
-    assert_eq!(store.slots(), MOST);
-}
-
-#[test]
-fn who_leaves_the_overflow_takes_along_what_it_used() {
-    let (clock, digest) = (Hand::default(), digests());
-    let store = Store::new(clock.clone());
-    let rate = Rate::on(store, clock.clone(), 1, 100_000, 1);
-    let admits = |n: u32| rate.admits(digest(n));
-    assert!((0..1_000_000).filter(|n| admits(*n)).count() > MOST / 2);
-    // The overflow buckets are full again; the slots, whose grace is not over, are not free yet.
-    clock.forward(Duration::from_millis(100_005));
-    let late: Vec<u32> = (2_000_000..2_000_100).filter(|n| admits(*n)).collect();
-    assert!(!late.is_empty());
-    // Now there is room for everybody.
-    clock.forward(Duration::from_millis(15));
-    assert!((3_000_000..3_001_000).any(admits));
-    assert!(late.iter().all(|n| !admits(*n)), "one in a hundred seconds");
 }
 
 #[test]

@@ -2,20 +2,22 @@
 
 use super::*;
 use crate::support::{Origin, PATIENCE, Reply, connect, fixed, pool, read_head};
-use dsl::tree::ir::{Limit, LimitBound, LimitKey};
+use dsl::tree::ir::{ByAnswer, Limit, LimitBound, LimitKey};
 use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-fn limit(bound: LimitBound) -> Limit {
+pub(super) fn limit(bound: LimitBound) -> Limit {
     let key = LimitKey { source: "header.x-key".into(), value: header("x-key"), address: false, otherwise: None };
     Limit {
         bound,
         cost: None,
+        answer: ByAnswer::No,
         key: vec![key],
         name: "api".into(),
+        tell: false,
         shadow: false,
         when: Cond::Const(true),
         loc: Loc::default(),
@@ -23,17 +25,17 @@ fn limit(bound: LimitBound) -> Limit {
 }
 
 /// So many at a stroke, and one more in an hour: tests do not wait.
-const fn few(burst: u32) -> LimitBound {
+pub(super) const fn few(burst: u32) -> LimitBound {
     LimitBound::Rate { count: 1, per_ms: 3_600_000, burst }
 }
 
-fn limited(limits: Vec<Limit>) -> ir::Site {
+pub(super) fn limited(limits: Vec<Limit>) -> ir::Site {
     let steps = limits.into_iter().map(|limit| Step::Limit(Arc::new(limit))).collect();
     let respond = Answer::Respond { status: 200, body: fixed("hello"), content_type: "text/plain".into() };
     site(vec![("/*", after(steps, respond))], Vec::new())
 }
 
-fn of(rig: &Rig, key: &str) -> u16 {
+pub(super) fn of(rig: &Rig, key: &str) -> u16 {
     status(rig, "/", &format!("X-Key: {key}\r\n"))
 }
 

@@ -1,5 +1,6 @@
 //! Calls, limits and sessions, over real sockets: sites built by hand.
 
+mod answered;
 mod ask;
 mod limits;
 mod on_demand;
