@@ -17,8 +17,16 @@ fn page(text: &str, heading: &str) -> String {
 
 fn with_path(text: &str) -> Files {
     let gateway = text.starts_with("gateway") || text.starts_with("tenant");
-    Files::one(if gateway { "sites/gateway.route" } else { "sites/a.route" }, text)
+    let mut files = Files::one(if gateway { "sites/gateway.route" } else { "sites/a.route" }, text);
+    files.0.extend(USERS.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    files
 }
+
+/// Files that pages speak of.
+const USERS: [(&str, &str); 2] = [
+    ("sites/old.htpasswd", "ann:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/\n"),
+    ("sites/users.htpasswd", "ann:$2y$05$QbCVi9sEz1IpZmmoLPETBOc1tBOL/q4VcV2ju5QhfVCHsWdIH/W/C\n"),
+];
 
 #[test]
 fn each_page_is_true() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Functions of the language, for did-you-mean.
 /// The functions of the language.
-pub(crate) const FUNCTIONS: &[&str] = &["lower", "jwt", "signed", "hash", "ask", "local-path", "password"];
+pub(crate) const FUNCTIONS: &[&str] = &["lower", "jwt", "signed", "hash", "ask", "local-path", "password", "api-key"];
 
 /// A user function with the place that declares it.
 struct Function {
@@ -31,7 +31,11 @@ impl<'a> Checker<'a> {
         match &e.node {
             Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Compare { .. } => Val::Cond(self.cond(e, env)),
             Expr::Paren(inner) => self.eval(inner, env, want),
-            Expr::Text(t) => self.template_val(t, Ty::Text, env),
+            Expr::Text(t) => match (self.template_val(t, Ty::Text, env), want) {
+                // Whoever is handed it reads it from the folder of the file that names it.
+                (Val::Text(path), Some(Ty::File)) => Val::File(env.module, path),
+                (val, _) => val,
+            },
             Expr::Path(t) => self.template_val(t, Ty::Path, env),
             Expr::Url(t) => self.template_val(t, Ty::Url, env),
             // A string where a regular expression is no more special than a text.
@@ -328,6 +332,7 @@ impl<'a> Checker<'a> {
             (Ty::Url, Val::Text(t)) if t.starts_with("https://") || t.starts_with("http://") => {
                 Some(Val::Url(Arc::clone(t)))
             }
+            (Ty::File, Val::Secret(_)) => Some(val.clone()),
             (Ty::Status, Val::Int(n)) if (100..=599).contains(n) => Some(val.clone()),
             (Ty::Cidr, Val::Ip(ip)) => Some(Val::Cidr(IpNet::from(*ip))),
             (Ty::List(inner), Val::List(items)) => {

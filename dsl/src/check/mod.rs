@@ -122,6 +122,7 @@ fn check(
         pools: BTreeMap::new(),
         tables: BTreeMap::new(),
         providers: BTreeMap::new(),
+        lines: BTreeMap::new(),
         modules,
         calls: Vec::new(),
         read: Vec::new(),
@@ -231,6 +232,8 @@ pub(crate) struct Checker<'a> {
     tables: BTreeMap<(ModIdx, usize), Option<tables::Made>>,
     /// Providers that were lowered; `None` for a broken one.
     providers: BTreeMap<(ModIdx, usize), Option<Arc<ir::Provider>>>,
+    /// Files of users and keys that were read, by who names them and what they are; `None` for a broken one.
+    lines: BTreeMap<(ModIdx, Arc<str>, &'static str), Option<Arc<ir::Table>>>,
     /// Where files are found that others name.
     modules: &'a dyn Modules,
     /// User functions that are being inlined.

@@ -94,6 +94,7 @@ fn type_text(ty: &Ty) -> Option<String> {
         Ty::Pool => "pool".into(),
         Ty::Provider => "provider".into(),
         Ty::Secret => "secret".into(),
+        Ty::File => "file".into(),
         Ty::Claims => "claims".into(),
         Ty::Table => "table".into(),
         Ty::List(inner) => type_text(inner).map_or_else(|| "list".into(), |inner| format!("list<{inner}>")),

@@ -469,8 +469,8 @@ impl<'a> Checker<'a> {
 
     /// Every table that was read from a file.
     pub(super) fn tables_from_files(&self) -> Vec<Arc<Table>> {
-        let made = self.tables.values().flatten().filter(|made| made.table.from.is_some());
-        made.map(|made| Arc::clone(&made.table)).collect()
+        let made = self.tables.values().flatten().map(|made| &made.table).filter(|table| table.from.is_some());
+        made.chain(self.lines.values().flatten()).map(Arc::clone).collect()
     }
 }
 
@@ -496,6 +496,8 @@ fn type_of(value: ValueType) -> Ty {
         ValueType::Url => Ty::Url,
         ValueType::Int => Ty::Int,
         ValueType::Ip => Ty::Ip,
+        // Nobody can look up in those.
+        ValueType::Hash | ValueType::Owner => Ty::Text,
     }
 }
 
@@ -512,6 +514,8 @@ fn key_ty(key: KeyType) -> Ty {
 fn plural(value: ValueType) -> String {
     match value {
         ValueType::Ip => "addresses".into(),
+        ValueType::Hash => "hashed passwords".into(),
+        ValueType::Owner => "owners of keys".into(),
         ValueType::Int => "numbers".into(),
         ValueType::Url => "URLs".into(),
         other => format!("{}s", other.word()),

@@ -168,6 +168,7 @@ impl<'a> Checker<'a> {
             }
             Some(CallKind::Secret(test)) => values.push(&test.value),
             Some(CallKind::Password(password)) => values.push(&password.credentials),
+            Some(CallKind::ApiKey(key)) => values.push(&key.key),
             Some(CallKind::Ask(ask)) => values.push(&ask.at),
             None => {}
         }

@@ -41,6 +41,8 @@ pub(crate) enum Ty {
     Provider,
     /// `secret`
     Secret,
+    /// `file`: lines of a file, or of a secret.
+    File,
     /// `claims`
     Claims,
     /// `list<T>`
@@ -52,7 +54,7 @@ pub(crate) enum Ty {
 /// The names that may be written, for did-you-mean.
 pub(crate) const NAMES: &[&str] = &[
     "text", "path", "host", "url", "int", "bool", "duration", "size", "rate", "percent", "ip", "cidr", "method",
-    "status", "pool", "provider", "secret", "list", "claims",
+    "status", "pool", "provider", "secret", "file", "list", "claims",
 ];
 
 impl Ty {
@@ -81,6 +83,7 @@ impl Ty {
             "pool" => Self::Pool,
             "provider" => Self::Provider,
             "secret" => Self::Secret,
+            "file" => Self::File,
             "claims" => Self::Claims,
             "list" => Self::List(Box::new(Self::Unknown)),
             other => {
@@ -112,6 +115,7 @@ impl Ty {
             Self::Provider => "a provider".into(),
             Self::Table => "a table".into(),
             Self::Secret => "a secret".into(),
+            Self::File => "a file or a secret".into(),
             Self::Claims => "a set of claims".into(),
             Self::List(inner) if **inner == Self::Unknown => "a list".into(),
             Self::List(inner) => format!("a list of {}", inner.plural()),
@@ -139,6 +143,7 @@ impl Ty {
             Self::Provider => "providers",
             Self::Table => "tables",
             Self::Secret => "secrets",
+            Self::File => "files",
             Self::Claims => "claims",
             Self::List(_) => "lists",
             Self::Unknown => "values",
@@ -162,6 +167,7 @@ impl Ty {
             | Self::Provider
             | Self::Table
             | Self::Secret
+            | Self::File
             | Self::Claims
             | Self::List(_)
             | Self::Unknown => false,

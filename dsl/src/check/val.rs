@@ -64,6 +64,8 @@ pub(crate) enum Val {
     Cond(Cond),
     /// `secret.NAME`: its name, never what it is.
     Secret(Arc<str>),
+    /// A file, by the module that names it.
+    File(ModIdx, Arc<str>),
     /// A pool: its module and item.
     Pool(ModIdx, usize),
     /// A table: its module and item.
@@ -154,6 +156,7 @@ impl Val {
             }
             Self::Cond(_) => (Ty::Bool, false),
             Self::Secret(_) => (Ty::Secret, false),
+            Self::File(..) => (Ty::File, false),
             Self::Pool(..) => (Ty::Pool, false),
             Self::Table(..) => (Ty::Table, false),
             Self::Provider(..) => (Ty::Provider, false),
@@ -179,6 +182,7 @@ impl Val {
             | Self::Template(..)
             | Self::Cond(_)
             | Self::Secret(_)
+            | Self::File(..)
             | Self::Pool(..)
             | Self::Table(..)
             | Self::Provider(..)

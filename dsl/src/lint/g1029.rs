@@ -1,6 +1,6 @@
 //! ## What
 //!
-//! A table, or a row of one, that cannot be read.
+//! A table, or a row of one, that cannot be read; or a file of users or API keys, which is read likewise.
 //!
 //! ## Why
 //!
@@ -134,6 +134,11 @@ pub(crate) fn other_key(loc: Loc, text: &str, want: &str) -> Diagnostic {
 /// A file that does not end in `.csv`.
 pub(crate) fn no_csv(loc: Loc, path: &str) -> Diagnostic {
     Diagnostic::error("G1029", loc, format!("rows are read from a file that ends in `.csv`, `{path}` does not"))
+}
+
+/// A file of users or keys that is called otherwise.
+pub(crate) fn other_ending(loc: Loc, path: &str, ending: &str) -> Diagnostic {
+    Diagnostic::error("G1029", loc, format!("these lines are read from a file that ends in `{ending}`, `{path}` does not"))
 }
 
 /// A file that is not there.

@@ -1,6 +1,6 @@
 //! ## What
 //!
-//! A secret that a file names is not at hand, or is no key where it has to be one.
+//! A secret that a file names is not at hand, or is no key, or no list of users or keys, where it has to be one.
 //!
 //! ## Why
 //!
@@ -42,6 +42,11 @@ use crate::syntax::span::Loc;
 /// The secret, and why its lines are no keys. Its content is not told.
 pub fn no_key(loc: Loc, name: &str, why: &str) -> Diagnostic {
     Diagnostic::error("G3025", loc, format!("secret `{name}` is no key to sign with")).note(why)
+}
+
+/// The secret, and why its lines are no users or no keys. What may be a password is not told.
+pub fn no_lines(loc: Loc, name: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("G3025", loc, format!("secret `{name}` has a line that cannot be read")).note(why)
 }
 
 /// The secret, and why there is none.

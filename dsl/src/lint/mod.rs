@@ -111,6 +111,7 @@ findings! {
     "G3024" g3024 "nested quantifiers",
     "G3025" g3025 "secret is not at hand",
     "G3026" g3026 "session cookie that other hosts can set",
+    "G3029" g3029 "passwords hashed weakly",
     "G3101" g3101 "client text in a page",
     "G4001" g4001 "certificate of other names",
     "G4002" g4002 "certificate that only DNS can prove",
@@ -179,7 +180,8 @@ pub use planned::{Planned, planned};
 /// Findings about files, made by whoever can look at them: this crate cannot.
 pub mod files {
     pub use super::g0004::{empty, unreadable};
-    pub use super::g3025::{no_key, no_secret};
+    pub use super::g3025::{no_key, no_lines, no_secret};
+    pub use super::g3029::weak;
     pub use super::g4001::{Cover, cover, uncovered};
     pub use super::g4003::one_label;
     pub use super::g4004::{Validity, validity};

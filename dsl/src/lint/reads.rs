@@ -127,6 +127,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
             }
             CallKind::Secret(test) => self.value(&test.value),
             CallKind::Password(password) => self.value(&password.credentials),
+            CallKind::ApiKey(key) => self.value(&key.key),
             CallKind::Ask(ask) => self.value(&ask.at),
         }
     }

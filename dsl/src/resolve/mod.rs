@@ -316,6 +316,7 @@ pub(crate) const BUILTINS: &[&str] = &[
     "ask",
     "local-path",
     "password",
+    "api-key",
 ];
 
 /// Whether a name is one of [`BUILTINS`].

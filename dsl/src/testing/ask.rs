@@ -5,7 +5,7 @@ use super::world::World;
 use super::{Asked, Given, draw};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Answer, Cond, Paths, Plan, Pool};
-use crate::tree::judge::{self, Admission, Edit, Refused, Rendered, admit};
+use crate::tree::judge::{self, Admission, Edit, Rendered, admit};
 use crate::tree::request::Plain;
 use crate::tree::tell::{self, Line, Told, sent};
 use crate::tree::{HostIndex, Program, canonical, eval};
@@ -267,8 +267,7 @@ impl Outcome<'_> {
                 | Rendered::Deny { status } => Some(*status),
                 Rendered::NotFound => Some(404),
                 Rendered::Limited { .. } => Some(429),
-                Rendered::Refused(Refused::Failed(_)) => Some(503),
-                Rendered::Refused(_) => Some(400),
+                Rendered::Refused(why) => Some(why.status()),
                 Rendered::Files { .. } | Rendered::Proxy { .. } | Rendered::Pending(_) => None,
             },
         }
@@ -311,8 +310,7 @@ impl Outcome<'_> {
                 Rendered::Files { dir, path, .. } => format!("files {dir:?} at {path}").into(),
                 Rendered::Limited { .. } => "429".into(),
                 Rendered::Pending(_) => "nothing yet: it depends on a call".into(),
-                Rendered::Refused(why @ Refused::Failed(_)) => format!("503: {}", tell::refused(why)).into(),
-                Rendered::Refused(why) => format!("400: {}", tell::refused(why)).into(),
+                Rendered::Refused(why) => format!("{}: {}", why.status(), tell::refused(why)).into(),
                 Rendered::Proxy { .. } => "a pool".into(),
             },
         }

@@ -6,7 +6,7 @@ use super::{Asked, Given, Signer, Token};
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
 use crate::tree::ir::{
-    Ask, ByAnswer, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Password, Pool, Provider, Signed, Site, Value,
+    Ask, ByAnswer, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Lines, Pool, Provider, Signed, Site, Value,
 };
 use crate::tree::judge::Admit;
 use crate::tree::request::Plain;
@@ -147,7 +147,10 @@ impl<'t> World<'t> {
                     false => **secret == *value,
                 })))
             }
-            CallKind::Password(password) => self.password(password, request),
+            CallKind::Password(password) => {
+                self.credentials(&password.credentials, &password.users, &["user"], request)
+            }
+            CallKind::ApiKey(key) => self.credentials(&key.key, &key.keys, &["owner", "scope"], request),
             CallKind::Ask(ask) => {
                 let path = calls::path(&ask.at, site.settings.paths, request);
                 known(request)?;
@@ -205,13 +208,20 @@ impl<'t> World<'t> {
         Ok(Outcome::Yes(claims.into()))
     }
 
-    /// Credentials of a user are a token that says who it is: `token(user: "ann")`.
-    fn password(&self, password: &Password, request: &Plain) -> Result<Outcome, Without> {
-        let written = text(&password.credentials, request)?;
+    /// Credentials of somebody are a token that says who it is: `token(user: "ann")`, `token(owner: "ann", scope: …)`.
+    fn credentials(
+        &self,
+        written: &Value,
+        lines: &Lines,
+        claims: &[&str],
+        request: &Plain,
+    ) -> Result<Outcome, Without> {
+        let written = text(written, request)?;
         let made = self.tokens.iter().find(|(text, _)| **text == *written).map(|(_, token)| token);
-        let user = made.filter(|token| self.holds(token, password.users.secret(), None, 0));
-        let user = user.and_then(|token| token.claims.iter().find(|(name, _)| **name == *"user"));
-        Ok(user.map_or(Outcome::No, |user| Outcome::Yes(Arc::from([user.clone()]))))
+        let Some(token) = made.filter(|token| self.holds(token, lines.secret(), None, 0)) else { return Ok(Outcome::No) };
+        let said: Arc<[_]> = token.claims.iter().filter(|(name, _)| claims.contains(&&**name)).cloned().collect();
+        let is_named = said.iter().any(|(name, _)| Some(&&**name) == claims.first());
+        Ok(if is_named { Outcome::Yes(said) } else { Outcome::No })
     }
 
     /// Whether who signed a token is among these secrets or is this provider, where it says who did, and its time

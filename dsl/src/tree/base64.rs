@@ -1,5 +1,20 @@
 //! Base64 of the standard alphabet (RFC 4648 section 4), strictly: bytes have one text.
 
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The text of some bytes, without padding.
+#[must_use]
+pub fn encode_bare(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let group = three.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for at in 0..=three.len() {
+            text.push(char::from(LETTERS[(group >> (18 - 6 * at)) as usize & 63]));
+        }
+    }
+    text
+}
+
 /// What a letter stands for.
 fn value(letter: u8) -> Option<u32> {
     Some(u32::from(match letter {
@@ -52,6 +67,7 @@ mod tests {
         for (bytes, text) in vectors {
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()), "{text}");
             assert_eq!(decode_bare(text.trim_end_matches('=')).as_deref(), Some(bytes.as_bytes()), "{text}");
+            assert_eq!(encode_bare(bytes.as_bytes()), text.trim_end_matches('='));
         }
         assert_eq!(decode("+/8="), Some(vec![0xfb, 0xff]));
     }

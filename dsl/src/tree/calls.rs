@@ -16,7 +16,7 @@ pub enum Outcome {
     No,
     /// It could not be worked out: the request is answered 503.
     Failed,
-    /// The request cannot be asked about: 400.
+    /// The request cannot be asked about: 400, or 429 where too much was tried.
     Refused(Refusal),
 }
 
@@ -27,6 +27,8 @@ pub enum Refusal {
     Repeated(Field),
     /// What the client sent cannot stand where the call puts it.
     BadText(BadText),
+    /// Too much was tried: 429, and after so many milliseconds it may be tried again.
+    TooMany(u64),
 }
 
 /// A text that a call reads, such as the token of a `jwt`.

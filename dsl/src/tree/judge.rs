@@ -166,6 +166,20 @@ pub enum Refused<'p> {
     Host,
     /// A call could not be worked out: 503.
     Failed(CallIdx),
+    /// Too much was tried: 429, until so many milliseconds have passed.
+    TooMany(u64),
+}
+
+impl Refused<'_> {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Failed(_) => 503,
+            Self::TooMany(_) => 429,
+            Self::Repeated(_) | Self::BadText(_) | Self::Missing(_) | Self::Host => 400,
+        }
+    }
 }
 
 impl Program {
@@ -243,6 +257,9 @@ fn of_stop<'p>(stop: Stop, req: &impl Request) -> Rendered<'p> {
             Rendered::Refused(Refused::Repeated(field.clone()))
         }
         (Stop::Refused(_), Some(Outcome::Refused(Refusal::BadText(bad)))) => Rendered::Refused(Refused::BadText(*bad)),
+        (Stop::Refused(_), Some(Outcome::Refused(Refusal::TooMany(after_ms)))) => {
+            Rendered::Refused(Refused::TooMany(*after_ms))
+        }
         (Stop::Failed(call) | Stop::Refused(call), _) => Rendered::Refused(Refused::Failed(call)),
     }
 }

@@ -3,6 +3,7 @@
 //! INVARIANT: whoever wants to know where a request goes asks [`Program::decide`]: the data plane,
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
+pub mod api_keys;
 pub(crate) mod automaton;
 pub mod base64;
 pub(crate) mod bytes;
@@ -34,7 +35,7 @@ pub mod upstream_text;
 pub mod users;
 pub mod words;
 
-pub(crate) use transform::hash_hex;
+pub use transform::hash_hex;
 
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};

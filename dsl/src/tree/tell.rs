@@ -244,8 +244,7 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         Rendered::Proxy { pool, to, target, host } => {
             return proxy(program, (*pool, to), target.as_deref(), host.as_deref(), request, open, loc);
         }
-        Rendered::Refused(why @ Refused::Failed(_)) => return Line::refused("answer", 503, refused(why)),
-        Rendered::Refused(why) => return Line::refused("answer", 400, refused(why)),
+        Rendered::Refused(why) => return Line::refused("answer", why.status(), refused(why)),
         Rendered::Limited { limit, .. } => return Line::refused("answer", 429, limit.to_string()),
         Rendered::Pending(call) => {
             let call = &program.site().calls[call.0 as usize];
@@ -327,6 +326,7 @@ pub fn refused(why: &Refused<'_>) -> String {
         Refused::Missing(field) => format!("`{field}` is missing"),
         Refused::Host => "the host to be sent is none".to_owned(),
         Refused::Failed(_) => "a call could not be worked out".to_owned(),
+        Refused::TooMany(_) => "too many wrong passwords were tried".to_owned(),
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) fn each(text: Bytes<'_>, transform: Transform, each: &mut dyn FnMut(u
 }
 
 /// The SHA-256 of a text, in hexadecimal digits.
-pub(crate) fn hash_hex(text: &str) -> String {
+#[must_use]
+pub fn hash_hex(text: &str) -> String {
     hash(text.bytes()).iter().map(|digit| char::from(*digit)).collect()
 }
 

@@ -8,7 +8,7 @@ mod ranges;
 use crate::http::body::Content;
 use crate::http::gate::Reason;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use std::fmt::Write;
 
@@ -41,6 +41,14 @@ pub fn text(code: u16, kind: HeaderValue, body: String) -> Response<Content> {
 #[must_use]
 pub fn plain(code: u16, why: &str) -> Response<Content> {
     errors::error(code, why)
+}
+
+/// 429 where too much was tried, and when it may be tried again.
+#[must_use]
+pub fn later(after_ms: u64) -> Response<Content> {
+    let mut response = plain(429, "too many wrong passwords");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after_ms.div_ceil(1_000).max(1)));
+    response
 }
 
 /// `302: why`, in one line.

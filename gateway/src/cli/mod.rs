@@ -6,6 +6,7 @@ mod certs;
 mod diff;
 mod explain;
 mod fmt;
+mod hash;
 pub(crate) mod lint;
 mod lsp;
 pub(crate) mod offline;
@@ -34,6 +35,7 @@ Examples:
   sluice test                                        run the tests that stand in route files
   sluice plan old/sites sites                        which requests are treated otherwise
   sluice certs                                       certificates: what there is, what is to come
+  sluice hash key --owner ann                        draw an API key, and the line it is known by
   sluice fmt                                         write route files the one way
 
 A route file is a few lines. Save these as sites/hello.route while `sluice run` is up:
@@ -65,6 +67,7 @@ enum Command {
     Test(test::Test),
     Plan(plan::Plan),
     Certs(certs::Certs),
+    Hash(hash::Hash),
 }
 
 /// Runs the command that the process was started with.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Test(test) => test.run(),
         Command::Plan(plan) => plan.run(),
         Command::Certs(certs) => certs.run(),
+        Command::Hash(hash) => hash.run(),
     };
     done.unwrap_or_else(|failed| {
         let style = crate::console::Style { colours: crate::console::colours(&std::io::stderr()) };

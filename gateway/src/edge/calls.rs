@@ -2,14 +2,16 @@
 
 use super::jwt::{self, Rules};
 use super::keys::Keys;
+use super::lines::Source;
 use super::passwords::Verdict;
-use super::{signed, since_epoch};
+use super::{api_keys, signed, since_epoch};
 use crate::runtime::notice::Notice;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use dsl::tree::calls::{self, Calls, Outcome, Stop};
-use dsl::tree::ir::{Ask, Call, CallIdx, CallKind, Jwt, Password, SecretTest, Signed, Value};
+use dsl::tree::ir::{ApiKey, Ask, Call, CallIdx, CallKind, Jwt, Password, SecretTest, Signed, Value};
 use dsl::tree::request::Request;
+use dsl::tree::rows::Rows;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,7 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, w
         CallKind::Signed(signed) => values.signed(call, call_of, signed),
         CallKind::Secret(test) => values.secret(call_of, test),
         CallKind::Password(password) => values.password(call, call_of, password),
+        CallKind::ApiKey(key) => values.api_key(call, call_of, key),
         CallKind::Ask(ask) => values.path(&ask.at).map(|path| Worked::Ask(Question { call, ask, path })),
     };
     match worked {
@@ -118,25 +121,32 @@ impl<'s, R: Request> Values<'s, '_, R> {
 
     fn password(&self, index: CallIdx, call: &Call, password: &'s Password) -> Valued<Worked<'s>> {
         let credentials = self.text(&password.credentials)?;
-        let edge = &self.served.edge;
-        let Some(users) = edge.users.get(index.0 as usize).and_then(Option::as_ref) else {
-            return Ok(Worked::Known(Outcome::Failed));
-        };
-        let users = match users.now() {
-            Ok(users) => users,
-            Err(why) => {
-                self.tell(call, why);
-                return Ok(Worked::Known(Outcome::Failed));
-            }
-        };
-        Ok(match edge.passwords.verify(&credentials, &users) {
+        let Some((source, users)) = self.lines(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
+        let passwords = &self.served.edge.passwords;
+        Ok(match passwords.verify(&credentials, &users, &source.name, self.request.client_ip()) {
             Verdict::Known(outcome) => Worked::Known(outcome),
             Verdict::Later(later) => Worked::Later(index, later),
             Verdict::Full => {
-                self.tell(call, "more passwords wait to be verified than may; requests are answered 503".to_owned());
+                self.tell(call, "more passwords wait to be hashed than may; requests are answered 503".to_owned());
                 Worked::Known(Outcome::Failed)
             }
         })
+    }
+
+    fn api_key(&self, index: CallIdx, call: &Call, said: &'s ApiKey) -> Valued<Worked<'s>> {
+        let key = self.text(&said.key)?;
+        let Some((_, keys)) = self.lines(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
+        Ok(Worked::Known(api_keys::owner(&key, &keys)))
+    }
+
+    /// The users or keys of a call; `None` where there never were any that can be gone by.
+    fn lines(&self, index: CallIdx, call: &Call) -> Option<(&'s Source, Arc<Rows>)> {
+        let source = self.served.edge.lines.get(index.0 as usize)?.as_ref()?;
+        let (rows, trouble) = source.now();
+        if let Some(trouble) = trouble {
+            self.tell(call, trouble);
+        }
+        Some((source, rows?))
     }
 
     /// The keys of a call; `None` where there is none that can be used.

@@ -7,9 +7,11 @@
 //! INVARIANT: everything fails closed. A call that cannot be worked out is answered 503 unless its
 //! program says otherwise, and the content of a secret is in no message.
 
+mod api_keys;
 mod calls;
 mod jwt;
 mod keys;
+mod lines;
 pub mod limit;
 pub mod on_demand;
 mod passwords;
@@ -23,12 +25,13 @@ pub use walk::{Walked, Walking};
 
 use crate::limit::Bucketed;
 use crate::secrets::Secrets;
-use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step};
+use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step, ValueType};
 use http::HeaderName;
 use keys::Ring;
 use limit::LimitTable;
 use on_demand::{Gate, Gates};
-use passwords::{Passwords, Source};
+use lines::Source;
+use passwords::Passwords;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -47,14 +50,16 @@ pub struct Kept {
 }
 
 pub use keys::unfit;
+pub use lines::{users, wrong_lines};
+pub use passwords::hashed;
 
 /// What a site needs to carry out its calls, limits and sessions.
 pub struct Edge {
     secrets: Arc<Secrets>,
     /// By `CallIdx`; `None` where a call has no keys.
     rings: Box<[Option<Ring>]>,
-    /// By `CallIdx`; `None` where a call has no users.
-    users: Box<[Option<Source>]>,
+    /// By `CallIdx`; `None` where a call has no users and no keys of owners.
+    lines: Box<[Option<Source>]>,
     passwords: Arc<Passwords>,
     /// By the address of the step's own, which the site's program holds.
     sessions: HashMap<usize, Ring>,
@@ -75,17 +80,22 @@ impl Edge {
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(Jwt { keys: KeySource::Secrets(names), .. }) => Some(ring(names)),
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Jwt(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) => None,
+            CallKind::Jwt(_)
+            | CallKind::Secret(_)
+            | CallKind::Ask(_)
+            | CallKind::Password(_)
+            | CallKind::ApiKey(_) => None,
         });
-        let users = site.calls.iter().map(|call| match &call.kind {
-            CallKind::Password(password) => Some(Source::new(&password.users, secrets)),
+        let lines = site.calls.iter().map(|call| match &call.kind {
+            CallKind::Password(password) => Some(Source::new(&password.users, ValueType::Hash, secrets)),
+            CallKind::ApiKey(key) => Some(Source::new(&key.keys, ValueType::Owner, secrets)),
             CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) => None,
         });
         let identities = site.identities().into_iter();
         let mut edge = Self {
             secrets: Arc::clone(secrets),
             rings: rings.collect(),
-            users: users.collect(),
+            lines: lines.collect(),
             passwords: Arc::clone(&kept.passwords),
             sessions: HashMap::new(),
             limits: HashMap::new(),

@@ -195,10 +195,11 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
         Rendered::Limited { limit, after_ms } => Prepared::Answer(limit::refusal(limit, after_ms)),
         // Calls that are not known are worked out by the callers.
         Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => undecided(),
+        Rendered::Refused(Refused::TooMany(after_ms)) => Prepared::Answer(answer::later(after_ms)),
         Rendered::Refused(why) => Prepared::Refused(match why {
             Refused::Repeated(_) => Reason::Repeated,
             Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,
-            Refused::Host | Refused::Failed(_) => Reason::HostInvalid,
+            Refused::Host | Refused::Failed(_) | Refused::TooMany(_) => Reason::HostInvalid,
         }),
     }
 }

@@ -111,6 +111,8 @@ pub struct RowsRead {
     pub digest: Digest,
     /// Its text.
     pub text: Arc<str>,
+    /// Whether nobody is shown it.
+    pub hidden: bool,
 }
 
 /// What an import finds, by file.
@@ -495,6 +497,11 @@ impl Modules for Finder<'_> {
         self.tenancy
     }
 
+    fn hide(&self, data: FileId) {
+        let mut rows = self.rows.borrow_mut();
+        rows.values_mut().flatten().filter(|read| read.file == data).for_each(|read| read.hidden = true);
+    }
+
     fn data(&self, declarer: FileId, named: &str) -> Result<Data, String> {
         let outside = || "it leads out of this file's folder".to_owned();
         let from = self.ids.path(declarer).ok_or("nobody knows who names it")?;
@@ -502,7 +509,7 @@ impl Modules for Finder<'_> {
         let file = self.ids.rows(&path);
         let read = match self.modules.get(&file) {
             Some(Module::Rows(digest, text)) => {
-                Ok(RowsRead { file, stamp: None, digest: *digest, text: Arc::clone(text) })
+                Ok(RowsRead { file, stamp: None, digest: *digest, text: Arc::clone(text), hidden: false })
             }
             Some(Module::Ready(_) | Module::Broken) | None => {
                 let at = self.places.root.join(&path);
@@ -515,6 +522,7 @@ impl Modules for Finder<'_> {
                     stamp: Some(read.stamp),
                     digest: read.digest,
                     text: read.text,
+                    hidden: false,
                 })
             }
         };

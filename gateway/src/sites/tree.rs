@@ -29,7 +29,13 @@ pub fn is_route_name(name: &OsStr) -> bool {
 /// Whether a name is that of a file of rows.
 pub fn is_rows_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name.len() > ".csv".len() && name.ends_with(b".csv") && !name.starts_with(b".")
+    let is = |ending: &[u8]| name.len() > ending.len() && name.ends_with(ending) && !name.starts_with(b".");
+    is(b".csv") || is(b".htpasswd") || name == b".htpasswd"
+}
+
+/// A text of which nobody is shown more than where its lines end.
+pub fn hidden(text: &str) -> String {
+    text.chars().flat_map(|letter| std::iter::repeat_n(if letter == '\n' { letter } else { '*' }, letter.len_utf8())).collect()
 }
 
 /// Whether it matters that a file of this name changed.

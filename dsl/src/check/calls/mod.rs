@@ -1,7 +1,9 @@
 //! Calls: tokens, signatures, secrets, other services. Those that are written the same in a site are one.
 
+mod api_key;
 mod ask;
 mod jwt;
+mod lines;
 mod password;
 mod pure;
 mod secret;
@@ -123,6 +125,7 @@ impl<'a> Checker<'a> {
                 Some(CallKind::Jwt(jwt)) => holes(&jwt.token, &mut implied),
                 Some(CallKind::Secret(test)) => holes(&test.value, &mut implied),
                 Some(CallKind::Password(password)) => holes(&password.credentials, &mut implied),
+                Some(CallKind::ApiKey(key)) => holes(&key.key, &mut implied),
                 Some(CallKind::Signed(signed)) => {
                     [Some(&signed.text), Some(&signed.signature), signed.expires.as_ref()]
                         .into_iter()
@@ -147,7 +150,7 @@ impl<'a> Checker<'a> {
         calls
             .filter_map(|call| match &call.kind {
                 CallKind::Ask(ask) => Some(ask),
-                CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_) => None,
+                CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_) | CallKind::ApiKey(_) => None,
             })
             .collect()
     }

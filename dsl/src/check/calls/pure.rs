@@ -30,6 +30,7 @@ impl<'a> Checker<'a> {
                 self.signed(args, env, loc)
             }
             "password" => self.password(args, env, loc),
+            "api-key" => self.api_key(args, env, loc),
             _ => {
                 self.unsupported("ask", at);
                 self.ask(args, env, loc)

@@ -361,7 +361,9 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
             let bare = Jwt { keys: KeySource::Provider(ProviderIdx(0)), ..jwt.clone() };
             format!("{provider:?} {bare:?}")
         }
-        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_)) => {
+        CallKind::Password(password) => format!("password {}", password.users),
+        CallKind::ApiKey(key) => format!("api-key {:?} {}", key.key, key.keys),
+        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_)) => {
             format!("{kind:?}")
         }
     }

@@ -3,8 +3,9 @@
 //! To decisions and to the analysis a call is a yes or a no about which nothing more is known. Whoever
 //! walks a plan works it out when it is first read, once for each request, and goes on.
 
-use super::{PoolIdx, ProviderIdx, Value};
+use super::{PoolIdx, ProviderIdx, Table, Value};
 use crate::syntax::span::Loc;
+use std::fmt;
 use std::sync::Arc;
 
 /// Index into [`Site::calls`](super::Site::calls).
@@ -31,6 +32,7 @@ impl Call {
             CallKind::Signed(signed) => &signed.keys,
             CallKind::Secret(test) => std::slice::from_ref(&test.secret),
             CallKind::Password(password) => password.users.secret(),
+            CallKind::ApiKey(key) => key.keys.secret(),
             CallKind::Ask(_) => &[],
         }
     }
@@ -47,8 +49,10 @@ pub enum CallKind {
     Secret(SecretTest),
     /// `ask(pool, GET /path)`
     Ask(Ask),
-    /// `password(secret.users)`
+    /// `password("users.htpasswd")`
     Password(Password),
+    /// `api-key(header.x-api-key, "keys.csv")`
+    ApiKey(ApiKey),
 }
 
 /// A token to be verified (RFC 7519).
@@ -157,11 +161,22 @@ pub struct Password {
     pub users: Lines,
 }
 
+/// A key of an owner's, looked up among those that there are by its hash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// The key; no when it is missing.
+    pub key: Value,
+    /// The keys, a line each: `sha256,owner,scopes`.
+    pub keys: Lines,
+}
+
 /// Lines that stand outside of route files, and change without them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lines {
     /// Of a secret.
     Secret(Arc<str>),
+    /// Of a file, read as a table's rows are.
+    File(Arc<Table>),
 }
 
 impl Lines {
@@ -170,6 +185,16 @@ impl Lines {
     pub fn secret(&self) -> &[Arc<str>] {
         match self {
             Self::Secret(name) => std::slice::from_ref(name),
+            Self::File(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(name) => write!(f, "secret.{name}"),
+            Self::File(table) => write!(f, "\"{}\"", table.from.as_ref().map_or("", |from| &from.path)),
         }
     }
 }

@@ -54,6 +54,10 @@ pub enum ValueType {
     Int,
     /// Addresses.
     Ip,
+    /// Hashed passwords; the keys are names of users, and the file is one of users.
+    Hash,
+    /// Whose an API key is; the keys are their hashes, and the file is one of keys.
+    Owner,
 }
 
 impl ValueType {
@@ -67,7 +71,14 @@ impl ValueType {
             Self::Url => "url",
             Self::Int => "int",
             Self::Ip => "ip",
+            Self::Hash => "hash",
+            Self::Owner => "owner",
         }
+    }
+
+    /// Whether nobody is shown the lines of such a file: there are hashes in it, or what should have been one.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Hash | Self::Owner)
     }
 }
 
@@ -113,7 +124,9 @@ impl Table {
     pub fn new(name: Arc<str>, schema: Schema, from: Option<From>, loc: Loc, rows: Rows) -> Self {
         let source = from.as_ref().map_or_else(|| rows.digest(), |from| from.path.to_string());
         let Schema { key, value, among } = &schema;
-        let id = format!("{} {} [{}] {source}", key.word(), value.word(), among.join(" ")).into();
+        let id = format!("{} {} [{}] {source}", key.word(), value.word(), among.join(" "));
+        // Those have no name of their own: theirs says whose folder they are in.
+        let id = if value.is_hidden() { format!("{id} {name}").into() } else { id.into() };
         Self { name, schema, from, loc, id, rows: ArcSwap::from_pointee(rows) }
     }
 

@@ -9,6 +9,7 @@ mod nets;
 mod read;
 
 pub use find::{Cell, Found};
+pub(crate) use read::MISTAKES;
 pub use read::{MAX_KEY, Wrong, check_key, check_value, read};
 
 use super::hash::hash;

@@ -4,6 +4,7 @@ use super::csv::{Cell, Records};
 use super::{Builder, Rows};
 use crate::syntax::span::Span;
 use crate::tree::ir::{KeyType, Schema, ValueType};
+use crate::tree::{api_keys, users};
 use ipnet::IpNet;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ const MAX_VALUE: usize = 4096;
 /// Bytes that keys and values may have together, so that places in them fit into 32 bits.
 const MAX_BYTES: usize = 1 << 30;
 /// After so many mistakes reading stops.
-const MISTAKES: usize = 10;
+pub(crate) const MISTAKES: usize = 10;
 
 /// A mistake in a file of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +32,17 @@ pub struct Wrong {
     pub note: Option<String>,
 }
 
-/// Reads the rows of a CSV text: `key,value`. See docs/tables.md for the line that may stand above them.
+/// Reads the rows of a CSV text: `key,value`. See docs/tables.md for the line that may stand above them. Where the
+/// values are hashes or owners, the text is one of users or of keys.
 ///
 /// # Errors
 /// What is wrong, ten mistakes at most. Nothing of the text is to be used then.
 pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
+    match schema.value {
+        ValueType::Hash => return users::read(text),
+        ValueType::Owner => return api_keys::read(text),
+        _ => {}
+    }
     let mut builder = Builder::among(&schema.among);
     let declared: HashMap<&str, ()> = schema.among.iter().map(|value| (&**value, ())).collect();
     let mut spans: Vec<Span> = Vec::new();
@@ -166,7 +173,7 @@ pub fn check_value(ty: ValueType, text: &str) -> Result<Cow<'_, str>, String> {
         return Err("a value has no control bytes and is on one line".into());
     }
     match ty {
-        ValueType::Pool | ValueType::Text => Ok(Cow::Borrowed(text)),
+        ValueType::Pool | ValueType::Text | ValueType::Hash | ValueType::Owner => Ok(Cow::Borrowed(text)),
         ValueType::Host if is_host(text) => Ok(lower(text)),
         ValueType::Host => Err(format!("`{text}` is no host")),
         ValueType::Path => path(text),

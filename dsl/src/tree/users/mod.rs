@@ -5,7 +5,7 @@ mod hash;
 pub use hash::Hash;
 
 use super::ir::KeyType;
-use super::rows::{Builder, Rows, Wrong};
+use super::rows::{Builder, MISTAKES, Rows, Wrong};
 use crate::syntax::span::Span;
 
 /// Bytes that a name may have.
@@ -14,8 +14,6 @@ pub const MAX_NAME: usize = 255;
 const MAX_LINE: usize = 1024;
 /// Users that there may be.
 const MAX_USERS: usize = 100_000;
-/// After so many mistakes reading stops.
-const MISTAKES: usize = 10;
 
 /// Reads users: rows by name, whose values are hashes as they are written. Empty lines and lines that begin with `#`
 /// are none, and what stands behind a second colon is a remark, as servers have it that read such files.

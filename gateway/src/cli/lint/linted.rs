@@ -5,7 +5,7 @@ use crate::cli::offline::{self, Loaded};
 use crate::secrets::Secrets;
 use crate::sites::compile::{Drafts, for_each};
 use crate::sites::report::Report;
-use crate::sites::secrets::{missing, of_pool, of_site};
+use crate::sites::secrets::{Named, missing, of_pool, of_site, weak};
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
 use dsl::syntax::span::{FileId, Loc};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -121,7 +121,9 @@ fn secrets(loaded: &Loaded) -> Vec<Diagnostic> {
     let (sites, items) = (loaded.loader.sites(), loaded.loader.items());
     let of_sites = sites.iter().flat_map(|(_, program)| of_site(program.site()));
     let of_items = items.iter().flat_map(|(_, item)| item.rules().pools.iter().flat_map(of_pool));
-    let (_, mut findings) = missing(of_sites.chain(of_items), &secrets);
+    let named: Vec<Named<'_>> = of_sites.chain(of_items).collect();
+    let (_, mut findings) = missing(named.iter().copied(), &secrets);
     findings.iter_mut().for_each(|finding| finding.severity = Severity::Info);
+    findings.extend(weak(named.into_iter(), &secrets));
     findings
 }

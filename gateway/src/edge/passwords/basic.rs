@@ -34,11 +34,28 @@ impl Credentials {
         (fits && !text.bytes().any(|byte| byte.is_ascii_control())).then_some(Self { text, colon })
     }
 
+    /// Who says to be here.
     pub(super) fn name(&self) -> &str {
         &self.text[..self.colon]
     }
 
+    /// The password, as it was sent.
     pub(super) fn password(&self) -> &[u8] {
         &self.text.as_bytes()[self.colon + 1..]
     }
+}
+
+/// Whether a password is one that a header can bring.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(password: &[u8]) -> Result<(), String> {
+    let Ok(text) = std::str::from_utf8(password) else { return Err("a password is UTF-8".to_owned()) };
+    if text.is_empty() || text.len() > MAX_PASSWORD {
+        return Err(format!("a password has 1 to {MAX_PASSWORD} bytes"));
+    }
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("a password has no control characters: browsers do not send them".to_owned());
+    }
+    Ok(())
 }

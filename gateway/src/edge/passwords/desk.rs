@@ -48,6 +48,15 @@ impl Desk {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Waits for what is in the queue or under way; `None`: it is not.
+    pub(super) fn joins(&self, key: &Key) -> Option<Receiver<bool>> {
+        let mut state = self.shared.state();
+        let waiting = state.waiting.get_mut(key)?;
+        let (sender, receiver) = oneshot::channel();
+        waiting.push(sender);
+        Some(receiver)
+    }
+
     /// Has a password hashed, or joins in where that is under way; `None`: as many wait as may.
     pub(super) fn bring(&self, key: Key, work: impl FnOnce() -> bool + Send + 'static) -> Option<Receiver<bool>> {
         let (sender, receiver) = oneshot::channel();

@@ -4,6 +4,7 @@ use super::apr1;
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use dsl::tree::base64;
 use dsl::tree::users::Hash;
 
 /// Bytes of a password that bcrypt looks at.
@@ -34,4 +35,14 @@ pub(super) fn verifies(hash: &Hash, password: &[u8]) -> bool {
 
 fn same(a: &[u8], b: &[u8]) -> bool {
     verify_slices_are_equal(a, b).is_ok()
+}
+
+/// The text of a new hash of a password; `None` where it cannot be made.
+pub(super) fn make(password: &[u8], salt: &[u8; 16]) -> Option<String> {
+    let mut made = [0; Params::DEFAULT_OUTPUT_LEN];
+    let (memory, passes, lanes) = (Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
+    let params = Params::new(memory, passes, lanes, Some(made.len())).ok()?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, &mut made).ok()?;
+    let (salt, hash) = (base64::encode_bare(salt), base64::encode_bare(&made));
+    Some(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
 }

@@ -5,28 +5,31 @@
 
 mod apr1;
 mod basic;
+mod damping;
 mod desk;
 mod hash;
 
 use super::calls::Later;
-use crate::secrets::Secrets;
-use arc_swap::ArcSwapOption;
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use basic::Credentials;
+use damping::Damping;
 use desk::{Desk, Key};
-use dsl::tree::calls::Outcome;
-use dsl::tree::ir::Lines;
+use dsl::tree::calls::{Outcome, Refusal};
 use dsl::tree::rows::Rows;
-use dsl::tree::users::{self, Hash};
+use dsl::tree::users::Hash;
 use moka::sync::Cache;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
+use tokio::sync::oneshot::Receiver;
 
 /// For how long a password that was right is known to be.
 const KNOWN_FOR: Duration = Duration::from_secs(300);
-/// How many are.
+/// The same of one that was wrong.
+const WRONG_FOR: Duration = Duration::from_secs(60);
+/// How many are known, of each.
 const KNOWN: u64 = 10_000;
 /// How long a request waits for its password to be hashed.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,6 +41,9 @@ pub struct Passwords {
     key: hmac::Key,
     /// Passwords that were right, with their users and their hashes.
     right: Cache<Key, ()>,
+    /// Those that were wrong.
+    wrong: Cache<Key, ()>,
+    damping: Arc<Damping>,
 }
 
 /// What is said of a name and a password.
@@ -57,6 +63,8 @@ impl Default for Passwords {
             desk: Desk::new(threads),
             key: key.expect("the system has random numbers"),
             right: Cache::builder().max_capacity(KNOWN).time_to_live(KNOWN_FOR).build(),
+            wrong: Cache::builder().max_capacity(KNOWN).time_to_live(WRONG_FOR).build(),
+            damping: Arc::default(),
         }
     }
 }
@@ -68,39 +76,53 @@ impl std::fmt::Debug for Passwords {
 }
 
 impl Passwords {
-    /// Whether what a header says is the name and password of a user.
-    pub(super) fn verify(self: &Arc<Self>, header: &str, users: &Rows) -> Verdict {
+    /// Whether what a header says is the name and password of one of `users`, which stand in `place`.
+    pub(super) fn verify(self: &Arc<Self>, header: &str, users: &Rows, place: &str, client: IpAddr) -> Verdict {
         let Some(credentials) = Credentials::read(header) else { return Verdict::Known(Outcome::No) };
         let row = users.find(credentials.name().as_bytes());
         let written = row.map_or("", |row| users.value(row));
         let key = self.key_of(&credentials, written);
-        let yes = || Outcome::Yes(Arc::from([("user".into(), credentials.name().into())]));
         if row.is_some() && self.right.contains_key(&key) {
-            return Verdict::Known(yes());
+            return Verdict::Known(yes(&credentials));
+        }
+        // Nobody guesses the same password twice: browsers do that.
+        if self.wrong.contains_key(&key) {
+            return Verdict::Known(Outcome::No);
+        }
+        let said = yes(&credentials);
+        if let Some(receiver) = self.desk.joins(&key) {
+            return later(receiver, said);
         }
         let Some(text) = row.or_else(|| self.stand_in(users, credentials.name())).map(|row| users.value(row)) else {
             return Verdict::Known(Outcome::No);
         };
         // Only lines that can be read became rows.
         let Ok(hash) = Hash::read(text) else { return Verdict::Known(Outcome::Failed) };
-        let (known, said) = (row.is_some(), yes());
-        let passwords = Arc::downgrade(self);
+        let counted = match self.damping.begin(client, place, credentials.name()) {
+            Ok(counted) => counted,
+            Err(after) => {
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+                return Verdict::Known(Outcome::Refused(Refusal::TooMany(after_ms)));
+            }
+        };
+        let known = row.is_some();
+        let (right, wrong) = (self.right.clone(), self.wrong.clone());
         let work = move || {
             // Hashed in any case, so that nobody learns from the time it takes which names there are.
             let holds = hash::verifies(&hash, credentials.password()) & known;
-            if holds && let Some(passwords) = passwords.upgrade() {
-                passwords.right.insert(key, ());
+            if holds {
+                right.insert(key, ());
+                counted.right();
+            } else {
+                wrong.insert(key, ());
+                counted.wrong();
             }
             holds
         };
-        let Some(receiver) = self.desk.bring(key, work) else { return Verdict::Full };
-        Verdict::Later(Box::pin(async move {
-            match tokio::time::timeout(DEADLINE, receiver).await {
-                Ok(Ok(true)) => said,
-                Ok(Ok(false)) => Outcome::No,
-                Ok(Err(_)) | Err(_) => Outcome::Failed,
-            }
-        }))
+        match self.desk.bring(key, work) {
+            Some(receiver) => later(receiver, said),
+            None => Verdict::Full,
+        }
     }
 
     /// What a name and a password are known by, with the hash that they were compared with: when that changes, nothing
@@ -125,56 +147,29 @@ impl Passwords {
     }
 }
 
-/// Where the users of a call stand.
-pub(super) struct Source {
-    name: Arc<str>,
-    secrets: Arc<Secrets>,
-    read: ArcSwapOption<Read>,
+/// What a name and a password that are right come to.
+fn yes(credentials: &Credentials) -> Outcome {
+    Outcome::Yes(Arc::from([("user".into(), credentials.name().into())]))
 }
 
-/// Users as they were read.
-struct Read {
-    /// Of the secrets that they were read from.
-    version: u64,
-    users: Result<Arc<Rows>, String>,
-}
-
-impl Source {
-    pub(super) fn new(lines: &Lines, secrets: &Arc<Secrets>) -> Self {
-        let Lines::Secret(name) = lines;
-        Self { name: Arc::clone(name), secrets: Arc::clone(secrets), read: ArcSwapOption::empty() }
-    }
-
-    /// The users as they are now.
-    ///
-    /// # Errors
-    /// Why there are none, in words for the operator.
-    pub(super) fn now(&self) -> Result<Arc<Rows>, String> {
-        let version = self.secrets.version();
-        if let Some(read) = &*self.read.load()
-            && read.version == version
-        {
-            return read.users.clone();
+/// What comes of a password that is hashed elsewhere.
+fn later(receiver: Receiver<bool>, said: Outcome) -> Verdict {
+    Verdict::Later(Box::pin(async move {
+        match tokio::time::timeout(DEADLINE, receiver).await {
+            Ok(Ok(true)) => said,
+            Ok(Ok(false)) => Outcome::No,
+            Ok(Err(_)) | Err(_) => Outcome::Failed,
         }
-        let users = match self.secrets.get(&self.name) {
-            None => Err(format!("secret {}: {}", self.name, self.secrets.why_not(&self.name))),
-            Some(secret) => read(secret.bytes()).map_err(|why| format!("secret {}: {why}", self.name)),
-        };
-        self.read.store(Some(Arc::new(Read { version, users: users.clone() })));
-        users
-    }
+    }))
 }
 
-fn read(content: &[u8]) -> Result<Arc<Rows>, String> {
-    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
-    match users::read(text) {
-        Ok(rows) => Ok(Arc::new(rows)),
-        Err(wrong) => {
-            let first = wrong.first().map(|wrong| {
-                let line = text.get(..wrong.span.range().start).unwrap_or_default().matches('\n').count() + 1;
-                format!("line {line}: {}", wrong.message)
-            });
-            Err(first.unwrap_or_default())
-        }
-    }
+/// A password, hashed for a line of users: argon2id, as OWASP advises it.
+///
+/// # Errors
+/// Why it is no password that anybody could log in with.
+pub fn hashed(password: &[u8]) -> Result<String, String> {
+    basic::check(password)?;
+    let mut salt = [0; 16];
+    SystemRandom::new().fill(&mut salt).map_err(|_| "the system has no random numbers".to_owned())?;
+    hash::make(password, &salt).ok_or_else(|| "there is no memory to hash it".to_owned())
 }

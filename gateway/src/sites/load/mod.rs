@@ -483,7 +483,7 @@ impl<I: Install> Loader<I> {
 
     fn queue_for_secrets(&mut self, batch: &mut Batch) {
         let Some(secrets) = &self.secrets else { return };
-        let has = |(name, signs): &super::secrets::Awaited| super::secrets::trouble(name, *signs, secrets).is_none();
+        let has = |(name, used): &super::secrets::Awaited| super::secrets::trouble(name, *used, secrets).is_none();
         let came = |file: &FileId| self.units.get(file).is_some_and(|unit| unit.waits_for.iter().all(has));
         let ready: Vec<FileId> = self.waiting.iter().filter(|file| came(file)).copied().collect();
         for file in ready {

@@ -93,7 +93,8 @@ impl<I: Install> Loader<I> {
         let shown = self.places.show(path);
         let made = match read {
             Ok(read) => {
-                batch.report.texts.insert(id, shown.clone(), Arc::clone(&read.text));
+                let text = if self.is_hidden(file, path) { tree::hidden(&read.text).into() } else { Arc::clone(&read.text) };
+                batch.report.texts.insert(id, shown.clone(), text);
                 self.new_rows(file, path, id, read)
             }
             Err(e) => {
@@ -121,6 +122,12 @@ impl<I: Install> Loader<I> {
             }
             (Ok(_), Err(_)) => {}
         }
+    }
+
+    /// Whether nobody is shown the lines of a file of rows.
+    fn is_hidden(&self, file: FileId, path: &Path) -> bool {
+        let good = self.units.get(&file).and_then(|unit| unit.good.as_ref());
+        good.is_some_and(|good| good.tables.iter().any(|(p, table)| p == path && table.schema.value.is_hidden()))
     }
 
     /// The rows of each table of a file that are read from there.
@@ -223,10 +230,11 @@ impl<I: Install> Loader<I> {
     /// Findings in files of rows are shown with their texts.
     pub(super) fn rows_texts(&self, compiled: &Compiled, batch: &mut Batch) {
         for (path, read) in &compiled.rows {
-            let Some(RowsRead { file, text, .. }) = read else { continue };
+            let Some(RowsRead { file, text, hidden, .. }) = read else { continue };
             let places = |d: &Diagnostic| std::iter::once(&d.primary).chain(&d.labels).any(|l| l.loc.file == *file);
             if compiled.findings.iter().any(places) {
-                batch.report.texts.insert(*file, self.places.show(path), Arc::clone(text));
+                let shown = if *hidden { tree::hidden(text).into() } else { Arc::clone(text) };
+                batch.report.texts.insert(*file, self.places.show(path), shown);
             }
         }
     }

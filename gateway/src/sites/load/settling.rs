@@ -124,6 +124,8 @@ impl<I: Install> Loader<I> {
                 done.compiled.refuse();
                 self.waiting.insert(*file);
             }
+            let weak = secrets::weak(secrets::named(&done.compiled), &secrets);
+            done.compiled.findings.extend(weak);
             if let Some(unit) = self.units.get_mut(file) {
                 unit.waits_for = names;
             }
