@@ -33,7 +33,7 @@ impl<'a> Checker<'a> {
             Expr::Paren(inner) => self.eval(inner, env, want),
             Expr::Text(t) => match (self.template_val(t, Ty::Text, env), want) {
                 // Whoever is handed it reads it from the folder of the file that names it.
-                (Val::Text(path), Some(Ty::File)) => Val::File(env.module, path),
+                (Val::Text(path), Some(Ty::File)) => Val::File(env.module, path, loc),
                 (val, _) => val,
             },
             Expr::Path(t) => self.template_val(t, Ty::Path, env),

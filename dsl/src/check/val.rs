@@ -64,8 +64,8 @@ pub(crate) enum Val {
     Cond(Cond),
     /// `secret.NAME`: its name, never what it is.
     Secret(Arc<str>),
-    /// A file, by the module that names it.
-    File(ModIdx, Arc<str>),
+    /// A file, by the module that names it, and where.
+    File(ModIdx, Arc<str>, Loc),
     /// A pool: its module and item.
     Pool(ModIdx, usize),
     /// A table: its module and item.

@@ -218,8 +218,16 @@ impl<'t> World<'t> {
     ) -> Result<Outcome, Without> {
         let written = text(written, request)?;
         let made = self.tokens.iter().find(|(text, _)| **text == *written).map(|(_, token)| token);
-        let Some(token) = made.filter(|token| self.holds(token, lines.secret(), None, 0)) else { return Ok(Outcome::No) };
-        let said: Arc<[_]> = token.claims.iter().filter(|(name, _)| claims.contains(&&**name)).cloned().collect();
+        let Some(token) = made.filter(|token| self.holds(token, lines.secret(), None, 0)) else {
+            return Ok(Outcome::No);
+        };
+        let said = token.claims.iter().filter(|(name, _)| claims.contains(&&**name));
+        // A key may have several scopes, which stand in its line with blanks between.
+        let said = said.flat_map(|(name, text)| match &**name {
+            "scope" => text.split(' ').map(|scope| (Arc::clone(name), scope.into())).collect(),
+            _ => vec![(Arc::clone(name), Arc::clone(text))],
+        });
+        let said: Arc<[_]> = said.collect();
         let is_named = said.iter().any(|(name, _)| Some(&&**name) == claims.first());
         Ok(if is_named { Outcome::Yes(said) } else { Outcome::No })
     }

@@ -133,7 +133,8 @@ fn key<'c, 't>(fields: &'c [Cell<'t>]) -> Result<(String, String), Mistake<'c, '
         });
     }
     if let Some(cell) = until.filter(|cell| !cell.text.is_empty()) {
-        let Some(until) = calendar::seconds(&cell.text).or_else(|| calendar::seconds(&format!("{} 00:00:00", cell.text)))
+        let Some(until) =
+            calendar::seconds(&cell.text).or_else(|| calendar::seconds(&format!("{} 00:00:00", cell.text)))
         else {
             let message = "a key holds until a day or a time in UTC, as in `2027-01-31` or `2027-01-31 12:00:00`";
             return Err((Some(cell), message.to_owned()));
@@ -182,7 +183,7 @@ mod tests {
             (format!("{raw},ann,read"), "no SHA-256"),
             (raw.to_owned(), "sha256,owner,scopes"),
             (format!("{A},"), "an owner has"),
-            (format!("{A},ann,re\"ad"), "scopes are words"),
+            (format!("{A},ann,re\\ad"), "scopes are words"),
             (format!("{A},ann,read,soon"), "a key holds until"),
             (format!("{A},ann,read,2027-01-31,x"), "sha256,owner,scopes"),
             (format!("{A},\"an\nn\",read"), "an owner has"),

@@ -11,8 +11,8 @@ mod api_keys;
 mod calls;
 mod jwt;
 mod keys;
-mod lines;
 pub mod limit;
+mod lines;
 pub mod on_demand;
 mod passwords;
 mod session;
@@ -29,8 +29,8 @@ use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step, ValueType};
 use http::HeaderName;
 use keys::Ring;
 use limit::LimitTable;
-use on_demand::{Gate, Gates};
 use lines::Source;
+use on_demand::{Gate, Gates};
 use passwords::Passwords;
 use std::collections::HashMap;
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct Kept {
 
 pub use keys::unfit;
 pub use lines::{users, wrong_lines};
-pub use passwords::hashed;
+pub use passwords::{Credentials, hashed};
 
 /// What a site needs to carry out its calls, limits and sessions.
 pub struct Edge {

@@ -35,7 +35,9 @@ pub fn is_rows_name(name: &OsStr) -> bool {
 
 /// A text of which nobody is shown more than where its lines end.
 pub fn hidden(text: &str) -> String {
-    text.chars().flat_map(|letter| std::iter::repeat_n(if letter == '\n' { letter } else { '*' }, letter.len_utf8())).collect()
+    text.chars()
+        .flat_map(|letter| std::iter::repeat_n(if letter == '\n' { letter } else { '*' }, letter.len_utf8()))
+        .collect()
 }
 
 /// Whether it matters that a file of this name changed.

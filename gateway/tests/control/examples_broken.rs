@@ -56,13 +56,13 @@ const BREAKS: &[Break] = &[
     ("udp-game", "game.route", "    -> game\n", "    -> gmae\n", "error[G1002]"),
     ("udp-game", "game.route", "udp 127.0.0.1:27015 {", "udp 127.0.0.1:27016 {", "error[G9007]"),
     // (e) limits by key
-    ("api-limits", "api.route", "header.x-api-key if missing deny 401", "header.x-api-kye", "error[G1012]"),
+    ("api-limits", "api.route", "per who.owner if missing deny 401", "per who.owner", "error[G1012]"),
     ("api-limits", "api.route", "        use auth.api-key(secret.api-keys)\n", "", "error[G9007]"),
     (
         "api-limits",
         "api.route",
-        "limit 5/s burst 10 per header.x-api-key",
-        "limit 5/s burst 10 per header.x-forwarded-for",
+        "limit 5/s burst 10 per who.owner if missing deny 401",
+        "limit 5/s burst 10 per header.x-forwarded-for if missing deny 401",
         "error[G3005]",
     ),
     ("api-limits", "api.route", "limit 5/s burst 10", "limit 5/s burst 11", "error[G9007]"),

@@ -24,11 +24,11 @@ impl<'a> Checker<'a> {
     /// The lines that an argument names.
     pub(super) fn lines(&mut self, callee: &str, param: &str, arg: &Arg, kind: &Kind, env: &Env) -> Given<Lines> {
         let at = self.at(env, arg.value.span);
-        let (module, path) = match self.eval(&arg.value, env, Some(&Ty::File)) {
+        let (module, path, at) = match self.eval(&arg.value, env, Some(&Ty::File)) {
             Val::Secret(name) => return Given::There(Lines::Secret(name)),
-            Val::File(module, path) => (module, path),
+            Val::File(module, path, at) => (module, path, at),
             // Of a `let`.
-            Val::Text(path) => (env.module, path),
+            Val::Text(path) => (env.module, path, at),
             Val::Opaque(Ty::Secret | Ty::File | Ty::Unknown, _) => return Given::Opaque,
             other => {
                 let what = format!("`{param}` of `{callee}` takes");

@@ -150,7 +150,11 @@ impl<'a> Checker<'a> {
         calls
             .filter_map(|call| match &call.kind {
                 CallKind::Ask(ask) => Some(ask),
-                CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_) | CallKind::ApiKey(_) => None,
+                CallKind::Jwt(_)
+                | CallKind::Signed(_)
+                | CallKind::Secret(_)
+                | CallKind::Password(_)
+                | CallKind::ApiKey(_) => None,
             })
             .collect()
     }

@@ -83,3 +83,6 @@ fn user(line: &str) -> Result<(&str, &str), String> {
         Err(why) => Err(format!("user `{name}`: the password {why}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,82 @@ impl Drop for Turn<'_> {
         self.shared.state().waiting.remove(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn key(number: usize) -> Key {
+        let mut key = Key::default();
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    /// A desk whose one thread is busy until the barrier is met.
+    fn busy() -> (Desk, Arc<Barrier>, Receiver<bool>) {
+        let (desk, barrier) = (Desk::new(1), Arc::new(Barrier::new(2)));
+        let (begins, ends) = (Arc::new(Barrier::new(2)), Arc::clone(&barrier));
+        let begun = Arc::clone(&begins);
+        let work = move || {
+            begun.wait();
+            ends.wait();
+            true
+        };
+        let first = desk.bring(key(usize::MAX), work).expect("room");
+        begins.wait();
+        (desk, barrier, first)
+    }
+
+    #[tokio::test]
+    async fn the_same_question_is_worked_out_once() {
+        let (desk, barrier, first) = busy();
+        let second = desk.joins(&key(usize::MAX)).expect("it is under way");
+        let third = desk.bring(key(usize::MAX), || unreachable!("it is under way")).expect("room");
+        assert!(desk.joins(&key(1)).is_none());
+        barrier.wait();
+        assert_eq!((first.await, second.await, third.await), (Ok(true), Ok(true), Ok(true)));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_takes_no_more_and_who_left_makes_room() {
+        let (desk, barrier, _first) = busy();
+        let waiting: Vec<_> = (0..QUEUE).map(|n| desk.bring(key(n), || true).expect("room")).collect();
+        assert!(desk.bring(key(QUEUE), || true).is_none());
+        assert!(desk.joins(&key(3)).is_some(), "who asks the same needs no room");
+        drop(waiting);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ran);
+        let last = desk.bring(key(QUEUE), move || counted.fetch_add(1, Ordering::SeqCst) == 0).expect("room again");
+        barrier.wait();
+        assert_eq!(last.await, Ok(true));
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_worked_out() {
+        let (desk, barrier, first) = busy();
+        drop(desk.bring(key(1), || unreachable!("nobody waits for it")).expect("room"));
+        let last = desk.bring(key(2), || false).expect("room");
+        barrier.wait();
+        assert_eq!((first.await, last.await), (Ok(true), Ok(false)));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_leaves_nobody_waiting() {
+        let desk = Desk::new(1);
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let died = desk.bring(key(1), || panic!("out of memory")).expect("room").await;
+        std::panic::set_hook(hook);
+        assert!(died.is_err());
+        // Another takes its seat.
+        let mut next = desk.bring(key(1), || true);
+        while next.is_none() {
+            tokio::task::yield_now().await;
+            next = desk.bring(key(1), || true);
+        }
+        assert_eq!(next.expect("room").await, Ok(true));
+    }
+}

@@ -46,3 +46,49 @@ pub(super) fn make(password: &[u8], salt: &[u8; 16]) -> Option<String> {
     let (salt, hash) = (base64::encode_bare(salt), base64::encode_bare(&made));
     Some(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(text: &str, password: &str) -> bool {
+        verifies(&Hash::read(text).expect("a hash"), password.as_bytes())
+    }
+
+    #[test]
+    fn what_others_hashed_is_verified() {
+        // RFC 9106's reference program: `echo -n password | argon2 somesalt -id -t 2 -k 64 -p 1 -l 24 -e`, and bcrypt of
+        // Openwall's test vectors.
+        let vectors = [
+            ("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"),
+            ("$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"),
+            ("$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/", "myPassword"),
+            ("{SHA}0vxRJJChUDZGC1SJQBQ51tpUB/o=", "pencil"),
+        ];
+        for (text, password) in vectors {
+            assert!(holds(text, password), "{text}");
+            for other in ["", "x", &format!("{password} "), &password.to_uppercase().replace("U*U", "u*u")] {
+                assert!(!holds(text, other), "{text} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_made_here_is_verified_here() {
+        let text = make(b"pencil", b"0123456789abcdef").expect("a hash");
+        assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
+        assert!(holds(&text, "pencil") && !holds(&text, "pencils"));
+    }
+
+    #[test]
+    fn attack_bcrypt_truncation() {
+        let longest = "p".repeat(BCRYPT_BYTES);
+        let text = bcrypt::hash(&longest, 4).expect("a hash");
+        assert!(holds(&text, &longest));
+        // All of these begin with the right one, and bcrypt by itself looks no further.
+        for longer in ["x", "p", "\u{e9}", &"p".repeat(72)] {
+            assert!(!holds(&text, &format!("{longest}{longer}")), "{longer}");
+        }
+        assert!(!holds(&text, &longest[1..]));
+    }
+}

@@ -12,7 +12,7 @@ mod hash;
 use super::calls::Later;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use basic::Credentials;
+pub use basic::Credentials;
 use damping::Damping;
 use desk::{Desk, Key};
 use dsl::tree::calls::{Outcome, Refusal};

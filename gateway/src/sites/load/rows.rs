@@ -93,7 +93,8 @@ impl<I: Install> Loader<I> {
         let shown = self.places.show(path);
         let made = match read {
             Ok(read) => {
-                let text = if self.is_hidden(file, path) { tree::hidden(&read.text).into() } else { Arc::clone(&read.text) };
+                let text =
+                    if self.is_hidden(file, path) { tree::hidden(&read.text).into() } else { Arc::clone(&read.text) };
                 batch.report.texts.insert(id, shown.clone(), text);
                 self.new_rows(file, path, id, read)
             }
