@@ -17,6 +17,7 @@ mod disk;
 mod documentation;
 mod edge_auth;
 mod edge_limits;
+mod edge_passwords;
 mod editor;
 mod files;
 mod fmt;

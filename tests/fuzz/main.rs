@@ -10,6 +10,7 @@ mod hello;
 mod proxy;
 mod quic;
 mod tickets;
+mod users;
 
 use std::path::{Path, PathBuf};
 
