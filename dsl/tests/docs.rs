@@ -29,6 +29,12 @@ const POOLS: &[&str] = &[
     "backoffice",
 ];
 
+/// Files that the pages speak of.
+const BESIDE: [(&str, &str); 2] = [
+    ("sites/users.htpasswd", "ann:$2y$05$QbCVi9sEz1IpZmmoLPETBOc1tBOL/q4VcV2ju5QhfVCHsWdIH/W/C\n"),
+    ("sites/keys.csv", "sha256,owner,scopes\n"),
+];
+
 /// The pages that are written by hand, and the README.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -92,7 +98,9 @@ fn file(place: &str, text: &str) -> Files {
         }
     }
     let gateway = text.lines().any(|line| line.starts_with("gateway ") || line.starts_with("tenant "));
-    Files::one(if gateway { "sites/gateway.route" } else { "sites/docs.route" }, &out)
+    let mut files = Files::one(if gateway { "sites/gateway.route" } else { "sites/docs.route" }, &out);
+    files.0.extend(BESIDE.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    files
 }
 
 fn errors(files: &Files) -> Vec<Diagnostic> {

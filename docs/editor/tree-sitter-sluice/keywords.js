@@ -7,8 +7,8 @@ module.exports = {
   answers: ["deny", "files", "redirect", "respond"],
   settings: ["acme", "admin", "balance", "body", "cache", "callback", "challenges", "check", "claims", "client", "compress", "connect", "contact", "cut", "default", "directory", "dns", "drain", "eab", "edition", "eject", "export", "fallback", "flow", "header", "hedge", "http", "https", "idle", "issuer", "keys", "lifetime", "limits", "log", "metrics", "mirror", "panic", "paths", "profile", "protocol", "proxy-protocol", "queue", "resolve", "resolver", "retry", "root", "scopes", "secrets", "session", "slow-start", "sticky", "store", "terms", "tests", "timeout", "trust", "websocket"],
   lines: ["connect", "every", "expect", "given", "no", "request"],
-  functions: ["ask", "hash", "jwt", "local-path", "lower", "password", "signed"],
+  functions: ["api-key", "ask", "hash", "jwt", "local-path", "lower", "password", "signed"],
   parts: ["client", "cookie", "header", "host", "method", "query", "request", "secret", "tls"],
-  types: ["bool", "cidr", "claims", "duration", "host", "int", "ip", "list", "method", "path", "percent", "pool", "provider", "rate", "secret", "size", "status", "text", "url"],
+  types: ["bool", "cidr", "claims", "duration", "file", "host", "int", "ip", "list", "method", "path", "percent", "pool", "provider", "rate", "secret", "size", "status", "text", "url"],
   methods: ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"],
 };

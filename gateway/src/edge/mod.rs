@@ -80,11 +80,9 @@ impl Edge {
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(Jwt { keys: KeySource::Secrets(names), .. }) => Some(ring(names)),
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Jwt(_)
-            | CallKind::Secret(_)
-            | CallKind::Ask(_)
-            | CallKind::Password(_)
-            | CallKind::ApiKey(_) => None,
+            CallKind::Jwt(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) | CallKind::ApiKey(_) => {
+                None
+            }
         });
         let lines = site.calls.iter().map(|call| match &call.kind {
             CallKind::Password(password) => Some(Source::new(&password.users, ValueType::Hash, secrets)),
