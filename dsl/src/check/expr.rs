@@ -333,6 +333,11 @@ impl<'a> Checker<'a> {
                 Some(Val::Url(Arc::clone(t)))
             }
             (Ty::File, Val::Secret(_)) => Some(val.clone()),
+            // By a name: the file that says it is the one whose folder counts.
+            (Ty::File, Val::Text(path)) => {
+                let module = self.linked.modules.iter().position(|module| module.file == loc.file);
+                module.map(|module| Val::File(module, Arc::clone(path), loc))
+            }
             (Ty::Status, Val::Int(n)) if (100..=599).contains(n) => Some(val.clone()),
             (Ty::Cidr, Val::Ip(ip)) => Some(Val::Cidr(IpNet::from(*ip))),
             (Ty::List(inner), Val::List(items)) => {
