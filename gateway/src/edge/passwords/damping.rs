@@ -6,8 +6,7 @@
 //!
 //! Buckets are bounded as those of limits are: where there is no room, strangers share one.
 
-use crate::limit::{Clock, Digest, Secret, Since, Store};
-use governor::state::StateStore;
+use crate::limit::{Digest, Local, Secret, Since, Store};
 use moka::sync::Cache;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,18 +22,17 @@ const FRIENDS_FOR: Duration = Duration::from_secs(24 * 3600);
 const FRIENDS: u64 = 10_000;
 
 /// What was tried.
-pub(super) struct Damping<C: Clock = Since> {
-    clock: C,
-    sources: Store<C>,
-    accounts: Store<C>,
+pub(super) struct Damping {
+    sources: Arc<dyn Store>,
+    accounts: Arc<dyn Store>,
     secret: Secret,
     /// Sources with the accounts whose password they had.
     friends: Cache<[Digest; 2], ()>,
 }
 
 /// One try, counted until it is known to have been right.
-pub(super) struct Try<C: Clock = Since> {
-    damping: Arc<Damping<C>>,
+pub(super) struct Try {
+    damping: Arc<Damping>,
     source: Digest,
     account: Digest,
     /// Whether it is counted against its account.
@@ -44,27 +42,22 @@ pub(super) struct Try<C: Clock = Since> {
 
 impl Default for Damping {
     fn default() -> Self {
-        Self::with(Since::default())
+        Self::on(Arc::new(Local::<Since>::default()), Arc::new(Local::<Since>::default()))
     }
 }
 
-impl<C: Clock> Damping<C> {
-    /// By this clock.
-    pub(super) fn with(clock: C) -> Self {
-        Self {
-            sources: Store::new(clock.clone()),
-            accounts: Store::new(clock.clone()),
-            clock,
-            secret: Secret::default(),
-            friends: Cache::builder().max_capacity(FRIENDS).time_to_live(FRIENDS_FOR).build(),
-        }
+impl Damping {
+    /// With buckets in these stores.
+    fn on(sources: Arc<dyn Store>, accounts: Arc<dyn Store>) -> Self {
+        let friends = Cache::builder().max_capacity(FRIENDS).time_to_live(FRIENDS_FOR).build();
+        Self { sources, accounts, secret: Secret::default(), friends }
     }
 
     /// Counts a try at the password of `name` in `users`.
     ///
     /// # Errors
     /// After how long there may be one.
-    pub(super) fn begin(self: &Arc<Self>, client: IpAddr, users: &str, name: &str) -> Result<Try<C>, Duration> {
+    pub(super) fn begin(self: &Arc<Self>, client: IpAddr, users: &str, name: &str) -> Result<Try, Duration> {
         let source = self.secret.digest_of(|hasher| match client.to_canonical() {
             IpAddr::V4(ip) => hasher.write(&ip.octets()),
             // Whoever has one address of a /64 has all of it.
@@ -76,39 +69,41 @@ impl<C: Clock> Damping<C> {
             hasher.write(name.as_bytes());
         });
         let of_stranger = !self.friends.contains_key(&[source, account]);
-        self.count(&self.sources, source, OF_SOURCE)?;
-        if of_stranger && let Err(after) = self.count(&self.accounts, account, OF_ACCOUNT) {
-            self.give_back(&self.sources, source, OF_SOURCE);
+        count(&*self.sources, source, OF_SOURCE)?;
+        if of_stranger && let Err(after) = count(&*self.accounts, account, OF_ACCOUNT) {
+            give_back(&*self.sources, source, OF_SOURCE);
             return Err(after);
         }
         Ok(Try { damping: Arc::clone(self), source, account, of_stranger, wrong: false })
     }
-
-    /// GCRA: a bucket is the time when it will be full again.
-    fn count(&self, store: &Store<C>, key: Digest, (most, each): (u32, Duration)) -> Result<(), Duration> {
-        let (now, each) = (nanos(self.clock.now()), nanos(each));
-        store.measure_and_replace(&key, |full_at| {
-            let full_at = full_at.map_or(now, |at| at.as_u64()).max(now) + each;
-            match full_at.saturating_sub(now + each * u64::from(most)) {
-                0 => Ok(((), Duration::from_nanos(full_at).into())),
-                wait => Err(Duration::from_nanos(wait)),
-            }
-        })
-    }
-
-    fn give_back(&self, store: &Store<C>, key: Digest, (_, each): (u32, Duration)) {
-        let (now, each) = (nanos(self.clock.now()), nanos(each));
-        let less = store.measure_and_replace(&key, |full_at| {
-            let full_at = full_at.map_or(now, |at| at.as_u64()).saturating_sub(each);
-            Ok::<_, std::convert::Infallible>(((), Duration::from_nanos(full_at.max(1)).into()))
-        });
-        match less {
-            Ok(()) => {}
-        }
-    }
 }
 
-impl<C: Clock> Try<C> {
+/// GCRA: a bucket is the time when it will be full again.
+fn count(store: &dyn Store, key: Digest, (most, each): (u32, Duration)) -> Result<(), Duration> {
+    let (now, each) = (store.now(), nanos(each));
+    let mut counted = Ok(());
+    store.step(key, &mut |full_at| {
+        let full_at = full_at.max(now) + each;
+        match full_at.saturating_sub(now + each * u64::from(most)) {
+            0 => Some(full_at),
+            wait => {
+                counted = Err(Duration::from_nanos(wait));
+                None
+            }
+        }
+    });
+    counted
+}
+
+fn give_back(store: &dyn Store, key: Digest, (_, each): (u32, Duration)) {
+    store.step(key, &mut |full_at| Some(full_at.saturating_sub(nanos(each)).max(1)));
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Try {
     /// It was wrong: it stays counted.
     pub(super) fn wrong(mut self) {
         self.wrong = true;
@@ -120,38 +115,37 @@ impl<C: Clock> Try<C> {
     }
 }
 
-impl<C: Clock> Drop for Try<C> {
+impl Drop for Try {
     fn drop(&mut self) {
         if self.wrong {
             return;
         }
-        self.damping.give_back(&self.damping.sources, self.source, OF_SOURCE);
+        give_back(&*self.damping.sources, self.source, OF_SOURCE);
         if self.of_stranger {
-            self.damping.give_back(&self.damping.accounts, self.account, OF_ACCOUNT);
+            give_back(&*self.damping.accounts, self.account, OF_ACCOUNT);
         }
     }
-}
-
-/// For more than five hundred years.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Clock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// A clock that is set by hand, milliseconds.
     #[derive(Clone, Debug, Default)]
     struct Hand(Arc<AtomicU64>);
 
-    impl governor::clock::Clock for Hand {
-        type Instant = Duration;
-
-        fn now(&self) -> Duration {
-            Duration::from_millis(self.0.load(Ordering::Relaxed))
+    impl Clock for Hand {
+        fn now(&self) -> u64 {
+            self.0.load(Ordering::Relaxed) * 1_000_000
         }
+    }
+
+    fn by(clock: &Hand) -> Arc<Damping> {
+        let store = || Arc::new(Local::by(clock.clone()));
+        Arc::new(Damping::on(store(), store()))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -161,7 +155,8 @@ mod tests {
     #[test]
     fn a_source_waits_after_ten_wrong_passwords_whatever_the_accounts() {
         let clock = Hand::default();
-        let damping = Arc::new(Damping::with(clock.clone()));
+        clock.0.store(1_000_000, Ordering::Relaxed);
+        let damping = by(&clock);
         let client = ip("203.0.113.7");
         for n in 0..10 {
             damping.begin(client, "users", &format!("user{n}")).expect("a try").wrong();
@@ -169,16 +164,16 @@ mod tests {
         let wait = damping.begin(client, "users", "ann").map(drop).unwrap_err();
         assert_eq!(wait, Duration::from_secs(6));
         assert!(damping.begin(ip("203.0.113.8"), "users", "ann").is_ok(), "a neighbour");
-        clock.0.store(5_999, Ordering::Relaxed);
+        clock.0.store(1_005_999, Ordering::Relaxed);
         assert!(damping.begin(client, "users", "ann").is_err());
-        clock.0.store(6_000, Ordering::Relaxed);
+        clock.0.store(1_006_000, Ordering::Relaxed);
         damping.begin(client, "users", "ann").expect("one more").wrong();
         assert!(damping.begin(client, "users", "ann").is_err());
     }
 
     #[test]
     fn what_was_right_or_not_verified_is_given_back() {
-        let damping = Arc::new(Damping::with(Hand::default()));
+        let damping = by(&Hand::default());
         for _ in 0..100 {
             damping.begin(ip("203.0.113.7"), "users", "ann").expect("a try").right();
             drop(damping.begin(ip("203.0.113.7"), "users", "bob").expect("a try"));
@@ -190,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_a_64_are_one_source() {
-        let damping = Arc::new(Damping::with(Hand::default()));
+        let damping = by(&Hand::default());
         for n in 0..10 {
             damping.begin(ip(&format!("2001:db8:1:2::{n:x}")), "users", &format!("user{n}")).expect("a try").wrong();
         }
@@ -201,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_account_is_not_closed_to_where_its_owner_was() {
-        let damping = Arc::new(Damping::with(Hand::default()));
+        let damping = by(&Hand::default());
         let home = ip("198.51.100.1");
         damping.begin(home, "users", "ann").expect("a try").right();
         for n in 0..OF_ACCOUNT.0 {
