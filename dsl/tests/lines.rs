@@ -136,3 +136,13 @@ fn weak_hashes_are_warned_of_where_the_file_is_named() {
     let found = said(&site("require password(\"users.htpasswd\") else deny 401"), Severity::Warning);
     assert!(!found.iter().any(|said| said.starts_with("G3029")), "{found:?}");
 }
+
+#[test]
+fn the_names_of_these_calls_are_nobodys() {
+    sound(
+        "policy page(password: path = /p) {\n    /x -> redirect 302 {password}\n}\nsite a.test {\n    use page\n    /k/{api-key} -> respond 200 \"{api-key}\"\n    else -> web\n}\n",
+    );
+    sound(
+        "let password(x) = x is \"pencil\"\nsite a.test {\n    require password(host) else deny 401\n    else -> web\n}\n",
+    );
+}

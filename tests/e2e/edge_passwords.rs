@@ -378,3 +378,31 @@ fn a_hundred_thousand_keys_are_known_and_each_owner_has_a_limit() {
     assert_eq!(status("key-2").status, 200);
     assert_eq!(status("key-100000").status, 401);
 }
+
+#[test]
+fn a_secret_has_users_too_and_those_before_stay_while_it_is_broken() {
+    let route = "site a.test {\n    http allowed\n    require password(secret.users) else deny 401\n    \
+                 else -> respond 200 \"in\"\n}\n";
+    let setup = Sluice::setup().gateway("    secrets from \"../secrets\"").file("a.route", route);
+    let users = hashed("ann", "pencil") + &hashed("bob", "eraser");
+    let setup = setup.file("../secrets/users", &users);
+    let sluice = setup.start();
+    let status = |user: &str, password: &str| get(&sluice, "/", &basic(user, password)).status;
+    assert_eq!((status("ann", "pencil"), status("ann", "pencils")), (200, 401));
+    sluice.write("../secrets/users", "ann:hunter2hunter2\n");
+    let told = || sluice.console().into_iter().find(|line| line.contains("line 1: user `ann`"));
+    // It is told when somebody needs it.
+    let told = sluice_tests::wait::until("the secret is seen to be broken", || {
+        assert_eq!(status("bob", "eraser"), 200);
+        told()
+    });
+    assert!(told.contains("secret users") && !told.contains("hunter2"), "{told}");
+    sluice.write("../secrets/users", hashed("ann", "brush"));
+    sluice_tests::wait::until("the secret is read again", || (status("bob", "eraser") == 401).then_some(()));
+    assert_eq!((status("ann", "brush"), status("ann", "pencil")), (200, 401));
+    // Where there never were others, the file does not load.
+    let lone = Sluice::setup().gateway("    secrets from \"../secrets\"").file("a.route", route);
+    let lone = lone.file("../secrets/users", "ann:hunter2hunter2\n").start();
+    assert_eq!(get(&lone, "/", &basic("ann", "hunter2hunter2")).status, 503);
+    assert!(lone.console_text().contains("G3025") && !lone.console_text().contains("hunter2"));
+}

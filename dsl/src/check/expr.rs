@@ -180,7 +180,9 @@ impl<'a> Checker<'a> {
     fn call(&mut self, name: &Spanned<Name>, args: &[Arg], env: &Env, loc: Loc) -> Val {
         let at = self.loc(env.module, name.span);
         let head = &name.node.parts[0].node;
-        if name.node.parts.len() == 1 && FUNCTIONS.contains(&head.as_str()) {
+        // Some functions are no names of the language: whoever declares such a function means that one.
+        let own = || !crate::resolve::is_builtin(head) && self.function(&name.node, env).is_some();
+        if name.node.parts.len() == 1 && FUNCTIONS.contains(&head.as_str()) && !own() {
             return self.builtin_call(head, args, env, loc, at);
         }
         let Some(function) = self.function(&name.node, env) else {

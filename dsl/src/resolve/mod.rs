@@ -315,8 +315,6 @@ pub(crate) const BUILTINS: &[&str] = &[
     "hash",
     "ask",
     "local-path",
-    "password",
-    "api-key",
 ];
 
 /// Whether a name is one of [`BUILTINS`].
