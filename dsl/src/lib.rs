@@ -4,6 +4,7 @@
 //! Everything is a pure function of its arguments.
 #![forbid(unsafe_code)]
 
+pub mod body;
 pub mod calendar;
 mod check;
 pub mod diagnostic;

@@ -268,3 +268,60 @@ fn rule_31_calls_and_relations_are_opaque() {
     let sites = lowered(&site(statements));
     assert_eq!(sites[0].calls.len(), 1);
 }
+
+#[test]
+fn rule_4_a_guard_that_reads_the_body_does_so_behind_its_blocks_policies() {
+    let files = site(
+        "    /x {\n        require header.k is \"v\" else deny 401\n        when body.text has \"a\" -> control\n        else -> web\n    }",
+    );
+    let program = dsl::tree::compile(Arc::clone(&lowered(&files)[0])).unwrap();
+    let mut plain = Plain { host: "a.example.com".into(), path: "/x".into(), ..Plain::default() };
+    let judged = |plain: &Plain| {
+        let mut walk = Keys::default();
+        let answer = program.judge(plain, &mut || 0, &mut walk, &mut Progress::default()).answer;
+        format!("{answer:?}")
+    };
+    assert!(judged(&plain).starts_with("Deny { status: 401 }"), "{}", judged(&plain));
+    plain.headers.push(("k".into(), b"v".into()));
+    assert!(judged(&plain).starts_with("Pending"), "{}", judged(&plain));
+    let call = CallIdx(0);
+    let said = |text: &str| Outcome::Yes(Arc::from([("".into(), text.into())]));
+    for (outcome, pool) in [(said("bab"), "control"), (said("b"), "web"), (Outcome::No, "web")] {
+        let mut plain = plain.clone();
+        plain.calls.tell(call, outcome);
+        let judged = program.judge(&plain, &mut || 0, &mut Keys::default(), &mut Progress::default());
+        let Rendered::Proxy { pool: at, .. } = judged.answer else { panic!("{:?}", judged.answer) };
+        assert_eq!(&*program.site().pools[at.0 as usize].name, pool);
+    }
+}
+
+#[test]
+fn bodies_where_they_can_and_cannot_be() {
+    for fine in [
+        "    require body.json(\"/a/0\") is \"x\"",
+        "    inspect 1MB else pass\n    require not body.text matches \".*x.*\"",
+        "    limit 5/s per body.form(\"a\") if missing client.ip",
+        "    set request header x-a = body.file(\"a\") if missing \"\"",
+        "    require body.values has \"x\"\n    /x when body.text -> control",
+        "    let role = body.json(\"\")\n    require role in [\"a\", \"b\"]",
+    ] {
+        assert_eq!(codes(fine), Vec::<&str>::new(), "{fine}");
+    }
+    for (wrong, code) in [
+        ("    require body.json(\"a\")", "G1024"),
+        ("    require body.json(\"/~\")", "G1024"),
+        ("    require body.json(header.x)", "G1005"),
+        ("    require body.xml(\"/a\")", "G1004"),
+        ("    require body.text(\"a\")", "G1024"),
+        ("    require body.json", "G1024"),
+        ("    require body", "G1003"),
+        ("    let body = \"a\"", "G1018"),
+        ("    limit 5/s per body.form(\"a\")", "G1012"),
+        ("    inspect 2MB", "G1024"),
+        ("    inspect 0B", "G1024"),
+        ("    inspect 1KB else deny", "G1024"),
+        ("    tls on-demand {\n        allow when body.text\n        limit 20/h\n    }", "G1022"),
+    ] {
+        assert!(codes(wrong).contains(&code), "{wrong}: {:?}", codes(wrong));
+    }
+}

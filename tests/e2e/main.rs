@@ -16,6 +16,7 @@ mod cli;
 mod disk;
 mod documentation;
 mod edge_auth;
+mod edge_bodies;
 mod edge_limits;
 mod edge_passwords;
 mod editor;

@@ -4,6 +4,7 @@
 // A test fails by panicking, with the input and the reason.
 #![allow(clippy::unwrap_used)]
 
+mod bodies;
 mod gate;
 mod grpc;
 mod hello;

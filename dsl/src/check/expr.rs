@@ -185,6 +185,9 @@ impl<'a> Checker<'a> {
         if name.node.parts.len() == 1 && FUNCTIONS.contains(&head.as_str()) && !own() {
             return self.builtin_call(head, args, env, loc, at);
         }
+        if head == "body" {
+            return self.body_call(name.node.parts.get(1), args, env, loc);
+        }
         let Some(function) = self.function(&name.node, env) else {
             for arg in args {
                 self.eval(&arg.value, env, None);

@@ -50,6 +50,7 @@ use ty::Ty;
 use val::Val;
 
 pub(crate) use acme::SETTINGS as ACME_SETTINGS;
+pub(crate) use calls::{BODY_CALLS, BODY_PARTS};
 pub(crate) use expr::FUNCTIONS;
 pub(crate) use gateway::of_the_gateway;
 pub(crate) use l4::settings::KNOWN as CONNECTION_SETTINGS;

@@ -193,7 +193,7 @@ impl<'a> Checker<'a> {
             visible.extend(m.values.keys().map(String::as_str));
             visible.extend(["host", "method"]);
         } else {
-            visible.extend(["request", "client", "header", "cookie", "query", "tls", "secret"]);
+            visible.extend(["request", "client", "header", "cookie", "query", "body", "tls", "secret"]);
             visible.extend(m.imports.keys().map(String::as_str));
         }
         let near = nearest(&head.node, visible).map(str::to_owned);
@@ -296,6 +296,13 @@ impl<'a> Checker<'a> {
                 Some(self.members_of(field(f, Ty::Text, true), member, &rest[1..], module))
             }
             "secret" => Some(self.secret(rest, loc)),
+            "body" => {
+                let val = self.body_member(rest.first(), loc);
+                match rest {
+                    [] | [_] => Some(val),
+                    [member, rest @ ..] => Some(self.members_of(val, member, rest, module)),
+                }
+            }
             _ => None,
         }
     }

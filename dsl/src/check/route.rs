@@ -449,7 +449,7 @@ impl<'a> Checker<'a> {
         let own: Vec<usize> = chain.policies.iter().filter_map(|policy| policy.tags.last().copied()).collect();
         let left_out = b.withouts[since..].iter().find(|(gone, _)| gone.iter().any(|n| own.contains(n)));
         let Some((_, without)) = left_out else { return };
-        let asking = b.scopes[scope].entries.iter().find(|entry| !self.asks_in(&entry.guard).is_empty());
+        let asking = b.scopes[scope].entries.iter().find(|entry| self.waits_in(&entry.guard));
         if let Some(entry) = asking {
             self.report(lint::g1022::asks_beside_without(entry.loc, *without));
         }

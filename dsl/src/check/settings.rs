@@ -7,6 +7,7 @@ use super::site::SiteBuild;
 use super::ty::Ty;
 use super::val::Val;
 use super::{Checker, Env};
+use crate::body::Inspect;
 use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{Expr, Ident, Word};
@@ -32,6 +33,7 @@ const STATEMENTS: &[&str] = &[
     "timeout",
     "idle",
     "body",
+    "inspect",
     "header",
     "retry",
     "hedge",
@@ -47,7 +49,8 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const OF_SITE: &[&str] = &["http", "default", "paths", "client"];
 
 /// Settings that follow the route.
-const OF_ROUTES: &[&str] = &["timeout", "idle", "body", "header", "retry", "hedge", "mirror", "websocket", "log"];
+const OF_ROUTES: &[&str] =
+    &["timeout", "idle", "body", "inspect", "header", "retry", "hedge", "mirror", "websocket", "log"];
 
 /// The longest body of a request that is copied where nothing is written, bytes.
 const MIRRORED_BODY: u64 = 64 << 10;
@@ -117,6 +120,11 @@ impl<'a> Checker<'a> {
                     chain.settings.body_limit = Some(bytes);
                 }
             }
+            "inspect" => {
+                if let Some(inspect) = self.inspect(words, env, loc) {
+                    chain.settings.inspect = Some(inspect);
+                }
+            }
             "header" => {
                 if let Some(bytes) = self.word_size(head, words, &["limit"], env) {
                     chain.settings.header_limit = Some(bytes);
@@ -181,6 +189,44 @@ impl<'a> Checker<'a> {
             other => {
                 let near = other.first().and_then(|w| nearest(w, ["on", "off"]));
                 self.report(lint::g1024::one_of(loc, head, &["off", "on"], near));
+                None
+            }
+        }
+    }
+
+    /// `inspect 64KB`, `inspect 64KB else pass`
+    fn inspect(&mut self, words: &[Spanned<Word>], env: &Env, loc: Loc) -> Option<Inspect> {
+        let shape = "a size, as in `inspect 64KB`; behind it `else pass` for what is longer, or cannot be read";
+        let [Spanned { node: Word::Value(size), span }, rest @ ..] = words else {
+            self.report(lint::g1024::shape(loc, "inspect", shape));
+            return None;
+        };
+        let pass = match rest {
+            [] => false,
+            [otherwise, pass]
+                if word_name(&otherwise.node).as_deref() == Some("else")
+                    && word_name(&pass.node).as_deref() == Some("pass") =>
+            {
+                true
+            }
+            _ => {
+                self.report(lint::g1024::shape(loc, "inspect", shape));
+                return None;
+            }
+        };
+        let at = self.at(env, *span);
+        match self.eval(&Spanned::new(size.clone(), *span), env, None) {
+            Val::Size(bytes) if (1..=Inspect::MOST).contains(&bytes) => Some(Inspect { bytes, pass }),
+            Val::Size(_) => {
+                self.report(lint::g1024::range(
+                    at,
+                    "`inspect` takes a size of 1B to 1MB: what is looked at lies in memory",
+                ));
+                None
+            }
+            Val::Opaque(..) => None,
+            other => {
+                self.report(lint::g1005::wrong(at, "`inspect` takes", &Ty::Size.noun(), &other.ty().0.noun()));
                 None
             }
         }

@@ -569,6 +569,7 @@ pub(crate) fn source_name(field: &Field) -> String {
         Field::Call(..) => "this call".into(),
         Field::Row(lookup) => lookup.to_string(),
         Field::Claim(_, name) => format!("the claim `{name}`"),
+        Field::Body(_, shown) => shown.to_string(),
     }
 }
 

@@ -170,7 +170,7 @@ impl<'a> Checker<'a> {
             Some(CallKind::Password(password)) => values.push(&password.credentials),
             Some(CallKind::ApiKey(key)) => values.push(&key.key),
             Some(CallKind::Ask(ask)) => values.push(&ask.at),
-            None => {}
+            Some(CallKind::Body(_)) | None => {}
         }
         out.extend(values.iter().flat_map(|value| &value.parts).filter_map(|part| match part {
             Part::Hole { field, .. } => Some(field.clone()),

@@ -2,7 +2,8 @@
 
 use super::{Index, keywords};
 use crate::check::{
-    CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, PROVIDER_SETTINGS, TEST_LINES, member_names,
+    BODY_CALLS, BODY_PARTS, CONNECTION_SETTINGS, FUNCTIONS, METHODS, POOL_SETTINGS, PROVIDER_SETTINGS, TEST_LINES,
+    member_names,
 };
 use crate::check::{of_sites, of_the_gateway};
 use crate::syntax::ast::{Item, ItemKind};
@@ -378,6 +379,9 @@ impl Out<'_> {
                 self.push(&format!("{head}.{name}"), Kind::Member, ty);
             }
         }
+        for part in BODY_CALLS.iter().chain(BODY_PARTS) {
+            self.push(&format!("body.{part}"), Kind::Member, Some("text?".to_owned()));
+        }
         self.words(FUNCTIONS, Kind::Function);
     }
 
@@ -468,7 +472,7 @@ impl Out<'_> {
             (_, "passes") => self.policies(),
             ("request", _) => {
                 self.words(&["with", "from"], Kind::Keyword);
-                self.words(&["header", "cookie", "tls", "request"], Kind::Member);
+                self.words(&["header", "cookie", "body", "tls", "request"], Kind::Member);
             }
             _ => self.values(offset),
         }

@@ -66,7 +66,7 @@ pub(super) fn run(w: &mut World<'_>) {
                 Step::Limit(limit) => {
                     // What is counted by the answer has to be asked first.
                     let mut reads = Reads::of(w.site, |field: &Field| {
-                        reads_call |= matches!(field, Field::Call(..) | Field::Claim(..));
+                        reads_call |= matches!(field, Field::Call(..) | Field::Claim(..) | Field::Body(..));
                     });
                     limit.key.iter().for_each(|key| reads.value(&key.value));
                     limit.cost.iter().for_each(|cost| reads.value(cost));

@@ -48,7 +48,7 @@ pub(super) fn run(w: &mut World<'_>) {
             let mut fields = Vec::new();
             let mut reads = Reads::of(w.site, |field: &Field| fields.push(field.clone()));
             limit.key.iter().for_each(|key| reads.value(&key.value));
-            let invented = |f: &Field| matches!(f, Field::Header(_) | Field::Cookie(_) | Field::Query(_));
+            let invented = |f: &Field| matches!(f, Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::Body(..));
             let Some(field) = fields.first().filter(|f| invented(f) && !super::g3005::is_origin(f)) else { continue };
             let known = fields.iter().any(|f| matches!(f, Field::Call(..) | Field::Claim(..)));
             if known || plan.steps[..n].iter().any(|step| bounds(step, field)) || found.iter().any(|d| d.primary.loc == limit.loc) {

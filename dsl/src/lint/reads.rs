@@ -129,6 +129,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
             CallKind::Password(password) => self.value(&password.credentials),
             CallKind::ApiKey(key) => self.value(&key.key),
             CallKind::Ask(ask) => self.value(&ask.at),
+            CallKind::Body(_) => {}
         }
     }
 }

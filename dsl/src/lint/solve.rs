@@ -127,7 +127,7 @@ pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (
             push(None);
             push(Some("yes".into()));
         }
-        Field::Claim(..) => {
+        Field::Claim(..) | Field::Body(..) => {
             push(None);
             push(Some("x".into()));
         }
@@ -306,6 +306,8 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
             }
             request.calls.suppose_claim(*call, name, v);
         }
+        (Field::Body(call, _), Some(v)) => request.calls.suppose_claim(*call, "", v),
+        (Field::Body(call, _), None) => request.calls.suppose(*call, Outcome::No),
         (Field::Path, Some(v)) if v.starts_with('/') => request.path = encode(v, b"/%"),
         // The host, the handshake and what is made of them stay as they are.
         (Field::Capture(Capture::Host { .. }) | Field::Row(_), _)

@@ -103,9 +103,12 @@ fn asked(site: &Site, cond: &Cond) -> Vec<(CallIdx, PoolIdx)> {
     dial::calls(cond, &mut calls);
     let ask = |call: CallIdx| match &site.calls.get(call.0 as usize)?.kind {
         CallKind::Ask(ask) => Some((call, ask.pool)),
-        CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Password(_) | CallKind::ApiKey(_) => {
-            None
-        }
+        CallKind::Jwt(_)
+        | CallKind::Signed(_)
+        | CallKind::Secret(_)
+        | CallKind::Password(_)
+        | CallKind::ApiKey(_)
+        | CallKind::Body(_) => None,
     };
     calls.into_iter().filter_map(ask).collect()
 }

@@ -159,6 +159,7 @@ fn opaque_parts(cond: &Cond, out: &mut Vec<String>) {
             | Field::Capture(_)
             | Field::Call(..)
             | Field::Claim(..)
+            | Field::Body(..)
             | Field::Row(_) => {
                 push(cond, out);
             }

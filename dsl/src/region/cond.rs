@@ -76,7 +76,8 @@ fn always_there(field: &Field) -> bool {
         | Field::Capture(_)
         | Field::Row(_)
         | Field::Call(..)
-        | Field::Claim(..) => false,
+        | Field::Claim(..)
+        | Field::Body(..) => false,
     }
 }
 
@@ -89,6 +90,7 @@ fn settled(field: &Field) -> bool {
         Field::Row(lookup) => lookup.fields().all(settled),
         Field::Call(..)
         | Field::Claim(..)
+        | Field::Body(..)
         | Field::Method
         | Field::Uri
         | Field::QueryString
@@ -152,7 +154,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         Field::Header(_) | Field::Cookie(_) | Field::Query(_) | Field::QueryString => &[],
         Field::Path | Field::Uri | Field::Host | Field::Capture(_) => &[],
         Field::Call(..) => &["yes"],
-        Field::Claim(..) | Field::Row(_) => &[],
+        Field::Claim(..) | Field::Body(..) | Field::Row(_) => &[],
     };
     let sendable: fn(u8) -> bool = match &column.field {
         Field::Cookie(_) => |b| b.is_ascii_graphic() && b != b';',
@@ -173,7 +175,8 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         | Field::Capture(_)
         | Field::Row(_)
         | Field::Call(..)
-        | Field::Claim(..) => |b| b.is_ascii_graphic(),
+        | Field::Claim(..)
+        | Field::Body(..) => |b| b.is_ascii_graphic(),
     };
     let with = |value: &str| {
         let mut changed = request.clone();
@@ -240,6 +243,7 @@ fn set(field: &Field, value: &str, request: &mut Plain) -> Option<()> {
         Field::TlsCert(part) => request.prove(*part, value),
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, value),
+        Field::Body(call, _) => request.calls.suppose_claim(*call, "", value),
         Field::Path | Field::Host | Field::TlsAlpn | Field::Capture(_) | Field::Row(_) => return None,
     }
     Some(())
@@ -261,7 +265,7 @@ fn unset(field: &Field, request: &mut Plain) {
         Field::Query(_) | Field::QueryString => request.query = None,
         Field::TlsSni | Field::TlsVersion => request.https = false,
         Field::TlsCert(_) => request.tls.cert = None,
-        Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
+        Field::Call(call, _) | Field::Body(call, _) => request.calls.suppose(*call, Outcome::No),
         // Known again when it is told anew; a call that says yes may tell nothing by this name.
         Field::Claim(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         // Most keys have no row.

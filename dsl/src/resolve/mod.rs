@@ -307,6 +307,7 @@ pub(crate) const BUILTINS: &[&str] = &[
     "header",
     "cookie",
     "query",
+    "body",
     "tls",
     "secret",
     "lower",

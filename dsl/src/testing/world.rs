@@ -3,6 +3,7 @@
 //! test writes as a token is one.
 
 use super::{Asked, Given, Signer, Token};
+use crate::body::Inspect;
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
 use crate::tree::ir::{
@@ -130,7 +131,13 @@ impl<'t> World<'t> {
         Self { given, tokens: &asked.tokens, now, counts, open: None }
     }
 
-    fn work_out(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Result<Outcome, Without> {
+    fn work_out(
+        &mut self,
+        program: &Program,
+        call: CallIdx,
+        request: &Plain,
+        inspect: Inspect,
+    ) -> Result<Outcome, Without> {
         let site = program.site();
         let of = &site.calls[call.0 as usize];
         match &of.kind {
@@ -151,6 +158,8 @@ impl<'t> World<'t> {
                 self.credentials(&password.credentials, &password.users, &["user"], request)
             }
             CallKind::ApiKey(key) => self.credentials(&key.key, &key.keys, &["owner", "scope"], request),
+            // All of a test's body is there.
+            CallKind::Body(part) => Ok(calls::of_body(part, inspect, request).unwrap_or(Outcome::Failed)),
             CallKind::Ask(ask) => {
                 let path = calls::path(&ask.at, site.settings.paths, request);
                 known(request)?;
@@ -291,15 +300,15 @@ fn known(request: &Plain) -> Result<(), Without> {
 }
 
 impl tell::World for World<'_> {
-    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Option<Outcome> {
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) -> Option<Outcome> {
         let mut request = request.clone();
         loop {
-            match self.work_out(program, call, &request) {
+            match self.work_out(program, call, &request, inspect) {
                 Ok(outcome) | Err(Without::Known(outcome)) => return Some(outcome),
                 Err(Without::Open) => return None,
                 // Calls are written inside one another, so this ends.
                 Err(Without::First(first)) => {
-                    let outcome = self.call(program, first, &request)?;
+                    let outcome = self.call(program, first, &request, inspect)?;
                     request.calls.tell(first, outcome);
                 }
             }

@@ -3,6 +3,7 @@
 use super::eval::{self, BadText, Unrenderable};
 use super::ir::{CallIdx, Field, Paths, Value};
 use super::request::Request;
+use crate::body::{self, BadBody, Inspect, Looked, Part};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,7 @@ pub enum Outcome {
     No,
     /// It could not be worked out: the request is answered 503.
     Failed,
-    /// The request cannot be asked about: 400, or 429 where too much was tried.
+    /// The request cannot be asked about: 400, what its body says, or 429 where too much was tried.
     Refused(Refusal),
 }
 
@@ -29,6 +30,8 @@ pub enum Refusal {
     BadText(BadText),
     /// Too much was tried: 429, and after so many milliseconds it may be tried again.
     TooMany(u64),
+    /// The body cannot be read as what is asked of it.
+    Body(BadBody),
 }
 
 /// A text that a call reads, such as the token of a `jwt`.
@@ -47,6 +50,17 @@ pub fn argument(value: &Value, req: &impl Request) -> Result<String, Outcome> {
 pub fn path(value: &Value, paths: Paths, req: &impl Request) -> Result<String, Outcome> {
     let mut text = String::new();
     eval::render_question(value, req, paths, &mut text).map(|()| text).map_err(|why| without(&why))
+}
+
+/// What a part of the body comes to; `None` while more of the body has to be taken first.
+#[must_use]
+pub fn of_body(part: &Part, inspect: Inspect, req: &impl Request) -> Option<Outcome> {
+    match body::look(part, inspect, req, req.body()) {
+        Looked::Read(Some(text)) => Some(Outcome::Yes(Arc::from([("".into(), text.as_ref().into())]))),
+        Looked::Read(None) => Some(Outcome::No),
+        Looked::Refused(bad) => Some(Outcome::Refused(Refusal::Body(bad))),
+        Looked::More => None,
+    }
 }
 
 fn without(why: &Unrenderable<'_>) -> Outcome {

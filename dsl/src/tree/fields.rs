@@ -104,6 +104,10 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
             Found::Conflict(_) => Read::Conflict,
             Found::Row(cell) => Read::One(Text::Row(cell)),
         },
+        Field::Body(call, _) => {
+            let said = req.calls().and_then(|calls| calls.read(*call));
+            maybe(said.and_then(|said| said.first()).map(|(_, text)| &**text))
+        }
         Field::Call(call, _) => maybe(req.calls().and_then(|calls| calls.read(*call)).map(|_| "yes")),
         Field::Claim(call, name) => {
             let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
@@ -182,7 +186,8 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::TlsCert(_)
         | Field::Capture(_)
         | Field::Row(_)
-        | Field::Call(..) => {}
+        | Field::Call(..)
+        | Field::Body(..) => {}
         Field::Claim(call, name) => {
             let claims = req.calls().and_then(|calls| calls.read(*call)).unwrap_or_default();
             claims.iter().filter(|(n, _)| n == name).for_each(|(_, text)| each(Bytes::raw(text.as_bytes())));
@@ -236,7 +241,8 @@ pub(crate) fn repeats(field: &Field) -> bool {
         | Field::Capture(_)
         | Field::Call(..)
         | Field::Row(_)
-        | Field::Claim(..) => false,
+        | Field::Claim(..)
+        | Field::Body(..) => false,
     }
 }
 

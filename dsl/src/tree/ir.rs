@@ -264,6 +264,8 @@ pub enum Field {
     Call(CallIdx, Arc<str>),
     /// What a call that says yes tells by this name: a claim of a token; missing otherwise.
     Claim(CallIdx, Arc<str>),
+    /// A part of the body, which a call reads; missing where it says no. With it, how it is written.
+    Body(CallIdx, Arc<str>),
 }
 
 /// Where a captured value stands. Its bounds follow from the pattern alone, whichever pattern matched.
@@ -651,6 +653,8 @@ pub struct Settings {
     pub idle_ms: Option<u64>,
     /// `body limit`, bytes.
     pub body_limit: Option<u64>,
+    /// `inspect`: how much of a body conditions look at.
+    pub inspect: Option<crate::body::Inspect>,
     /// `header limit`: bytes of the head of a request, written as HTTP/1.1.
     pub header_limit: Option<u64>,
     /// `retry`; the pool's where none is written.

@@ -8,13 +8,14 @@ use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
 use super::ir::{
-    Answer, ByTable, CallIdx, CallKind, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx,
-    PoolIdx, Session, SessionDoes, Site, SiteSettings, Step, Tls, Value,
+    Answer, ByTable, CallIdx, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx, Session,
+    SessionDoes, Settings, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
 use super::rows::Found;
 use super::session::Issue;
+use crate::body::BadBody;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
 use std::borrow::Cow;
@@ -149,7 +150,7 @@ pub enum Rendered<'p> {
     },
     /// A call has to be worked out and told first; then the request is judged again, with the same progress.
     Pending(CallIdx),
-    /// 400, or 503 for a call that failed.
+    /// 400, 503 for a call that failed, or what a body that cannot be read is answered.
     Refused(Refused<'p>),
 }
 
@@ -168,6 +169,8 @@ pub enum Refused<'p> {
     Failed(CallIdx),
     /// Too much was tried: 429, until so many milliseconds have passed.
     TooMany(u64),
+    /// The body cannot be read as what is asked of it: its own status.
+    Body(BadBody),
 }
 
 impl Refused<'_> {
@@ -177,6 +180,7 @@ impl Refused<'_> {
         match self {
             Self::Failed(_) => 503,
             Self::TooMany(_) => 429,
+            Self::Body(bad) => bad.status(),
             Self::Repeated(_) | Self::BadText(_) | Self::Missing(_) | Self::Host => 400,
         }
     }
@@ -216,6 +220,16 @@ impl Program {
         Judged { plan: Some((index, plan)), answer, at: Some(at) }
     }
 
+    /// The settings that hold for a request on its way: of its plan, and before that is known of the block whose
+    /// guard stopped it.
+    pub fn settings_on_the_way(&self, req: &impl Request, progress: &Progress) -> &Settings {
+        let index = progress.plan.unwrap_or_else(|| {
+            let scope = interpret::stops_in(self.site(), req);
+            self.site().scopes[scope.0 as usize].miss
+        });
+        &self.site().plans[index.0 as usize].settings
+    }
+
     /// A guard on the way reads a call. What asks somebody else does so behind its block's policies
     /// (LANGUAGE rule 4), and so does what is read after it, whether its answer had to be waited for or
     /// was known before; what a key alone can tell may be worked out at once.
@@ -227,7 +241,7 @@ impl Program {
         walk: &mut impl Walk<'p>,
         progress: &mut Progress,
     ) -> Judged<'p> {
-        let asks = |call: CallIdx| matches!(self.site().calls[call.0 as usize].kind, CallKind::Ask(_));
+        let asks = |call: CallIdx| self.site().calls[call.0 as usize].kind.waits();
         let asked = req.calls().is_some_and(|calls| calls.read_before(asks));
         if asked || asks(stop.call()) {
             let scope = interpret::stops_in(self.site(), req);
@@ -260,6 +274,7 @@ fn of_stop<'p>(stop: Stop, req: &impl Request) -> Rendered<'p> {
         (Stop::Refused(_), Some(Outcome::Refused(Refusal::TooMany(after_ms)))) => {
             Rendered::Refused(Refused::TooMany(*after_ms))
         }
+        (Stop::Refused(_), Some(Outcome::Refused(Refusal::Body(bad)))) => Rendered::Refused(Refused::Body(*bad)),
         (Stop::Failed(call) | Stop::Refused(call), _) => Rendered::Refused(Refused::Failed(call)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::calls::Calls;
 use super::ir::CertPart;
+use crate::body::Taken;
 use std::net::IpAddr;
 
 /// What a decision may read. The data plane implements it over the received head without copying;
@@ -35,6 +36,10 @@ pub trait Request {
     fn tls(&self) -> Option<TlsFacts<'_>>;
     /// What is known of its calls; `None` where nothing can be.
     fn calls(&self) -> Option<&Calls> {
+        None
+    }
+    /// What was taken of its body so far; `None` before any of it was asked for.
+    fn body(&self) -> Option<Taken<'_>> {
         None
     }
 }
@@ -134,6 +139,8 @@ pub struct Plain {
     pub client: (IpAddr, u16),
     /// What is known of its calls.
     pub calls: Calls,
+    /// Its body, empty where it has none; `None` where nothing is known of it.
+    pub body: Option<Vec<u8>>,
 }
 
 impl Default for Plain {
@@ -150,6 +157,7 @@ impl Default for Plain {
             headers: Vec::new(),
             client: (IpAddr::from([203, 0, 113, 1]), 50_000),
             calls: Calls::default(),
+            body: None,
         }
     }
 }
@@ -223,5 +231,8 @@ impl Request for Plain {
     }
     fn calls(&self) -> Option<&Calls> {
         Some(&self.calls)
+    }
+    fn body(&self) -> Option<Taken<'_>> {
+        self.body.as_ref().map(|bytes| Taken { bytes, whole: true })
     }
 }

@@ -1,6 +1,6 @@
 //! The way of a request through a site, told line by line: for `explain`, and for tests that fail.
 
-use super::calls::Outcome;
+use super::calls::{self, Outcome};
 use super::eval::BadText;
 use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Identity, Limit, Lookup, Session};
 use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
@@ -9,6 +9,7 @@ use super::request::{Plain, Request};
 use super::rows::Found;
 use super::session::{self, Issue};
 use super::words;
+use crate::body::Inspect;
 use crate::lint::reads::Reads;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
@@ -71,8 +72,8 @@ pub struct Told<'p> {
 
 /// What is known beside the request: what its calls come to, and what limits have counted.
 pub trait World {
-    /// What a call comes to; `None` where nobody knows, and the story ends.
-    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain) -> Option<Outcome>;
+    /// What a call comes to; `None` where nobody knows, and the story ends. Of a body so much is looked at.
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) -> Option<Outcome>;
 
     /// Headers of the answer of an `ask` that said yes, by their names in lower case.
     fn answered(&self, _program: &Program, _ask: &Ask) -> Vec<(Arc<str>, String)> {
@@ -92,12 +93,25 @@ pub trait World {
 struct Nothing;
 
 impl World for Nothing {
-    fn call(&mut self, _: &Program, _: CallIdx, _: &Plain) -> Option<Outcome> {
-        None
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) -> Option<Outcome> {
+        of_body(program, call, request, inspect)
     }
 
     fn limit(&mut self, _: &Limit, _: &[u8], _: u64) -> Admit {
         Admit::Pass
+    }
+}
+
+/// What a call comes to that reads nothing but the request's body, where that is known.
+fn of_body(program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) -> Option<Outcome> {
+    match &program.site().calls[call.0 as usize].kind {
+        CallKind::Body(part) => calls::of_body(part, inspect, request),
+        CallKind::Jwt(_)
+        | CallKind::Signed(_)
+        | CallKind::Secret(_)
+        | CallKind::Password(_)
+        | CallKind::ApiKey(_)
+        | CallKind::Ask(_) => None,
     }
 }
 
@@ -107,8 +121,14 @@ impl World for Nothing {
 pub struct Supposed(pub Vec<(CallIdx, bool)>);
 
 impl World for Supposed {
-    fn call(&mut self, program: &Program, call: CallIdx, _: &Plain) -> Option<Outcome> {
-        let (_, yes) = self.0.iter().find(|(known, _)| *known == call)?;
+    fn call(&mut self, program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) -> Option<Outcome> {
+        let Some((_, yes)) = self.0.iter().find(|(known, _)| *known == call) else {
+            return of_body(program, call, request, inspect);
+        };
+        let asked = &program.site().calls[call.0 as usize];
+        if *yes && matches!(asked.kind, CallKind::Body(_)) {
+            return Some(Outcome::Yes(Arc::from([("".into(), format!("<{}>", asked.shown).into())])));
+        }
         let claims = || claims(program, call).into_iter().map(|name| (Arc::clone(&name), format!("<{name}>").into()));
         Some(if *yes { Outcome::Yes(claims().collect()) } else { Outcome::No })
     }
@@ -159,7 +179,8 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     let judged = loop {
         let judged = program.judge(&*request, &mut point, &mut walked, &mut progress);
         let Rendered::Pending(call) = judged.answer else { break judged };
-        let Some(outcome) = walked.world.call(program, call, request) else { break judged };
+        let inspect = program.settings_on_the_way(&*request, &progress).inspect.unwrap_or_default();
+        let Some(outcome) = walked.world.call(program, call, request, inspect) else { break judged };
         walked.called(program, &program.site().calls[call.0 as usize], &outcome);
         request.calls.tell(call, outcome);
     };
@@ -327,6 +348,7 @@ pub fn refused(why: &Refused<'_>) -> String {
         Refused::Host => "the host to be sent is none".to_owned(),
         Refused::Failed(_) => "a call could not be worked out".to_owned(),
         Refused::TooMany(_) => "too many wrong passwords were tried".to_owned(),
+        Refused::Body(bad) => bad.reason().to_owned(),
     }
 }
 
@@ -343,10 +365,14 @@ struct Walked<'p, 'w> {
 impl<'p> Walked<'p, '_> {
     /// A call was worked out. What an `ask` copies is deleted from the request first (LANGUAGE rule 20).
     fn called(&mut self, program: &'p Program, call: &'p Call, outcome: &Outcome) {
+        let of_body = matches!(call.kind, CallKind::Body(_));
         let what = match outcome {
+            Outcome::Yes(_) if of_body => "is there",
             Outcome::Yes(_) => "yes",
+            Outcome::No if of_body => "is missing",
             Outcome::No => "no",
             Outcome::Failed => "failed",
+            Outcome::Refused(_) if of_body => "cannot be read",
             Outcome::Refused(_) => "cannot be asked",
         };
         self.lines.push(Line::new("", format!("{}  · {what}", call.shown), Some(call.loc)));

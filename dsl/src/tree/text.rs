@@ -113,6 +113,7 @@ impl Display for Field {
             Self::Row(lookup) => lookup.fmt(f),
             Self::Call(_, shown) => f.write_str(shown),
             Self::Claim(_, name) => write!(f, "claim {name}"),
+            Self::Body(_, shown) => f.write_str(shown),
         }
     }
 }
@@ -272,7 +273,8 @@ fn constant(f: &mut Formatter<'_>, field: &Field, text: &str) -> fmt::Result {
         | Field::Capture(_)
         | Field::Call(..)
         | Field::Row(_)
-        | Field::Claim(..) => quoted(f, text),
+        | Field::Claim(..)
+        | Field::Body(..) => quoted(f, text),
     }
 }
 

@@ -41,6 +41,7 @@ Exit codes:
 Examples:
   sluice explain 'GET https://shop.example.com/cart?id=7'
   sluice explain 'POST https://shop.example.com/api' -H 'content-type: text/plain' -H 'cookie: sid=1'
+  sluice explain 'POST https://shop.example.com/api' -H 'content-type: application/json' -d '{\"id\": 7}'
   sluice explain https://shop.example.com/admin --client 10.0.0.7
   sluice explain 'tcp :5432' --client 10.0.0.7
   sluice explain 'tls vault.example.com' --alpn h2
@@ -51,7 +52,7 @@ pub struct Explain {
     #[arg(value_name = "REQUEST", required_unless_present = "who_reaches")]
     request: Option<String>,
     /// Print every way to a pool instead: by its name, or by the address of an endpoint
-    #[arg(long, value_name = "POOL", conflicts_with_all = ["headers", "sni", "alpn", "cert"])]
+    #[arg(long, value_name = "POOL", conflicts_with_all = ["headers", "data", "sni", "alpn", "cert"])]
     who_reaches: Option<String>,
     /// How the ways to a pool are printed
     #[arg(long, value_enum, default_value_t = reaches::Format::Text, requires = "who_reaches")]
@@ -59,6 +60,9 @@ pub struct Explain {
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The body of the request, for routes that look into it; with @, the file that it stands in
+    #[arg(short = 'd', long = "data", value_name = "TEXT|@FILE")]
+    data: Option<String>,
     /// The client's address, and its port where that matters
     #[arg(long, value_name = "IP[:PORT]", default_value = "203.0.113.1", value_parser = client)]
     client: SocketAddr,
@@ -86,7 +90,13 @@ impl Explain {
         let connection = connection::Asked::parse(&request, self.client, self.sni.as_deref(), &self.alpn)?;
         let request = match connection {
             Some(_) => None,
-            None => Some(Asked { cert: self.cert.clone(), ..Asked::parse(&request, &self.headers, self.client)? }),
+            None => {
+                let asked = Asked::parse(&request, &self.headers, self.client)?;
+                let body = self.data.as_deref().map(data).transpose()?;
+                // Others may have one.
+                let body = body.or_else(|| matches!(asked.method.as_str(), "GET" | "HEAD").then(Vec::new));
+                Some(Asked { cert: self.cert.clone(), body, ..asked })
+            }
         };
         let loaded = offline::load(&self.sites, None)?;
         let mut story =
@@ -117,6 +127,16 @@ struct Asked {
     client: SocketAddr,
     /// The subject of the client's certificate.
     cert: Option<String>,
+    /// Its body, where that is known.
+    body: Option<Vec<u8>>,
+}
+
+/// A body as it was typed, or from a file.
+fn data(text: &str) -> Result<Vec<u8>, Failed> {
+    match text.strip_prefix('@') {
+        Some(path) => std::fs::read(path).map_err(|e| Failed::new(format!("`{path}` cannot be read: {e}"))),
+        None => Ok(text.as_bytes().to_vec()),
+    }
 }
 
 /// An address, with or without a port.
@@ -164,6 +184,7 @@ impl Asked {
             headers: Vec::new(),
             client,
             cert: None,
+            body: None,
         };
         for header in headers {
             let (name, value) = header
@@ -255,6 +276,7 @@ impl Story<'_> {
             query: asked.query.clone(),
             headers: asked.headers.clone(),
             client: (asked.client.ip(), asked.client.port()),
+            body: asked.body.clone(),
             ..Plain::default()
         };
         if let Some(subject) = asked.cert.as_deref().filter(|_| shows.is_some()) {
@@ -353,7 +375,12 @@ impl Story<'_> {
                 (true, claims) => format!("yes, with claims {}", claims.join(", ")),
                 (false, _) => "no".to_owned(),
             };
-            let _ = writeln!(self.out, "\n{}", self.style.bold(&format!("if {} says {what}:", asked.shown)));
+            let what = match (&asked.kind, yes) {
+                (CallKind::Body(_), true) => "is there",
+                (CallKind::Body(_), false) => "is missing",
+                _ => &format!("says {what}"),
+            };
+            let _ = writeln!(self.out, "\n{}", self.style.bold(&format!("if {} {what}:", asked.shown)));
             let supposed: Vec<_> = supposed.iter().copied().chain([(call, yes)]).collect();
             let told = tell_in(site, &mut request.clone(), None, &mut Supposed(supposed.clone()));
             // What was told already is not told again.

@@ -54,6 +54,8 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, w
         CallKind::Secret(test) => values.secret(call_of, test),
         CallKind::Password(password) => values.password(call, call_of, password),
         CallKind::ApiKey(key) => values.api_key(call, call_of, key),
+        // It was read where the request was judged; nothing else that asks has a body.
+        CallKind::Body(_) => Ok(Worked::Known(Outcome::Failed)),
         CallKind::Ask(ask) => values.path(&ask.at).map(|path| Worked::Ask(Question { call, ask, path })),
     };
     match worked {

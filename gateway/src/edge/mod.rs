@@ -80,14 +80,17 @@ impl Edge {
         let rings = site.calls.iter().map(|call| match &call.kind {
             CallKind::Jwt(Jwt { keys: KeySource::Secrets(names), .. }) => Some(ring(names)),
             CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Jwt(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) | CallKind::ApiKey(_) => {
-                None
-            }
+            CallKind::Jwt(_)
+            | CallKind::Secret(_)
+            | CallKind::Ask(_)
+            | CallKind::Password(_)
+            | CallKind::ApiKey(_)
+            | CallKind::Body(_) => None,
         });
         let lines = site.calls.iter().map(|call| match &call.kind {
             CallKind::Password(password) => Some(Source::new(&password.users, ValueType::Hash, secrets)),
             CallKind::ApiKey(key) => Some(Source::new(&key.keys, ValueType::Owner, secrets)),
-            CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) => None,
+            CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Body(_) => None,
         });
         let identities = site.identities().into_iter();
         let mut edge = Self {

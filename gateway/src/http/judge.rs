@@ -7,13 +7,14 @@ use super::received::Received;
 use crate::answer;
 use crate::answer::files::Lookup;
 use crate::edge::{Later, Question, Walked, Walking, Worked, limit, work_out};
-use crate::http::body::Content;
+use crate::http::body::{Beginning, Content};
 use crate::http::gate::Reason;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::{PoolHandle, Spot};
-use dsl::tree::calls::{Calls, Outcome};
-use dsl::tree::ir::{Answer, CallIdx, Paths, Plan, PlanIdx};
+use dsl::body::BadBody;
+use dsl::tree::calls::{self, Calls, Outcome};
+use dsl::tree::ir::{Answer, CallIdx, CallKind, Paths, Plan, PlanIdx};
 use dsl::tree::judge::{self, Progress, Refused, Rendered, append_query};
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
@@ -60,6 +61,8 @@ pub enum Prepared<'s> {
     },
     /// A call has to be waited for first.
     Wait(Box<Awaited<'s>>),
+    /// So much of the body is taken first.
+    Take(Need),
 }
 
 /// What has to be waited for.
@@ -70,6 +73,17 @@ pub enum Awaited<'s> {
     Later(CallIdx, Later),
 }
 
+/// How much of a body is needed before the request is judged on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// More than so many bytes, or all of it.
+    pub upto: u64,
+    /// A body that is longer than this is refused, as the settings in force say.
+    pub limit: u64,
+    /// How far its pieces may be apart, milliseconds, where they say it.
+    pub idle_ms: Option<u64>,
+}
+
 /// How far a request came: kept while a call is worked out.
 #[derive(Default)]
 pub struct Course {
@@ -77,6 +91,8 @@ pub struct Course {
     pub calls: Calls,
     /// What its policies did until now.
     pub walked: Walked,
+    /// What was taken of its body.
+    pub body: Beginning,
     progress: Progress,
 }
 
@@ -87,12 +103,12 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
     let has_calls = !served.program.site().calls.is_empty();
     let raw_paths = served.program.site().settings.paths == Paths::Raw;
     loop {
-        let Course { calls, walked, progress } = course;
-        let request = Received { raw_paths, calls: has_calls.then_some(&*calls), ..*request };
+        let Course { calls, walked, progress, body } = course;
+        let request = Received { raw_paths, calls: has_calls.then_some(&*calls), body: body.taken(), ..*request };
         let mut walking = Walking { edge: &served.edge, worker, host: request.host, walked };
         let judged = served.program.judge(&request, &mut || worker.draw(), &mut walking, progress);
         let answer = match judged.answer {
-            Rendered::Pending(call) => match worked(served, call, &request, worker) {
+            Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
                 Ok((call, outcome)) => {
                     calls.tell(call, outcome);
                     continue;
@@ -113,9 +129,22 @@ fn worked<'s>(
     mut call: CallIdx,
     request: &Received<'_>,
     worker: &Worker,
+    progress: Option<&Progress>,
 ) -> Result<(CallIdx, Outcome), Prepared<'s>> {
     // A call needs only what was written before it, so this ends.
     for _ in 0..=served.program.site().calls.len() {
+        if let Some(CallKind::Body(part)) = served.program.site().calls.get(call.0 as usize).map(|call| &call.kind) {
+            // Behind its policies a request has a plan and is on no way any more.
+            let Some(progress) = progress else { return Err(undecided()) };
+            let settings = served.program.settings_on_the_way(request, progress);
+            let inspect = settings.inspect.unwrap_or_default();
+            let limit = settings.body_limit.unwrap_or(u64::MAX);
+            let need = Need { upto: inspect.bytes, limit, idle_ms: settings.idle_ms };
+            return match calls::of_body(part, inspect, request) {
+                Some(outcome) => Ok((call, outcome)),
+                None => Err(Prepared::Take(need)),
+            };
+        }
         match work_out(served, call, request, worker) {
             Worked::Known(outcome) => return Ok((call, outcome)),
             Worked::First(first) => call = first,
@@ -139,9 +168,9 @@ pub fn prepare<'s>(
     loop {
         let request = Received { raw_paths, calls: Some(&*calls), ..*request };
         match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
-            Rendered::Pending(call) => match worked(served, call, &request, worker) {
+            Rendered::Pending(call) => match worked(served, call, &request, worker, None) {
                 Ok((call, outcome)) => calls.tell(call, outcome),
-                Err(Prepared::Wait(_)) => return undecided(),
+                Err(Prepared::Wait(_) | Prepared::Take(_)) => return undecided(),
                 Err(prepared) => return prepared,
             },
             rendered => return prepared(rendered, served, &request),
@@ -200,6 +229,11 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
             Refused::Repeated(_) => Reason::Repeated,
             Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,
             Refused::Host | Refused::Failed(_) | Refused::TooMany(_) => Reason::HostInvalid,
+            Refused::Body(BadBody::Type(_)) => Reason::BodyType,
+            Refused::Body(BadBody::Coding) => Reason::BodyCoding,
+            Refused::Body(BadBody::Malformed(_)) => Reason::BodyMalformed,
+            Refused::Body(BadBody::Ambiguous(_)) => Reason::BodyAmbiguous,
+            Refused::Body(BadBody::TooLong) => Reason::BodyUnread,
         }),
     }
 }

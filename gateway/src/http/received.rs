@@ -1,6 +1,7 @@
 //! A request as the program sees it, without copying.
 
 use super::client::Client;
+use dsl::body::Taken;
 use dsl::tree::calls::Calls;
 use dsl::tree::request::{CertFacts, Request, TlsFacts};
 use http::{HeaderMap, Method, Version};
@@ -29,6 +30,8 @@ pub struct Received<'r> {
     pub headers: &'r HeaderMap,
     /// What is known of its calls; `None` where its site has none.
     pub calls: Option<&'r Calls>,
+    /// What was taken of its body so far.
+    pub body: Option<Taken<'r>>,
 }
 
 impl Request for Received<'_> {
@@ -97,5 +100,9 @@ impl Request for Received<'_> {
 
     fn calls(&self) -> Option<&Calls> {
         self.calls
+    }
+
+    fn body(&self) -> Option<Taken<'_>> {
+        self.body
     }
 }

@@ -33,6 +33,9 @@ const PARTS: &[(&str, &str)] = &[
     ),
     ("cookie", "a cookie of the request; missing where it is not sent"),
     ("query", "a field of the query; missing where it is not sent"),
+    ("body.text", "the body of the request, as it was sent; missing where there is none"),
+    ("body.values", "every name and value of the body, decoded, a line break after each"),
+    ("body", "what the body of the request says: `json(…)`, `form(…)`, `file(…)`, `text`, `values`"),
     ("secret", "a secret of the gateway's provider, by its name"),
 ];
 

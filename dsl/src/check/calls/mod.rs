@@ -2,12 +2,15 @@
 
 mod api_key;
 mod ask;
+mod body;
 mod jwt;
 mod lines;
 mod password;
 mod pure;
 mod secret;
 mod signed;
+
+pub(crate) use body::{BODY_CALLS, BODY_PARTS};
 
 use super::cond::{plain, present_when};
 use super::l4;
@@ -132,7 +135,7 @@ impl<'a> Checker<'a> {
                         .flatten()
                         .for_each(|value| holes(value, &mut implied));
                 }
-                Some(CallKind::Ask(_)) | None => {}
+                Some(CallKind::Ask(_) | CallKind::Body(_)) | None => {}
             }
         }
         facts.append(&mut implied);
@@ -154,7 +157,8 @@ impl<'a> Checker<'a> {
                 | CallKind::Signed(_)
                 | CallKind::Secret(_)
                 | CallKind::Password(_)
-                | CallKind::ApiKey(_) => None,
+                | CallKind::ApiKey(_)
+                | CallKind::Body(_) => None,
             })
             .collect()
     }

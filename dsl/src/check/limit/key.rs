@@ -135,7 +135,7 @@ impl<'a> Checker<'a> {
 fn source_of(flat: &[Flat]) -> String {
     let one = |field: &Field| match field {
         Field::Capture(_) => "capture".to_owned(),
-        Field::Claim(..) | Field::Call(..) | Field::Row(_) => field.to_string(),
+        Field::Claim(..) | Field::Call(..) | Field::Body(..) | Field::Row(_) => field.to_string(),
         other => source_name(other),
     };
     let hole = |part: &Flat| match part {

@@ -221,6 +221,13 @@ impl<'a> Checker<'a> {
                 ));
                 false
             }
+            Val::Field { field: Field::Body(..), .. } => {
+                self.report(lint::g1024::range(
+                    loc,
+                    "a key of a pool reads the head of a request: its body is sent on, not looked at, here",
+                ));
+                false
+            }
             Val::Field { field, optional, .. } => {
                 out.push(Piece::Field { field: field.clone(), optional: *optional, loc });
                 true

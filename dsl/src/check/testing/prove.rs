@@ -326,7 +326,7 @@ impl Checker<'_> {
 }
 
 fn reads_call(cond: &Cond) -> bool {
-    let of = |field: &Field| matches!(field, Field::Call(..) | Field::Claim(..));
+    let of = |field: &Field| matches!(field, Field::Call(..) | Field::Claim(..) | Field::Body(..));
     let value =
         |value: &ir::Value| value.parts.iter().any(|part| matches!(part, ir::Part::Hole { field, .. } if of(field)));
     match cond {

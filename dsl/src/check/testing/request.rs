@@ -12,12 +12,13 @@ use crate::tree::request::Plain;
 use std::net::IpAddr;
 
 /// What `with` may say.
-const WITH: &[&str] = &["header", "cookie", "tls", "request"];
+const WITH: &[&str] = &["header", "cookie", "body", "tls", "request"];
 
 impl Checker<'_> {
     pub(super) fn request_line(&mut self, words: &mut Words<'_>) -> Option<Asked> {
         let method = self.method_word(words)?;
-        let plain = Plain { method, ..Plain::default() };
+        // A test says all there is to a request.
+        let plain = Plain { method, body: Some(Vec::new()), ..Plain::default() };
         let mut asked = Asked { plain, tokens: Vec::new(), shown: "".into(), loc: words.line };
         let Some(url) = self.url_word(words) else {
             self.report(lint::g1024::shape(
@@ -144,6 +145,14 @@ impl Checker<'_> {
         loop {
             let shape = "`header.NAME = \"…\"`, `cookie.NAME = \"…\"`, `tls.alpn = \"h2\"`, with commas between";
             let name = words.name();
+            let is_body = name.as_ref().is_some_and(|name| Self::name_text(&name.node) == "body");
+            if is_body && words.peek().is_some_and(|word| !matches!(word.node, Word::Equals)) {
+                self.body_word(words, asked)?;
+                if words.take(|word| matches!(word, Word::Comma).then_some(())).is_none() {
+                    return Some(());
+                }
+                continue;
+            }
             let equals = words.take(|word| matches!(word, Word::Equals).then_some(()));
             let (Some(name), true) = (name, equals.is_some() || !equals_needed) else {
                 self.report(lint::g1024::shape(words.line, "with", shape));
@@ -189,8 +198,17 @@ impl Checker<'_> {
             asked.plain.prove(part, value);
             return Some(());
         }
+        if let [body] = name.node.parts.as_slice()
+            && body.node == "body"
+        {
+            return self.give_body(value, loc, asked);
+        }
         let [of, member] = name.node.parts.as_slice() else {
-            self.report(lint::g1024::shape(loc, "with", "a header or cookie: `header.NAME`, `cookie.NAME`"));
+            self.report(lint::g1024::shape(
+                loc,
+                "with",
+                "a header, a cookie or a body: `header.NAME`, `cookie.NAME`, `body`",
+            ));
             return None;
         };
         if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
@@ -251,6 +269,32 @@ impl Checker<'_> {
                 self.report(lint::g1003::unknown_name(of_loc, other, nearest(other, WITH.iter().copied())));
                 return None;
             }
+        }
+        Some(())
+    }
+
+    /// `body "…"`
+    fn body_word(&mut self, words: &mut Words<'_>, asked: &mut Asked) -> Option<()> {
+        match self.text_word(words) {
+            Some(text) => self.give_body(&text.node, self.loc(0, text.span), asked),
+            None => {
+                self.report(lint::g1024::shape(words.line, "body", "a text, as in `with body \"a=1\"`"));
+                None
+            }
+        }
+    }
+
+    fn give_body(&mut self, text: &str, at: Loc, asked: &mut Asked) -> Option<()> {
+        let body = asked.plain.body.get_or_insert_default();
+        if !body.is_empty() {
+            self.report(lint::g1024::range(at, "a request has one body"));
+            return None;
+        }
+        body.extend_from_slice(text.as_bytes());
+        // As whoever knows its length sends it.
+        if !asked.plain.headers.iter().any(|(name, _)| matches!(name.as_str(), "content-length" | "transfer-encoding"))
+        {
+            asked.plain.headers.push(("content-length".to_owned(), text.len().to_string().into_bytes()));
         }
         Some(())
     }

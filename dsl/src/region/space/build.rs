@@ -270,6 +270,8 @@ fn kind(field: &Field, test: &Test) -> Kind {
         Field::TlsCert(_) => Kind::Opaque,
         // Rows come and go while the program stays.
         Field::Row(_) => Kind::Opaque,
+        // What stands in a body is asked in many ways, and none of them says much of another.
+        Field::Body(..) => Kind::Opaque,
         Field::Header(name) if matches!(&**name, "cookie" | "host" | "content-length") => Kind::Opaque,
         Field::ClientIp | Field::Size if spelled => Kind::Opaque,
         Field::ClientIp | Field::Size | Field::ClientPort | Field::Version | Field::TlsVersion | Field::Call(..) => {
@@ -325,6 +327,7 @@ fn divide(field: &Field, tests: Vec<Test>) -> (Vec<Test>, Vec<Class>, Vec<Test>)
         | Field::Host
         | Field::Capture(_)
         | Field::TlsCert(_)
+        | Field::Body(..)
         | Field::Row(_) => text(Texts::Header, true, true, &[][..]),
     };
     if let Ok(classes) = form(&tests) {

@@ -324,6 +324,7 @@ fn local_field(field: &Field, calls: &[CallIdx]) -> Field {
         // How a call is written does not count, for it may be shortened.
         Field::Call(at, _) => Field::Call(call(at), "".into()),
         Field::Claim(at, name) => Field::Claim(call(at), name.clone()),
+        Field::Body(at, shown) => Field::Body(call(at), shown.clone()),
         other => other.clone(),
     }
 }
@@ -363,7 +364,7 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
         }
         CallKind::Password(password) => format!("password {}", password.users),
         CallKind::ApiKey(key) => format!("api-key {:?} {}", key.key, key.keys),
-        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_)) => {
+        kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Body(_)) => {
             format!("{kind:?}")
         }
     }

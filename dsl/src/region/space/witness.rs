@@ -90,6 +90,7 @@ impl Space {
         Some(match field {
             Field::Call(call, shown) => Field::Call(self.call_of(site, *call)?, shown.clone()),
             Field::Claim(call, name) => Field::Claim(self.call_of(site, *call)?, name.clone()),
+            Field::Body(call, shown) => Field::Body(self.call_of(site, *call)?, shown.clone()),
             other => other.clone(),
         })
     }
@@ -205,7 +206,7 @@ fn take(field: &Field, request: &mut Plain) {
         Field::TlsSni | Field::TlsVersion => request.https = false,
         Field::TlsAlpn => request.tls.alpn = None,
         Field::TlsCert(_) => request.tls.cert = None,
-        Field::Call(call, _) => request.calls.suppose(*call, Outcome::No),
+        Field::Call(call, _) | Field::Body(call, _) => request.calls.suppose(*call, Outcome::No),
         Field::QueryString => request.query = None,
         Field::Claim(..)
         | Field::Cookie(_)
@@ -266,6 +267,7 @@ fn add(field: &Field, value: &[u8], request: &mut Plain) -> Option<()> {
         Field::TlsCert(part) => request.prove(*part, text()?),
         Field::Call(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),
         Field::Claim(call, name) => request.calls.suppose_claim(*call, name, text()?),
+        Field::Body(call, _) => request.calls.suppose_claim(*call, "", text()?),
         Field::Path | Field::Host | Field::Row(_) | Field::Capture(_) => return None,
     }
     Some(())

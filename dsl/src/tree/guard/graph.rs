@@ -457,7 +457,7 @@ impl Builder {
                 Field::Query(_) => 6,
                 // Last: they may have to be worked out.
                 Field::Row(_) => 7,
-                Field::Call(..) | Field::Claim(..) => 8,
+                Field::Call(..) | Field::Claim(..) | Field::Body(..) => 8,
             },
         }
     }

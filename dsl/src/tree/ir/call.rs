@@ -4,6 +4,7 @@
 //! walks a plan works it out when it is first read, once for each request, and goes on.
 
 use super::{PoolIdx, ProviderIdx, Table, Value};
+use crate::body;
 use crate::syntax::span::Loc;
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl Call {
             CallKind::Secret(test) => std::slice::from_ref(&test.secret),
             CallKind::Password(password) => password.users.secret(),
             CallKind::ApiKey(key) => key.keys.secret(),
-            CallKind::Ask(_) => &[],
+            CallKind::Ask(_) | CallKind::Body(_) => &[],
         }
     }
 }
@@ -53,6 +54,19 @@ pub enum CallKind {
     Password(Password),
     /// `api-key(header.x-api-key, "keys.csv")`
     ApiKey(ApiKey),
+    /// `body.json("/user/role")`, `body.text`: a part of the request's body
+    Body(body::Part),
+}
+
+impl CallKind {
+    /// Whether it is waited for: in a guard it comes behind its block's policies then (LANGUAGE rule 4).
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        match self {
+            Self::Ask(_) | Self::Body(_) => true,
+            Self::Jwt(_) | Self::Signed(_) | Self::Secret(_) | Self::Password(_) | Self::ApiKey(_) => false,
+        }
+    }
 }
 
 /// A token to be verified (RFC 7519).

@@ -278,6 +278,7 @@ fn name_of_field(field: &Field) -> &'static str {
         Field::Call(..) => "call",
         Field::Row(_) => "row",
         Field::Claim(..) => "claim",
+        Field::Body(..) => "body",
     }
 }
 

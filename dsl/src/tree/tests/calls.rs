@@ -12,13 +12,24 @@ use crate::tree::session::Issue;
 use crate::tree::{compile, interpret};
 use std::sync::Arc;
 
-/// Calls of a site: half of them ask another service.
-const CALLS: u32 = 5;
+/// Calls of a site: half of them ask another service, and one reads the body.
+const CALLS: u32 = 6;
+/// That one.
+const BODY: CallIdx = CallIdx(CALLS - 1);
 
 fn field(generator: &mut Generator) -> (Field, Test) {
     let call = CallIdx(generator.random.below(CALLS as usize) as u32);
     let one = |text: &str| Test::OneOf(vec![text.into()]);
     match generator.random.below(6) {
+        kind if call == BODY => {
+            let test = match kind {
+                0..2 => one("a"),
+                2 => Test::Has("b".into()),
+                3 => Test::StartsWith("a".into()),
+                _ => Test::Present,
+            };
+            (Field::Body(call, "body.text".into()), test)
+        }
         0 => (Field::Claim(call, "role".into()), one("a")),
         1 => (Field::Claim(call, "role".into()), Test::Has("a".into())),
         2 => (Field::Claim(call, "role".into()), Test::StartsWith("a".into())),
@@ -44,7 +55,9 @@ fn site(generator: &mut Generator) -> Site {
     let mut site = generator.site();
     for call in 0..CALLS {
         let value = Value { parts: vec![Part::Text("/".into())] };
-        let kind = if call % 2 == 0 {
+        let kind = if CallIdx(call) == BODY {
+            CallKind::Body(crate::body::Part::Text)
+        } else if call % 2 == 0 {
             let ask =
                 Ask { pool: PoolIdx(0), method: "GET".into(), at: value, within_ms: 1, copy: vec![], failed: None };
             CallKind::Ask(ask)

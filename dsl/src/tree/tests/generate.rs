@@ -264,7 +264,8 @@ impl Generator {
             | Field::Capture(_)
             | Field::Call(..)
             | Field::Row(_)
-            | Field::Claim(..) => &["a", "b", "7", "a7", "a b", "ab", "10.0.0.1", "x=a", ""],
+            | Field::Claim(..)
+            | Field::Body(..) => &["a", "b", "7", "a7", "a b", "ab", "10.0.0.1", "x=a", ""],
         };
         let mut word = || Arc::from(*self.random.pick(words));
         let (one, two) = (word(), word());
@@ -416,6 +417,7 @@ impl Generator {
             version: self.random.word(&["1.0", "1.1", "2"]),
             headers,
             calls: Default::default(),
+            body: None,
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
             tls: Handshake {
                 alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned),

@@ -1,9 +1,11 @@
 //! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
 
 mod answer;
+mod prefix;
 mod request;
 
 pub use answer::*;
+pub use prefix::{Beginning, Prefix};
 pub use request::*;
 
 use crate::http::gate::Reason;

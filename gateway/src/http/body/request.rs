@@ -1,6 +1,6 @@
 //! What a client sends, on its way to an origin.
 
-use super::Broken;
+use super::{Broken, Prefix};
 use crate::http::again::Rewound;
 use crate::http::forward::{Mirror, Reel};
 use crate::http::gate::{Link, Reason, forbidden_trailer};
@@ -42,6 +42,10 @@ pub struct ClientBody {
     state: Rc<Upload>,
     /// A copy of the request, which takes the body along.
     mirror: Option<Box<Mirror>>,
+    /// What was taken of it to look into it: it comes first.
+    beginning: Option<Box<Prefix>>,
+    /// Whether its length is said to the origin.
+    measured: bool,
 }
 
 /// What the exchange knows of a body that it has handed on.
@@ -103,19 +107,22 @@ impl Upload {
 }
 
 impl RequestBody {
-    /// A client's body, of which `limit` bytes are let through, and what is known of it. The link
-    /// tells why the gate broke a body off.
+    /// A client's body, of which `limit` bytes are let through, and what is known of it; with what was taken of it
+    /// already. The link tells why the gate broke a body off.
     #[must_use]
     pub fn new(
+        beginning: Option<Box<Prefix>>,
         incoming: Incoming,
         limit: u64,
         idle_ms: u64,
         ticks: &Rc<Ticks>,
         link: Option<Rc<Link>>,
     ) -> (Self, Option<Rc<Upload>>) {
-        if incoming.is_end_stream() {
+        let beginning = beginning.filter(|prefix| !prefix.is_empty());
+        if beginning.is_none() && incoming.is_end_stream() {
             return (Self::Empty, None);
         }
+        let measured = beginning.as_ref().is_none_or(|prefix| prefix.measured);
         let state = Rc::new(Upload {
             ticks: Rc::clone(ticks),
             touched: Cell::new(false),
@@ -132,6 +139,8 @@ impl RequestBody {
             timer: Timer::new(ticks),
             state: Rc::clone(&state),
             mirror: None,
+            beginning,
+            measured,
         };
         (Self::Client(body), Some(state))
     }
@@ -188,13 +197,24 @@ impl ClientBody {
     /// Whether nothing more comes.
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.beginning.is_none() && self.incoming.is_end_stream()
     }
 
-    /// How much more comes.
+    /// How much more comes. It is no exact number where the client said none, though all of it may be here: an origin
+    /// hears of the body in the way that the client told of it.
     #[must_use]
     pub fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let hint = self.incoming.size_hint();
+        if self.beginning.is_none() && self.measured {
+            return hint;
+        }
+        let taken = self.beginning.as_ref().map_or(0, |prefix| prefix.len() as u64);
+        let mut whole = SizeHint::new();
+        if let Some(upper) = hint.upper().filter(|_| self.measured) {
+            whole.set_upper(upper.saturating_add(taken));
+        }
+        whole.set_lower(hint.lower().saturating_add(taken));
+        whole
     }
 
     /// A copy of the request takes the body along, and is sent when it is through.
@@ -204,7 +224,7 @@ impl ClientBody {
 
     fn mirrored(&mut self, data: Option<&Bytes>) {
         // hyper does not ask a body again that has given as much as it said, and drops it.
-        let ended = self.incoming.is_end_stream();
+        let ended = self.is_end_stream();
         if let Some(mut mirror) = self.mirror.take()
             && data.is_none_or(|data| mirror.add(data))
         {
@@ -222,10 +242,27 @@ impl ClientBody {
         self.state.moved_at.set(self.state.ticks.now_ms());
     }
 
+    /// What was taken of it before, as far as it was not given out yet.
+    fn taken(&mut self) -> Option<Frame<Bytes>> {
+        let prefix = self.beginning.as_mut()?;
+        let frame = match prefix.take_bytes() {
+            Some(bytes) => Some(Frame::data(bytes)),
+            None => prefix.trailers.take().map(Frame::trailers),
+        };
+        if prefix.is_empty() {
+            self.beginning = None;
+        }
+        frame
+    }
+
     /// The next piece.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.state.touched.set(true);
-        let broken = match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let polled = match self.taken() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        let broken = match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.timer.lift();
                 self.state.waits.set(false);

@@ -149,7 +149,7 @@ impl Exchange {
             Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own, self.form).await,
             Some(Ok(Step::Done(response))) => response,
             // Nothing is asked on behalf of a catch.
-            Some(Ok(Step::Wait(_) | Step::Gone)) => answer::deny(502),
+            Some(Ok(Step::Wait(_) | Step::Take(_) | Step::Gone)) => answer::deny(502),
             Some(Err(reason)) => self.refuse(reason),
             None => result.unwrap_or_else(|failure| self.failed(&failure)),
         }

@@ -58,6 +58,7 @@ impl Head {
             version: self.version,
             headers: &self.headers,
             calls: None,
+            body: None,
         }
     }
 

@@ -6,9 +6,10 @@ mod head;
 mod host;
 mod own;
 mod sticky;
+mod take;
 mod wait;
 
-use super::body::{AnswerBody, Content, Finish, RequestBody, Upload};
+use super::body::{AnswerBody, Beginning, Content, Finish, RequestBody, Upload};
 use super::client::Client;
 use super::forward::{About, Job, Mirror, carries_calls};
 use super::gate::{Limits, Link, Reason};
@@ -37,6 +38,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 pub use sticky::Brought;
+use take::Taking;
 pub use wait::ask_of_name;
 use wait::{Coming, Waiting};
 
@@ -77,7 +79,7 @@ pub fn http1(
         }
         let touched = exchange.upload.as_ref().is_some_and(|u| u.touched());
         // What the client still sends will not be read.
-        if exchange.refused || (unread && !touched) {
+        if exchange.refused || (unread && !touched && !exchange.read) {
             answer::close(&mut response);
         }
         if post && matches!(response.body(), Content::Origin(_)) {
@@ -137,6 +139,8 @@ struct Exchange {
     /// The client's body, once it was handed on.
     upload: Option<Rc<Upload>>,
     refused: bool,
+    /// Whether some of the client's body was read before it was handed on.
+    read: bool,
     /// Whether the request asks for another protocol.
     asks: Asks,
     /// How the client is told of an error of the gateway's.
@@ -157,6 +161,8 @@ enum Step {
     Ask(Ask),
     /// A call is to be waited for before it goes on.
     Wait(Box<Waiting>),
+    /// Some of its body is to be taken before it goes on.
+    Take(Box<Taking>),
     /// Finished.
     Gone,
 }
@@ -177,6 +183,7 @@ impl Exchange {
             client: Rc::clone(client),
             upload: None,
             refused: false,
+            read: false,
             form,
             asks: Asks::No,
             switched: None,
@@ -221,6 +228,10 @@ impl Exchange {
             Err(response) => return Ok(Step::Done(presented(response, self.form))),
         };
         let mut course = Course::default();
+        // What follows a request for WebSocket by HTTP/2 is no body.
+        if incoming.is_end_stream() || matches!(self.asks, Asks::Http2(_)) {
+            course.body = Beginning::Nothing;
+        }
         let looked = self.look(served, &head, &host, &mut course)?;
         drop(host);
         self.settle(Coming { snapshot, served, head, incoming, link, course }, looked)
@@ -267,8 +278,11 @@ impl Exchange {
         if let Prepared::Wait(awaited) = prepared {
             return Ok(Step::Wait(coming.wait(&client, *awaited)?));
         }
+        if let Prepared::Take(need) = prepared {
+            return Ok(Step::Take(coming.take(need)?));
+        }
         let Coming { snapshot, served, mut head, incoming, link, course } = coming;
-        let Course { calls, walked, .. } = course;
+        let Course { calls, walked, body: beginning, .. } = course;
         let Walked { of_request: mut edits, of_answer: answer_edits, .. } = walked;
         let Some((index, plan)) = plan else {
             // What is refused before there is a plan has no edits.
@@ -307,7 +321,12 @@ impl Exchange {
         let about = about(&head, plan.settings.log == Some(false));
         let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
-        let taken = taken(&edits, &incoming);
+        let beginning = match beginning {
+            Beginning::Some(prefix) => Some(prefix),
+            Beginning::Untaken | Beginning::Nothing => None,
+        };
+        let trailers = beginning.as_ref().is_some_and(|prefix| prefix.trailers.is_some());
+        let taken = taken(&edits, trailers || !incoming.is_end_stream());
         headers::apply(edits, &mut head.headers);
         let web = Web::wanted(pool.pool().protocol, &mut head.headers);
         let switches = self.asks != Asks::No && plan.settings.websocket != Some(false);
@@ -315,12 +334,13 @@ impl Exchange {
             upgrade::ask(&mut head.headers, &self.asks);
         }
         let limit = plan.settings.body_limit.unwrap_or(u64::MAX);
-        if incoming.size_hint().lower() > limit {
+        let here = beginning.as_ref().map_or(0, |prefix| prefix.len() as u64);
+        if here.saturating_add(incoming.size_hint().lower()) > limit {
             return Err(Reason::BodyTooLarge);
         }
         let upload_idle = idle_of(&plan.settings, &head, Some(pool.pool())).unwrap_or(UPLOAD_IDLE_MS);
         let ticks = &client.worker.ticks;
-        let (body, upload) = RequestBody::new(incoming, limit, upload_idle, ticks, link.cloned());
+        let (body, upload) = RequestBody::new(beginning, incoming, limit, upload_idle, ticks, link.cloned());
         if let Some(upload) = &upload {
             upload.takes(taken);
         }
@@ -355,13 +375,15 @@ impl Exchange {
 
     /// Waits for what there is to wait for.
     async fn finish(&mut self, step: &mut Step) -> Response<Content> {
-        while let Step::Wait(_) = step {
-            if let Step::Wait(waiting) = std::mem::replace(step, Step::Gone) {
-                *step = Box::pin(self.wait(waiting)).await;
+        while let Step::Wait(_) | Step::Take(_) = step {
+            match std::mem::replace(step, Step::Gone) {
+                Step::Wait(waiting) => *step = Box::pin(self.wait(waiting)).await,
+                Step::Take(taking) => *step = Box::pin(self.take(taking)).await,
+                Step::Done(_) | Step::Own(_) | Step::Ask(_) | Step::Gone => {}
             }
         }
         match step {
-            Step::Done(_) | Step::Wait(_) | Step::Gone => {}
+            Step::Done(_) | Step::Wait(_) | Step::Take(_) | Step::Gone => {}
             Step::Own(own) => {
                 let mut response = Box::pin(read(&self.client, own, self.form)).await;
                 headers::apply(std::mem::take(&mut own.answer_edits), response.headers_mut());
@@ -380,7 +402,7 @@ impl Exchange {
         match std::mem::replace(step, Step::Gone) {
             Step::Done(response) => response,
             // Taken care of above.
-            Step::Own(_) | Step::Ask(_) | Step::Wait(_) | Step::Gone => answer::deny(500),
+            Step::Own(_) | Step::Ask(_) | Step::Wait(_) | Step::Take(_) | Step::Gone => answer::deny(500),
         }
     }
 
@@ -406,9 +428,9 @@ impl Exchange {
     }
 }
 
-/// Headers that edits take out of the head: they may come in behind the body.
-fn taken(edits: &[Edit], incoming: &Incoming) -> Box<[HeaderName]> {
-    if incoming.is_end_stream() {
+/// Headers that edits take out of the head, where they may come in behind the body.
+fn taken(edits: &[Edit], trailed: bool) -> Box<[HeaderName]> {
+    if !trailed {
         return Box::default();
     }
     edits.iter().filter(|edit| edit.op != HeaderOp::Add).map(|edit| edit.name.clone()).collect()

@@ -49,7 +49,9 @@ impl Exchange {
             }
             Prepared::Files(lookup) => FromFiles::Any(*lookup),
             // Told apart by the callers.
-            Prepared::Proxy { .. } | Prepared::Wait(_) => return done(answer::deny(502), answer_edits),
+            Prepared::Proxy { .. } | Prepared::Wait(_) | Prepared::Take(_) => {
+                return done(answer::deny(502), answer_edits);
+            }
         };
         Step::Own(Box::new(Own { files, method, headers: request_headers, answer_edits }))
     }

@@ -115,6 +115,20 @@ reasons! {
     BodyTimeout 408 "the request body did not arrive in time",
     /// More than `body limit`.
     BodyTooLarge 413 "the request body is too large",
+    /// The client broke off its body while it was looked into.
+    BodyBroken 400 "the request body broke off",
+    /// A rule reads the body, which is of another type or says its type in two ways.
+    BodyType 415 "the type of the request body is not acceptable here",
+    /// A rule reads the body, which is compressed.
+    BodyCoding 415 "a compressed request body is not acceptable here",
+    /// A rule reads the body, which is not what it says it is.
+    BodyMalformed 400 "the request body is malformed",
+    /// A rule reads the body, which can be read in two ways.
+    BodyAmbiguous 400 "the request body can be read in two ways",
+    /// A rule reads the body, which is longer than `inspect`.
+    BodyUnread 413 "the request body is too large to be looked into",
+    /// As much of bodies is being looked into as may lie in memory.
+    BodiesFull 503 "too many request bodies are being looked into",
     /// gRPC-Web in base64 that is none.
     Base64 400 "the body is not base64",
     /// HTTP/2: a header that belongs to a connection (RFC 9113 section 8.2.2).

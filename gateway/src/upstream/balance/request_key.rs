@@ -110,6 +110,7 @@ fn tagged(hash: u64, field: &Field) -> u64 {
         Field::Capture(Capture::Host { prefix, suffix }) => place(b'w', 0, *prefix, *suffix),
         Field::Row(lookup) => named(b"b", &lookup.to_string()),
         Field::Call(_, shown) => named(b"c", shown),
+        Field::Body(_, shown) => named(b"y", shown),
         Field::Claim(call, name) => named(b"l", &format!("{} {name}", call.0)),
     }
 }
