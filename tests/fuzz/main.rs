@@ -10,6 +10,7 @@ mod grpc;
 mod hello;
 mod proxy;
 mod quic;
+mod secrets;
 mod tickets;
 mod users;
 

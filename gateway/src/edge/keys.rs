@@ -18,12 +18,16 @@ use std::sync::Arc;
 /// A key of HMAC with SHA-256 has so many bytes (RFC 7518 section 3.2); shorter ones are none.
 const HMAC_BYTES: usize = 32;
 
-/// What is wrong with a secret whose lines are to be keys of HMAC; its content is not in it. Public keys are
-/// looked at where they are used.
+const NO_PUBLIC_KEY: &str = "there is no `-----BEGIN PUBLIC KEY-----` in it that can be used";
+
+/// What is wrong with a secret whose lines are to be keys of HMAC, or which has public keys; its content is not in
+/// it. For which algorithms its public keys are is looked at where they are used.
 #[must_use]
 pub fn unfit(content: &[u8]) -> Option<String> {
     if contains(content, b"-----BEGIN") {
-        return None;
+        let mut keys = Keys { version: 0, all: Vec::new(), trouble: None };
+        keys.add("", content);
+        return keys.all.is_empty().then(|| NO_PUBLIC_KEY.to_owned());
     }
     if lines(content).next().is_none() {
         return Some("there is no key in it: `openssl rand -base64 32` makes one".to_owned());
@@ -120,7 +124,7 @@ impl Keys {
             }
         }
         if self.all.len() == before {
-            self.ails(name, "there is no `-----BEGIN PUBLIC KEY-----` in it that can be used");
+            self.ails(name, NO_PUBLIC_KEY);
         }
     }
 
