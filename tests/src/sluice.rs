@@ -93,6 +93,9 @@ pub struct Setup {
     descriptors: Option<u32>,
     ports: Option<(u16, u16)>,
     disk: Disk,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    dumps: bool,
 }
 
 /// Whether the process finds room on its disk.
@@ -136,6 +139,24 @@ impl Setup {
     /// The ports of its clear listener and of HTTPS, for whoever must know them before; fresh ones else.
     pub fn on(mut self, http: u16, https: u16) -> Self {
         self.ports = Some((http, https));
+        self
+    }
+
+    /// One more argument.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Core dumps of it may be as large as they are; they are written into its own directory.
+    pub fn dumps(mut self) -> Self {
+        self.dumps = true;
         self
     }
 
@@ -192,7 +213,17 @@ impl Sluice {
     pub fn setup() -> Setup {
         let dir = TempDir::new();
         std::fs::create_dir(dir.path().join("sites")).unwrap();
-        Setup { dir, gateway: String::new(), workers: 1, descriptors: None, ports: None, disk: Disk::Real }
+        Setup {
+            dir,
+            gateway: String::new(),
+            workers: 1,
+            descriptors: None,
+            ports: None,
+            disk: Disk::Real,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            dumps: false,
+        }
     }
 
     /// One with a single file `a.route` and otherwise as it comes.
@@ -234,6 +265,9 @@ impl Sluice {
             Disk::MayFill => "trap '' XFSZ; ",
             Disk::Full => "trap '' XFSZ; ulimit -S -f 0; ",
         };
+        if self.setup.dumps {
+            limits += "ulimit -c unlimited; ";
+        }
         let mut command = Command::new(program());
         if !limits.is_empty() {
             command = Command::new("bash");
@@ -241,6 +275,10 @@ impl Sluice {
         }
         command.arg("run").arg(self.sites()).arg("--data").arg(self.data());
         command.arg("--workers").arg(self.setup.workers.to_string());
+        command.args(&self.setup.arguments).envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        if self.setup.dumps {
+            command.current_dir(self.setup.dir.path());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         self.console.change(Vec::clear);

@@ -1,9 +1,9 @@
 //! Secrets: what `secret.NAME` stands for.
 //!
 //! They come from a directory with a file for each (`gateway { secrets from "DIR" }`; systemd's
-//! `$CREDENTIALS_DIRECTORY` where nothing is written), as Kubernetes and systemd lay them out. The
-//! control plane reads them, again when they change; what was read once stays in force until there is
-//! something newer.
+//! `$CREDENTIALS_DIRECTORY` where nothing is written), as Kubernetes and systemd lay them out, or from the
+//! environment (`secrets from env`), which is read once. The control plane reads files, again when they change;
+//! what was read once stays in force until there is something newer.
 //!
 //! Whoever needs one keeps an `Arc<Secrets>` (a pool's: [`Pools::secrets`](crate::upstream::Pools::secrets))
 //! with the name and asks [`Secrets::get`] when the time comes. What is derived from a secret is made
@@ -12,9 +12,10 @@
 //! INVARIANT: the content of a secret is in no message. [`Secret`] has neither `Debug` nor `Display`.
 
 mod dir;
+mod env;
 
 use crate::files::Stamp;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub struct Secrets {
     /// By name. Replaced whole.
     held: ArcSwap<HashMap<Arc<str>, Arc<Secret>>>,
     version: AtomicU64,
+    /// Those of the environment, where it may be looked at: by the names of their variables.
+    variables: ArcSwapOption<HashMap<String, Arc<Secret>>>,
     source: Mutex<Source>,
 }
 
@@ -106,7 +109,8 @@ impl Secrets {
     /// does must not go on without what the secret protects.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Secret>> {
-        self.held.load().get(name).cloned()
+        let file = self.held.load().get(name).cloned();
+        file.or_else(|| self.variables.load().as_ref()?.get(&env::variable(name)?).cloned())
     }
 
     /// Another number whenever a secret has another content.
@@ -134,6 +138,15 @@ impl Secrets {
         self.read(&mut source)
     }
 
+    /// Whether what no file has is looked for in the environment from now on.
+    pub fn in_environment(&self, allowed: bool) {
+        let known = self.variables.load().is_some();
+        if allowed != known {
+            self.variables.store(allowed.then(|| Arc::new(env::all())));
+            self.version.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Reads what changed.
     pub fn look(&self) -> Looked {
         self.read(&mut self.source())
@@ -143,10 +156,18 @@ impl Secrets {
     #[must_use]
     pub fn why_not(&self, name: &str) -> String {
         let source = self.source();
+        let variable = self.variables.load().is_some().then(|| env::variable(name));
         match (&source.dir, source.troubles.get(name).or_else(|| source.troubles.get(""))) {
+            (None, _) if variable.is_some() => no_variable(variable.flatten().as_deref()),
             (None, _) => "nothing says where secrets are: write `secrets from \"DIR\"` in `gateway { … }`".to_owned(),
             (Some(_), Some(trouble)) => trouble.clone(),
-            (Some(dir), None) => format!("there is no file `{name}` in {}", dir.display()),
+            (Some(dir), None) => {
+                let no_file = format!("there is no file `{name}` in {}", dir.display());
+                match variable {
+                    Some(variable) => format!("{no_file}, and {}", no_variable(variable.as_deref())),
+                    None => no_file,
+                }
+            }
         }
     }
 
@@ -206,6 +227,13 @@ impl Secrets {
             self.version.fetch_add(1, Ordering::Release);
         }
         looked
+    }
+}
+
+fn no_variable(variable: Option<&str>) -> String {
+    match variable {
+        Some(variable) => format!("the environment has no variable {variable}"),
+        None => "no variable of the environment can stand for it".to_owned(),
     }
 }
 

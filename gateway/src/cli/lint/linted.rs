@@ -117,6 +117,7 @@ fn each_file(finding: &mut Diagnostic, new: &mut dyn FnMut(&FileId) -> FileId) {
 fn secrets(loaded: &Loaded) -> Vec<Diagnostic> {
     let named = loaded.outcome.gateway.as_ref().and_then(|gateway| gateway.secrets.as_ref());
     let secrets = Secrets::of_environment();
+    secrets.in_environment(loaded.outcome.gateway.as_ref().is_some_and(|gateway| gateway.secrets_env));
     secrets.read_from(named.map(|dir| loaded.loader.places().root.join(&**dir)));
     let (sites, items) = (loaded.loader.sites(), loaded.loader.items());
     let of_sites = sites.iter().flat_map(|(_, program)| of_site(program.site()));
