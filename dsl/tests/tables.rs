@@ -251,3 +251,56 @@ fn a_table_of_a_module_is_looked_up_by_its_name() {
     ]);
     assert_eq!(ask(&sound(&f), "acme.example.app", "/"), "gold");
 }
+
+const BLOCKED: &str = "import std/auth\n\ntable blocked: cidr from \"data/t.netset\"\n\n\
+    site a.example.com {\n    when client.ip in blocked -> respond 403\n    /x/* {\n        \
+    use auth.deny-from(blocked)\n        -> gold\n    }\n    /y/* {\n        use auth.only-from(blocked)\n        \
+    -> gold\n    }\n    else -> gold\n}\n";
+
+fn listed(route: &str, list: &str) -> Files {
+    Files(vec![("sites/a.route".into(), format!("{POOLS}{route}")), ("sites/data/t.netset".into(), list.into())])
+}
+
+#[test]
+fn networks_alone_are_a_list_that_conditions_and_policies_ask() {
+    let c = sound(&listed(BLOCKED, "# who\n192.0.2.0/24\n2001:db8::/32 ; a few\n198.51.100.7\n"));
+    let from = |ip: &str, path: &str| {
+        let client = (ip.parse().unwrap(), 50_000);
+        asked(&c, Plain { host: "a.example.com".into(), path: path.into(), client, ..Plain::default() })
+    };
+    for ip in ["192.0.2.1", "2001:db8::1", "198.51.100.7"] {
+        assert_eq!([from(ip, "/"), from(ip, "/x/"), from(ip, "/y/")], ["403", "403", "403"], "{ip}");
+    }
+    for ip in ["192.0.3.1", "2001:db9::1", "198.51.100.8"] {
+        assert_eq!([from(ip, "/"), from(ip, "/x/"), from(ip, "/y/")], ["gold", "gold", "403"], "{ip}");
+    }
+}
+
+#[test]
+fn networks_alone_have_no_values() {
+    let with =
+        |site: &str| listed(&format!("table t: cidr from \"data/t.netset\"\nsite a.test {{\n    {site}\n}}\n"), "");
+    let said = errors(&with("when t[client.ip] is \"x\" -> gold\n    else -> gold"));
+    assert_eq!(said, ["G1029 the rows of `t` are keys, and lead to no value"]);
+    let said = errors(&with("when t[\"10.0.0.1\"] is \"x\" -> gold\n    else -> gold"));
+    assert_eq!(said, ["G1029 the rows of `t` are keys, and lead to no value"]);
+    let said = errors(&with("else -> t[client.ip] else respond 404"));
+    assert_eq!(said, ["G1029 the rows of `t` are keys, and lead to no value"]);
+    let said = errors(&with("when header.x in t -> gold\n    else -> gold"));
+    assert_eq!(said, ["G1029 the key of `t` is an address, this is a text"]);
+    let other = "table t: cidr -> text from \"data/t.netset\"\nsite a.test {\n    else -> gold\n}\n";
+    let said = errors(&listed(other, ""));
+    assert_eq!(said, ["G1029 rows are read from a file that ends in `.csv`, `data/t.netset` does not"]);
+    let other = "table t: cidr from \"data/t.json\"\nsite a.test {\n    else -> gold\n}\n";
+    let said = errors(&listed(other, ""));
+    let endings = "`.csv`, `.txt`, `.netset`, `.ipset`";
+    assert_eq!(said, [format!("G1029 rows are read from a file that ends in {endings}, `data/t.json` does not")]);
+}
+
+#[test]
+fn a_policy_takes_a_table_of_what_its_list_holds() {
+    let route = "table names: text from \"data/t.netset\"\nimport std/auth\n\
+        site a.test {\n    use auth.only-from(names)\n    else -> gold\n}\n";
+    let said = errors(&listed(route, "x\n"));
+    assert_eq!(said, ["G1005 `networks` takes a list of networks, this is a table"]);
+}

@@ -201,3 +201,45 @@ fn rows_that_a_test_of_the_file_does_not_bear_are_refused() {
     sluice.write("data/plans.csv", "acme,silver\n");
     soon(&sluice, "acme", "silver");
 }
+
+const BLOCKED: &str = r#"
+import std/auth
+
+table blocked: cidr from "lists/blocked.netset"
+
+site a.test {
+    http allowed
+    use auth.deny-from(blocked)
+    else -> respond 200
+}
+"#;
+
+fn from(sluice: &Sluice, ip: &str) -> u16 {
+    let mut wire = sluice.wire();
+    wire.send(format!("GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: {ip}\r\n\r\n"));
+    wire.reply().status
+}
+
+#[test]
+fn a_blocklist_of_a_hundred_thousand_networks_is_replaced_while_it_serves() {
+    let list = |first: u32| {
+        let nets = (0..100_000_u32).map(|n| format!("{}/28", std::net::Ipv4Addr::from((first << 24) + n * 64)));
+        nets.fold("# nightly\n".to_owned(), |text, net| text + &net + "\n")
+    };
+    let sluice = Sluice::setup()
+        .gateway("    trust proxies [127.0.0.0/8]")
+        .file("a.route", BLOCKED)
+        .file("lists/blocked.netset", list(20))
+        .start();
+    assert_eq!([from(&sluice, "20.0.0.15"), from(&sluice, "20.0.0.16"), from(&sluice, "30.0.0.1")], [403, 200, 200]);
+    assert_eq!(from(&sluice, "20.97.167.207"), 403, "the last one");
+    sluice.write("lists/blocked.netset", list(30));
+    wait::until("the newer list counts", || (from(&sluice, "30.0.0.1") == 403).then_some(()));
+    assert_eq!(from(&sluice, "20.0.0.1"), 200);
+    let line = sluice.says("that it was read", |line| line.contains("blocked.netset (100000 rows)"));
+    assert!(!line.contains("a.route"), "no route file is compiled for it: {line}");
+    sluice.write("lists/blocked.netset", "30.0.0.0/28\n30.0.0.1/24\n");
+    let line = sluice.says("that it is refused", |line| line.contains("blocked.netset:2"));
+    assert!(line.contains("the rows before it stay"), "{line}");
+    assert_eq!(from(&sluice, "30.0.0.64"), 403);
+}

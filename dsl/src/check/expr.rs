@@ -350,6 +350,7 @@ impl<'a> Checker<'a> {
                 return Val::List(items);
             }
             (Ty::List(_), Val::Opaque(Ty::List(_), _)) => Some(val.clone()),
+            (Ty::List(inner), Val::Table(module, item)) if self.is_list_of(*module, *item, inner) => Some(val.clone()),
             _ => None,
         };
         fitted.unwrap_or_else(|| {

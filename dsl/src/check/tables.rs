@@ -50,7 +50,8 @@ impl<'a> Checker<'a> {
         let env = Env::top(module);
         let rows: Vec<&ast::Stmt> = def.body.iter().flat_map(|body| &body.stmts).collect();
         let (key, value) = match &def.types {
-            Some((key, value)) => (Some(self.key_type(key, module)?), Some(self.value_type(value, module)?)),
+            Some((key, Some(value))) => (Some(self.key_type(key, module)?), Some(self.value_type(value, module)?)),
+            Some((key, None)) => (Some(self.key_type(key, module)?), None),
             None => (None, None),
         };
         let mut among = Among::default();
@@ -71,7 +72,9 @@ impl<'a> Checker<'a> {
                 None
             }
             (Some(from), true) => {
-                let (key, value) = (key.unwrap_or(KeyType::Text), value.unwrap_or(ValueType::Text));
+                // Where the keys' type stands alone, so do the keys.
+                let other = if key.is_some() { ValueType::Nothing } else { ValueType::Text };
+                let (key, value) = (key.unwrap_or(KeyType::Text), value.unwrap_or(other));
                 if value == ValueType::Pool && def.among.is_none() {
                     self.report(lint::g1029::no_set(loc, &def.name.node, key.word(), self.some_pools(module)));
                     return None;
@@ -330,8 +333,9 @@ impl<'a> Checker<'a> {
     /// The rows of a file.
     fn rows_from(&mut self, module: ModIdx, from: &Spanned<String>, schema: &Schema) -> Option<(ir::From, Rows)> {
         let at = self.loc(module, from.span);
-        if !from.node.ends_with(".csv") {
-            self.report(lint::g1029::no_csv(at, &from.node));
+        let endings = if schema.value == ValueType::Nothing { rows::ENDINGS } else { rows::WITH_VALUES };
+        if !rows::ends_in(&from.node, endings) {
+            self.report(lint::g1029::other_file(at, &from.node, endings));
             return None;
         }
         let file = self.linked.modules[module].file;
@@ -380,7 +384,38 @@ impl<'a> Checker<'a> {
         let want = made.as_ref().map(|made| key_ty(made.table.schema.key));
         let val = self.eval(key, env, want.as_ref());
         let Some(made) = made else { return Val::unknown() };
+        if self.has_no_values(&made.table, self.loc(env.module, table.span)) {
+            return Val::unknown();
+        }
         self.found(&made.table, &val, self.at(env, key.span))
+    }
+
+    /// Whether the rows of a table are keys alone, which is reported.
+    fn has_no_values(&mut self, table: &Table, at: Loc) -> bool {
+        let none = table.schema.value == ValueType::Nothing;
+        if none {
+            self.report(lint::g1029::no_values(at, &table.name, table.loc));
+        }
+        none
+    }
+
+    /// `tenants["acme"]`, whose quotes are read as part of a name.
+    pub(super) fn look_up_text(&mut self, module: ModIdx, item: usize, key: &Val, at: Loc) -> Option<Val> {
+        let made = self.table(module, item)?;
+        (!self.has_no_values(&made.table, at)).then(|| self.found(&made.table, key, at))
+    }
+
+    /// Whether the keys of a table are what a list of this type holds: `list<cidr>` takes a table of networks.
+    pub(super) fn is_list_of(&mut self, module: ModIdx, item: usize, ty: &Ty) -> bool {
+        let Some(made) = self.table(module, item) else { return true };
+        match made.table.schema.key {
+            _ if *ty == Ty::Unknown => true,
+            KeyType::Net => *ty == Ty::Cidr,
+            KeyType::Text => *ty == Ty::Text,
+            KeyType::Host => *ty == Ty::Host,
+            KeyType::Path => *ty == Ty::Path,
+            KeyType::Int => *ty == Ty::Int,
+        }
     }
 
     /// The pools of a table that is a destination.
@@ -498,6 +533,8 @@ fn type_of(value: ValueType) -> Ty {
         ValueType::Ip => Ty::Ip,
         // Nobody can look up in those.
         ValueType::Hash | ValueType::Owner => Ty::Text,
+        // What is asked of it is whether it is there.
+        ValueType::Nothing => Ty::Text,
     }
 }
 

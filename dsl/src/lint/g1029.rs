@@ -131,9 +131,18 @@ pub(crate) fn other_key(loc: Loc, text: &str, want: &str) -> Diagnostic {
     Diagnostic::error("G1029", loc, format!("the keys of this table are {want}, `{text}` is not"))
 }
 
-/// A file that does not end in `.csv`.
-pub(crate) fn no_csv(loc: Loc, path: &str) -> Diagnostic {
-    Diagnostic::error("G1029", loc, format!("rows are read from a file that ends in `.csv`, `{path}` does not"))
+/// A file whose name has another ending.
+pub(crate) fn other_file(loc: Loc, path: &str, endings: &[&str]) -> Diagnostic {
+    let endings: Vec<String> = endings.iter().map(|ending| format!("`.{ending}`")).collect();
+    let endings = endings.join(", ");
+    Diagnostic::error("G1029", loc, format!("rows are read from a file that ends in {endings}, `{path}` does not"))
+}
+
+/// `t[key]` where rows are keys alone.
+pub(crate) fn no_values(loc: Loc, table: &str, at: Loc) -> Diagnostic {
+    Diagnostic::error("G1029", loc, format!("the rows of `{table}` are keys, and lead to no value"))
+        .label(at, "declared here")
+        .help("ask whether there is one", format!("client.ip in {table}"), None)
 }
 
 /// A file of users or keys that is called otherwise.

@@ -128,8 +128,8 @@ pub struct Pool {
 pub struct Table {
     /// The name.
     pub name: Ident,
-    /// Type of the key and of the value, where written.
-    pub types: Option<(Ident, Ident)>,
+    /// Type of the key and of the value, where written; keys may stand alone.
+    pub types: Option<(Ident, Option<Ident>)>,
     /// The declared set of values, where written.
     pub among: Option<Spanned<Expr>>,
     /// The file of rows.

@@ -155,7 +155,7 @@ impl Report {
             .map(|(path, why, kept)| {
                 let code = if why.code.is_empty() { String::new() } else { format!(" {}", why.code) };
                 let kept = match kept {
-                    true if path.ends_with(".csv") || path.ends_with(".htpasswd") => " (the rows before it stay)",
+                    true if !path.ends_with(".route") => " (the rows before it stay)",
                     true => " (its last good version serves)",
                     false => "",
                 };

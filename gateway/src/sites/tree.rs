@@ -1,6 +1,7 @@
 //! The sites directory as it is on disk: which route files there are, and what one says.
 
 use super::digest::Digest;
+use dsl::tree::rows::{ENDINGS, ends_in};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -28,9 +29,9 @@ pub fn is_route_name(name: &OsStr) -> bool {
 
 /// Whether a name is that of a file of rows.
 pub fn is_rows_name(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    let is = |ending: &[u8]| name.len() > ending.len() && name.ends_with(ending) && !name.starts_with(b".");
-    is(b".csv") || is(b".htpasswd") || name == b".htpasswd"
+    let lists = |name: &str| ends_in(name, ENDINGS) && !name.starts_with('.');
+    let users = |name: &str| name == ".htpasswd" || (name.ends_with(".htpasswd") && !name.starts_with('.'));
+    name.to_str().is_some_and(|name| lists(name) || users(name))
 }
 
 /// A text of which nobody is shown more than where its lines end.

@@ -92,8 +92,9 @@ impl Builder {
                 Rule::table_types => {
                     let mut types = part.into_inner();
                     let key = self.ident(&need(&mut types));
-                    need(&mut types);
-                    table.types = Some((key, self.ident(&need(&mut types))));
+                    // The arrow, where there is one, and then the type.
+                    let value = types.next().map(|_| self.ident(&need(&mut types)));
+                    table.types = Some((key, value));
                 }
                 Rule::among => {
                     let list = part.into_inner().last().expect("`in` has a list");

@@ -58,6 +58,8 @@ pub enum ValueType {
     Hash,
     /// Whose an API key is; the keys are their hashes, and the file is one of keys.
     Owner,
+    /// None: keys stand alone, and are there or not.
+    Nothing,
 }
 
 impl ValueType {
@@ -73,6 +75,7 @@ impl ValueType {
             Self::Ip => "ip",
             Self::Hash => "hash",
             Self::Owner => "owner",
+            Self::Nothing => "nothing",
         }
     }
 

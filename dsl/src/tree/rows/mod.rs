@@ -5,6 +5,7 @@
 
 pub mod csv;
 mod find;
+mod keys;
 mod nets;
 mod read;
 
@@ -23,8 +24,18 @@ pub type RowIdx = u32;
 
 /// No row.
 const NONE: u32 = u32::MAX;
+/// How the names of files of rows end.
+pub const ENDINGS: &[&str] = &["csv", "txt", "netset", "ipset"];
+/// How those do whose rows have values.
+pub const WITH_VALUES: &[&str] = &["csv"];
 /// Rows are chosen by whoever writes the file; clients cannot add any.
 const SEED: u64 = 0x7461_626c_6573;
+
+/// Whether a name has something before one of these endings.
+#[must_use]
+pub fn ends_in(name: &str, endings: &[&str]) -> bool {
+    name.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && endings.contains(&ending))
+}
 
 /// Rows, immutable.
 #[derive(Debug)]
@@ -127,6 +138,12 @@ impl Builder {
     /// # Errors
     /// Keys that stand twice.
     pub fn finish(self, key: KeyType) -> Result<Rows, Vec<Twice>> {
+        let (rows, twice) = self.pack(key);
+        if twice.is_empty() { Ok(rows) } else { Err(twice) }
+    }
+
+    /// Packs them, and tells which keys stand twice: the first row of them is found.
+    fn pack(self, key: KeyType) -> (Rows, Vec<Twice>) {
         let first = self.lines.first().copied().unwrap_or(1);
         let even = self.lines.iter().enumerate().all(|(at, line)| *line as usize == first as usize + at);
         let mut rows = Rows {
@@ -147,7 +164,7 @@ impl Builder {
             rows.wild = key == KeyType::Host && (0..rows.count()).any(|row| rows.key(row).starts_with('*'));
             Index::Hashed(rows.hashed(&mut twice))
         };
-        if twice.is_empty() { Ok(rows) } else { Err(twice) }
+        (rows, twice)
     }
 }
 

@@ -15,7 +15,7 @@ pub const MAX_KEY: usize = 255;
 /// Bytes that a value may have.
 const MAX_VALUE: usize = 4096;
 /// Bytes that keys and values may have together, so that places in them fit into 32 bits.
-const MAX_BYTES: usize = 1 << 30;
+pub(super) const MAX_BYTES: usize = 1 << 30;
 /// After so many mistakes reading stops.
 pub(crate) const MISTAKES: usize = 10;
 
@@ -41,6 +41,7 @@ pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
     match schema.value {
         ValueType::Hash => return users::read(text),
         ValueType::Owner => return api_keys::read(text),
+        ValueType::Nothing => return super::keys::read(schema.key, text),
         _ => {}
     }
     let mut builder = Builder::among(&schema.among);
@@ -173,7 +174,7 @@ pub fn check_value(ty: ValueType, text: &str) -> Result<Cow<'_, str>, String> {
         return Err("a value has no control bytes and is on one line".into());
     }
     match ty {
-        ValueType::Pool | ValueType::Text | ValueType::Hash | ValueType::Owner => Ok(Cow::Borrowed(text)),
+        ValueType::Pool | ValueType::Text | ValueType::Hash | ValueType::Owner | ValueType::Nothing => Ok(Cow::Borrowed(text)),
         ValueType::Host if is_host(text) => Ok(lower(text)),
         ValueType::Host => Err(format!("`{text}` is no host")),
         ValueType::Path => path(text),

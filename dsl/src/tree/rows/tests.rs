@@ -127,3 +127,81 @@ fn a_hundred_thousand_rows_are_found_and_take_little_memory() {
     let overhead = rows.bytes() / 100_000 - "tenant-000000".len();
     assert!(overhead <= 14, "{overhead} bytes a row beside its key");
 }
+
+/// Numbers that look drawn, the same each time.
+fn drawn(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state ^ (state >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 11
+    }
+}
+
+#[test]
+fn a_hundred_thousand_networks_answer_as_a_search_through_all_lengths_would() {
+    let mut next = drawn(11);
+    let mut nets: HashMap<ipnet::IpNet, usize> = HashMap::new();
+    let mut text = String::from("# a list\n");
+    while nets.len() < 100_000 {
+        // Crowded enough that networks lie in networks.
+        let net = if next() % 10 < 7 {
+            let address = Ipv4Addr::from((0x0a00_0000 + next() % 0x0400_0000) as u32);
+            ipnet::IpNet::new(address.into(), 8 + (next() % 25) as u8)
+        } else {
+            let bits = u128::from(next() % 0x1000_0000) << 80 | u128::from(next() % 4);
+            let address = Ipv6Addr::from(0x2001_0db8 << 96 | bits);
+            ipnet::IpNet::new(address.into(), 24 + (next() % 105) as u8)
+        };
+        let net = net.unwrap().trunc();
+        let row = nets.len();
+        nets.entry(net).or_insert_with(|| {
+            let key = if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() };
+            text.push_str(&format!("{key}\n"));
+            row
+        });
+    }
+    let rows = read(&schema(KeyType::Net, ValueType::Nothing, &[]), &text).unwrap();
+    assert_eq!(rows.len(), 100_000);
+    let longest = |ip: IpAddr| {
+        let lengths = (0..=if ip.is_ipv4() { 32 } else { 128 }).rev();
+        let mut in_them = lengths.map(|length| ipnet::IpNet::new(ip, length).unwrap().trunc());
+        in_them.find_map(|net| nets.get(&net).copied())
+    };
+    let mut asked: Vec<IpAddr> = nets.keys().flat_map(|net| [net.network(), net.broadcast()]).take(20_000).collect();
+    asked.extend((0..20_000).map(|_| IpAddr::from(Ipv4Addr::from((0x0900_0000 + next() % 0x0600_0000) as u32))));
+    asked.extend(
+        (0..20_000).map(|_| IpAddr::from(Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(next() % 0x1100_0000) << 80))),
+    );
+    let mut found = 0;
+    for ip in asked {
+        let row = rows.find_ip(ip);
+        assert_eq!(row.map(|row| row as usize), longest(ip), "{ip}");
+        found += usize::from(row.is_some());
+    }
+    assert!(found > 30_000, "only {found} were in a network at all");
+    let bytes = rows.bytes() / 100_000;
+    assert!(bytes <= 70, "{bytes} bytes a network, its key as text included");
+}
+
+#[test]
+fn a_list_of_networks_is_read_as_it_is_published() {
+    let text = "\u{feff}# merged list\r\n; of two\r\n\r\n1.10.16.0/20 ; SBL256894\r\n  192.0.2.7\t# one\r\n\
+                2001:db8::/32\r\n192.0.2.7/32\r\n1.10.16.0/20";
+    let rows = read(&schema(KeyType::Net, ValueType::Nothing, &[]), text).unwrap();
+    let line = |ip: &str| rows.find_ip(ip.parse().unwrap()).map(|row| rows.line(row));
+    assert_eq!([line("1.10.31.255"), line("192.0.2.7"), line("2001:db8:1::1")], [Some(4), Some(5), Some(6)]);
+    assert_eq!([line("1.10.32.0"), line("192.0.2.8"), line("2001:db9::")], [None; 3]);
+    let wrong = said(KeyType::Net, ValueType::Nothing, &[], "cidr\n10.0.0.0/8\n10.0.0.1/8 # x\n10.0.0.0/8,x\nhello\n");
+    assert_eq!(
+        wrong,
+        [
+            (3, "`10.0.0.1/8` has bits beyond its prefix: write 10.0.0.0/8".to_owned()),
+            (4, "`10.0.0.0/8,x` is no address and no network".to_owned()),
+            (5, "`hello` is no address and no network".to_owned()),
+        ]
+    );
+    assert_eq!(said(KeyType::Net, ValueType::Nothing, &[], &"x\n".repeat(50)).len(), 10, "reading stops");
+    let texts = read(&schema(KeyType::Text, ValueType::Nothing, &[]), "a#b\nkey\nc d # e\n").unwrap();
+    assert!(texts.find(b"a#b").is_some() && texts.find(b"key").is_some() && texts.find(b"c d").is_some());
+    let empty = read(&schema(KeyType::Net, ValueType::Nothing, &[]), "# nobody\n").unwrap();
+    assert_eq!((empty.len(), empty.find_ip(IpAddr::from([10, 0, 0, 1]))), (0, None));
+}
