@@ -159,6 +159,8 @@ pub struct Compiled {
     pub imports: Vec<FileId>,
     /// The pools that it declares and names, for [`lint::unused_pools`].
     pub pools: lint::Pools,
+    /// Where it reads `client.country` first: `gateway.route` must say where countries are known from.
+    pub country: Option<Loc>,
     /// What is wrong, in source order.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -264,6 +266,7 @@ pub fn compile_parsed(unit: &Unit<'_>, parsed: &Arc<Parsed>) -> Compiled {
         tables: outcome.tables,
         imports: outcome.imports,
         pools: outcome.pools,
+        country: outcome.country,
         diagnostics,
     };
     compiled.pools.sound = compiled.is_sound();

@@ -5,6 +5,7 @@ pub mod answer;
 mod base64url;
 pub mod cli;
 pub mod console;
+pub mod countries;
 pub mod edge;
 mod files;
 pub mod http;

@@ -13,6 +13,7 @@ mod attack_headers;
 mod attack_slow;
 mod balance;
 mod cli;
+mod country;
 mod disk;
 mod documentation;
 mod edge_auth;

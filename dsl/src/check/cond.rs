@@ -237,6 +237,10 @@ impl<'a> Checker<'a> {
                 }
                 Some(t.to_ascii_lowercase().into())
             }
+            (Ty::Text, Val::Text(t)) if *field == Field::ClientCountry && !is_country(t) => {
+                self.report(lint::g1005::never_country(at.right, t));
+                None
+            }
             (Ty::Path, Val::Path(t) | Val::Text(t)) => {
                 if *field == Field::Uri || self.raw_paths {
                     Some(Arc::clone(t))
@@ -631,4 +635,9 @@ pub(crate) fn headers_read(cond: &Cond, out: &mut Vec<Arc<str>>) {
         Cond::Not(inner) => headers_read(inner, out),
         Cond::And(items) | Cond::Or(items) => items.iter().for_each(|c| headers_read(c, out)),
     }
+}
+
+/// Whether a text is spelt as codes of countries are.
+fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }

@@ -19,6 +19,7 @@ const SETTINGS: &[&str] = &[
     "metrics",
     "limits",
     "secrets",
+    "country",
     "resolver",
     "tests",
     "acme",
@@ -112,7 +113,8 @@ impl<'a> Checker<'a> {
                         self.report(lint::g1024::one_of(at, "tests", &["off"], near));
                     }
                 },
-                "secrets" => made.secrets = self.secrets_from(words, &env, at),
+                "secrets" => (made.secrets, made.secrets_env) = self.secrets_from(words, &env, at),
+                "country" => made.country = self.country_file(words, &env, at),
                 "resolver" => made.resolver = self.resolver(words, at),
                 "acme" => made.acme = self.acme(words, body.as_ref(), head_loc),
                 "limits" => self.limits(body.as_ref(), &env, &mut made, at),
@@ -206,12 +208,31 @@ impl<'a> Checker<'a> {
     }
 
     /// `secrets from "DIR"`
-    fn secrets_from(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Option<Arc<str>> {
+    fn secrets_from(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> (Option<Arc<str>>, bool) {
+        let is = |word: &Spanned<Word>, text: &str| matches!(&word.node, Word::Value(Expr::Name(name)) if Self::name_text(name) == text);
+        // What no file has may stand in the environment.
+        let (words, in_env) = match words {
+            [before @ .., last] if is(last, "env") => (before, true),
+            words => (words, false),
+        };
         match words {
-            [
-                Spanned { node: Word::Value(Expr::Name(from)), .. },
-                Spanned { node: Word::Value(Expr::Text(t)), span },
-            ] if Self::name_text(from) == "from" => {
+            [from] if in_env && is(from, "from") => (None, true),
+            [from, dir] if is(from, "from") => (self.secrets_dir(dir, env, at), in_env),
+            _ => {
+                self.secrets_shape(at);
+                (None, false)
+            }
+        }
+    }
+
+    fn secrets_shape(&mut self, at: Loc) {
+        let shape = "`from` and a directory, as in `secrets from \"secrets\"`, or `from env`";
+        self.report(lint::g1024::shape(at, "secrets", shape));
+    }
+
+    fn secrets_dir(&mut self, dir: &Spanned<Word>, env: &Env, at: Loc) -> Option<Arc<str>> {
+        match dir {
+            Spanned { node: Word::Value(Expr::Text(t)), span } => {
                 let dir = self.constant(&Spanned::new(t.clone(), *span), super::ty::Ty::Text, env)?;
                 if dir.is_empty() || dir.bytes().any(|c| c.is_ascii_control()) {
                     let why = "`secrets from` takes the name of a directory, with a file for each secret";
@@ -221,14 +242,26 @@ impl<'a> Checker<'a> {
                 Some(dir)
             }
             _ => {
-                self.report(lint::g1024::shape(
-                    at,
-                    "secrets",
-                    "`from` and a directory, as in `secrets from \"secrets\"`",
-                ));
+                self.secrets_shape(at);
                 None
             }
         }
+    }
+
+    /// `country "GeoLite2-Country.mmdb"`
+    fn country_file(&mut self, words: &[Spanned<Word>], env: &Env, at: Loc) -> Option<Arc<str>> {
+        let [Spanned { node: Word::Value(Expr::Text(t)), span }] = words else {
+            let shape = "a file of countries in MaxMind's format, as in `country \"GeoLite2-Country.mmdb\"`";
+            self.report(lint::g1024::shape(at, "country", shape));
+            return None;
+        };
+        let file = self.constant(&Spanned::new(t.clone(), *span), super::ty::Ty::Text, env)?;
+        if file.is_empty() || file.bytes().any(|c| c.is_ascii_control()) {
+            let why = "`country` takes the name of a file in MaxMind's format";
+            self.report(lint::g1024::range(self.loc(0, *span), why));
+            return None;
+        }
+        Some(file)
     }
 
     /// `resolver 10.0.0.53 10.0.1.53:5353`

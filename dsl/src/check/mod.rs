@@ -89,6 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) imports: Vec<FileId>,
     /// The pools that it declares, and those that it names.
     pub(crate) pools: crate::lint::Pools,
+    /// Where it reads `client.country` first.
+    pub(crate) country: Option<Loc>,
     /// What is wrong.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -132,6 +134,7 @@ fn check(
         asked: calls::Asked::default(),
         named: BTreeSet::new(),
         alone: false,
+        country: None,
         raw_paths: false,
         names,
     };
@@ -158,6 +161,7 @@ fn check(
         checker.report(d);
     }
     out.pools = checker.pools_of_file();
+    out.country = checker.country;
     out.diagnostics = checker.diagnostics;
     if let Some(names) = &mut checker.names {
         let imports = linked.modules[0].imports.iter();
@@ -251,6 +255,8 @@ pub(crate) struct Checker<'a> {
     named: BTreeSet<(ModIdx, usize)>,
     /// Whether a policy is checked by itself: it may be meant for requests or for connections.
     alone: bool,
+    /// Where the file reads `client.country` first.
+    country: Option<Loc>,
     /// Whether the site at hand says `paths raw`: constants are compared as they are written.
     raw_paths: bool,
     /// What names mean, where somebody wants to know.

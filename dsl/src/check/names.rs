@@ -33,7 +33,11 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
             b("size", Field::Size, Ty::Size, true),
             b("version", Field::Version, Ty::Text, false),
         ],
-        "client" => vec![b("ip", Field::ClientIp, Ty::Ip, false), b("port", Field::ClientPort, Ty::Int, false)],
+        "client" => vec![
+            b("ip", Field::ClientIp, Ty::Ip, false),
+            b("port", Field::ClientPort, Ty::Int, false),
+            b("country", Field::ClientCountry, Ty::Text, true),
+        ],
         "tls" => vec![
             b("sni", Field::TlsSni, Ty::Host, true),
             b("version", Field::TlsVersion, Ty::Text, true),
@@ -50,21 +54,11 @@ fn members(of: &str) -> Option<Vec<Builtin>> {
 
 /// The members of `request`, `client` and `tls`, with their types.
 pub(crate) fn member_names(of: &str) -> Vec<(&'static str, Option<String>)> {
-    let of_later: &[(&'static str, &str)] = match of {
-        "client" => &[("country", "text?")],
-        _ => &[],
-    };
     let known = members(of).unwrap_or_default().into_iter().map(|b| {
         let val = Val::Field { field: b.field, ty: b.ty, optional: b.optional, with: With::default() };
         (b.name, super::seen::written(&val))
     });
-    let mut all: Vec<_> = known.collect();
-    for (name, ty) in of_later {
-        if !all.iter().any(|(known, _)| known == name) {
-            all.push((name, Some((*ty).to_owned())));
-        }
-    }
-    all
+    known.collect()
 }
 
 impl<'a> Checker<'a> {
@@ -252,9 +246,9 @@ impl<'a> Checker<'a> {
                     return Some(Val::unknown());
                 };
                 match (head.node.as_str(), member.node.as_str()) {
-                    ("client", "country") => {
-                        self.unsupported("client.country", loc);
-                        return Some(Val::Opaque(Ty::Text, true));
+                    // A policy that nobody uses asks nobody.
+                    ("client", "country") if !self.alone => {
+                        self.country.get_or_insert(loc);
                     }
                     ("tls", "cert") if rest.len() > 1 => {
                         let named = &rest[1];
@@ -351,7 +345,7 @@ impl<'a> Checker<'a> {
         if let (Val::Table(of, item), []) = (&val, &rest[1..]) {
             let at = self.loc(module, member.span);
             let key = Val::Text(member.node.as_str().into());
-            return self.in_table(*of, *item, &key, at).unwrap_or_else(Val::unknown);
+            return self.look_up_text(*of, *item, &key, at).unwrap_or_else(Val::unknown);
         }
         match (&val, val.ty().0) {
             // Which claims a token has is known when it is there; those of inner objects stand behind a dot.

@@ -558,6 +558,7 @@ pub(crate) fn source_name(field: &Field) -> String {
         Field::Host => "host".into(),
         Field::ClientIp => "client.ip".into(),
         Field::ClientPort => "client.port".into(),
+        Field::ClientCountry => "client.country".into(),
         Field::TlsSni => "tls.sni".into(),
         Field::TlsVersion => "tls.version".into(),
         Field::TlsAlpn => "tls.alpn".into(),

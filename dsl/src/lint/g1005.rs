@@ -81,6 +81,15 @@ pub(crate) fn never_host(loc: Loc, text: &str) -> Diagnostic {
     Diagnostic::error("G1005", loc, format!("`{text}` is no host"))
 }
 
+/// A text that is the code of no country.
+pub(crate) fn never_country(loc: Loc, text: &str) -> Diagnostic {
+    let d = Diagnostic::error("G1005", loc, format!("`client.country` is never `{text}`: it is two capital letters"));
+    let capitals = text.to_ascii_uppercase();
+    let fits = capitals.len() == 2 && capitals.bytes().all(|b| b.is_ascii_uppercase());
+    let code = if fits { capitals } else { "DE".to_owned() };
+    d.help("write the code of a country (ISO 3166-1), as in", format!("\"{code}\""), None)
+}
+
 /// The right side of `in`.
 pub(crate) fn in_takes_list(loc: Loc, found: &str) -> Diagnostic {
     Diagnostic::error("G1005", loc, format!("`in` takes a list, this is {found}"))

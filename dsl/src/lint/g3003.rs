@@ -108,7 +108,7 @@ fn about_who(cond: &Cond) -> bool {
     match cond {
         Cond::Const(_) | Cond::Relate(..) => false,
         Cond::Test(field, _) => match field {
-            Field::ClientIp | Field::Call(..) | Field::Claim(..) | Field::Cookie(_) | Field::Row(_) => true,
+            Field::ClientIp | Field::ClientCountry | Field::Call(..) | Field::Claim(..) | Field::Cookie(_) | Field::Row(_) => true,
             Field::Header(name) => matches!(&**name, "authorization" | "x-api-key" | "proxy-authorization"),
             _ => false,
         },

@@ -153,6 +153,7 @@ findings! {
     "G8006" g8006 "tenant over its limits",
     "G8007" g8007 "path outside its folder",
     "G8008" g8008 "nothing at a path",
+    "G8009" g8009 "nothing says where clients are",
     "G9001" g9001 "route that no test reaches",
     "G9002" g9002 "proof does not hold",
     "G9003" g9003 "allow that allows nothing",
@@ -191,6 +192,7 @@ pub mod files {
     pub use super::g8006::over;
     pub use super::g8007::outside;
     pub use super::g8008::missing;
+    pub use super::g8009::no_countries;
 }
 
 use crate::check::SiteInfo;

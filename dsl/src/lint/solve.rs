@@ -98,6 +98,7 @@ pub(super) fn values(field: &Field, tests: &[&Test], algebra: &mut Algebra) -> (
             push(Some(IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)).to_string()));
         }
         Field::ClientPort => push(Some("50000".into())),
+        Field::ClientCountry => [None, Some("DE"), Some("US")].iter().for_each(|code| push(code.map(Into::into))),
         Field::Size => {
             push(None);
             push(Some("0".into()));
@@ -242,6 +243,7 @@ fn apply(request: &mut Plain, field: &Field, value: &Choice) -> bool {
             Ok(port) => request.client.1 = port,
             Err(_) => return false,
         },
+        (Field::ClientCountry, code) => request.country.clone_from(code),
         (Field::Size, Some(v)) => set_header(request, "content-length", v),
         (Field::Header(name), Some(v)) => {
             if v.bytes().any(|b| b.is_ascii_control()) {
@@ -359,6 +361,9 @@ pub(crate) fn describe(request: &Plain) -> String {
     }
     if request.client.1 != default.client.1 {
         out.push_str(&format!(" port {}", request.client.1));
+    }
+    if let Some(country) = &request.country {
+        out.push_str(&format!(" in {country}"));
     }
     if request.version != default.version {
         out.push_str(&format!(" by HTTP/{}", request.version));

@@ -170,6 +170,7 @@ fn opaque_parts(cond: &Cond, out: &mut Vec<String>) {
             | Field::Version
             | Field::ClientIp
             | Field::ClientPort
+            | Field::ClientCountry
             | Field::TlsVersion
             | Field::Header(_)
             | Field::Cookie(_)

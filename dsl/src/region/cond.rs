@@ -66,6 +66,7 @@ fn always_there(field: &Field) -> bool {
         | Field::ClientPort => true,
         Field::QueryString
         | Field::Size
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
@@ -98,6 +99,7 @@ fn settled(field: &Field) -> bool {
         | Field::Version
         | Field::ClientIp
         | Field::ClientPort
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
@@ -148,6 +150,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         Field::Version => &["1.1", "2", "1.0", "3"],
         Field::ClientIp => &["203.0.113.1", "198.51.100.1", "192.0.2.1", "2001:db8::1"],
         Field::ClientPort => &["50000"],
+        Field::ClientCountry => &["DE", "US", "FR"],
         Field::Size => &["0", "1"],
         Field::TlsVersion | Field::TlsSni | Field::TlsAlpn => &[],
         Field::TlsCert(_) => &["CN=ann"],
@@ -168,6 +171,7 @@ fn value_of(column: &Column, class: ClassId, request: &Plain) -> Option<Plain> {
         | Field::Host
         | Field::ClientIp
         | Field::ClientPort
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
@@ -218,6 +222,7 @@ fn set(field: &Field, value: &str, request: &mut Plain) -> Option<()> {
         Field::Version => request.version = ["1.0", "1.1", "2", "3"].into_iter().find(|v| *v == value)?,
         Field::ClientIp => request.client.0 = value.parse().ok()?,
         Field::ClientPort => request.client.1 = value.parse().ok()?,
+        Field::ClientCountry => request.country = Some(value.into()),
         Field::Size => request.headers.push(("content-length".into(), value.into())),
         Field::Header(name) => request.headers.push((name.to_string(), value.into())),
         Field::Cookie(name) => {
@@ -265,6 +270,7 @@ fn unset(field: &Field, request: &mut Plain) {
         Field::Query(_) | Field::QueryString => request.query = None,
         Field::TlsSni | Field::TlsVersion => request.https = false,
         Field::TlsCert(_) => request.tls.cert = None,
+        Field::ClientCountry => request.country = None,
         Field::Call(call, _) | Field::Body(call, _) => request.calls.suppose(*call, Outcome::No),
         // Known again when it is told anew; a call that says yes may tell nothing by this name.
         Field::Claim(call, _) => request.calls.suppose(*call, Outcome::Yes(Arc::from([]))),

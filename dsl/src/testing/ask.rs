@@ -128,7 +128,11 @@ impl Sites {
         };
         lines.push(Line::new("path", format!("{path}{from}"), None));
         let raw_paths = settings.paths == Paths::Raw;
-        let mut plain = Plain { host, path, raw_paths, ..asked.plain.clone() };
+        let country = given.iter().rev().find_map(|given| match given {
+            Given::Country(code) => Some(code.to_string()),
+            _ => None,
+        });
+        let mut plain = Plain { host, path, raw_paths, country, ..asked.plain.clone() };
         // Nobody gets here without one: of which nothing is said.
         if plain.https && settings.handshake.needs_client_cert() {
             plain.tls.cert.get_or_insert_default();

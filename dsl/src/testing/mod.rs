@@ -77,6 +77,8 @@ pub enum Given {
     },
     /// `given secret.keys = "…"`: the content of a secret, for comparisons with it.
     Secret(Arc<str>, Arc<str>),
+    /// `given country "DE"`: where the client is.
+    Country(Arc<str>),
     /// `given signatures valid`, `given signatures invalid`: what `signed(…)` comes to before it looks at the time.
     Signed(bool),
     /// `given 200 requests [from […]] [with …]`: so many came before, like the request below.

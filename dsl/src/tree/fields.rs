@@ -91,6 +91,7 @@ pub(crate) fn read<'a>(field: &Field, req: &'a impl Request) -> Read<'a> {
         Field::Host => raw(req.host()),
         Field::ClientIp => Read::One(Text::Ip(req.client_ip().to_canonical())),
         Field::ClientPort => Read::One(Text::Number(req.client_port().into())),
+        Field::ClientCountry => maybe(req.country()),
         Field::TlsSni => maybe(req.tls().and_then(|tls| tls.sni)),
         Field::TlsVersion => maybe(req.tls().map(|tls| tls.version)),
         Field::TlsAlpn => maybe(req.tls().and_then(|tls| tls.alpn)),
@@ -180,6 +181,7 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
         | Field::Host
         | Field::ClientIp
         | Field::ClientPort
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn
@@ -234,6 +236,7 @@ pub(crate) fn repeats(field: &Field) -> bool {
         | Field::Host
         | Field::ClientIp
         | Field::ClientPort
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn

@@ -242,6 +242,8 @@ pub enum Field {
     ClientIp,
     /// `client.port`
     ClientPort,
+    /// `client.country`: two capitals; missing where the file of `gateway { country … }` knows none.
+    ClientCountry,
     /// `tls.sni`; missing on clear ports.
     TlsSni,
     /// `tls.version`: `1.2`, `1.3`; missing on clear ports.

@@ -30,6 +30,10 @@ pub trait Request {
     fn client_ip(&self) -> IpAddr;
     /// The client's port.
     fn client_port(&self) -> u16;
+    /// The country of the client's address: two capitals (ISO 3166-1), where it is known.
+    fn country(&self) -> Option<&str> {
+        None
+    }
     /// Content-Length, where there is one.
     fn size(&self) -> Option<u64>;
     /// What the handshake said; `None` on clear ports.
@@ -137,6 +141,8 @@ pub struct Plain {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client.
     pub client: (IpAddr, u16),
+    /// Its country, where it is known.
+    pub country: Option<String>,
     /// What is known of its calls.
     pub calls: Calls,
     /// Its body, empty where it has none; `None` where nothing is known of it.
@@ -156,6 +162,7 @@ impl Default for Plain {
             version: "1.1",
             headers: Vec::new(),
             client: (IpAddr::from([203, 0, 113, 1]), 50_000),
+            country: None,
             calls: Calls::default(),
             body: None,
         }
@@ -209,6 +216,9 @@ impl Request for Plain {
     }
     fn client_port(&self) -> u16 {
         self.client.1
+    }
+    fn country(&self) -> Option<&str> {
+        self.country.as_deref()
     }
     fn size(&self) -> Option<u64> {
         let (_, v) = self.headers.iter().find(|(n, _)| n == "content-length")?;

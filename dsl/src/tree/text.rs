@@ -102,6 +102,7 @@ impl Display for Field {
             Self::Host => f.write_str("host"),
             Self::ClientIp => f.write_str("client.ip"),
             Self::ClientPort => f.write_str("client.port"),
+            Self::ClientCountry => f.write_str("client.country"),
             Self::TlsSni => f.write_str("tls.sni"),
             Self::TlsVersion => f.write_str("tls.version"),
             Self::TlsAlpn => f.write_str("tls.alpn"),
@@ -263,6 +264,7 @@ fn constant(f: &mut Formatter<'_>, field: &Field, text: &str) -> fmt::Result {
         | Field::Version
         | Field::Host
         | Field::ClientIp
+        | Field::ClientCountry
         | Field::TlsSni
         | Field::TlsVersion
         | Field::TlsAlpn

@@ -7,6 +7,7 @@ mod upstream;
 use super::offline::{self, Loaded};
 use super::{Failed, print, story};
 use crate::console::{Style, colours};
+use crate::countries::Countries;
 use crate::sites::item::Item;
 use crate::sites::load::Stand;
 use clap::Args;
@@ -75,6 +76,9 @@ pub struct Explain {
     /// The subject of the certificate that the client proves, as in 'CN=ann,O=Example'
     #[arg(long, value_name = "SUBJECT")]
     cert: Option<String>,
+    /// The country of the client, as in DE [default: what the file of countries in gateway.route says]
+    #[arg(long, value_name = "CODE", value_parser = country)]
+    country: Option<String>,
     /// The directory of route files
     #[arg(long, value_name = "DIR", default_value = "sites")]
     sites: PathBuf,
@@ -95,10 +99,12 @@ impl Explain {
                 let body = self.data.as_deref().map(data).transpose()?;
                 // Others may have one.
                 let body = body.or_else(|| matches!(asked.method.as_str(), "GET" | "HEAD").then(Vec::new));
-                Some(Asked { cert: self.cert.clone(), body, ..asked })
+                Some(Asked { cert: self.cert.clone(), country: self.country.clone(), body, ..asked })
             }
         };
         let loaded = offline::load(&self.sites, None)?;
+        let request =
+            request.map(|asked| Asked { country: asked.country.or_else(|| country_of(&loaded, self.client)), ..asked });
         let mut story =
             Story { out: String::new(), style: Style { colours: colours(&std::io::stdout()) }, loaded: &loaded };
         connection.iter().for_each(|asked| story.connection(asked));
@@ -129,6 +135,8 @@ struct Asked {
     cert: Option<String>,
     /// Its body, where that is known.
     body: Option<Vec<u8>>,
+    /// The client's country.
+    country: Option<String>,
 }
 
 /// A body as it was typed, or from a file.
@@ -137,6 +145,22 @@ fn data(text: &str) -> Result<Vec<u8>, Failed> {
         Some(path) => std::fs::read(path).map_err(|e| Failed::new(format!("`{path}` cannot be read: {e}"))),
         None => Ok(text.as_bytes().to_vec()),
     }
+}
+
+/// `DE`
+fn country(text: &str) -> Result<String, String> {
+    let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+    is_code.then(|| text.to_owned()).ok_or_else(|| "a country is written as two capitals: DE".into())
+}
+
+/// Where an address is by the file that `gateway.route` names. What is wrong with it is said.
+fn country_of(loaded: &Loaded, client: SocketAddr) -> Option<String> {
+    let file = loaded.outcome.gateway.as_ref()?.country.as_ref()?;
+    let countries = Countries::default();
+    for told in countries.read_from(Some(loaded.loader.places().root.join(&**file))).iter().filter(|told| told.wrong) {
+        let _ = writeln!(std::io::stderr(), "note: {}", told.words);
+    }
+    countries.of(client.ip()).map(str::to_owned)
 }
 
 /// An address, with or without a port.
@@ -185,6 +209,7 @@ impl Asked {
             client,
             cert: None,
             body: None,
+            country: None,
         };
         for header in headers {
             let (name, value) = header
@@ -277,6 +302,7 @@ impl Story<'_> {
             headers: asked.headers.clone(),
             client: (asked.client.ip(), asked.client.port()),
             body: asked.body.clone(),
+            country: asked.country.clone(),
             ..Plain::default()
         };
         if let Some(subject) = asked.cert.as_deref().filter(|_| shows.is_some()) {

@@ -2,6 +2,7 @@
 
 use super::{FAILED, FOUND, Failed};
 use crate::console::{Console, printable};
+use crate::countries::Countries;
 use crate::edge::Kept;
 use crate::l4::Routes;
 use crate::observe::log::LogSender;
@@ -25,6 +26,7 @@ use crate::upstream::Pools;
 use clap::Args;
 use dsl::diagnostic::Severity;
 use dsl::tree::ir;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,6 +78,9 @@ pub struct Run {
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    /// Let the system write core dumps, and debuggers attach: secrets and keys are in them
+    #[arg(long)]
+    core_dumps: bool,
 }
 
 impl Run {
@@ -93,10 +98,23 @@ impl Run {
         let data = DataDir::take(&data).map_err(|e| Failed::new(e.to_string()))?;
         let workers = self.workers.map_or_else(cores, usize::from);
         let console = Console::stderr();
+        if !self.core_dumps
+            && let Err(e) = hide_memory()
+        {
+            console.warn(format!("secrets may come into core dumps of this process: {e}"));
+        }
         let result = serve(&self.sites, &data, workers, &console, begin);
         console.flush();
         result
     }
+}
+
+/// Keys and secrets are in memory: no core dump is written, whatever takes them here, and no other process of this
+/// user looks into it.
+fn hide_memory() -> std::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Where dumps go to a program, the limit does not count.
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn cores() -> usize {
@@ -121,7 +139,8 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
     let files = Arc::new(SiteFiles::default());
     let serve = Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept), Arc::clone(&files));
-    let mut control = Control::new(sites, serve, store, console);
+    let countries = Arc::new(Countries::default());
+    let mut control = Control::new(sites, serve, store, console).with_countries(Arc::clone(&countries));
     let mut outcome = control.load().map_err(|e| Failed::new(format!("cannot read `{}`: {e}", sites.display())))?;
     let report = std::mem::take(&mut outcome.report);
     if control.loader().gateway_refused().is_some() {
@@ -155,6 +174,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
         board,
         notices: sender,
         log: log.clone(),
+        countries,
     };
     let handle = runtime::start(config).map_err(|e| Failed::new(format!("cannot start: {e}")))?;
     let sources = Sources {

@@ -78,6 +78,10 @@ impl Request for Received<'_> {
         self.client.port
     }
 
+    fn country(&self) -> Option<&str> {
+        self.client.worker.countries.of(self.ip)
+    }
+
     fn size(&self) -> Option<u64> {
         let value = self.headers.get(http::header::CONTENT_LENGTH)?;
         value.to_str().ok()?.parse().ok()

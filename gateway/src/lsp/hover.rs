@@ -17,7 +17,7 @@ const PARTS: &[(&str, &str)] = &[
     ("host", "the host that the request asks for, in lower case, without a port"),
     ("client.ip", "the client's address; behind trusted proxies the one that they forward"),
     ("client.port", "the client's port"),
-    ("client.country", "the country of the client's address"),
+    ("client.country", "the country of the client's address: two capitals, as in `DE`; missing where it is not known"),
     ("tls.sni", "the name that the client asked for in its handshake"),
     ("tls.version", "`1.2` or `1.3`"),
     ("tls.alpn", "the protocol that was agreed on"),

@@ -17,6 +17,7 @@ pub mod ticks;
 mod watchdog;
 pub mod worker;
 
+use crate::countries::Countries;
 use crate::observe::log::LogSender;
 use crate::snapshot::Published;
 use crate::tls::acme::Board;
@@ -54,6 +55,8 @@ pub struct Config {
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
     pub log: LogSender,
+    /// Where addresses are.
+    pub countries: Arc<Countries>,
 }
 
 /// The running workers.
@@ -108,6 +111,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
             challenged: Arc::clone(&challenged),
             notices: config.notices.clone(),
             log: config.log.clone(),
+            countries: Arc::clone(&config.countries),
             counters: Arc::clone(&counter),
             connections: Arc::clone(&connections),
             clients: Arc::clone(&clients),

@@ -11,6 +11,7 @@ use super::notice::{Notice, NoticeSender};
 use super::sockets::Service;
 use super::ticks::Ticks;
 use super::watchdog::Beat;
+use crate::countries::Countries;
 use crate::l4::{self, Carrying};
 use crate::limit::Held;
 use crate::listen;
@@ -68,6 +69,8 @@ pub struct Seed {
     pub notices: NoticeSender,
     /// Where the line for each connection goes.
     pub log: LogSender,
+    /// Where addresses are.
+    pub countries: Arc<Countries>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Client connections of all workers.
@@ -104,6 +107,8 @@ pub struct Worker {
     pub carrying: Carrying,
     /// Where the line for each connection goes.
     pub log: LogSender,
+    /// Where addresses are.
+    pub countries: Arc<Countries>,
     published: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     current: RefCell<Rc<Current>>,
     draining: Cell<bool>,
@@ -192,6 +197,7 @@ async fn run(seed: Seed) {
     let worker = Rc::new(Worker {
         number: seed.number,
         log: seed.log,
+        countries: seed.countries,
         ticks: Ticks::new(),
         notices: seed.notices,
         counters: seed.counters,

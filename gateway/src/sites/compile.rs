@@ -137,6 +137,8 @@ pub struct Compiled {
     pub claims: Vec<Claim>,
     /// The pools that it declares and names.
     pub pools: lint::Pools,
+    /// Where it reads `client.country` first.
+    pub country: Option<Loc>,
     /// What was found.
     pub findings: Vec<Diagnostic>,
     /// The files it asked for, found or not, relative to the sites directory.
@@ -304,6 +306,7 @@ pub fn compile(
         proofs: made.proofs,
         claims: Vec::new(),
         pools: made.pools,
+        country: made.country,
         findings: made.diagnostics,
         asked: finder.asked.into_inner(),
     };

@@ -11,11 +11,12 @@ use super::store::Store;
 use super::tree::{Scan, is_rows_name};
 use super::watch::{Batch, Watcher};
 use crate::console::Console;
+use crate::countries::Countries;
 use crate::observe::log::{LogSender, To};
 use crate::runtime::descriptors;
 use crate::runtime::listeners::{Changes, Listeners};
 use crate::secrets::Secrets;
-use crate::tls::SiteFiles;
+use crate::tls::{SiteFiles, Told};
 use crate::upstream::Pools;
 use dsl::diagnostic::{Severity, render};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,7 @@ pub struct Control {
     secrets: Arc<Secrets>,
     pools: Arc<Pools>,
     files: Arc<SiteFiles>,
+    countries: Arc<Countries>,
 }
 
 /// What follows a reload beside the snapshot.
@@ -71,10 +73,17 @@ impl Control {
             secrets,
             pools,
             files,
+            countries: Arc::default(),
             console: console.clone(),
             unreadable: BTreeMap::new(),
             said: Vec::new(),
         }
+    }
+
+    /// Keeps these as `gateway.route` says.
+    #[must_use]
+    pub fn with_countries(self, countries: Arc<Countries>) -> Self {
+        Self { countries, ..self }
     }
 
     /// Loads everything for the first time.
@@ -93,6 +102,8 @@ impl Control {
         outcome.report.warnings.extend(self.note_unreadable(Path::new(""), unreadable));
         self.listening.update(&outcome);
         self.pools.resolve_by(&self.listening.gateway.resolver);
+        let countries = self.find_countries();
+        outcome.report.warnings.extend(countries.into_iter().filter(|told| told.wrong).map(|told| told.words));
         outcome.report.warnings.extend(self.new_words());
         Ok(outcome)
     }
@@ -120,6 +131,7 @@ impl Control {
             // Kept from batch to batch: one after another must not put it off for ever.
             look_at = followers.listeners.again().map(|after| look_at.unwrap_or_else(|| Instant::now() + after));
             let looks = self.secrets.has_directory() || self.files.any() || self.loader.waits_for_certificates();
+            let looks = looks || self.countries.has_file();
             let until = looks.then_some(secrets_at).into_iter().chain(look_at).min();
             let Some(batch) = self.watcher.wait(until) else { return };
             if batch != Batch::default() {
@@ -164,16 +176,27 @@ impl Control {
     /// Reads files of certificates that changed; files that were refused for theirs are loaded.
     fn look_at_certificates(&mut self, publisher: &Publisher, followers: &mut Followers) {
         let start = Instant::now();
-        for told in self.files.look() {
+        self.say(self.files.look());
+        self.say(self.countries.look());
+        if let Some(outcome) = self.loader.certificates_came() {
+            self.take(outcome, start, publisher, followers);
+        }
+    }
+
+    fn say(&self, told: Vec<Told>) {
+        for told in told {
             if told.wrong {
                 self.console.warn(&told.words);
             } else {
                 self.console.note(&told.words);
             }
         }
-        if let Some(outcome) = self.loader.certificates_came() {
-            self.take(outcome, start, publisher, followers);
-        }
+    }
+
+    /// Reads countries from where `gateway.route` says.
+    fn find_countries(&self) -> Vec<Told> {
+        let file = self.listening.gateway.country.as_ref();
+        self.countries.read_from(file.map(|file| self.loader.places().root.join(&**file)))
     }
 
     fn take(
@@ -191,10 +214,13 @@ impl Control {
         let follow = self.listening.update(&outcome);
         self.pools.resolve_by(&self.listening.gateway.resolver);
         followers.certifying.follow(&outcome, &self.listening.gateway);
+        // Before anybody reads them.
+        let countries = self.find_countries();
         // Before the sockets: who connects finds the item.
         publisher.publish(outcome);
         let changes = if follow { followers.listeners.follow(&self.listening.wanted()) } else { Changes::default() };
         self.tell(&report, start.elapsed());
+        self.say(countries);
         self.tell_listeners(&changes);
         for warning in self.new_words() {
             self.console.warn(warning);

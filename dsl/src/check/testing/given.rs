@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 const SHAPE: &str = "`POOL down`, `POOL answers STATUS`, `ADDRESS:PORT down`, `draw 97%`, `time \"2026-01-01 00:00:00\"`, \
-     `N requests`, `secret.NAME = \"…\"` or `signatures valid`";
+     `N requests`, `country \"DE\"`, `secret.NAME = \"…\"` or `signatures valid`";
 
 /// More are played by no test in a moment.
 const MOST_REQUESTS: i64 = 10_000;
@@ -30,6 +30,10 @@ impl Checker<'_> {
             Some("time") if free("time") => {
                 words.next();
                 return self.time_word(words).map(Given::Time);
+            }
+            Some("country") if free("country") => {
+                words.next();
+                return self.country_word(words).map(Given::Country);
             }
             Some("draw") if free("draw") => {
                 words.next();
@@ -179,6 +183,17 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// `"DE"`
+    fn country_word(&mut self, words: &mut Words<'_>) -> Option<Arc<str>> {
+        let text = self.text_word(words);
+        let code = text.filter(|text| text.node.len() == 2 && text.node.bytes().all(|b| b.is_ascii_uppercase()));
+        if code.is_none() {
+            let shape = "the code of a country (ISO 3166-1): `given country \"DE\"`";
+            self.report(lint::g1024::shape(words.line, "given country", shape));
+        }
+        code.map(|code| code.node.as_ref().into())
     }
 
     /// `"2026-01-01 00:00:00"`, UTC.

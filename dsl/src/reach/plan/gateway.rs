@@ -27,6 +27,8 @@ fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
         metrics,
         limits,
         secrets,
+        secrets_env,
+        country,
         tests,
         resolver,
         acme,
@@ -63,7 +65,9 @@ fn facts(gateway: &Gateway) -> Vec<(&'static str, String)> {
         ("limits header", size(limits.header_bytes)),
         ("limits header timeout", duration(limits.header_ms)),
         ("limits idle", duration(limits.keep_alive_ms)),
+        ("country", country.as_deref().unwrap_or_default().to_owned()),
         ("secrets from", secrets.as_deref().unwrap_or_default().to_owned()),
+        ("secrets from env", if *secrets_env { "yes" } else { "" }.to_owned()),
         ("tests", if *tests { "on" } else { "off" }.to_owned()),
         ("resolver", resolver.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     ];

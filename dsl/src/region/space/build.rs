@@ -283,6 +283,7 @@ fn kind(field: &Field, test: &Test) -> Kind {
         | Field::Query(_)
         | Field::TlsSni
         | Field::TlsAlpn
+        | Field::ClientCountry
         | Field::Claim(..)
             if nets =>
         {
@@ -294,6 +295,7 @@ fn kind(field: &Field, test: &Test) -> Kind {
         | Field::Query(_)
         | Field::TlsSni
         | Field::TlsAlpn
+        | Field::ClientCountry
         | Field::Claim(..) => Kind::Field,
     }
 }
@@ -319,6 +321,7 @@ fn divide(field: &Field, tests: Vec<Test>) -> (Vec<Test>, Vec<Class>, Vec<Test>)
         Field::Query(_) => text(Texts::Query, true, true, &[][..]),
         Field::TlsSni => text(Texts::Host, true, false, &[][..]),
         Field::TlsAlpn => text(Texts::Token, true, false, &["h2", "http/1.1"][..]),
+        Field::ClientCountry => text(Texts::Token, true, false, &["DE", "US", "FR"][..]),
         Field::Claim(..) => text(Texts::Query, true, false, &[][..]),
         Field::Header(_)
         | Field::Path

@@ -206,6 +206,7 @@ fn take(field: &Field, request: &mut Plain) {
         Field::TlsSni | Field::TlsVersion => request.https = false,
         Field::TlsAlpn => request.tls.alpn = None,
         Field::TlsCert(_) => request.tls.cert = None,
+        Field::ClientCountry => request.country = None,
         Field::Call(call, _) | Field::Body(call, _) => request.calls.suppose(*call, Outcome::No),
         Field::QueryString => request.query = None,
         Field::Claim(..)
@@ -231,6 +232,7 @@ fn add(field: &Field, value: &[u8], request: &mut Plain) -> Option<()> {
         Field::Version => request.version = ["1.0", "1.1", "2", "3"].into_iter().find(|v| Some(*v) == text())?,
         Field::ClientIp => request.client.0 = text()?.parse().ok()?,
         Field::ClientPort => request.client.1 = text()?.parse().ok()?,
+        Field::ClientCountry => request.country = Some(text()?.into()),
         Field::Size => request.headers.push(("content-length".into(), value.to_vec())),
         Field::Header(name) => request.headers.push((name.to_string(), value.to_vec())),
         Field::Cookie(name) => {

@@ -451,7 +451,7 @@ impl Builder {
                 Field::Method | Field::Version | Field::Host | Field::Path | Field::Size => 0,
                 Field::TlsSni | Field::TlsVersion | Field::TlsAlpn | Field::QueryString => 1,
                 Field::ClientIp | Field::ClientPort | Field::TlsCert(_) => 2,
-                Field::Capture(_) | Field::Uri => 3,
+                Field::Capture(_) | Field::Uri | Field::ClientCountry => 3,
                 Field::Cookie(_) => 4,
                 Field::Header(_) => 5,
                 Field::Query(_) => 6,

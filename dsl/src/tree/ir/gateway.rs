@@ -23,6 +23,10 @@ pub struct Gateway {
     pub limits: Limits,
     /// `secrets from "DIR"`: a file for each secret; relative to the sites directory.
     pub secrets: Option<Arc<str>>,
+    /// `secrets from env`, `secrets from "DIR" env`: what no file there has is looked for in the environment.
+    pub secrets_env: bool,
+    /// `country "FILE"`: where countries of addresses are read, in MaxMind's format; relative to the sites directory.
+    pub country: Option<Arc<str>>,
     /// `tests off` makes this false: files are loaded whatever their tests say.
     pub tests: bool,
     /// `resolver ADDRESS …`: the name servers that names of endpoints are looked up at; those of the
@@ -97,6 +101,8 @@ impl Default for Gateway {
             metrics: None,
             limits: Limits::default(),
             secrets: None,
+            secrets_env: false,
+            country: None,
             tests: true,
             resolver: Vec::new(),
             acme: None,

@@ -265,6 +265,7 @@ fn name_of_field(field: &Field) -> &'static str {
         Field::Host => "host",
         Field::ClientIp => "client ip",
         Field::ClientPort => "client port",
+        Field::ClientCountry => "client country",
         Field::TlsSni => "tls sni",
         Field::TlsVersion => "tls version",
         Field::TlsAlpn => "tls alpn",

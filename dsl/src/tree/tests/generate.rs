@@ -217,7 +217,7 @@ impl Generator {
 
     pub(super) fn field(&mut self) -> Field {
         let name = |r: &mut Random| Arc::from(*r.pick(&["x", "y"]));
-        match self.random.below(23) {
+        match self.random.below(24) {
             0 => Field::Method,
             1 => Field::Path,
             2 => Field::Uri,
@@ -240,6 +240,7 @@ impl Generator {
                 suffix: [0, 0, 1, 4][self.random.below(4)],
             }),
             20 => Field::Capture(Capture::Splat { from: self.random.below(3) as u32 }),
+            22 => Field::ClientCountry,
             21 => Field::TlsCert(*self.random.pick(&[CertPart::Subject, CertPart::San, CertPart::Fingerprint])),
             _ => Field::Capture(Capture::Host { prefix: self.random.below(2) as u32, suffix: 0 }),
         }
@@ -257,6 +258,7 @@ impl Generator {
             Field::ClientIp => &["10.0.0.1", "2001:db8::1", "203.0.113.1"],
             Field::TlsVersion => &["1.3", "1.2"],
             Field::TlsAlpn => &["h2"],
+            Field::ClientCountry => &["DE", "US"],
             Field::TlsCert(_) => &["CN=ann", "CN=bob", ""],
             Field::Header(_)
             | Field::Cookie(_)
@@ -419,6 +421,7 @@ impl Generator {
             calls: Default::default(),
             body: None,
             client: (ip, *self.random.pick(&[7, 100, 50_000])),
+            country: self.random.pick(&[None, Some("DE"), Some("US")]).map(str::to_owned),
             tls: Handshake {
                 alpn: self.random.pick(&[None, Some("h2")]).map(str::to_owned),
                 cert: self.cert(),

@@ -125,6 +125,8 @@ pub struct Loader<I: Install> {
     waiting: BTreeSet<FileId>,
     /// Files that were refused for files of certificates, and how those were.
     certless: BTreeMap<FileId, super::certificates::Seen>,
+    /// Files that were refused for the countries that they read.
+    countryless: BTreeSet<FileId>,
     /// Whether secrets are read from where `gateway.route` says.
     directed: bool,
     ids: Ids,
@@ -289,6 +291,7 @@ impl<I: Install> Loader<I> {
             looping: BTreeSet::new(),
             waiting: BTreeSet::new(),
             certless: BTreeMap::new(),
+            countryless: BTreeSet::new(),
             directed: false,
             ids: Ids::default(),
             units: HashMap::new(),

@@ -10,6 +10,7 @@ use crate::sites::report::{Event, Refused, line_of};
 use crate::sites::store::{Change, Version};
 use crate::sites::{claims, secrets};
 use dsl::diagnostic::Diagnostic;
+use dsl::lint;
 use dsl::syntax::span::FileId;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +43,7 @@ impl<I: Install> Loader<I> {
         }
         self.find_secrets(&mut done, batch);
         self.find_certificates(&mut done);
+        self.find_countries(&mut done, batch);
         self.hold_together(&mut done, batch);
         // What a version of before may not have any more is free before it is decided who gets it.
         for (file, done) in &done {
@@ -133,6 +135,36 @@ impl<I: Install> Loader<I> {
         self.queue_for_secrets(batch);
     }
 
+    /// Refuses the files that read countries where `gateway.route` does not say which.
+    fn find_countries(&mut self, done: &mut BTreeMap<FileId, Done>, batch: &mut Batch) {
+        let gateway = self.ids.get(Path::new(GATEWAY));
+        let new = gateway.and_then(|file| done.get(&file)).filter(|done| done.compiled.sound());
+        let named = match (new, gateway.and_then(|file| self.units.get(&file))) {
+            (Some(done), _) => done.compiled.gateway.as_ref().is_some_and(|gateway| gateway.country.is_some()),
+            (None, Some(unit)) => {
+                unit.good.as_ref().and_then(|good| good.gateway.as_ref()).is_some_and(|g| g.country.is_some())
+            }
+            (None, None) => false,
+        };
+        for (file, done) in done.iter_mut() {
+            match done.compiled.country.filter(|_| !named) {
+                Some(loc) => {
+                    done.compiled.findings.push(lint::files::no_countries(loc));
+                    done.compiled.refuse();
+                    self.countryless.insert(*file);
+                }
+                None => {
+                    self.countryless.remove(file);
+                }
+            }
+        }
+        if named {
+            for file in std::mem::take(&mut self.countryless) {
+                self.queue(file, Why::Waiting, batch);
+            }
+        }
+    }
+
     /// Reads secrets from where `gateway.route` says.
     pub(super) fn direct(
         &mut self,
@@ -142,12 +174,13 @@ impl<I: Install> Loader<I> {
         batch: &mut Batch,
     ) {
         let new = file.and_then(|file| done.get(&file)).filter(|done| done.compiled.sound());
-        let dir = match (new, file.and_then(|file| self.units.get(&file))) {
-            (Some(done), _) => done.compiled.gateway.as_ref().and_then(|gateway| gateway.secrets.clone()),
-            (None, Some(unit)) => unit.good.as_ref().and_then(|good| good.gateway.as_ref()?.secrets.clone()),
+        let gateway = match (new, file.and_then(|file| self.units.get(&file))) {
+            (Some(done), _) => done.compiled.gateway.as_ref(),
+            (None, Some(unit)) => unit.good.as_ref().and_then(|good| good.gateway.as_deref()),
             (None, None) => None,
         };
-        let dir = dir.map(|dir| self.places.root.join(&*dir));
+        let dir = gateway.and_then(|gateway| gateway.secrets.as_ref()).map(|dir| self.places.root.join(&**dir));
+        secrets.in_environment(gateway.is_some_and(|gateway| gateway.secrets_env));
         batch.report.warnings.extend(secrets.read_from(dir).words);
         self.directed = true;
     }

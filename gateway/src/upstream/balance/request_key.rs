@@ -97,6 +97,7 @@ fn tagged(hash: u64, field: &Field) -> u64 {
         Field::Host => xxh64(b"n", hash),
         Field::ClientIp => xxh64(b"i", hash),
         Field::ClientPort => xxh64(b"p", hash),
+        Field::ClientCountry => xxh64(b"y", hash),
         // As of connections.
         Field::TlsSni => xxh64(b"s", hash),
         Field::TlsVersion => xxh64(b"t", hash),
