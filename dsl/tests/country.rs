@@ -46,12 +46,12 @@ fn a_test_says_where_its_clients_are() {
         expect 451
         given country "DE"
         request GET https://shop.example.com/de/x
-        expect to web
+        expect pool web
         given country "FR"
         request GET https://shop.example.com/de/x
         expect 451
         request GET https://shop.example.com/x
-        expect to web
+        expect pool web
         given country "XK"
         request GET https://shop.example.com/x
         expect 403

@@ -253,7 +253,7 @@ fn a_table_of_a_module_is_looked_up_by_its_name() {
 }
 
 const BLOCKED: &str = "import std/auth\n\ntable blocked: cidr from \"data/t.netset\"\n\n\
-    site a.example.com {\n    when client.ip in blocked -> respond 403\n    /x/* {\n        \
+    site a.example.com {\n    / when client.ip in blocked -> respond 403\n    /x/* {\n        \
     use auth.deny-from(blocked)\n        -> gold\n    }\n    /y/* {\n        use auth.only-from(blocked)\n        \
     -> gold\n    }\n    else -> gold\n}\n";
 

@@ -9,8 +9,7 @@
 //!
 //! ## Wrong
 //!
-//! ```text
-//! # gateway.route has no `country`
+//! ```route
 //! site shop.example.com {
 //!     require client.country in ["DE", "AT", "CH"] else respond 451
 //!     else -> respond 200
@@ -19,8 +18,7 @@
 //!
 //! ## Right
 //!
-//! ```text
-//! # gateway.route
+//! ```route
 //! gateway {
 //!     country "GeoLite2-Country.mmdb"
 //! }
