@@ -174,7 +174,9 @@ pub fn check_value(ty: ValueType, text: &str) -> Result<Cow<'_, str>, String> {
         return Err("a value has no control bytes and is on one line".into());
     }
     match ty {
-        ValueType::Pool | ValueType::Text | ValueType::Hash | ValueType::Owner | ValueType::Nothing => Ok(Cow::Borrowed(text)),
+        ValueType::Pool | ValueType::Text | ValueType::Hash | ValueType::Owner | ValueType::Nothing => {
+            Ok(Cow::Borrowed(text))
+        }
         ValueType::Host if is_host(text) => Ok(lower(text)),
         ValueType::Host => Err(format!("`{text}` is no host")),
         ValueType::Path => path(text),
