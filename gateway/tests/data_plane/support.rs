@@ -100,6 +100,7 @@ impl Rig {
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),
+            countries: Default::default(),
         };
         let handle = runtime::start(config).unwrap();
         Self { handle: Some(handle), http, https, notices, ca, dir, published, kept }

@@ -78,6 +78,7 @@ impl Rig {
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),
+            countries: Default::default(),
         };
         let handle = Some(runtime::start(config).unwrap());
         Self { handle, address, notices, route, dir, published, pools, routes }

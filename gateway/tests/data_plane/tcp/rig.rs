@@ -86,6 +86,7 @@ impl Carrier {
             board: sluice::tls::acme::Board::new(),
             notices: sender,
             log: Default::default(),
+            countries: Default::default(),
         })
         .unwrap();
         Self { handle: Some(handle), address, ca, notices, counts, key, published, pools, limits }
