@@ -1,17 +1,17 @@
 //! What the fuzz target of the evaluator does with its input, for libFuzzer and for the replay of the corpus.
 //!
 //! The input is a route file, a line `===`, and requests with an empty line between them: a line
-//! `METHOD PATH[?QUERY] [HOST [ADDRESS [CALLS]]]`, then headers. `CALLS` is a number whose bits say which
-//! calls of the site say yes.
+//! `METHOD PATH[?QUERY] [HOST [ADDRESS [CALLS [FAILED]]]]`, then headers. `CALLS` is a number whose bits say
+//! which calls of the site say yes, `FAILED` one whose bits say which of them failed.
 
 use dsl::diagnostic::Severity;
 use dsl::syntax::span::FileId;
-use dsl::tree::calls::Outcome;
+use dsl::tree::calls::{Calls, Outcome};
 use dsl::tree::eval::BadText;
 use dsl::tree::ir::{CallIdx, Site};
-use dsl::tree::judge::{Edit, Progress, Walk};
+use dsl::tree::judge::{Edit, Progress, Rendered, Walk};
 use dsl::tree::request::Plain;
-use dsl::tree::{Decision, canonical, compile, interpret};
+use dsl::tree::{Decision, Program, canonical, compile, interpret};
 use dsl::{NoModules, Unit};
 
 /// Route files that are longer, and requests beyond so many, are not looked at: one input is to take
@@ -27,7 +27,8 @@ impl<'p> Walk<'p> for Unseen {
     }
 }
 
-/// Asks the compiled program and the interpreter about each request; how many they agreed on.
+/// Asks the compiled program and the interpreter about each request; how many they agreed on. What a request
+/// comes to is asked twice: with all its calls told, and with each told when it is asked for.
 ///
 /// # Panics
 /// They disagree, or one of them panics.
@@ -47,18 +48,33 @@ pub fn holds(input: &str) -> usize {
         let Ok(program) = compile(site.clone()) else { continue };
         for said in requests.split("\n\n").take(REQUESTS) {
             let Some(request) = request(said, &site) else { continue };
-            let decision = program.decide(&request);
-            assert_eq!(decision, interpret(&site, &request), "{request:?}\n{text}");
-            assert_eq!(request.calls.stopped(), None, "every call is known");
+            let (decision, stop) = (program.decide(&request), request.calls.stopped());
+            let meant = interpret(&site, &request);
+            assert_eq!(stop, request.calls.stopped(), "{request:?}\n{text}");
             let judged = program.judge(&request, &mut || 0, &mut Unseen, &mut Progress::default());
-            match decision {
-                Decision::Plan(plan) => assert_eq!(judged.plan.map(|(plan, _)| plan), Some(plan), "{text}"),
-                Decision::Conflict(_) => assert!(judged.plan.is_none(), "{text}"),
+            if stop.is_none() {
+                assert_eq!(decision, meant, "{request:?}\n{text}");
+                match decision {
+                    Decision::Plan(plan) => assert_eq!(judged.plan.map(|(plan, _)| plan), Some(plan), "{text}"),
+                    Decision::Conflict(_) => assert!(judged.plan.is_none(), "{text}"),
+                }
             }
+            assert_eq!(in_pieces(&program, &request), judged.answer, "{request:?}\n{text}");
             agreed += 1;
         }
     }
     agreed
+}
+
+/// What a request comes to whose calls are told one by one.
+fn in_pieces<'p>(program: &'p Program, request: &Plain) -> Rendered<'p> {
+    let (mut asked, mut progress) = (Plain { calls: Calls::default(), ..request.clone() }, Progress::default());
+    loop {
+        let answer = program.judge(&asked, &mut || 0, &mut Unseen, &mut progress).answer;
+        let Rendered::Pending(call) = answer else { return answer };
+        assert_eq!(asked.calls.outcome(call), None, "a call is asked once");
+        asked.calls.tell(call, request.calls.outcome(call).expect("every call was told").clone());
+    }
 }
 
 /// A request of the input; `None` where a site is asked no such request.
@@ -78,9 +94,14 @@ fn request(said: &str, site: &Site) -> Option<Plain> {
     if let Some(address) = words.next().and_then(|word| word.parse().ok()) {
         out.client.0 = address;
     }
-    let yes: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    let mut bits = || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let (yes, failed) = (bits(), bits());
     for call in 0..u32::try_from(site.calls.len()).ok()? {
-        let outcome = if yes >> (call % 64) & 1 == 1 { Outcome::Yes([].into()) } else { Outcome::No };
+        let outcome = match (failed >> (call % 64) & 1, yes >> (call % 64) & 1) {
+            (1, _) => Outcome::Failed,
+            (_, 1) => Outcome::Yes([].into()),
+            _ => Outcome::No,
+        };
         out.calls.tell(CallIdx(call), outcome);
     }
     for line in lines {

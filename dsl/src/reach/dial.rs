@@ -1,6 +1,7 @@
 //! Where a plan dials: every pool that a request on it may reach, and what it passed before.
 
 use crate::syntax::span::Loc;
+use crate::tree::fields;
 use crate::tree::ir::{
     Answer, ByTable, CallIdx, CallKind, Cond, Destination, Field, LimitKey, Missing, Part, Plan, PoolIdx, Site, Step,
     Test, Use, Value,
@@ -78,27 +79,7 @@ pub(crate) fn dials(plan: &Plan, site: &Site) -> Vec<Dial> {
 
 /// The calls that a condition reads.
 pub(crate) fn calls(cond: &Cond, out: &mut Vec<CallIdx>) {
-    match cond {
-        Cond::Const(_) => {}
-        Cond::Test(field, _) => call_of(field, out),
-        Cond::Relate(a, _, b) => [a, b].into_iter().for_each(|value| calls_of_value(value, out)),
-        Cond::Not(inner) => calls(inner, out),
-        Cond::And(all) | Cond::Or(all) => all.iter().for_each(|cond| calls(cond, out)),
-    }
-}
-
-fn calls_of_value(value: &Value, out: &mut Vec<CallIdx>) {
-    for part in &value.parts {
-        if let Part::Hole { field, .. } = part {
-            call_of(field, out);
-        }
-    }
-}
-
-fn call_of(field: &Field, out: &mut Vec<CallIdx>) {
-    if let Field::Call(call, _) | Field::Claim(call, _) = field {
-        out.push(*call);
-    }
+    fields::each_read(cond, &mut |field| out.extend(fields::call_of(field)));
 }
 
 /// Whether no row of a table answers.
@@ -169,7 +150,7 @@ impl Dials<'_> {
         for part in &value.parts {
             let Part::Hole { field, if_missing, .. } = part else { continue };
             let mut asked = Vec::new();
-            call_of(field, &mut asked);
+            fields::each_read_by(field, &mut |field| asked.extend(fields::call_of(field)));
             asked.into_iter().for_each(|call| self.ask(call, loc));
             let missing = Cond::Not(Box::new(Cond::Test(field.clone(), Test::Present)));
             match if_missing.as_deref() {

@@ -90,7 +90,11 @@ fn conflict_in_value<'v>(value: &'v Value, req: &impl Request) -> Option<&'v Fie
 
 /// Whether a field arrived several times with different values.
 pub(crate) fn conflicting(field: &Field, req: &impl Request) -> bool {
-    fields::can_differ(field) && matches!(fields::read(field, req), Read::Conflict)
+    match field {
+        // No row is looked up for that, and no call is read.
+        Field::Row(lookup) => lookup.fields().any(|field| conflicting(field, req)),
+        field => fields::repeats(field) && matches!(fields::read(field, req), Read::Conflict),
+    }
 }
 
 /// Whether a condition holds, copies that differ being somebody else's business.

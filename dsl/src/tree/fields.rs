@@ -1,7 +1,7 @@
 //! Reading a field of a request: missing, one value, or several that differ.
 
 use super::bytes::{Bytes, Small};
-use super::ir::{Capture, Cond, Field, Missing, Part, Test, Value};
+use super::ir::{CallIdx, Capture, Cond, Field, Missing, Part, Test, Value};
 use super::pattern;
 use super::request::Request;
 use super::rows::{Cell, Found};
@@ -292,4 +292,52 @@ fn strict_fields_of_value(value: &Value, into: &mut Vec<Field>) {
             }
         }
     }
+}
+
+/// Hands on each field that a condition reads, those of the keys of look-ups and of what stands in for what
+/// is missing among them.
+pub(crate) fn each_read(cond: &Cond, each: &mut dyn FnMut(&Field)) {
+    match cond {
+        Cond::Const(_) => {}
+        Cond::Test(field, _) => each_read_by(field, each),
+        Cond::Relate(left, _, right) => {
+            each_in_value(left, each);
+            each_in_value(right, each);
+        }
+        Cond::Not(inner) => each_read(inner, each),
+        Cond::And(all) | Cond::Or(all) => all.iter().for_each(|c| each_read(c, each)),
+    }
+}
+
+/// A field, and those that reading it reads.
+pub(crate) fn each_read_by(field: &Field, each: &mut dyn FnMut(&Field)) {
+    each(field);
+    if let Field::Row(lookup) = field {
+        lookup.fields().for_each(each);
+    }
+}
+
+fn each_in_value(value: &Value, each: &mut dyn FnMut(&Field)) {
+    for part in &value.parts {
+        let Part::Hole { field, if_missing, .. } = part else { continue };
+        each_read_by(field, each);
+        if let Some(Missing::Value(value)) = if_missing.as_deref() {
+            each_in_value(value, each);
+        }
+    }
+}
+
+/// The call that a field is of.
+pub(crate) fn call_of(field: &Field) -> Option<CallIdx> {
+    match field {
+        Field::Call(call, _) | Field::Claim(call, _) | Field::Body(call, _) => Some(*call),
+        _ => None,
+    }
+}
+
+/// Whether a condition reads a call that is one of those.
+pub(crate) fn reads_call(cond: &Cond, of: &dyn Fn(CallIdx) -> bool) -> bool {
+    let mut any = false;
+    each_read(cond, &mut |field| any |= call_of(field).is_some_and(of));
+    any
 }

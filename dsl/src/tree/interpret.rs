@@ -3,6 +3,7 @@
 //! It is slow and plain, and nothing serves from it: fuzzing and the checks at load compare the
 //! program with it.
 
+use super::asking::Known;
 use super::calls::Calls;
 use super::eval;
 use super::fields;
@@ -34,46 +35,50 @@ pub(crate) fn interpret_near(site: &Site, req: &impl Request, algebra: &mut Alge
     name_fields(site, ScopeIdx(0), req.path(), algebra, near, &mut strict);
     match strict.into_iter().find(|field| eval::conflicting(field, req)) {
         Some(field) => Decision::Conflict(field),
-        None => Decision::Plan(walk(site, ScopeIdx(0), req, algebra, near)),
+        None => Decision::Plan(
+            walk(site, req, algebra, near, &mut Known::default()).unwrap_or_else(|scope| miss(site, scope)),
+        ),
     }
 }
 
 /// Entries of a scope among which those are that match a path.
 type Near<'n> = dyn Fn(ScopeIdx) -> Option<Vec<usize>> + 'n;
 
-fn walk(site: &Site, scope: ScopeIdx, req: &impl Request, algebra: &mut Algebra, near: &Near<'_>) -> PlanIdx {
-    for entry in candidates_near(site, scope, req.path(), algebra, near) {
-        if eval::holds(&entry.guard, req) {
-            return match entry.target {
-                Target::Plan(plan) => plan,
-                Target::Scope(inner) => walk(site, inner, req, algebra, near),
-            };
-        }
-    }
-    site.scopes[scope.0 as usize].miss
-}
-
-/// The scope of the guard at which an evaluation stops, for a request that one reads an unknown call of.
-pub(super) fn stops_in(site: &Site, req: &impl Request) -> ScopeIdx {
-    let mut algebra = Algebra::paths();
+/// The plan; or the scope of the guard that reads a call at which the walk stops.
+fn walk(
+    site: &Site,
+    req: &impl Request,
+    algebra: &mut Algebra,
+    near: &Near<'_>,
+    known: &mut Known,
+) -> Result<PlanIdx, ScopeIdx> {
     let mut scope = ScopeIdx(0);
     'scopes: loop {
-        for entry in candidates(site, scope, req.path(), &mut algebra) {
-            let held = eval::holds(&entry.guard, req);
-            if req.calls().is_some_and(|calls| Calls::stopped(calls).is_some()) {
-                return scope;
-            }
-            match entry.target {
-                Target::Scope(inner) if held => {
+        for entry in candidates_near(site, scope, req.path(), algebra, near) {
+            match (known.holds(&entry.guard, req).ok_or(scope)?, entry.target) {
+                (false, _) => {}
+                (true, Target::Plan(plan)) => return Ok(plan),
+                (true, Target::Scope(inner)) => {
                     scope = inner;
                     continue 'scopes;
                 }
-                Target::Plan(_) if held => return scope,
-                Target::Scope(_) | Target::Plan(_) => {}
             }
         }
-        return scope;
+        return Ok(miss(site, scope));
     }
+}
+
+fn miss(site: &Site, scope: ScopeIdx) -> PlanIdx {
+    site.scopes[scope.0 as usize].miss
+}
+
+/// For a request whose decision stops at a call: the scope of the guard that reads it, and which calls guards
+/// read before it.
+pub(super) fn stops_in(site: &Site, req: &impl Request) -> (ScopeIdx, Known) {
+    let mut known = Known::default();
+    let scope = walk(site, req, &mut Algebra::paths(), &|_| None, &mut known).err();
+    req.calls().and_then(Calls::stopped); // It was told of before.
+    (scope.unwrap_or(ScopeIdx(0)), known)
 }
 
 fn name_fields(

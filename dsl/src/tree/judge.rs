@@ -242,9 +242,13 @@ impl Program {
         progress: &mut Progress,
     ) -> Judged<'p> {
         let asks = |call: CallIdx| self.site().calls[call.0 as usize].kind.waits();
-        let asked = req.calls().is_some_and(|calls| calls.read_before(asks));
-        if asked || asks(stop.call()) {
-            let scope = interpret::stops_in(self.site(), req);
+        let stopped_behind = || {
+            // What was read is noted roughly, in a word: that is looked at first, for it costs nothing.
+            let may = asks(stop.call()) || req.calls().is_some_and(|calls| calls.read_before(asks));
+            let (scope, known) = may.then(|| interpret::stops_in(self.site(), req))?;
+            (asks(stop.call()) || known.any(&asks)).then_some(scope)
+        };
+        if let Some(scope) = stopped_behind() {
             let miss = self.site().scopes[scope.0 as usize].miss;
             let plan = &self.site().plans[miss.0 as usize];
             match steps(plan, self.site(), req, walk, draw, progress) {

@@ -4,6 +4,7 @@
 //! `lint`, `explain`. The interpreter exists to check it and for nothing else.
 
 pub mod api_keys;
+mod asking;
 pub(crate) mod automaton;
 pub mod base64;
 pub(crate) mod bytes;

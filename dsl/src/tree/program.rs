@@ -1,5 +1,6 @@
 //! The compiled program of a site.
 
+use super::asking;
 use super::automaton::PatternId;
 use super::automaton::layout::{Automaton, ChainRef, MAX_CHAINS};
 use super::automaton::subset::{Subsets, TooMany};
@@ -437,7 +438,11 @@ impl Sets {
         if let Some(field) = rows.strict.into_iter().find(|field| eval::conflicting(field, req)) {
             return Decision::Conflict(field);
         }
-        let row = rows.rows.into_iter().find(|(cond, _)| eval::holds(cond, req));
-        Decision::Plan(row.map_or(site.scopes[0].miss, |(_, plan)| plan))
+        let mut rows = rows.rows.iter().map(|(cond, plan)| (cond, *plan));
+        let found = match site.calls.is_empty() {
+            true => rows.find(|(cond, _)| eval::holds(cond, req)).map(|(_, plan)| plan),
+            false => asking::first(rows, req),
+        };
+        Decision::Plan(found.unwrap_or(site.scopes[0].miss))
     }
 }

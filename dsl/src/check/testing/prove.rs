@@ -11,7 +11,8 @@ use crate::resolve::nearest;
 use crate::syntax::ast::{CmpOp, Expr, HostLabel, HostPattern, Ident, Name, SegmentPart, TestLine, Word};
 use crate::syntax::span::{Loc, Span, Spanned};
 use crate::tree::canonical;
-use crate::tree::ir::{self, Cond, Field, PathPattern, Paths, Segment};
+use crate::tree::fields;
+use crate::tree::ir::{Cond, PathPattern, Paths, Segment};
 use std::sync::Arc;
 
 /// How a line of a proof may begin.
@@ -317,24 +318,11 @@ impl Checker<'_> {
             return None;
         }
         let loc = self.loc(0, expr.span);
-        if reads_call(&cond) {
+        if fields::reads_call(&cond, &|_| true) {
             self.report(lint::g1024::range(loc, "a proof speaks of what a request carries, not of what a call says"));
             return None;
         }
         Some(cond)
-    }
-}
-
-fn reads_call(cond: &Cond) -> bool {
-    let of = |field: &Field| matches!(field, Field::Call(..) | Field::Claim(..) | Field::Body(..));
-    let value =
-        |value: &ir::Value| value.parts.iter().any(|part| matches!(part, ir::Part::Hole { field, .. } if of(field)));
-    match cond {
-        Cond::Const(_) => false,
-        Cond::Test(field, _) => of(field),
-        Cond::Relate(a, _, b) => value(a) || value(b),
-        Cond::Not(inner) => reads_call(inner),
-        Cond::And(all) | Cond::Or(all) => all.iter().any(reads_call),
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! The first row's columns are asked first, the cheapest of them before the others; a class is put into
 //! every row, what it settles disappears, and what is left is built once for all chains (hash-consing).
-//! Chains that would grow past a limit stay lists of rows: as exact, only linear.
+//! Chains that would grow past a limit stay lists of rows: as exact, only linear. Calls are asked last, in the
+//! order that [`asking`] says: one that was asked on the way to a node is at hand there.
 
 use super::column::{self, ClassId, Column, Kind};
+use crate::tree::asking;
 use crate::tree::eval;
-use crate::tree::ir::{Cond, Field, PlanIdx, Test};
+use crate::tree::fields;
+use crate::tree::ir::{CallIdx, Cond, Field, PlanIdx, Test};
 use crate::tree::request::Request;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a chain comes to: a plan, a node or a list, told apart by the two lowest bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +47,15 @@ pub(crate) struct Graph {
     /// What a node asks, and where its targets begin.
     nodes: Vec<(u32, u32)>,
     targets: Vec<Ref>,
-    lists: Vec<Vec<(Cond, PlanIdx)>>,
+    lists: Vec<List>,
+}
+
+/// Rows that stayed a list.
+#[derive(Clone, Debug)]
+struct List {
+    rows: Vec<(Cond, PlanIdx)>,
+    /// Whether one of them reads a call.
+    calls: bool,
 }
 
 /// What a node asks.
@@ -54,6 +65,16 @@ pub(crate) enum Asked {
     Class(Column),
     /// Whether a condition holds: 0 or 1.
     Holds(Cond),
+}
+
+impl Asked {
+    /// A condition that reads what it reads.
+    fn leaf(&self) -> Cond {
+        match self {
+            Self::Class(column) => Cond::Test(column.field.clone(), Test::Present),
+            Self::Holds(leaf) => leaf.clone(),
+        }
+    }
 }
 
 impl Graph {
@@ -71,10 +92,7 @@ impl Graph {
                     };
                     at = self.targets[(targets + class) as usize];
                 }
-                LIST => {
-                    let row = self.lists[number].iter().find(|(cond, _)| eval::holds(cond, req));
-                    return row.map_or(PlanIdx(0), |(_, plan)| *plan);
-                }
+                LIST => return self.lists[number].decide(req),
                 _ => return PlanIdx(at.0 >> 2),
             }
         }
@@ -83,6 +101,17 @@ impl Graph {
     /// Bytes it takes, automata not counted.
     pub(crate) fn bytes(&self) -> usize {
         self.nodes.len() * 8 + self.targets.len() * 4 + self.columns.len() * size_of::<Asked>()
+    }
+}
+
+impl List {
+    fn decide(&self, req: &impl Request) -> PlanIdx {
+        let mut rows = self.rows.iter().map(|(cond, plan)| (cond, *plan));
+        let found = match self.calls {
+            true => asking::first(rows, req),
+            false => rows.find(|(cond, _)| eval::holds(cond, req)).map(|(_, plan)| plan),
+        };
+        found.unwrap_or(PlanIdx(0))
     }
 }
 
@@ -124,16 +153,41 @@ enum Formula {
 const FALSE: FormulaId = 0;
 const TRUE: FormulaId = 1;
 
+/// What a column says of calls.
+#[derive(Debug)]
+struct Reads {
+    /// Those that asking it may read.
+    calls: Vec<CallIdx>,
+    /// What is known once it was asked.
+    tells: Told,
+}
+
+/// What was asked on the way to a node: see [`asking::Known`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Told {
+    Call(CallIdx),
+    /// What the n-th column is about.
+    Column(u32),
+}
+
+/// Sorted.
+type Known = Vec<Told>;
+
+/// What has to be decided: rows, and what is known by then.
+type Left = (Vec<(FormulaId, Ref)>, Known);
+
 /// Builds the graph of a site, chain by chain.
 #[derive(Debug)]
 pub(crate) struct Builder {
     graph: Graph,
+    /// Of each column; `None` where it reads no call.
+    reads: Vec<Option<Reads>>,
     columns: HashMap<String, Vec<u32>>,
     formulas: Vec<Formula>,
     formula_ids: HashMap<Formula, FormulaId>,
     specialised: HashMap<(FormulaId, u32, ClassId), FormulaId>,
     nodes: HashMap<(u32, Box<[Ref]>), Ref>,
-    built: HashMap<Vec<(FormulaId, Ref)>, Ref>,
+    built: HashMap<Left, Ref>,
     limits: Limits,
     /// Left for the chain at hand.
     left: Limits,
@@ -143,6 +197,7 @@ impl Builder {
     pub(crate) fn new(limits: Limits) -> Self {
         let mut builder = Self {
             graph: Graph::default(),
+            reads: Vec::new(),
             columns: HashMap::new(),
             formulas: Vec::new(),
             formula_ids: HashMap::new(),
@@ -166,10 +221,11 @@ impl Builder {
         let columns = self.columns_of(&rows);
         let formulas =
             rows.iter().map(|(cond, plan)| (self.formula_of(cond, &columns), Ref::plan(*plan))).collect::<Vec<_>>();
-        match self.build(formulas) {
+        match self.build(formulas, Known::new()) {
             Some(built) => built,
             None => {
-                self.graph.lists.push(rows);
+                let calls = rows.iter().any(|(cond, _)| fields::reads_call(cond, &|_| true));
+                self.graph.lists.push(List { rows, calls });
                 Ref::new(self.graph.lists.len() - 1, LIST)
             }
         }
@@ -288,9 +344,24 @@ impl Builder {
 
     fn add_column(&mut self, name: String, asked: Asked) -> u32 {
         let at = u32::try_from(self.graph.columns.len()).expect("no more columns than conditions");
+        self.reads.push(self.reads_of(at, &asked));
         self.graph.columns.push(asked);
         self.columns.entry(name).or_default().push(at);
         at
+    }
+
+    fn reads_of(&self, at: u32, asked: &Asked) -> Option<Reads> {
+        let leaf = asked.leaf();
+        let mut calls = Vec::new();
+        fields::each_read(&leaf, &mut |field| calls.extend(fields::call_of(field)));
+        if calls.is_empty() {
+            return None;
+        }
+        let before = (0..).zip(&self.graph.columns);
+        let same = before.into_iter().find(|(_, known)| asking::one_subject(&known.leaf(), &leaf));
+        let subject = same.map_or(at, |(first, _)| first);
+        let tells = asking::call_of(&leaf).map_or(Told::Column(subject), Told::Call);
+        Some(Reads { calls, tells })
     }
 
     fn formula_of(&mut self, cond: &Cond, columns: &[(Cond, u32, u32)]) -> FormulaId {
@@ -340,9 +411,9 @@ impl Builder {
         if all.contains(&strong) {
             return strong;
         }
-        all.retain(|id| *id != neutral);
-        all.sort_unstable();
-        all.dedup();
+        // Their order stays as written: calls are asked in it.
+        let mut seen = HashSet::new();
+        all.retain(|id| *id != neutral && seen.insert(*id));
         match &*all {
             [] => neutral,
             [one] => *one,
@@ -391,7 +462,7 @@ impl Builder {
         }
     }
 
-    fn build(&mut self, mut rows: Vec<(FormulaId, Ref)>) -> Option<Ref> {
+    fn build(&mut self, mut rows: Vec<(FormulaId, Ref)>, mut known: Known) -> Option<Ref> {
         rows.retain(|(formula, _)| *formula != FALSE);
         if let Some(last) = rows.iter().position(|(formula, _)| *formula == TRUE) {
             rows.truncate(last + 1);
@@ -400,24 +471,58 @@ impl Builder {
         if first == TRUE {
             return Some(leaf);
         }
-        if let Some(known) = self.built.get(&rows) {
-            return Some(*known);
+        self.forget(&mut known, &rows);
+        let left = (rows, known);
+        if let Some(built) = self.built.get(&left) {
+            return Some(*built);
         }
         self.left.steps = self.left.steps.checked_sub(1)?;
+        let (rows, known) = &left;
         let mut columns = Vec::new();
         self.columns_in(first, &mut columns);
-        let column = columns.into_iter().min_by_key(|at| (self.cost(*at), self.class_count(*at), *at))?;
+        // Of equals this is the first, and calls are equals.
+        let column = columns.into_iter().min_by_key(|at| match self.asks(*at, known) {
+            Some(_) => (u8::MAX, 0, 0),
+            None => (self.cost(*at), self.class_count(*at), *at),
+        })?;
+        let asks = self.asks(column, known);
+        let mut then = known.clone();
+        then.extend(asks);
+        then.sort_unstable();
         let mut targets = Vec::new();
         for class in 0..self.class_count(column) {
             let rows = rows.iter().map(|(id, leaf)| (self.specialise(*id, column, class), *leaf)).collect();
-            targets.push(self.build(rows)?);
+            targets.push(self.build(rows, then.clone())?);
         }
-        let built = match targets.iter().all(|t| *t == targets[0]) {
+        let built = match asks.is_none() && targets.iter().all(|t| *t == targets[0]) {
             true => targets[0],
+            // A call is asked even where it changes nothing: whether it can be known may.
             false => self.node(column, targets.into())?,
         };
-        self.built.insert(rows, built);
+        self.built.insert(left, built);
         Some(built)
+    }
+
+    /// What asking a column tells of calls that are not known; `None` where it reads no such call.
+    fn asks(&self, column: u32, known: &Known) -> Option<Told> {
+        let reads = self.reads[column as usize].as_ref()?;
+        let has = |told: &Told| known.binary_search(told).is_ok();
+        let all = reads.calls.iter().all(|call| has(&Told::Call(*call)));
+        (!all && !has(&reads.tells)).then_some(reads.tells)
+    }
+
+    /// Forgets what no row speaks of: they are built once, however they are reached.
+    fn forget(&self, known: &mut Known, rows: &[(FormulaId, Ref)]) {
+        if known.is_empty() {
+            return;
+        }
+        let mut columns = Vec::new();
+        rows.iter().for_each(|(formula, _)| self.columns_in(*formula, &mut columns));
+        let read = || columns.iter().filter_map(|at| self.reads[*at as usize].as_ref());
+        known.retain(|told| match told {
+            Told::Call(call) => read().any(|reads| reads.calls.contains(call)),
+            Told::Column(_) => read().any(|reads| reads.tells == *told),
+        });
     }
 
     fn node(&mut self, column: u32, targets: Box<[Ref]>) -> Option<Ref> {
@@ -455,8 +560,8 @@ impl Builder {
                 Field::Cookie(_) => 4,
                 Field::Header(_) => 5,
                 Field::Query(_) => 6,
-                // Last: they may have to be worked out.
                 Field::Row(_) => 7,
+                // Last: they may have to be worked out.
                 Field::Call(..) | Field::Claim(..) | Field::Body(..) => 8,
             },
         }
