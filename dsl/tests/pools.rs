@@ -4,8 +4,8 @@
 mod front;
 
 use dsl::tree::ir::{
-    Balance, Eject, EndpointKind, Field, HashKey, HashPart, Hedge, KeyFrom, Mirror, Pool, PoolIdx, PoolLimit, Probe,
-    Protocol, Retry, RetryOn, Settings, Sticky,
+    Balance, Eject, EndpointKind, Field, HashKey, HashPart, Hedge, KeyFrom, Mirror, PathCase, Pool, PoolIdx, PoolLimit,
+    Probe, Protocol, Retry, RetryOn, Settings, Sticky,
 };
 use dsl::tree::l4::{Key, KeyPart};
 use front::{Files, codes, compile, sound, worse};
@@ -132,6 +132,16 @@ fn resolve_slow_start_and_panic() {
         ("panics below 50%", "G1001"),
     ] {
         assert_eq!(found(line), [code], "{line}");
+    }
+}
+
+#[test]
+fn case_of_paths() {
+    assert_eq!(pool("").paths, None);
+    assert_eq!(pool("paths case-sensitive").paths, Some(PathCase::Sensitive));
+    assert_eq!(pool("paths case-insensitive").paths, Some(PathCase::Insensitive));
+    for line in ["paths", "paths raw", "paths case-sensitive case-sensitive", "paths \"case-sensitive\""] {
+        assert_eq!(found(line), ["G1024"], "{line}");
     }
 }
 
@@ -491,6 +501,7 @@ fn what_only_requests_can_have_is_refused_for_connections() {
             "eject after 5 failures",
             "panic below 10%",
             "slow-start 10s",
+            "paths case-sensitive",
             "timeout 5s",
             "idle 5s",
         ] {

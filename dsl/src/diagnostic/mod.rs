@@ -38,6 +38,9 @@ pub struct Diagnostic {
     /// A request that shows it, where the finding speaks of routing. It was replayed through the
     /// compiled program before the finding was made.
     pub witness: Option<String>,
+    /// It rests on a condition that the analysis cannot see into, and no request shows it (LANGUAGE rule 31):
+    /// never an error.
+    pub possibly: bool,
 }
 
 /// A place with a few words.
@@ -103,6 +106,7 @@ impl Diagnostic {
             notes: Vec::new(),
             help: Vec::new(),
             witness: None,
+            possibly: false,
         }
     }
 
@@ -139,5 +143,16 @@ impl Diagnostic {
     pub fn witness(mut self, request: impl Into<String>) -> Self {
         self.witness = Some(request.into());
         self
+    }
+
+    /// As something that no request shows, for it rests on these conditions, which cannot be seen into.
+    #[must_use]
+    pub fn possibly(mut self, opaque: &[String]) -> Self {
+        self.possibly = true;
+        self.severity = self.severity.min(Severity::Warning);
+        self.message = format!("possibly: {}", self.message);
+        let shown: Vec<String> = opaque.iter().map(|one| format!("`{one}`")).collect();
+        let rests = if shown.is_empty() { "what".to_owned() } else { format!("{}, which", shown.join(" and ")) };
+        self.note(format!("this rests on {rests} the analysis cannot see into; no request shows it"))
     }
 }

@@ -157,11 +157,13 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
         return; // Said so.
     }
     let shown = w.shown(at);
-    let Some(witness) = witness(w, at) else { return };
+    let witness = witness(w, at);
     // The witness is taken by somebody else: replayed, or nothing is said.
-    let Some(plan) = w.decide(&witness, entry.loc) else { return };
-    if w.leads_to(at, plan) {
-        return;
+    if let Some(witness) = &witness {
+        let Some(plan) = w.decide(witness, entry.loc) else { return };
+        if w.leads_to(at, plan) {
+            return;
+        }
     }
     let first = match culprits {
         [one] => format!("`{}` on {}", w.shown(*one), w.line(w.entry(*one).loc)),
@@ -176,7 +178,11 @@ fn report(w: &mut World<'_>, at: At, culprits: &[At]) {
     } else {
         Diagnostic::error("G2001", place(w, at), format!("`{shown}` is never reached: {first} {takes} every request first"))
     };
-    d = d.witness(w.describe(&witness));
+    d = match &witness {
+        Some(witness) => d.witness(w.describe(witness)),
+        // What each of the conditions says is as good as unknown, yet they are the same for both.
+        None => d.possibly(&opaque(w, at)),
+    };
     for one in culprits {
         d = d.label(w.entry(*one).loc, "takes its requests");
     }
@@ -197,8 +203,18 @@ fn witness(w: &mut World<'_>, at: At) -> Option<Plain> {
     {
         return Some(*request);
     }
-    let view = w.view(&entry.pattern)?;
-    w.claims(&view, at).ok()?.minus(&view.reached.conflicts).ok()?.witness(0)
+    claimed(w, at)?.witness(0)
+}
+
+/// The conditions that a route's requests depend on and that the analysis cannot see into.
+fn opaque(w: &mut World<'_>, at: At) -> Vec<String> {
+    claimed(w, at).map(|region| region.opaque()).unwrap_or_default()
+}
+
+/// The requests that would be an entry's if nobody were asked before it.
+fn claimed(w: &mut World<'_>, at: At) -> Option<Region> {
+    let view = w.view(&w.entry(at).pattern)?;
+    w.claims(&view, at).ok()?.minus(&view.reached.conflicts).ok()
 }
 
 fn lines(w: &World<'_>, stmt: Loc) -> Loc {

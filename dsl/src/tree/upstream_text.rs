@@ -1,7 +1,8 @@
 //! What pools and routes say about endpoints and tries, as it would be written.
 
 use super::ir::{
-    Check, Eject, Hedge, Mirror, Plan, Pool, PoolLimit, Probe, Protocol, ProxyProtocol, Retry, RetryOn, Site, Sticky,
+    Check, Eject, Hedge, Mirror, PathCase, Plan, Pool, PoolLimit, Probe, Protocol, ProxyProtocol, Retry, RetryOn, Site,
+    Sticky,
 };
 use super::words::percent;
 use std::fmt::{self, Display, Formatter};
@@ -87,6 +88,15 @@ impl Display for ProxyProtocol {
         f.write_str(match self {
             Self::V1 => "v1",
             Self::V2 => "v2",
+        })
+    }
+}
+
+impl Display for PathCase {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sensitive => "case-sensitive",
+            Self::Insensitive => "case-insensitive",
         })
     }
 }

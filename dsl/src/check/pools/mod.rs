@@ -43,6 +43,7 @@ pub(crate) const SETTINGS: &[&str] = &[
     "hedge",
     "limit",
     "sticky",
+    "paths",
 ];
 
 /// Names are looked up at least this far apart, milliseconds.
@@ -172,6 +173,7 @@ impl<'a> Checker<'a> {
                     out.limit = limit;
                 }
             }
+            "paths" => out.paths = self.path_case(words, at),
             "sticky" => out.sticky = self.sticky(words, &env, at),
             other => {
                 let near = nearest(other, SETTINGS.iter().copied());

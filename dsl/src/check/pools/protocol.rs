@@ -6,7 +6,7 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::Word;
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Pool, Protocol, ProxyProtocol};
+use crate::tree::ir::{PathCase, Pool, Protocol, ProxyProtocol};
 
 /// The words after `protocol`.
 const PROTOCOLS: &[&str] = &["auto", "h1", "h2", "h2c", "grpc"];
@@ -37,6 +37,21 @@ impl<'a> Checker<'a> {
             other => {
                 let near = other.and_then(|o| nearest(o, ["v1", "v2"]));
                 self.report(lint::g1024::one_of(at, "proxy-protocol", &["v1", "v2"], near));
+            }
+        }
+    }
+
+    /// `paths case-sensitive`, `paths case-insensitive`
+    pub(super) fn path_case(&mut self, words: &[Spanned<Word>], at: Loc) -> Option<PathCase> {
+        const KNOWN: [&str; 2] = ["case-sensitive", "case-insensitive"];
+        let word = words.first().filter(|_| words.len() == 1).and_then(|w| name(&w.node));
+        match word.as_deref() {
+            Some("case-sensitive") => Some(PathCase::Sensitive),
+            Some("case-insensitive") => Some(PathCase::Insensitive),
+            other => {
+                let near = other.and_then(|o| nearest(o, KNOWN));
+                self.report(lint::g1024::one_of(at, "paths", &KNOWN, near));
+                None
             }
         }
     }

@@ -145,6 +145,7 @@ fn of_requests(pool: &Pool) -> impl Iterator<Item = (&'static str, &'static str)
         (pool.eject.is_some(), "eject", well),
         (pool.panic_below.is_some(), "panic", ""),
         (pool.slow_start_ms.is_some(), "slow-start", ""),
+        (pool.paths.is_some(), "paths", ""),
     ];
     all.into_iter().filter(|(said, ..)| *said).map(|(_, word, instead)| (word, instead))
 }

@@ -14,6 +14,7 @@
 //! | `notes` | array of texts |
 //! | `help` | array of `text`, `paste` (may be empty) and `edit` (may be null): `path`, `start`, `end`, `text` (the replacement) and `applicability` (`safe` or `unsafe`) |
 //! | `witness` | a request that shows it, or null |
+//! | `possibly` | true where the finding rests on conditions that the analysis cannot see into, and no request shows it |
 //! | `fingerprint` | 16 hexadecimal digits that stay when lines move: of the code, the site and the pattern |
 
 use super::place::{Files, Position};
@@ -31,6 +32,7 @@ struct Finding<'a> {
     notes: &'a [String],
     help: Vec<Advice<'a>>,
     witness: Option<&'a str>,
+    possibly: bool,
     fingerprint: String,
 }
 
@@ -77,6 +79,7 @@ fn finding<'a>(d: &'a Diagnostic, fingerprint: String, files: &mut Files<'a>) ->
         notes: &d.notes,
         help: d.help.iter().map(|help| advice(help, files)).collect(),
         witness: d.witness.as_deref(),
+        possibly: d.possibly,
         fingerprint,
     }
 }

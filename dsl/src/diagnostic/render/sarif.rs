@@ -1,6 +1,7 @@
 //! SARIF 2.1.0, for code scanning.
 //!
-//! One run. Rules are those that were found, with their pages; a result has its witness in `properties`,
+//! One run. Rules are those that were found, with their pages; a result has its witness in `properties`, and there `possibly`
+//! where it is marked so,
 //! its edits in `fixes`, and its fingerprint in `partialFingerprints`.
 
 use super::place::{Files, Position};
@@ -78,8 +79,15 @@ fn result(d: &Diagnostic, rule: usize, fingerprint: &str, files: &mut Files<'_>)
         out.insert("fixes".into(), fixes.into());
     }
     out.insert("partialFingerprints".into(), json!({ FINGERPRINT: fingerprint }));
+    let mut properties = Map::new();
     if let Some(witness) = &d.witness {
-        out.insert("properties".into(), json!({ "witness": witness }));
+        properties.insert("witness".into(), witness.as_str().into());
+    }
+    if d.possibly {
+        properties.insert("possibly".into(), true.into());
+    }
+    if !properties.is_empty() {
+        out.insert("properties".into(), properties.into());
     }
     out.into()
 }

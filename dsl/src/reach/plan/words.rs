@@ -35,6 +35,7 @@ fn pool(pool: &Pool) -> Vec<String> {
     out.extend(pool.hedge.map(|hedge| format!("pool hedge {hedge}")));
     out.push(format!("limit {}", pool.limit));
     out.extend(pool.sticky.as_ref().map(|sticky| format!("sticky {sticky}")));
+    out.extend(pool.paths.map(|paths| format!("paths {paths}")));
     out.extend(pool.proxy_protocol.map(|version| format!("proxy-protocol {version}")));
     out.push(match &pool.tls {
         None => "no tls".to_owned(),

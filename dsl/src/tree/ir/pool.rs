@@ -44,6 +44,8 @@ pub struct Pool {
     pub limit: PoolLimit,
     /// `sticky cookie "NAME"`
     pub sticky: Option<Sticky>,
+    /// `paths case-sensitive`, `paths case-insensitive`: whether its servers tell paths apart that differ by case alone.
+    pub paths: Option<PathCase>,
     /// What it may dial, where it is a tenant's.
     pub dials: Option<Arc<Dials>>,
     /// Its line.
@@ -73,6 +75,7 @@ impl Pool {
             hedge: None,
             limit: PoolLimit::default(),
             sticky: None,
+            paths: None,
             dials: None,
             loc,
         }
@@ -288,6 +291,15 @@ pub enum ProxyProtocol {
     V1,
     /// The binary header, with TLVs.
     V2,
+}
+
+/// How servers treat the case of paths (LANGUAGE rule 30): nothing is done by it, it is what findings go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PathCase {
+    /// `/A` and `/a` are two paths.
+    Sensitive,
+    /// They are one.
+    Insensitive,
 }
 
 /// `tls { … }` in a pool.

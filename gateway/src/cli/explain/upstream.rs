@@ -61,6 +61,9 @@ impl Story<'_> {
         let limit = if pool.limit == PoolLimit::default() { off() } else { pool.limit.to_string() };
         say("limit", limit);
         say("sticky", pool.sticky.as_ref().map_or_else(off, ToString::to_string));
+        if let Some(paths) = pool.paths {
+            say("paths", paths.to_string());
+        }
         say("mirror", of.mirror.as_ref().map_or_else(off, |copy| mirror(copy, site)));
         let websocket = match of.websocket {
             Some(false) => off(),
