@@ -31,17 +31,20 @@ impl Known {
                 Err(leaf) => leaf,
             };
             eval::holds(leaf, req);
-            if !req.calls().is_none_or(Calls::is_running) {
-                return None;
-            }
+            let stopped = !req.calls().is_none_or(Calls::is_running);
             match call_of(leaf) {
-                Some(call) => self.calls.push(call),
+                Some(call) if !stopped => self.calls.push(call),
+                Some(_) => {}
+                // Of several calls that it reads, the first may have been known where it stopped at another.
                 None => self.leaves.push(leaf.clone()),
+            }
+            if stopped {
+                return None;
             }
         }
     }
 
-    /// Whether one of them is such a call.
+    /// Whether one of them is such a call, or may be.
     pub(crate) fn any(&self, of: &dyn Fn(CallIdx) -> bool) -> bool {
         self.calls.iter().any(|call| of(*call)) || self.leaves.iter().any(|leaf| fields::reads_call(leaf, of))
     }

@@ -243,8 +243,9 @@ impl Program {
     ) -> Judged<'p> {
         let asks = |call: CallIdx| self.site().calls[call.0 as usize].kind.waits();
         let stopped_behind = || {
-            // What was read is noted roughly, in a word: that is looked at first, for it costs nothing.
-            let may = asks(stop.call()) || req.calls().is_some_and(|calls| calls.read_before(asks));
+            // What was read is noted in a word, which has no place for more: that is looked at first, it costs nothing.
+            let many = self.site().calls.len() > 63;
+            let may = many || asks(stop.call()) || req.calls().is_some_and(|calls| calls.read_before(asks));
             let (scope, known) = may.then(|| interpret::stops_in(self.site(), req))?;
             (asks(stop.call()) || known.any(&asks)).then_some(scope)
         };
