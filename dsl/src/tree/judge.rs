@@ -224,7 +224,7 @@ impl Program {
     /// guard stopped it.
     pub fn settings_on_the_way(&self, req: &impl Request, progress: &Progress) -> &Settings {
         let index = progress.plan.unwrap_or_else(|| {
-            let scope = interpret::stops_in(self.site(), req);
+            let (scope, _) = interpret::stops_in(self.site(), req);
             self.site().scopes[scope.0 as usize].miss
         });
         &self.site().plans[index.0 as usize].settings
