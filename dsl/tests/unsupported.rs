@@ -9,7 +9,6 @@ use front::{Files, sound};
 
 /// A use of each form, by its name: what stands in a site, a pool, the gateway, or at the top.
 const USES: &[(&str, &str, &str)] = &[
-    ("limit by bytes", "top", "tcp :1 {\n    limit 10MB/s per client.ip\n    -> web\n}"),
     ("compress", "site", "compress [zstd, br, gzip]"),
     ("cache", "site", "cache 10m"),
     ("queue", "site", "queue 100"),

@@ -37,6 +37,7 @@ mod l4_health;
 mod l4_hello;
 mod l4_iperf;
 mod l4_mqtt;
+mod l4_pace;
 mod l4_postgres;
 mod l4_proxy;
 mod l4_quic;

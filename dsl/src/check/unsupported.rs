@@ -16,7 +16,6 @@ pub struct Form {
 
 /// The list. The table in the README is made of it.
 const FORMS: &[Form] = &[
-    form("limit by bytes", "limit 10MB/s per KEY of connections", "bound how many bytes pass in a second"),
     form("compress", "compress […]", "compress answers"),
     form("cache", "cache …", "keep answers"),
     form("queue", "queue …", "hold requests back under load"),

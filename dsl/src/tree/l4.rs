@@ -122,6 +122,8 @@ pub enum Bound {
     },
     /// Connections or flows at one time.
     AtOnce(u32),
+    /// Bytes a second, both ways together: those of connections wait, and flows are refused.
+    Bytes(u64),
 }
 
 /// Where an entry leads.

@@ -33,8 +33,8 @@ pub struct Judged<'s> {
 
 /// An answer, rendered as far as the request has a part in it.
 pub enum Prepared<'s> {
-    /// The gateway's own.
-    Answer(Response<Content>),
+    /// The gateway's own; boxed, for an answer is large and most requests go to an origin.
+    Answer(Box<Response<Content>>),
     /// Refused: as the gateway's own, but nothing more is read from an HTTP/1 client.
     Refused(Reason),
     /// One file.
@@ -123,7 +123,6 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
 }
 
 /// Works a call out, or one that it needs first; what is to be done where that is not possible at once.
-#[expect(clippy::result_large_err, reason = "rare, and handed on as it is")]
 fn worked<'s>(
     served: &'s Served,
     mut call: CallIdx,
@@ -178,25 +177,29 @@ pub fn prepare<'s>(
     }
 }
 
+fn own<'s>(answer: Response<Content>) -> Prepared<'s> {
+    Prepared::Answer(Box::new(answer))
+}
+
 /// A call failed, or what it decides cannot be decided without it.
 fn undecided<'s>() -> Prepared<'s> {
-    Prepared::Answer(answer::plain(503, "this cannot be decided now"))
+    own(answer::plain(503, "this cannot be decided now"))
 }
 
 fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>) -> Prepared<'s> {
     match answer {
-        Rendered::Redirect { status, location } => Prepared::Answer(answer::redirect(status, &location)),
+        Rendered::Redirect { status, location } => own(answer::redirect(status, &location)),
         Rendered::Respond { status, body, content_type } => {
             let kind = HeaderValue::from_str(content_type).unwrap_or(answer::TEXT);
-            Prepared::Answer(answer::text(status, kind, body))
+            own(answer::text(status, kind, body))
         }
         Rendered::File { status, path, content_type } => Prepared::File {
             status: answer::status(status),
             path,
             kind: content_type.and_then(|kind| HeaderValue::from_str(kind).ok()),
         },
-        Rendered::Deny { status } => Prepared::Answer(answer::deny(status)),
-        Rendered::NotFound => Prepared::Answer(answer::plain(404, "no route here matches this path")),
+        Rendered::Deny { status } => own(answer::deny(status)),
+        Rendered::NotFound => own(answer::plain(404, "no route here matches this path")),
         Rendered::Files { dir, path, index, fallback } => {
             let mut shown = request.path.to_owned();
             append_query(&mut shown, request);
@@ -221,7 +224,7 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
                 Err(_) => Prepared::Refused(Reason::Repeated),
             }
         }
-        Rendered::Limited { limit, after_ms } => Prepared::Answer(limit::refusal(limit, after_ms)),
+        Rendered::Limited { limit, after_ms } => own(limit::refusal(limit, after_ms)),
         // Calls that are not known are worked out by the callers.
         Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => undecided(),
         Rendered::Refused(Refused::TooMany(after_ms)) => Prepared::Answer(answer::later(after_ms)),

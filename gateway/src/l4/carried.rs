@@ -1,6 +1,7 @@
 //! A connection both of whose ends are there, to its end.
 
 use super::End;
+use super::limit::Paced;
 use super::relay::{At, Broken, Half};
 use super::side::Side;
 use super::standing::Registered;
@@ -50,13 +51,30 @@ impl Carried {
         let tally = self.registered.tally();
         let tools = &tally.worker.carrying.tools;
         let mut active = false;
+        let paced = tally.admitted.paced();
+        if let Some(paced) = paced {
+            let now = tally.worker.ticks.now_ms();
+            if paced.waits(now) > 0 {
+                // It stands still because it has to.
+                self.active = now;
+                return Ok(());
+            }
+        }
+        let piece = paced.map(Paced::piece);
+        let counted = |n: usize| {
+            if let Some(paced) = paced {
+                paced.read(n, tally.worker.ticks.now_ms());
+            }
+        };
         if !self.up.is_over() {
             let last = self.down.is_over();
             let moved = &mut |n: usize| {
                 active = true;
                 tally.add_in(n);
+                counted(n);
             };
-            if let Poll::Ready(Err(e)) = self.up.poll(cx, &mut self.client, &mut self.upstream, last, tools, moved) {
+            let (from, to) = (&mut self.client, &mut self.upstream);
+            if let Poll::Ready(Err(e)) = self.up.poll(cx, from, to, last, piece, tools, moved) {
                 return Err((who(e.at == At::Source, &e.error), e));
             }
         }
@@ -65,8 +83,10 @@ impl Carried {
             let moved = &mut |n: usize| {
                 active = true;
                 tally.add_out(n);
+                counted(n);
             };
-            if let Poll::Ready(Err(e)) = self.down.poll(cx, &mut self.upstream, &mut self.client, last, tools, moved) {
+            let (from, to) = (&mut self.upstream, &mut self.client);
+            if let Poll::Ready(Err(e)) = self.down.poll(cx, from, to, last, piece, tools, moved) {
                 return Err((who(e.at == At::Destination, &e.error), e));
             }
         }
@@ -145,22 +165,37 @@ impl Future for Carried {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Err((end, broken)) = this.relay(cx) {
-            // A plain reset is said by the reason; everything else has words.
-            let plain = matches!(broken.error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
-            let detail = (!plain).then(|| broken.error.to_string());
-            this.end(cx, end, detail, Farewell::Reset);
-            return Poll::Ready(());
-        }
-        if this.up.is_over() && this.down.is_over() {
-            let end = this.first.unwrap_or(End::ClientClosed);
-            this.registered.tally().ends(end, None);
-            return Poll::Ready(());
-        }
-        while this.registered.tally().timer.poll(cx).is_ready() {
-            if let Some((end, farewell)) = this.overdue() {
-                this.end(cx, end, None, farewell);
+        loop {
+            if let Err((end, broken)) = this.relay(cx) {
+                // A plain reset is said by the reason; everything else has words.
+                let plain = matches!(broken.error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+                let detail = (!plain).then(|| broken.error.to_string());
+                this.end(cx, end, detail, Farewell::Reset);
                 return Poll::Ready(());
+            }
+            if this.up.is_over() && this.down.is_over() {
+                let end = this.first.unwrap_or(End::ClientClosed);
+                this.registered.tally().ends(end, None);
+                return Poll::Ready(());
+            }
+            let mut due = false;
+            while this.registered.tally().timer.poll(cx).is_ready() {
+                due = true;
+                if let Some((end, farewell)) = this.overdue() {
+                    this.end(cx, end, None, farewell);
+                    return Poll::Ready(());
+                }
+            }
+            let tally = this.registered.tally();
+            let Some(paced) = tally.admitted.paced() else { break };
+            match paced.waits(tally.worker.ticks.now_ms()) {
+                // It was for this that the timer was set.
+                0 if due => {}
+                0 => break,
+                wait => {
+                    tally.timer.hasten(wait);
+                    break;
+                }
             }
         }
         if this.up.is_blocked() || this.down.is_blocked() {

@@ -127,17 +127,23 @@ impl Half {
 
     /// Moves what can be moved, until there is nothing to do, or it was long enough. `moved` is told
     /// how much was read. Ready when both ends know that nothing more comes.
-    /// `last`: the other direction is over.
+    /// `last`: the other direction is over. `piece`: the most that is read before it is asked whether more may be;
+    /// none where nobody counts bytes.
+    #[expect(clippy::too_many_arguments, reason = "two ends, and what is known of their connection")]
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Side,
         to: &mut Side,
         last: bool,
+        piece: Option<usize>,
         tools: &Tools,
         moved: &mut impl FnMut(usize),
     ) -> Poll<Result<(), Broken>> {
-        for _ in 0..ROUNDS {
+        if piece.is_some() {
+            self.way = Way::CopyOnly;
+        }
+        for _ in 0..if piece.is_some() { 1 } else { ROUNDS } {
             ready!(self.poll_held(cx, to, tools, moved))?;
             match self.stage {
                 Stage::Open => {}
@@ -153,7 +159,7 @@ impl Half {
             }
             let read = match self.way {
                 Way::Splice => self.poll_splice(cx, from, tools),
-                Way::Copy | Way::CopyOnly => self.poll_copy(cx, from, to, tools),
+                Way::Copy | Way::CopyOnly => self.poll_copy(cx, from, to, piece, tools),
             };
             match read {
                 Poll::Ready(Ok(Some(n))) => moved(n),
@@ -211,9 +217,11 @@ impl Half {
         cx: &mut Context<'_>,
         from: &mut Side,
         to: &mut Side,
+        piece: Option<usize>,
         tools: &Tools,
     ) -> Poll<Result<Option<usize>, Broken>> {
         let scratch = &mut *tools.scratch.borrow_mut();
+        let scratch = &mut scratch[..piece.unwrap_or(SCRATCH).min(SCRATCH)];
         let n = ready!(from.poll_read(cx, scratch)).map_err(at_source)?;
         if n == 0 {
             self.stage = Stage::Ended;

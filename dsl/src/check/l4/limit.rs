@@ -1,4 +1,5 @@
-//! `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `limit N at-once per KEY [as NAME] [shadow]`.
+//! `limit RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `limit N at-once per KEY [as NAME] [shadow]`,
+//! `limit SIZE/s per KEY [as NAME]`.
 
 use super::Kind;
 use crate::check::Checker;
@@ -12,13 +13,12 @@ use crate::syntax::span::{Loc, Spanned};
 use crate::tree::l4::{Bound, KeyPart, Limit};
 
 /// The forms, for messages.
-const SHAPE: &str =
-    "`RATE [burst N] [cost N] per KEY [as NAME] [shadow]` or `N at-once per KEY`, as in `limit 50/s per client.ip`";
+const SHAPE: &str = "`RATE [burst N] [cost N] per KEY [as NAME] [shadow]`, `N at-once per KEY` or `SIZE/s per KEY`, as in `limit 50/s per client.ip`";
 
 impl<'a> Checker<'a> {
     /// What a `limit` says of connections; `None` when something about it was reported.
     pub(super) fn l4_limit(&mut self, kind: Kind, limit: &ast::Limit, frame: &Frame, loc: Loc) -> Option<Limit> {
-        let bound = self.bound(&limit.words, frame, loc);
+        let bound = self.bound(kind, &limit.words, frame, loc);
         let options = self.limit_options(&limit.rest, frame);
         let Some(per) = &limit.per else {
             self.report(lint::g1024::shape(loc, "limit", SHAPE));
@@ -62,7 +62,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What stands before `per`, and what a connection costs of it.
-    fn bound(&mut self, words: &[Spanned<Word>], frame: &Frame, loc: Loc) -> Option<(Bound, u32)> {
+    fn bound(&mut self, kind: Kind, words: &[Spanned<Word>], frame: &Frame, loc: Loc) -> Option<(Bound, u32)> {
         let Some((first, rest)) = words.split_first() else {
             self.report(lint::g1024::shape(loc, "limit", SHAPE));
             return None;
@@ -74,10 +74,20 @@ impl<'a> Checker<'a> {
         let at = self.at(&frame.env, first.span);
         let val = self.eval(&Spanned::new(expr.clone(), first.span), &frame.env, None);
         match (val, rest) {
-            (Val::Rate { bytes: true, .. }, _) => {
-                self.unsupported("limit by bytes", loc);
+            (Val::Rate { bytes: true, .. }, _) if kind == Kind::Udp => {
+                self.report(lint::g1024::range(
+                    at,
+                    "datagrams cannot wait, so their bytes are not paced; bound flows: `limit 50/s per client.ip`",
+                ));
                 None
             }
+            (Val::Rate { count, seconds, bytes: true }, []) => match count / seconds.max(1) {
+                0 => {
+                    self.report(lint::g1024::range(at, "a limit lets one byte a second pass, or more"));
+                    None
+                }
+                each => Some((Bound::Bytes(each), 1)),
+            },
             (Val::Rate { count, seconds, bytes: false }, rest) => {
                 let count = self.counted(i64::try_from(count).unwrap_or(i64::MAX), at, "a rate")?;
                 let second = u32::try_from(u64::from(count) / seconds.max(1)).unwrap_or(u32::MAX).max(1);

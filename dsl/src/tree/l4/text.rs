@@ -40,6 +40,7 @@ impl Display for Limit {
                 write!(f, "limit {count}/{unit} burst {burst}")?;
             }
             Bound::AtOnce(n) => write!(f, "limit {n} at-once")?,
+            Bound::Bytes(n) => write!(f, "limit {n}B/s")?,
         }
         if self.cost > 1 {
             write!(f, " cost {}", self.cost)?;

@@ -41,7 +41,7 @@ impl Exchange {
             Step::Done(response)
         };
         let files = match prepared {
-            Prepared::Answer(response) => return done(presented(response, self.form), answer_edits),
+            Prepared::Answer(response) => return done(presented(*response, self.form), answer_edits),
             // A policy answered, so to speak: the edits made until then hold for it.
             Prepared::Refused(reason) => return done(self.refuse(reason), answer_edits),
             Prepared::File { status, path, kind } => {

@@ -7,10 +7,11 @@
 mod digest;
 
 use super::End;
-use crate::limit::{AtOnce, Bucketed, Counted, Held, Kept, Known, Rate};
+use crate::limit::{AtOnce, Bucketed, Bytes, Counted, Digest, Held, Kept, Known, Rate};
 use digest::digest;
 use dsl::syntax::span::Loc;
 use dsl::tree::l4::{Bound, Entry, Facts, Key, Limit, Rules, Step};
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +51,8 @@ struct Written {
     bucketed: Arc<Bucketed>,
 }
 
-/// What an admitted connection or flow holds for as long as it lasts: its place in each `at-once` limit.
+/// What an admitted connection or flow holds for as long as it lasts: its place in each `at-once` limit, and whose bytes
+/// it carries.
 #[derive(Debug, Default)]
 pub struct Admitted(Places);
 
@@ -61,6 +63,38 @@ enum Places {
     None,
     One(#[allow(dead_code)] Held), // for its drop
     Several(#[allow(dead_code)] Box<[Held]>),
+    Paced(Box<Paced>),
+}
+
+/// A connection whose bytes are counted.
+#[derive(Debug, Default)]
+pub struct Paced {
+    places: Vec<Held>,
+    flows: Vec<(Arc<Bytes>, Digest)>,
+    /// Until when nothing more is read, milliseconds of the worker's clock.
+    until_ms: Cell<u64>,
+}
+
+impl Paced {
+    /// The most that is read in one piece, so that what is slow flows all the same.
+    #[must_use]
+    pub fn piece(&self) -> usize {
+        self.flows.iter().map(|(flow, _)| flow.piece()).min().unwrap_or(usize::MAX)
+    }
+
+    /// Counts bytes that were read.
+    pub fn read(&self, bytes: usize, now_ms: u64) {
+        let waits = self.flows.iter().map(|(flow, digest)| flow.sent(*digest, bytes as u64));
+        let wait = waits.max().unwrap_or_default();
+        let wait = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.until_ms.set(self.until_ms.get().max(now_ms.saturating_add(wait)));
+    }
+
+    /// For how long nothing is read, milliseconds; 0 where something may be.
+    #[must_use]
+    pub fn waits(&self, now_ms: u64) -> u64 {
+        self.until_ms.get().saturating_sub(now_ms)
+    }
 }
 
 impl LimitTable {
@@ -85,6 +119,7 @@ impl LimitTable {
             let bucketed = self.0.intern(identity, &shown, |open| match bound {
                 Bound::Rate { count, per_ms, burst } => Kept::Rate(Rate::on(open(), count, per_ms, burst)),
                 Bound::AtOnce(most) => Kept::AtOnce(Arc::new(AtOnce::new(most))),
+                Bound::Bytes(per_second) => Kept::Bytes(Arc::new(Bytes::on(open(), per_second))),
             });
             all.push(Written { loc, bound, key, bucketed });
         }
@@ -115,17 +150,22 @@ impl Limits {
                     // Entries of another route are not known here: failure is closed.
                     let bucketed = find(&self.all, limit).ok_or(End::Limited)?;
                     let digest = digest(bucketed.secret(), &limit.key, facts);
-                    let held = match &bucketed.kept {
-                        Kept::Rate(rate) => rate.take(digest, limit.cost.into()).is_ok().then_some(None),
-                        Kept::AtOnce(at_once) => AtOnce::take(at_once, digest).map(Some),
-                        // No limit of connections keeps these.
-                        Kept::Answered(_) | Kept::Bytes(_) => None,
+                    let admits = match &bucketed.kept {
+                        Kept::Rate(rate) => rate.take(digest, limit.cost.into()).is_ok(),
+                        Kept::AtOnce(at_once) => {
+                            AtOnce::take(at_once, digest).map(|held| admitted.hold(held)).is_some()
+                        }
+                        Kept::Bytes(_) if limit.shadow => true,
+                        Kept::Bytes(flow) => {
+                            admitted.pace(Arc::clone(flow), digest);
+                            true
+                        }
+                        // No limit of connections counts answers.
+                        Kept::Answered(_) => false,
                     };
-                    bucketed.count(held.is_some(), limit.shadow);
-                    match held {
-                        Some(held) => held.into_iter().for_each(|held| admitted.hold(held)),
-                        None if limit.shadow => {}
-                        None => return Err(End::Limited),
+                    bucketed.count(admits, limit.shadow);
+                    if !admits && !limit.shadow {
+                        return Err(End::Limited);
                     }
                 }
             }
@@ -160,6 +200,27 @@ impl Admitted {
         matches!(self.0, Places::None)
     }
 
+    /// How fast its bytes may be read, where a limit says so.
+    #[inline]
+    #[must_use]
+    pub fn paced(&self) -> Option<&Paced> {
+        match &self.0 {
+            Places::Paced(paced) => Some(paced),
+            Places::None | Places::One(_) | Places::Several(_) => None,
+        }
+    }
+
+    fn pace(&mut self, flow: Arc<Bytes>, digest: Digest) {
+        let mut paced = match std::mem::take(&mut self.0) {
+            Places::None => Box::default(),
+            Places::One(first) => Box::new(Paced { places: vec![first], ..Paced::default() }),
+            Places::Several(places) => Box::new(Paced { places: places.into_vec(), ..Paced::default() }),
+            Places::Paced(paced) => paced,
+        };
+        paced.flows.push((flow, digest));
+        self.0 = Places::Paced(paced);
+    }
+
     fn hold(&mut self, held: Held) {
         self.0 = match std::mem::take(&mut self.0) {
             Places::None => Places::One(held),
@@ -168,6 +229,10 @@ impl Admitted {
                 let mut all = before.into_vec();
                 all.push(held);
                 Places::Several(all.into())
+            }
+            Places::Paced(mut paced) => {
+                paced.places.push(held);
+                Places::Paced(paced)
             }
         };
     }

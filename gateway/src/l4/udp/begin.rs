@@ -87,7 +87,11 @@ impl<C: Classify> Engine<C> {
                 }
                 admitted
             }
-            None => route.limits.admit(entry, &facts)?,
+            // Datagrams cannot wait: who is to be paced comes by TCP.
+            None => route.limits.admit(entry, &facts).and_then(|admitted| match admitted.paced() {
+                Some(_) => Err(End::Limited),
+                None => Ok(admitted),
+            })?,
         };
         let pool = match &entry.target {
             Target::Pool(index) => *index,
