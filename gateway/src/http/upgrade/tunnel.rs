@@ -89,7 +89,7 @@ impl Tunnel {
                 active = true;
                 told.bytes_in += n as u64;
             };
-            if let Poll::Ready(Err(e)) = up.poll(cx, client, upstream, down.is_over(), tools, moved) {
+            if let Poll::Ready(Err(e)) = up.poll(cx, client, upstream, down.is_over(), None, tools, moved) {
                 return Poll::Ready(broken(e.at == At::Source, &e));
             }
         }
@@ -98,7 +98,7 @@ impl Tunnel {
                 active = true;
                 told.bytes_out += n as u64;
             };
-            if let Poll::Ready(Err(e)) = down.poll(cx, upstream, client, up.is_over(), tools, moved) {
+            if let Poll::Ready(Err(e)) = down.poll(cx, upstream, client, up.is_over(), None, tools, moved) {
                 return Poll::Ready(broken(e.at == At::Destination, &e));
             }
         }
