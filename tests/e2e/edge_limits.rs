@@ -124,7 +124,7 @@ fn requests_cost_what_their_method_size_and_answer_say() {
 #[test]
 fn keys_are_tuples_claims_and_whatever_else_a_request_has() {
     let route = "site a.test {\n    http allowed\n    /pair {\n        \
-                 limit 1/h burst 1 per [client.ip, header.x-key if missing \"none\"]\n        -> respond 200 \"in\"\n    }\n    \
+                 limit 1/h burst 1 per [client.ip, header.x-key] if missing \"none\"\n        -> respond 200 \"in\"\n    }\n    \
                  /source {\n        limit 1/h burst 1 per header.x-key if missing client.ip\n        -> respond 200 \"in\"\n    }\n    \
                  /capture/{name} {\n        limit 1/h burst 1 per name\n        -> respond 200 \"in\"\n    }\n    \
                  /hash {\n        limit 1/h burst 1 per hash(header.x-key) if missing deny 401\n        -> respond 200 \"in\"\n    }\n    \
