@@ -227,7 +227,7 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
         Rendered::Limited { limit, after_ms } => own(limit::refusal(limit, after_ms)),
         // Calls that are not known are worked out by the callers.
         Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_)) => undecided(),
-        Rendered::Refused(Refused::TooMany(after_ms)) => Prepared::Answer(answer::later(after_ms)),
+        Rendered::Refused(Refused::TooMany(after_ms)) => own(answer::later(after_ms)),
         Rendered::Refused(why) => Prepared::Refused(match why {
             Refused::Repeated(_) => Reason::Repeated,
             Refused::BadText(_) | Refused::Missing(_) => Reason::Unrenderable,
