@@ -189,7 +189,7 @@ fn decided(rules: &Rules, c: &Connection) -> (Option<String>, Vec<String>) {
         Step::Require { cond, .. } => format!("require {}", with(c, |facts| facts.hold(cond))),
         Step::Limit(limit) => match limit.bound {
             Bound::AtOnce(n) => format!("limit {n}"),
-            Bound::Rate { .. } => unreachable!("none is written"),
+            Bound::Rate { .. } | Bound::Bytes(_) => unreachable!("none is written"),
         },
     });
     let target = match &entry.target {
