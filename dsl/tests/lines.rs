@@ -67,7 +67,7 @@ fn a_file_or_a_secret_has_the_lines() {
     assert!(matches!(&lines(&compiled)[..], [Lines::Secret(name)] if &**name == "users"));
     assert_eq!(compiled.programs[0].site().calls[0].secrets(), ["users".into()]);
     let compiled = sound(&site("require api-key(header.x-api-key, \"keys.csv\") else deny 401"));
-    assert_eq!(compiled.programs[0].site().calls[0].shown.as_ref(), "api-key({header.x-api-key}, \"keys.csv\")");
+    assert_eq!(compiled.programs[0].site().calls[0].shown.as_ref(), "api-key(header.x-api-key, \"keys.csv\")");
     sound(
         "let users = \"users.htpasswd\"\nsite a.test {\n    require password(users) else deny 401\n    else -> web\n}\n",
     );

@@ -1,7 +1,7 @@
 // Written by tests/generate from the words that the compiler knows.
 module.exports = {
   items: ["gateway", "import", "let", "passthrough", "policy", "pool", "prove", "provider", "site", "table", "tcp", "tenant", "test", "udp"],
-  statements: ["add", "catch", "else", "end", "let", "limit", "remove", "require", "set", "start", "tls", "use", "when"],
+  statements: ["add", "catch", "else", "end", "keep", "let", "limit", "remove", "require", "set", "start", "tls", "use", "when"],
   operators: ["and", "else", "ends", "false", "has", "if", "in", "is", "matches", "missing", "not", "or", "starts", "true", "when", "with"],
   clauses: ["as", "at", "backup", "by", "fallback", "file", "from", "header", "host", "if", "in", "index", "missing", "per", "request", "response", "session", "type", "weight", "when", "with", "without"],
   answers: ["deny", "files", "redirect", "respond"],
