@@ -4,6 +4,7 @@
 
 mod front;
 
+use dsl::testing;
 use dsl::tree::ir::{CallKind, KeySource, Part, Site};
 use front::Files;
 use std::sync::Arc;
@@ -162,4 +163,85 @@ fn a_token_of_a_provider_says_for_whom_it_is() {
         "G1024 `keys:` takes `https://`",
     );
     call(CORP, "jwt(header.authorization, key: corp, aud: \"a\", nbf: maybe)", "G1024 `nbf:` is said as");
+}
+
+/// What came, for each expectation that is not met.
+fn run(site: &str, lines: &str) -> Vec<String> {
+    let text = format!(
+        "import std/auth\nprovider corp {{\n{CORP}\n}}\nprovider other {{\n    issuer \"https://o.sluice-tests.net\"\n}}\n\
+         pool web = 10.0.0.1:80\nsite a.example.com {{\n{site}\n    else -> web\n}}\ntest \"t\" {{\n{lines}\n}}\n"
+    );
+    let files = Files::one("sites/a.route", &text);
+    let compiled = files.compile(0);
+    assert!(compiled.is_sound(), "{}", files.render(&compiled.diagnostics));
+    let verdicts = testing::run(&compiled.tests, compiled.subject(), testing::BUDGET);
+    verdicts.into_iter().flat_map(|verdict| verdict.failures).map(|failure| failure.got).collect()
+}
+
+#[track_caller]
+fn holds(site: &str, with: &str, expect: &str) {
+    let with = if with.is_empty() { String::new() } else { format!(" with {with}") };
+    let lines = format!("request GET https://a.example.com/{with}\nexpect {expect}\n");
+    let got = run(site, &lines);
+    assert!(got.is_empty(), "{with}: {got:#?}");
+}
+
+#[test]
+fn the_policy_of_the_standard_library_asks_for_tokens() {
+    let site = "use auth.token(by: corp, aud: \"api\")";
+    let with = |claims: &str| format!("header.authorization = token({claims})");
+    holds(
+        site,
+        &with("sub: \"ann\""),
+        "pool web\nexpect request header x-user = \"ann\"\nexpect no request header authorization",
+    );
+    holds(site, &with("sub: \"ann\", key: corp"), "pool web");
+    for token in [
+        "sub: \"ann\", key: other",
+        "sub: \"ann\", key: secret.corp",
+        "sub: \"ann\", aud: \"else\"",
+        "sub: \"ann\", iss: \"else\"",
+        "sub: \"ann\", exp: \"2025-12-31 00:00:00\"",
+    ] {
+        holds(
+            site,
+            &with(token),
+            "respond 401\nexpect response header www-authenticate = \"Bearer error=\\\"invalid_token\\\"\"",
+        );
+    }
+    holds(site, "", "respond 401\nexpect response header www-authenticate = \"Bearer\"");
+    holds(site, "header.authorization = \"Basic YTpi\"", "respond 401");
+}
+
+#[test]
+fn claims_compare_as_what_they_are_compared_with() {
+    let site = |cond: &str| {
+        format!(
+            "let who = jwt(header.authorization, key: corp, aud: \"api\")\nrequire who else deny 401\nwhen {cond} -> respond 200 \"yes\""
+        )
+    };
+    let level = |cond: &str, says: &str, yes: bool| {
+        let with = format!("header.authorization = token(sub: \"ann\", {says})");
+        holds(&site(cond), &with, if yes { "respond 200" } else { "pool web" });
+    };
+    for (cond, says, yes) in [
+        ("who.level >= 3", "level: 3", true),
+        ("who.level >= 3", "level: 10", true),
+        ("who.level >= 3", "level: 2", false),
+        ("who.level >= 3", "other: 3", false),
+        ("who.level >= 3", "level: \"high\"", false),
+        ("3 < who.level", "level: 10", true),
+        ("who.level is 3", "level: 3", true),
+        ("who.level is not 3", "level: 4", true),
+        ("who.level in [1, 3]", "level: 3", true),
+        ("who.level in [1, 3]", "level: 2", false),
+        ("who.level in 2..4", "level: 3", true),
+        ("who.level in 2..4", "level: 5", false),
+        ("who.email_verified is true", "email_verified: \"true\"", true),
+        ("who.email_verified is true", "email_verified: \"false\"", false),
+        ("who.email_verified is false", "email_verified: \"false\"", true),
+        ("who.role in [\"a\", \"b\"]", "role: \"b\"", true),
+    ] {
+        level(cond, says, yes);
+    }
 }

@@ -20,6 +20,7 @@ mod edge_auth;
 mod edge_bodies;
 mod edge_limits;
 mod edge_passwords;
+mod edge_provider;
 mod editor;
 mod files;
 mod fmt;

@@ -170,6 +170,13 @@ impl<'a> Checker<'a> {
         match (l, r) {
             (Val::Absent(_), _) | (_, Val::Absent(_)) => Cond::Const(false),
             (value, Val::Secret(name)) => self.secret_test(value, at.left, Arc::clone(name), false),
+            // A claim that is a truth value stands as its word.
+            (Val::Field { field: field @ Field::Claim(..), with, .. }, Val::Cond(Cond::Const(truth)))
+            | (Val::Cond(Cond::Const(truth)), Val::Field { field: field @ Field::Claim(..), with, .. })
+                if with.nothing() =>
+            {
+                Cond::Test(field.clone(), Test::OneOf(vec![if *truth { "true" } else { "false" }.into()]))
+            }
             (Val::Cond(l), Val::Cond(r)) => {
                 or(vec![and(vec![l.clone(), r.clone()]), and(vec![not(l.clone()), not(r.clone())])])
             }
@@ -207,6 +214,10 @@ impl<'a> Checker<'a> {
         match (ty, constant) {
             (Ty::Ip, Val::Ip(ip)) => Cond::Test(field.clone(), Test::InNets(vec![IpNet::from(*ip)])),
             (Ty::Int, Val::Int(n)) => Cond::Test(field.clone(), Test::Number(Order::Eq, *n)),
+            // Claims have no types that a file knows: what is compared with a number is read as one.
+            (Ty::Text, Val::Int(n)) if matches!(field, Field::Claim(..)) && with.nothing() => {
+                Cond::Test(field.clone(), Test::Number(Order::Eq, *n))
+            }
             (Ty::Size, Val::Size(n)) => {
                 Cond::Test(field.clone(), Test::Number(Order::Eq, i64::try_from(*n).unwrap_or(i64::MAX)))
             }
@@ -270,7 +281,7 @@ impl<'a> Checker<'a> {
         let items = match r {
             Val::List(items) => items.clone(),
             Val::Cidr(_) if l.ty().0 == Ty::Ip => vec![(r.clone(), at.right)],
-            Val::Range(a, b) if l.ty().0 == Ty::Int => {
+            Val::Range(a, b) if l.ty().0 == Ty::Int || is_claim(l) => {
                 let ge = self.order(l, &Val::Int(*a), Order::Ge, at);
                 let le = self.order(l, &Val::Int(*b), Order::Le, at);
                 return and(vec![ge, le]);
@@ -294,7 +305,10 @@ impl<'a> Checker<'a> {
                 (Val::Field { ty: Ty::Ip, .. }, Val::Cidr(net)) => nets.push(*net),
                 (Val::Ip(ip), Val::Cidr(net)) => rest.push(Cond::Const(net.contains(ip))),
                 (Val::Field { field, ty, with, .. }, constant)
-                    if ty.is_text() && with.nothing() && !is_made(constant) =>
+                    if ty.is_text()
+                        && with.nothing()
+                        && !is_made(constant)
+                        && !(is_claim(l) && matches!(constant, Val::Int(_))) =>
                 {
                     if let Some(text) = self.text_for(field, ty, constant, at)
                         && !texts.contains(&text)
@@ -374,6 +388,19 @@ impl<'a> Checker<'a> {
         };
         match (l, r) {
             (Val::Absent(_), _) | (_, Val::Absent(_)) => Cond::Const(false),
+            (Val::Field { field, .. }, Val::Int(n)) if is_claim(l) => {
+                Cond::Test(field.clone(), Test::Number(order, *n))
+            }
+            (Val::Int(_), Val::Field { .. }) if is_claim(r) => {
+                let flipped = match order {
+                    Order::Eq => Order::Eq,
+                    Order::Lt => Order::Gt,
+                    Order::Le => Order::Ge,
+                    Order::Gt => Order::Lt,
+                    Order::Ge => Order::Le,
+                };
+                self.order(r, l, flipped, at.swapped())
+            }
             (Val::Field { field, ty: ty @ (Ty::Int | Ty::Size), .. }, constant)
                 if number(constant).is_some() && (constant.ty().0 == *ty || number(constant) == Some(0)) =>
             {
@@ -506,6 +533,11 @@ impl Sides {
 }
 
 /// Whether a value is made of the request.
+/// Whether a value is a claim as it is.
+fn is_claim(val: &Val) -> bool {
+    matches!(val, Val::Field { field: Field::Claim(..), ty: Ty::Text, with, .. } if with.nothing())
+}
+
 fn is_made(val: &Val) -> bool {
     matches!(val, Val::Field { .. } | Val::Template(..) | Val::Absent(_) | Val::Cond(_))
 }

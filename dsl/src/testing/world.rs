@@ -184,6 +184,7 @@ impl<'t> World<'t> {
 
     fn jwt(&self, site: &Site, jwt: &Jwt, request: &Plain) -> Result<Outcome, Without> {
         let written = text(&jwt.token, request)?;
+        let written = calls::bearer(&written);
         let issuer = jwt.issuer.as_ref().map(|value| text(value, request)).transpose()?;
         let audience = jwt.audience.as_ref().map(|value| text(value, request)).transpose()?;
         let Some((_, token)) = self.tokens.iter().find(|(text, _)| **text == *written) else { return Ok(Outcome::No) };

@@ -43,6 +43,16 @@ pub fn argument(value: &Value, req: &impl Request) -> Result<String, Outcome> {
     eval::render(value, req, &mut text).map(|()| text).map_err(|why| without(&why))
 }
 
+/// The token of a text: behind `Bearer` (RFC 6750 section 2.1) where that stands in front of it, so that the whole of
+/// `header.authorization` can be read.
+#[must_use]
+pub fn bearer(text: &str) -> &str {
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start_matches(' '),
+        Some(_) | None => text,
+    }
+}
+
 /// The path that an `ask` asks for.
 ///
 /// # Errors

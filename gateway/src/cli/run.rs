@@ -134,6 +134,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let routes = Arc::new(Routes::new(workers));
     let kept = Arc::new(Kept::default());
     let (sender, notices) = notice::channel();
+    kept.providers.telling(sender.clone());
     let secrets = Arc::new(Secrets::of_environment());
     let pools =
         Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
@@ -267,6 +268,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 | Notice::EndpointUp { .. }
                 | Notice::EndpointReturned { .. }
                 | Notice::NameFound { .. }
+                | Notice::ProviderRecovered { .. }
                 | Notice::WorkerTurnsAgain { .. } => {
                     console.note(notice.to_string());
                 }
@@ -278,6 +280,7 @@ fn relay(notices: Receiver<Notice>, console: &Console) -> std::io::Result<()> {
                 | Notice::UpstreamTls { .. }
                 | Notice::StickyKey { .. }
                 | Notice::CallFailed { .. }
+                | Notice::ProviderTrouble { .. }
                 | Notice::AcceptFailing { .. }
                 | Notice::ConnectionsExhausted { .. }
                 | Notice::ClientFull { .. }

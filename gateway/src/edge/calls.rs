@@ -1,15 +1,17 @@
 //! A call, worked out as far as that can be done without waiting.
 
-use super::jwt::{self, Rules};
+use super::jwt::{self, By, Refused, Rules};
 use super::keys::Keys;
 use super::lines::Source;
 use super::passwords::Verdict;
+use super::provider::Provider;
+use super::verdicts::Asked;
 use super::{api_keys, signed, since_epoch};
 use crate::runtime::notice::Notice;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use dsl::tree::calls::{self, Calls, Outcome, Stop};
-use dsl::tree::ir::{ApiKey, Ask, Call, CallIdx, CallKind, Jwt, Password, SecretTest, Signed, Value};
+use dsl::tree::ir::{ApiKey, Ask, Call, CallIdx, CallKind, Jwt, KeySource, Password, SecretTest, Signed, Value};
 use dsl::tree::request::Request;
 use dsl::tree::rows::Rows;
 use std::pin::Pin;
@@ -90,16 +92,81 @@ impl<'s, R: Request> Values<'s, '_, R> {
         let token = self.text(&jwt.token)?;
         let issuer = jwt.issuer.as_ref().map(|value| self.text(value)).transpose()?;
         let audience = jwt.audience.as_ref().map(|value| self.text(value)).transpose()?;
-        let Some(keys) = self.keys(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
-        let rules = Rules {
-            algorithms: &jwt.algorithms,
-            issuer: issuer.as_deref(),
-            audience: audience.as_deref(),
-            leeway: Duration::from_millis(jwt.leeway_ms),
-            now: since_epoch(),
+        let token = Token { text: calls::bearer(&token).to_owned(), issuer, audience };
+        let at = match &jwt.keys {
+            KeySource::Secrets(_) => {
+                let Some(keys) = self.keys(index, call) else { return Ok(Worked::Known(Outcome::Failed)) };
+                let said = self.remembered(index, jwt, &token, keys.version, &By::Secrets(&keys));
+                return Ok(Worked::Known(said.map_or(Outcome::No, Outcome::Yes)));
+            }
+            KeySource::Provider(at) => *at,
         };
-        let claims = jwt::verify(&token, &keys, &rules);
-        Ok(Worked::Known(claims.map_or(Outcome::No, Outcome::Yes)))
+        let Some(provider) = self.served.edge.provider(at) else { return Ok(Worked::Known(Outcome::Failed)) };
+        let published = provider.published().filter(|published| !published.is_empty());
+        let said = match &published {
+            Some(published) => self.remembered(index, jwt, &token, published.version, &By::Provider(published)),
+            None => Err(Refused::UnknownKey),
+        };
+        match said {
+            Ok(claims) => return Ok(Worked::Known(Outcome::Yes(claims))),
+            Err(Refused::No) => return Ok(Worked::Known(Outcome::No)),
+            Err(Refused::UnknownKey) => {}
+        }
+        // Keys may have changed, or be on their way.
+        if let Some(renewed) = provider.renewed() {
+            let (provider, call) = (Arc::clone(provider), self.call(index));
+            return Ok(Worked::Later(
+                index,
+                Box::pin(async move {
+                    renewed.await;
+                    match call.as_deref().map(|call| &call.kind) {
+                        Some(CallKind::Jwt(jwt)) => token.by_provider(jwt, &provider),
+                        _ => Outcome::Failed,
+                    }
+                }),
+            ));
+        }
+        if published.is_some() {
+            return Ok(Worked::Known(Outcome::No));
+        }
+        let why = provider.trouble().unwrap_or_else(|| "it has not answered yet".to_owned());
+        self.tell(call, format!("no keys of provider {}: {why}", provider.name()));
+        Ok(Worked::Known(Outcome::Failed))
+    }
+
+    /// The claims of a token, verified unless they are still known.
+    fn remembered(
+        &self,
+        call: CallIdx,
+        jwt: &Jwt,
+        token: &Token,
+        version: u64,
+        by: &By<'_>,
+    ) -> Result<jwt::Claims, Refused> {
+        let rules = token.rules(jwt);
+        let mut verdicts = self.worker.verdicts.borrow_mut();
+        let asked = Asked {
+            site: self.served.edge.id,
+            call,
+            issuer: rules.issuer,
+            audience: rules.audience,
+            token: &token.text,
+        };
+        let digest = (token.text.len() <= jwt::MOST_BYTES).then(|| verdicts.digest(&asked)).flatten();
+        if let Some(holds) = digest.and_then(|digest| verdicts.get(&digest, version)) {
+            // It was signed; whether its time has come or gone is all that can change.
+            return holds.lasts.hold(rules.now, rules.leeway).then_some(holds.claims).ok_or(Refused::No);
+        }
+        let holds = jwt::verify(&token.text, by, &rules)?;
+        let claims = Arc::clone(&holds.claims);
+        if let Some(digest) = digest {
+            verdicts.keep(digest, version, holds);
+        }
+        Ok(claims)
+    }
+
+    fn call(&self, index: CallIdx) -> Option<Arc<Call>> {
+        self.served.program.site().calls.get(index.0 as usize).cloned()
     }
 
     fn signed(&self, index: CallIdx, call: &Call, said: &'s Signed) -> Valued<Worked<'s>> {
@@ -178,6 +245,38 @@ impl<'s, R: Request> Values<'s, '_, R> {
         match self.request.calls().and_then(Calls::stopped) {
             Some(stop) => Err(Without::Stop(stop)),
             None => value.map_err(Without::Known),
+        }
+    }
+}
+
+/// A token, and what it is compared with.
+struct Token {
+    text: String,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Token {
+    fn rules<'r>(&'r self, jwt: &'r Jwt) -> Rules<'r> {
+        Rules {
+            algorithms: &jwt.algorithms,
+            issuer: self.issuer.as_deref(),
+            audience: self.audience.as_deref(),
+            endless: jwt.endless,
+            nbf: jwt.nbf,
+            leeway: Duration::from_millis(jwt.leeway_ms),
+            now: since_epoch(),
+        }
+    }
+
+    /// What it comes to by the keys that a provider has now; failed where it has none.
+    fn by_provider(&self, jwt: &Jwt, provider: &Provider) -> Outcome {
+        let Some(published) = provider.published().filter(|published| !published.is_empty()) else {
+            return Outcome::Failed;
+        };
+        match jwt::verify(&self.text, &By::Provider(&published), &self.rules(jwt)) {
+            Ok(holds) => Outcome::Yes(holds.claims),
+            Err(Refused::No | Refused::UnknownKey) => Outcome::No,
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Tokens (RFC 7519, in the compact form of RFC 7515): verified, and signed for sessions.
 //!
-//! The rules are RFC 8725's. Only keys that the operator named verify, each by the algorithms of its kind;
-//! what a token says of keys (`kid`, `jwk`, `jku`, `x5u`) is not read. `crit` is refused, for nothing
-//! critical is understood. A name that stands twice in an object, text behind the object and base64 that
-//! is not the one text of its bytes are refused: two readers shall not read two things.
+//! The rules are RFC 8725's. Only keys that the operator named verify, or those that a provider which the operator
+//! named publishes, each by the algorithms of its kind. What a token says of keys (`jwk`, `jku`, `x5u`, `x5c`) is not
+//! read; its `kid` chooses among the provider's own. `crit` is refused, for nothing critical is understood, and so is
+//! what says that its claims are no claims (`b64`, `cty`). A name that stands twice in an object, text behind the
+//! object and base64 that is not the one text of its bytes are refused: two readers shall not read two things.
 //!
 //! Signatures are aws-lc-rs's.
 
-use super::keys::Keys;
+use super::json::{Json, Object, object};
+use super::keys::{Key, Keys};
+use super::provider::Published;
 use crate::base64url;
 use aws_lc_rs::hmac;
 use dsl::tree::ir::Algorithm;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ use std::time::Duration;
 pub(super) const MOST_BYTES: usize = 8 * 1024;
 /// Claims that are kept of a token; more refuse it.
 const MOST_CLAIMS: usize = 128;
+/// No time is later: the last second of the year 9999. What is larger counts something else than seconds.
+const LAST: f64 = 253_402_300_799.0;
+/// By how much a token may be issued in the future, beside the leeway: whoever issued it has a clock of its own, and
+/// `iat` bounds nothing.
+const AHEAD: f64 = 60.0;
 
 /// Claims by name, as texts.
 pub(super) type Claims = Arc<[(Arc<str>, Arc<str>)]>;
@@ -33,34 +39,106 @@ pub(super) struct Rules<'r> {
     /// What `aud` must be, or have among others. Without it a token that says for whom it is is for
     /// somebody else (RFC 7519 section 4.1.3).
     pub(super) audience: Option<&'r str>,
+    /// Whether a token may do without `exp`.
+    pub(super) endless: bool,
+    /// Whether a token must have `nbf`.
+    pub(super) nbf: bool,
     /// By how much clocks may differ.
     pub(super) leeway: Duration,
     /// Since 1970.
     pub(super) now: Duration,
 }
 
-/// The claims of a token that holds; `None` for every other text.
-pub(super) fn verify(token: &str, keys: &Keys, rules: &Rules<'_>) -> Option<Claims> {
+/// Whose keys verify.
+pub(super) enum By<'k> {
+    /// Those of secrets: each is tried.
+    Secrets(&'k Keys),
+    /// A provider's: those that the token's `kid` names.
+    Provider(&'k Published),
+}
+
+/// A token that holds.
+#[derive(Clone, Debug)]
+pub(super) struct Holds {
+    pub(super) claims: Claims,
+    pub(super) lasts: Lasts,
+}
+
+/// When a token holds, seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lasts {
+    /// `nbf`
+    pub(super) from: Option<f64>,
+    /// `exp`
+    pub(super) until: Option<f64>,
+}
+
+impl Lasts {
+    /// Whether it holds at a time, when clocks differ by so much.
+    pub(super) fn hold(self, now: Duration, leeway: Duration) -> bool {
+        let (now, leeway) = (now.as_secs_f64(), leeway.as_secs_f64());
+        self.until.is_none_or(|until| now < until + leeway) && self.from.is_none_or(|from| now + leeway >= from)
+    }
+}
+
+/// Why a text is no token that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It never will be one.
+    No,
+    /// The provider has no key of this `kid` and kind: it may be newer than what is known of the keys.
+    UnknownKey,
+}
+
+/// The claims of a token that holds, and for how long.
+pub(super) fn verify(token: &str, by: &By<'_>, rules: &Rules<'_>) -> Result<Holds, Refused> {
     if token.len() > MOST_BYTES {
-        return None;
+        return Err(Refused::No);
     }
-    let (text, signature) = token.rsplit_once('.')?;
-    let (head, body) = text.split_once('.')?;
-    let signature = base64url::decode(signature.as_bytes())?;
-    let head = object(head)?;
-    let algorithm = match head.get("alg")? {
-        Json::Text(name) => algorithm(name)?,
-        _ => return None,
+    let (text, signature) = token.rsplit_once('.').ok_or(Refused::No)?;
+    let (head, body) = text.split_once('.').ok_or(Refused::No)?;
+    let signature = base64url::decode(signature.as_bytes()).ok_or(Refused::No)?;
+    let (algorithm, kid) = header(head, rules).ok_or(Refused::No)?;
+    let signs = |key: &Key| key.signed(algorithm, text.as_bytes(), &signature);
+    let signed = match by {
+        By::Secrets(keys) => keys.all.iter().any(signs),
+        By::Provider(published) => {
+            let mut known = false;
+            let mut candidates = published.candidates(kid.as_deref(), algorithm).inspect(|_| known = true);
+            let signed = candidates.any(signs);
+            if !known {
+                return Err(Refused::UnknownKey);
+            }
+            signed
+        }
     };
-    if head.get("crit").is_some() || !rules.algorithms.contains(&algorithm) {
-        return None;
-    }
-    let signed = keys.all.iter().any(|key| key.signed(algorithm, text.as_bytes(), &signature));
     if !signed {
-        return None;
+        return Err(Refused::No);
     }
-    let body = object(body)?;
-    (in_time(&body, rules)? && is_for_us(&body, rules)).then(|| claims(&body))?
+    claimed(body, rules).ok_or(Refused::No)
+}
+
+/// How a token says it is signed, and by which key; `None` where it is none of ours.
+fn header(head: &str, rules: &Rules<'_>) -> Option<(Algorithm, Option<Arc<str>>)> {
+    let head = part(head)?;
+    let algorithm = algorithm(head.text("alg")?)?;
+    let kid = match head.get("kid") {
+        None => None,
+        Some(Json::Text(kid)) => Some(Arc::clone(kid)),
+        Some(_) => return None,
+    };
+    // Its claims are claims: neither another token (RFC 7519 section 5.2) nor bytes as they are (RFC 7797).
+    let plain = !matches!(head.get("b64"), Some(b64) if !matches!(b64, Json::Bool(true)))
+        && !head.text("cty").is_some_and(|cty| cty.to_ascii_lowercase().ends_with("jwt"));
+    (plain && head.get("crit").is_none() && rules.algorithms.contains(&algorithm)).then_some((algorithm, kid))
+}
+
+/// The claims of a body that was signed, where they are as they must be.
+fn claimed(body: &str, rules: &Rules<'_>) -> Option<Holds> {
+    let body = part(body)?;
+    let lasts = times(&body, rules)?;
+    (lasts.hold(rules.now, rules.leeway) && is_for_us(&body, rules)).then_some(())?;
+    Some(Holds { claims: claims(&body)?, lasts })
 }
 
 /// A token of these claims, signed with HMAC.
@@ -85,17 +163,18 @@ fn algorithm(name: &str) -> Option<Algorithm> {
     })
 }
 
-/// `exp` must be there; `nbf` and `iat` are times where they are. `None` where one is something else.
-fn in_time(body: &Object, rules: &Rules<'_>) -> Option<bool> {
-    let (now, leeway) = (rules.now.as_secs_f64(), rules.leeway.as_secs_f64());
+/// `exp` must be there, `nbf` where that is asked for; `iat` is a time where it is there. `None` where one is something
+/// else.
+fn times(body: &Object, rules: &Rules<'_>) -> Option<Lasts> {
     let time = |name: &str| match body.get(name) {
         None => Some(None),
-        Some(Json::Number(_, time)) if time.is_finite() && *time >= 0.0 => Some(Some(*time)),
+        Some(Json::Number(_, time)) if (0.0..=LAST).contains(time) => Some(Some(*time)),
         Some(_) => None,
     };
-    let (until, from) = (time("exp")??, time("nbf")?);
-    time("iat")?;
-    Some(now < until + leeway && from.is_none_or(|from| now + leeway >= from))
+    let (until, from, issued) = (time("exp")?, time("nbf")?, time("iat")?);
+    let latest = rules.now.as_secs_f64() + rules.leeway.as_secs_f64() + AHEAD;
+    let there = (until.is_some() || rules.endless) && (from.is_some() || !rules.nbf);
+    (there && issued.is_none_or(|issued| issued <= latest)).then_some(Lasts { from, until })
 }
 
 fn is_for_us(body: &Object, rules: &Rules<'_>) -> bool {
@@ -148,87 +227,6 @@ fn scalar(json: &Json) -> Option<Arc<str>> {
 }
 
 /// The object of a part of a token.
-fn object(part: &str) -> Option<Object> {
-    match serde_json::from_slice(&base64url::decode(part.as_bytes())?).ok()? {
-        Json::Object(object) => Some(object),
-        _ => None,
-    }
-}
-
-/// A value of JSON whose objects have each name once.
-enum Json {
-    Null,
-    Bool(bool),
-    /// As it is written where it is whole, and as what it counts.
-    Number(Arc<str>, f64),
-    Text(Arc<str>),
-    List(Vec<Json>),
-    Object(Object),
-}
-
-struct Object(Vec<(String, Json)>);
-
-impl Object {
-    fn get(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON whose objects have each name once")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, yes: bool) -> Result<Json, E> {
-        Ok(Json::Bool(yes))
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
-        Ok(Json::Number(n.to_string().into(), n as f64))
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
-        Ok(Json::Number(n.to_string().into(), n as f64))
-    }
-
-    fn visit_f64<E>(self, n: f64) -> Result<Json, E> {
-        Ok(Json::Number(n.to_string().into(), n))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        let mut all = Vec::new();
-        while let Some(value) = list.next_element()? {
-            all.push(value);
-        }
-        Ok(Json::List(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut all: Vec<(String, Json)> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Json>()? {
-            if all.len() > MOST_CLAIMS || all.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::custom("a name that stands twice, or too many of them"));
-            }
-            all.push((name, value));
-        }
-        Ok(Json::Object(Object(all)))
-    }
+fn part(part: &str) -> Option<Object> {
+    object(&base64url::decode(part.as_bytes())?)
 }

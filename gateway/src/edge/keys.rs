@@ -61,7 +61,7 @@ pub(super) struct Ring {
 /// The keys as they are now.
 pub(super) struct Keys {
     /// Of the secrets that they were made from.
-    version: u64,
+    pub(super) version: u64,
     /// In the order of the names and lines; the first signs.
     pub(super) all: Vec<Key>,
     /// What is wrong with them, for the operator.

@@ -9,33 +9,40 @@
 
 mod api_keys;
 mod calls;
+pub mod fetch;
+mod json;
 mod jwt;
 mod keys;
 pub mod limit;
 mod lines;
 pub mod on_demand;
 mod passwords;
+pub mod provider;
 mod session;
 mod signed;
+mod verdicts;
 mod walk;
 
 pub use calls::{Later, Question, Worked, work_out};
 pub use limit::Holds;
+pub use verdicts::Verdicts;
 pub use walk::{Walked, Walking};
 
 use crate::limit::Bucketed;
 use crate::secrets::Secrets;
-use dsl::tree::ir::{CallKind, Jwt, KeySource, Session, Site, Step, ValueType};
+use dsl::tree::ir::{CallKind, Jwt, KeySource, ProviderIdx, Session, Site, Step, ValueType};
 use http::HeaderName;
 use keys::Ring;
 use limit::LimitTable;
 use lines::Source;
 use on_demand::{Gate, Gates};
 use passwords::Passwords;
+use provider::{Provider, Providers};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is kept over reloads. One per process, asked by the control plane only.
@@ -47,6 +54,8 @@ pub struct Kept {
     pub gates: Gates,
     /// What verifies passwords.
     pub passwords: Arc<Passwords>,
+    /// Whose keys verify tokens.
+    pub providers: Providers,
 }
 
 pub use keys::unfit;
@@ -55,12 +64,16 @@ pub use passwords::{Credentials, hashed};
 
 /// What a site needs to carry out its calls, limits and sessions.
 pub struct Edge {
+    /// Differs between any two.
+    id: u64,
     secrets: Arc<Secrets>,
     /// By `CallIdx`; `None` where a call has no keys.
     rings: Box<[Option<Ring>]>,
     /// By `CallIdx`; `None` where a call has no users and no keys of owners.
     lines: Box<[Option<Source>]>,
     passwords: Arc<Passwords>,
+    /// By `ProviderIdx`.
+    providers: Box<[Arc<Provider>]>,
     /// By the address of the step's own, which the site's program holds.
     sessions: HashMap<usize, Ring>,
     /// Likewise.
@@ -93,11 +106,14 @@ impl Edge {
             CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Body(_) => None,
         });
         let identities = site.identities().into_iter();
+        static IDS: AtomicU64 = AtomicU64::new(0);
         let mut edge = Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
             secrets: Arc::clone(secrets),
             rings: rings.collect(),
             lines: lines.collect(),
             passwords: Arc::clone(&kept.passwords),
+            providers: site.providers.iter().map(|provider| kept.providers.intern(provider, dir)).collect(),
             sessions: HashMap::new(),
             limits: HashMap::new(),
             identities: identities.filter_map(|one| HeaderName::from_bytes(one.name.as_bytes()).ok()).collect(),
@@ -124,6 +140,12 @@ impl Edge {
     #[must_use]
     pub fn identities(&self) -> &[HeaderName] {
         &self.identities
+    }
+
+    /// A provider of the site.
+    #[must_use]
+    pub fn provider(&self, at: ProviderIdx) -> Option<&Arc<Provider>> {
+        self.providers.get(at.0 as usize)
     }
 
     /// Whether a name may have a certificate. Where everybody may, there is nothing to ask.

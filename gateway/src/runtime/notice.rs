@@ -106,6 +106,20 @@ pub enum Notice {
         /// Why, in words; never what a secret holds.
         reason: String,
     },
+    /// A provider's keys cannot be had, or not all of them.
+    ProviderTrouble {
+        /// Its name.
+        provider: Arc<str>,
+        /// Why, in words.
+        reason: String,
+        /// Whether keys that were had before go on.
+        kept: bool,
+    },
+    /// Nothing is wrong any more with a provider.
+    ProviderRecovered {
+        /// Its name.
+        provider: Arc<str>,
+    },
     /// Connections cannot be accepted, for example because no file descriptors are left.
     AcceptFailing {
         /// On which address.
@@ -191,6 +205,13 @@ impl fmt::Display for Notice {
                 write!(f, "the key of sticky cookies cannot be kept ({reason}); cookies will not survive a restart")
             }
             Self::CallFailed { call, reason } => write!(f, "{call}: {reason}"),
+            Self::ProviderTrouble { provider, reason, kept: true } => {
+                write!(f, "provider {provider}: {reason}; the keys that are known go on")
+            }
+            Self::ProviderTrouble { provider, reason, kept: false } => {
+                write!(f, "provider {provider}: {reason}; its tokens are answered 503")
+            }
+            Self::ProviderRecovered { provider } => write!(f, "the keys of provider {provider} are had again"),
             Self::AcceptFailing { address, reason } => {
                 write!(f, "cannot accept connections on {address}: {reason}")
             }

@@ -12,6 +12,7 @@ use super::sockets::Service;
 use super::ticks::Ticks;
 use super::watchdog::Beat;
 use crate::countries::Countries;
+use crate::edge::Verdicts;
 use crate::l4::{self, Carrying};
 use crate::limit::Held;
 use crate::listen;
@@ -119,6 +120,8 @@ pub struct Worker {
     clients: Arc<Clients>,
     full_told: Cell<bool>,
     told: RefCell<HashMap<String, u64>>,
+    /// Tokens that it verified.
+    pub verdicts: RefCell<Verdicts>,
     dice: Cell<u64>,
 }
 
@@ -217,6 +220,7 @@ async fn run(seed: Seed) {
         clients: seed.clients,
         full_told: Cell::new(false),
         told: RefCell::default(),
+        verdicts: RefCell::default(),
         dice: Cell::new(RandomState::new().hash_one(seed.number) | 1),
     });
     tokio::task::spawn_local(async move { beat.answer().await });

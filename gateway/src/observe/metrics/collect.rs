@@ -2,7 +2,7 @@
 //! never from clients: what those choose would grow without a bound.
 
 use super::text::{Format, Kind, Text};
-use super::{certificates, pools};
+use super::{certificates, pools, providers};
 use crate::edge::Kept;
 use crate::l4::counts::{Count, Shard};
 use crate::l4::{Counts, End, Routes};
@@ -54,6 +54,7 @@ pub fn collect(sources: &Sources, format: Format) -> String {
     pools::write(sources, &mut text);
     limits(sources, &mut text);
     certificates::write(&sources.certificates, &mut text);
+    providers::write(&sources.kept.providers, &mut text);
     certificate_files(sources, &mut text);
     text.end()
 }

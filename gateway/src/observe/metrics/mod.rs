@@ -6,6 +6,7 @@
 mod certificates;
 pub mod collect;
 mod pools;
+mod providers;
 pub mod text;
 
 use crate::runtime::follow::{Begin, Table};

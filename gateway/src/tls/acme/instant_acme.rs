@@ -3,9 +3,10 @@
 //! both crates.
 
 use super::accounts::Account as Kept;
-use super::https::{Http, Unanswered};
+use super::https::Http;
 use super::problem::{During, Problem};
 use super::{Board, Cause, IssueError, Posted, Window, dns};
+use crate::edge::fetch::Unanswered;
 use ::instant_acme::{
     Account, AuthorizationStatus, CertificateIdentifier, ChallengeHandle, ChallengeType, Error, ExternalAccountKey,
     Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
