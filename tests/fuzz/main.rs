@@ -13,6 +13,7 @@ mod quic;
 mod secrets;
 mod tickets;
 mod users;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 

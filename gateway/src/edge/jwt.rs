@@ -28,7 +28,7 @@ const LAST: f64 = 253_402_300_799.0;
 const AHEAD: f64 = 60.0;
 
 /// Claims by name, as texts.
-pub(super) type Claims = Arc<[(Arc<str>, Arc<str>)]>;
+pub type Claims = Arc<[(Arc<str>, Arc<str>)]>;
 
 /// What a token must say.
 pub(super) struct Rules<'r> {

@@ -24,6 +24,7 @@ mod verdicts;
 mod walk;
 
 pub use calls::{Later, Question, Worked, work_out};
+pub use jwt::Claims;
 pub use limit::Holds;
 pub use verdicts::Verdicts;
 pub use walk::{Walked, Walking};

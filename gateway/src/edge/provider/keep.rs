@@ -1,7 +1,7 @@
 //! The task that keeps a provider's keys up to date.
 
 use super::answer::{self, Discovery};
-use super::{Provider, Published, jwks};
+use super::{Provider, Published};
 use crate::edge::fetch::{Bounds, Client, trusting};
 use bytes::Bytes;
 use http::Request;
@@ -86,14 +86,14 @@ async fn refresh(provider: &Provider, discovered: &mut Option<Instant>) -> Resul
     };
     let (text, lasts) = get(&client, &url).await?;
     if provider.published().is_none_or(|published| published.text != text) {
-        let read = jwks::read(&text).map_err(|why| format!("{url}: {why}"))?;
-        trouble = trouble.or(read.trouble.map(|why| format!("{url}: {why}")));
-        if read.keys.is_empty() {
+        let (published, left_out) = Published::read(text).map_err(|why| format!("{url}: {why}"))?;
+        trouble = trouble.or(left_out.map(|why| format!("{url}: {why}")));
+        if published.is_empty() {
             let none =
                 || format!("{url}: no key of it verifies tokens: RS256, PS256, ES256 and EdDSA are what is known here");
             trouble.get_or_insert_with(none);
         }
-        provider.published.store(Some(Arc::new(Published::new(read.keys, text))));
+        provider.published.store(Some(Arc::new(published)));
     } else {
         // Nothing is new, and so is what was said of it.
         trouble = trouble.or_else(|| provider.trouble().filter(|told| told.starts_with(&*url)));

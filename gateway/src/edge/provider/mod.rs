@@ -12,6 +12,7 @@ mod keep;
 pub use answer::Discovery;
 
 use super::fetch::{Client, Desk};
+use super::jwt::{self, By, Claims, Rules};
 use super::keys::Key;
 use crate::runtime::notice::{Notice, NoticeSender};
 use crate::upstream::Table;
@@ -34,6 +35,8 @@ const APART: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests that wait for one provider's keys; further ones are told what is known.
 const WAITING: usize = 1_024;
+/// By how much the clock of a provider may differ, where no file says so.
+const SKEW: Duration = Duration::from_secs(10);
 /// Keys that are tried for a token which names none.
 const TRIED: usize = 8;
 
@@ -105,9 +108,30 @@ pub struct Published {
 }
 
 impl Published {
-    fn new(keys: Vec<Named>, text: Bytes) -> Self {
+    /// The keys of a set as it was sent (RFC 7517 section 5), and what is wrong with those that were left out.
+    ///
+    /// # Errors
+    /// When it is none, in words.
+    pub fn read(text: Bytes) -> Result<(Self, Option<String>), String> {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
-        Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), keys, text }
+        let jwks::Read { keys, trouble } = jwks::read(&text)?;
+        Ok((Self { version: VERSIONS.fetch_add(1, Ordering::Relaxed), keys, text }, trouble))
+    }
+
+    /// The claims of a token that one of the keys signed, for this audience, by this issuer, and that holds now. A
+    /// claim that is a list stands once for each of its texts. `now`: since 1970.
+    #[must_use]
+    pub fn claims(&self, token: &str, issuer: &str, audience: Option<&str>, now: Duration) -> Option<Claims> {
+        let rules = Rules {
+            algorithms: &[Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa],
+            issuer: Some(issuer),
+            audience,
+            endless: false,
+            nbf: false,
+            leeway: SKEW,
+            now,
+        };
+        jwt::verify(token, &By::Provider(self), &rules).ok().map(|holds| holds.claims)
     }
 
     /// The keys that may have signed a token: those of its `kid`, where it has one, and of its kind.
