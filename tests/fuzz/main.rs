@@ -12,8 +12,8 @@ mod proxy;
 mod quic;
 mod secrets;
 mod tickets;
-mod users;
 mod tokens;
+mod users;
 
 use std::path::{Path, PathBuf};
 
