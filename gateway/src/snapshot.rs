@@ -1,6 +1,7 @@
 //! What the control plane publishes and the data plane reads: immutable, shared, swapped whole.
 
 use crate::edge::Edge;
+use crate::edge::rules::Rules;
 use crate::l4::{ListenKey, Route};
 use crate::tls::SiteTls;
 use crate::upstream::PoolHandle;
@@ -51,6 +52,8 @@ pub struct Served {
     pub dir: PathBuf,
     /// What its calls, limits and sessions need.
     pub edge: Edge,
+    /// What refuses its requests.
+    pub rules: Rules,
     /// What its handshakes are made with.
     pub tls: SiteTls,
 }

@@ -452,6 +452,49 @@ pub struct Use {
     pub through: usize,
 }
 
+impl Plan {
+    /// The policies that a step is one of, as they were used, outer first.
+    pub fn uses_of(&self, step: usize) -> impl Iterator<Item = &Use> {
+        self.policies.iter().filter(move |used| (used.from..used.through).contains(&step))
+    }
+
+    /// What people call a step: the policies that it is one of, as used, outer first, and the name of a limit that
+    /// has one (`waf.basic/injection`, `api/visitors`); else the word that it begins with.
+    #[must_use]
+    pub fn rule(&self, step: usize) -> String {
+        let mut names: Vec<&str> = self.uses_of(step).map(|used| &*used.name).collect();
+        let own = match self.steps.get(step) {
+            Some(Step::Limit(limit)) if limit.is_named() => Some(&*limit.name),
+            Some(step) if names.is_empty() => Some(step.word()),
+            Some(_) | None => None,
+        };
+        names.extend(own);
+        names.join("/")
+    }
+}
+
+impl Step {
+    /// Its line.
+    #[must_use]
+    pub fn loc(&self) -> Loc {
+        match self {
+            Self::Require { loc, .. } | Self::Header { loc, .. } => *loc,
+            Self::Limit(limit) => limit.loc,
+            Self::Session(session) => session.loc,
+        }
+    }
+
+    /// The word that it begins with, or nearly.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Require { .. } => "require",
+            Self::Header { .. } => "header",
+            Self::Limit(_) => "limit",
+            Self::Session(_) => "session",
+        }
+    }
+}
+
 /// One policy statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {

@@ -82,6 +82,8 @@ pub struct Judged<'p> {
     pub answer: Rendered<'p>,
     /// The line that says so; `None` without a plan.
     pub at: Option<Loc>,
+    /// Which step of the plan answers; `None` where its route does.
+    pub step: Option<usize>,
 }
 
 /// An answer, rendered as far as the request has a part in it.
@@ -197,7 +199,7 @@ impl Program {
         walk: &mut impl Walk<'p>,
         progress: &mut Progress,
     ) -> Judged<'p> {
-        let nowhere = |answer| Judged { plan: None, answer, at: None };
+        let nowhere = |answer| Judged { plan: None, answer, at: None, step: None };
         if let Some(calls) = req.calls() {
             calls.read_before(|_| false); // What others read of it does not count.
         }
@@ -213,11 +215,11 @@ impl Program {
         };
         progress.plan = Some(index);
         let plan = &self.site().plans[index.0 as usize];
-        let (answer, at) = match steps(plan, self.site(), req, walk, draw, progress) {
-            Some((answer, loc)) => (answer, loc),
-            None => (render(&plan.answer, self.site(), req, draw), plan.loc),
+        let (answer, at, step) = match steps(plan, self.site(), req, walk, draw, progress) {
+            Some((answer, loc, step)) => (answer, loc, Some(step)),
+            None => (render(&plan.answer, self.site(), req, draw), plan.loc, None),
         };
-        Judged { plan: Some((index, plan)), answer, at: Some(at) }
+        Judged { plan: Some((index, plan)), answer, at: Some(at), step }
     }
 
     /// The settings that hold for a request on its way: of its plan, and before that is known of the block whose
@@ -253,14 +255,16 @@ impl Program {
             let miss = self.site().scopes[scope.0 as usize].miss;
             let plan = &self.site().plans[miss.0 as usize];
             match steps(plan, self.site(), req, walk, draw, progress) {
-                Some((answer @ (Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_))), _)) => {
-                    return Judged { plan: None, answer, at: None };
+                Some((answer @ (Rendered::Pending(_) | Rendered::Refused(Refused::Failed(_))), ..)) => {
+                    return Judged { plan: None, answer, at: None, step: None };
                 }
-                Some((answer, at)) => return Judged { plan: Some((miss, plan)), answer, at: Some(at) },
+                Some((answer, at, step)) => {
+                    return Judged { plan: Some((miss, plan)), answer, at: Some(at), step: Some(step) };
+                }
                 None => {}
             }
         }
-        Judged { plan: None, answer: of_stop(stop, req), at: None }
+        Judged { plan: None, answer: of_stop(stop, req), at: None, step: None }
     }
 }
 
@@ -284,7 +288,7 @@ fn of_stop<'p>(stop: Stop, req: &impl Request) -> Rendered<'p> {
     }
 }
 
-/// Goes through the policies that were not walked yet. An answer and its line, when one of them gives it.
+/// Goes through the policies that were not walked yet. An answer, its line and its step, when one of them gives it.
 fn steps<'p>(
     plan: &'p Plan,
     site: &'p Site,
@@ -292,18 +296,27 @@ fn steps<'p>(
     walk: &mut impl Walk<'p>,
     draw: &mut dyn FnMut() -> u32,
     progress: &mut Progress,
-) -> Option<(Rendered<'p>, Loc)> {
+) -> Option<(Rendered<'p>, Loc, usize)> {
     while let Some(step) = plan.steps.get(progress.steps) {
+        let at = progress.steps;
         let (taken, loc) = take(step, req, walk);
         if let Some(stop) = stopped(req) {
-            return Some((of_stop(stop, req), loc));
+            return Some((of_stop(stop, req), loc, at));
         }
-        progress.steps += 1;
-        match taken {
-            Taken::On => {}
-            Taken::Answer(answer) => return Some((render(answer, site, req, draw), loc)),
-            Taken::Limited(limit, after_ms) => return Some((Rendered::Limited { limit, after_ms }, loc)),
-            Taken::Refused(refused) => return Some((Rendered::Refused(refused), loc)),
+        let answer = match taken {
+            Taken::On => None,
+            Taken::Answer(answer) => Some(render(answer, site, req, draw)),
+            Taken::Limited(limit, after_ms) => Some(Rendered::Limited { limit, after_ms }),
+            Taken::Refused(refused) => Some(Rendered::Refused(refused)),
+        };
+        match answer {
+            // An answer that reads a call which is not known: the step is taken again, or it would have let pass.
+            Some(answer @ Rendered::Pending(_)) => return Some((answer, loc, at)),
+            Some(answer) => {
+                progress.steps += 1;
+                return Some((answer, loc, at));
+            }
+            None => progress.steps += 1,
         }
     }
     None

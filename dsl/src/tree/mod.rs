@@ -22,6 +22,7 @@ mod interpret;
 pub mod ir;
 pub mod judge;
 pub mod l4;
+mod methods;
 pub(crate) mod order;
 pub mod pattern;
 mod program;
@@ -42,6 +43,7 @@ pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;
 pub(crate) use interpret::interpret_near;
+pub use methods::answers_405;
 pub(crate) use program::rows;
 pub use program::{CompileError, Decision, Program, Size, compile};
 

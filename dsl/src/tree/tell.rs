@@ -3,6 +3,7 @@
 use super::calls::{self, Outcome};
 use super::eval::BadText;
 use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Identity, Limit, Lookup, Session};
+use super::methods::answers_405;
 use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
 use super::program::{Decision, Program};
 use super::request::{Plain, Request};
@@ -190,6 +191,11 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     if matches!(judged.answer, Rendered::Proxy { .. }) {
         unsaid(program, &mut edits, &mut of_policies);
     }
+    let allowed = answers_405(&judged.answer).then(|| program.methods(request).join(", "));
+    if let (Some(allowed), Some(loc)) = (&allowed, judged.at) {
+        let (op, side, value) = (HeaderOp::Set, Side::Response, allowed.clone());
+        edits.insert(0, Edit { op, side, name: "allow", value, loc });
+    }
     let told = |judged, open, lines| Told { judged, edits, asked, limits, sessions, open, lines };
     let mut lines = Vec::new();
     let Some((_, plan)) = judged.plan else {
@@ -214,7 +220,14 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
         first.label = "policies";
     }
     lines.extend(policies);
-    lines.push(answer(program, &judged.answer, request, open, judged.at));
+    let mut last = answer(program, &judged.answer, request, open, judged.at);
+    if let Some(step) = judged.step {
+        last.text.push_str(&format!("  · by {}", plan.rule(step)));
+    }
+    if let Some(allowed) = allowed {
+        last.more = Some(format!("allow: {allowed}"));
+    }
+    lines.push(last);
     if matches!(judged.answer, Rendered::Proxy { .. }) {
         for catch in &plan.catches {
             let text = format!("on {:?}: {}", catch.statuses, words::answer(&catch.answer, program.site()));

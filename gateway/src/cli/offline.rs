@@ -4,6 +4,7 @@ use super::Failed;
 use crate::sites::compile::{Drafts, GATEWAY, Places, Source};
 use crate::sites::item::{Item, by_kind};
 use crate::sites::load::{Install, Loader, Outcome, Stand, Touched};
+use crate::sites::report::Lines;
 use crate::sites::tree;
 use dsl::diagnostic::{Diagnostic, Sources};
 use dsl::lint;
@@ -21,7 +22,7 @@ impl Install for Ask {
     type Site = Program;
     type Route = Item;
 
-    fn install(&mut self, program: Arc<Program>, _: &Path, _: Option<&Arc<str>>) -> Program {
+    fn install(&mut self, program: Arc<Program>, _: &Path, _: Option<&Arc<str>>, _: &Lines) -> Program {
         Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared))
     }
 

@@ -144,9 +144,7 @@ pub fn refusal(limit: &Limit, after_ms: u64) -> Response<Content> {
 fn tell(limits: &[(&Limit, u32, u64)], headers: &mut HeaderMap) {
     let (mut policies, mut states) = (Vec::new(), Vec::new());
     for (limit, left, seconds) in limits {
-        // What is not written as a name says where a file lies, which is nobody's business outside.
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let name = if limit.name.bytes().all(word) { &*limit.name } else { "limit" };
+        let name = if limit.is_named() { &*limit.name } else { "limit" };
         let (policy, state) = match limit.bound {
             LimitBound::Rate { count, per_ms, .. } => (
                 format!("\"{name}\";q={count};w={}", per_ms.div_ceil(1_000)),

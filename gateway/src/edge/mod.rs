@@ -18,6 +18,7 @@ mod lines;
 pub mod on_demand;
 mod passwords;
 pub mod provider;
+pub mod rules;
 mod session;
 mod signed;
 mod verdicts;
@@ -53,6 +54,8 @@ pub struct Kept {
     pub limits: LimitTable,
     /// Names that sites with `tls on-demand` know.
     pub gates: Gates,
+    /// What refuses requests.
+    pub rules: rules::RuleTable,
     /// What verifies passwords.
     pub passwords: Arc<Passwords>,
     /// Whose keys verify tokens.

@@ -9,14 +9,17 @@ use crate::answer::files::Lookup;
 use crate::edge::{Later, Question, Walked, Walking, Worked, limit, work_out};
 use crate::http::body::{Beginning, Content};
 use crate::http::gate::Reason;
+use crate::http::headers::Edit;
 use crate::runtime::worker::Worker;
 use crate::snapshot::Served;
 use crate::upstream::{PoolHandle, Spot};
 use dsl::body::BadBody;
+use dsl::syntax::ast::HeaderOp;
 use dsl::tree::calls::{self, Calls, Outcome};
 use dsl::tree::ir::{Answer, CallIdx, CallKind, Paths, Plan, PlanIdx};
 use dsl::tree::judge::{self, Progress, Refused, Rendered, append_query};
-use http::header::HeaderValue;
+use dsl::tree::{answers_405, tell};
+use http::header::{ALLOW, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -29,6 +32,18 @@ pub struct Judged<'s> {
     pub plan: Option<(PlanIdx, &'s Plan)>,
     /// What answers.
     pub prepared: Prepared<'s>,
+    /// Who refused it, where it was.
+    pub refusal: Option<Box<Refusal>>,
+}
+
+/// A refusal by what a route file says.
+pub struct Refusal {
+    /// The step of the plan; `None` where the route itself refuses, or where no plan was come to.
+    pub step: Option<usize>,
+    /// What the client is answered with.
+    pub status: u16,
+    /// Why, where the statement does not say it; nothing of what the client sent.
+    pub reason: Option<String>,
 }
 
 /// An answer, rendered as far as the request has a part in it.
@@ -107,6 +122,10 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
         let request = Received { raw_paths, calls: has_calls.then_some(&*calls), body: body.taken(), ..*request };
         let mut walking = Walking { edge: &served.edge, worker, host: request.host, walked };
         let judged = served.program.judge(&request, &mut || worker.draw(), &mut walking, progress);
+        let refusal = Refusal::of(&judged, served);
+        if answers_405(&judged.answer) {
+            walked.of_answer.insert(0, allow(&served.program.methods(&request)));
+        }
         let answer = match judged.answer {
             Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
                 Ok((call, outcome)) => {
@@ -117,8 +136,45 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
             },
             answer => prepared(answer, served, &request),
         };
-        let prepared = if walked.unsigned { undecided() } else { answer };
-        return Judged { plan: judged.plan, prepared };
+        let (prepared, refusal) = match walked.unsigned {
+            true => (undecided(), Some(Box::new(Refusal::of_session()))),
+            false => (answer, refusal),
+        };
+        return Judged { plan: judged.plan, prepared, refusal };
+    }
+}
+
+/// What a 405 says of the methods that would do (RFC 9110 section 15.5.6).
+fn allow(methods: &[&str]) -> Edit {
+    // Words of ASCII.
+    let value = HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""));
+    Edit { op: HeaderOp::Set, name: ALLOW, value }
+}
+
+impl Refusal {
+    /// Who refused, where somebody did: a policy that answered with an error or a redirect, a `deny`, a limit, a
+    /// call that failed, a field that says two things.
+    fn of(judged: &judge::Judged<'_>, served: &Served) -> Option<Box<Self>> {
+        let (status, reason) = match &judged.answer {
+            Rendered::Deny { status } => (*status, None),
+            Rendered::Redirect { status, .. } | Rendered::Respond { status, .. } | Rendered::File { status, .. }
+                if judged.step.is_some() && *status >= 300 =>
+            {
+                (*status, None)
+            }
+            Rendered::Limited { .. } => (429, None),
+            Rendered::Refused(Refused::Failed(call)) => {
+                let call = served.program.site().calls.get(call.0 as usize);
+                (503, call.map(|call| format!("{} could not be worked out", call.shown)))
+            }
+            Rendered::Refused(why) => (400, Some(tell::refused(why))),
+            _ => return None,
+        };
+        Some(Box::new(Self { step: judged.step, status, reason }))
+    }
+
+    fn of_session() -> Self {
+        Self { step: None, status: 503, reason: Some("the session could not be signed".to_owned()) }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::item::Item;
 use super::load::{Install, Outcome, Stand};
+use super::report::Lines;
+use crate::edge::rules::Rules;
 use crate::edge::{Edge, Kept};
 use crate::l4::{Route, Routes};
 use crate::secrets::Secrets;
@@ -55,13 +57,14 @@ impl Install for Serve {
         self.routes.intern(item, pools, dir)
     }
 
-    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>) -> Served {
+    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>, lines: &Lines) -> Served {
         let pools = program.site().pools.iter().map(|pool| self.pools.intern(pool, dir)).collect();
         // Nobody else has it; a copy would do as well.
         let program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
         let edge = Edge::new(program.site(), dir, whose, self.secrets(), &self.kept);
         let tls = self.files.intern(program.site(), dir, self.secrets());
-        Served { program, pools, dir: dir.to_path_buf(), edge, tls }
+        let rules = Rules::new(program.site(), &|loc| lines.line(loc), &self.kept.rules);
+        Served { program, pools, dir: dir.to_path_buf(), edge, rules, tls }
     }
 }
 

@@ -4,6 +4,7 @@ use super::load::Replaced;
 use crate::console::printable;
 use dsl::diagnostic::{Diagnostic, Severity, Sources};
 use dsl::syntax::span::{FileId, Loc};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -39,6 +40,32 @@ impl Sources for Texts {
             Some((path, text)) => Some((path, text)),
             None => dsl::stdlib::source(file),
         }
+    }
+}
+
+/// The same for many places of the same texts: each text is counted through once.
+#[derive(Debug)]
+pub struct Lines {
+    texts: Texts,
+    /// Where the lines of a text begin.
+    begins: RefCell<HashMap<FileId, Vec<u32>>>,
+}
+
+impl Lines {
+    /// Of these texts, and the standard library's.
+    pub fn new(texts: Texts) -> Self {
+        Self { texts, begins: RefCell::default() }
+    }
+
+    /// `sites/a.route:3` for a place.
+    pub fn line(&self, loc: Loc) -> String {
+        let Some((path, text)) = self.texts.source(loc.file) else { return "?".into() };
+        let mut begins = self.begins.borrow_mut();
+        let begins = begins.entry(loc.file).or_insert_with(|| {
+            let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            ends.filter_map(|(at, _)| u32::try_from(at + 1).ok()).collect()
+        });
+        format!("{path}:{}", begins.partition_point(|begin| *begin <= loc.span.start) + 1)
     }
 }
 

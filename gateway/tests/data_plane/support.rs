@@ -4,6 +4,7 @@ use arc_swap::ArcSwap;
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{self, Answer, Cond, HostHead, HostPattern, PathPattern, Plan, Segment};
 use dsl::tree::{HostIndex, compile};
+use sluice::edge::rules::Rules;
 use sluice::edge::{self, Edge};
 use sluice::limit::Counted;
 use sluice::runtime::{self, listeners, notice, notice::Notice, sockets};
@@ -161,6 +162,7 @@ fn snapshot(sites: Vec<ir::Site>, kept: &Kept, dir: &Path, gateway: ir::Gateway,
         let site = Arc::new(site);
         let served = Arc::new(Served {
             edge: Edge::new(&site, dir, None, kept.pools.secrets(), &kept.edge),
+            rules: Rules::new(&site, &|loc| format!("{}", loc.span.start), &kept.edge.rules),
             pools: site.pools.iter().map(|p| kept.pools.intern(p, dir)).collect(),
             program: compile(Arc::clone(&site)).unwrap(),
             dir: dir.to_owned(),

@@ -89,6 +89,14 @@ impl fmt::Display for Statuses<'_> {
     }
 }
 
+impl Limit {
+    /// Whether it was given a name, `as NAME`: else its name says where it stands, which is nobody's business outside.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    }
+}
+
 impl fmt::Display for Limit {
     /// As it would be written: `limit 100/s burst 200 per header.x-api-key`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

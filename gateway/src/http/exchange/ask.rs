@@ -222,14 +222,14 @@ pub(super) fn request(head: Head, body: RequestBody) -> Request<RequestBody> {
 }
 
 /// What a request is known by to people, before anything in it is changed; `quiet` where its route says `log off`.
-pub(super) fn about(head: &Head, quiet: bool) -> Rc<About> {
-    Rc::new(About {
+pub(super) fn about(head: &Head, quiet: bool) -> About {
+    About {
         client: head.ip,
         method: head.method.clone(),
         target: head.uri.path_and_query().cloned(),
         host: head.headers.get(HOST).cloned(),
         quiet,
-    })
+    }
 }
 
 /// Makes of a request what goes to the origin.

@@ -5,6 +5,7 @@ mod challenge;
 mod head;
 mod host;
 mod own;
+mod refused;
 mod sticky;
 mod take;
 mod wait;
@@ -268,7 +269,7 @@ impl Exchange {
     #[inline]
     fn settle(&mut self, coming: Coming<'_>, looked: Looked<'_>) -> Result<Step, Reason> {
         let client = Rc::clone(&self.client);
-        let Looked { judged: Judged { plan, prepared }, respelled, kept } = looked;
+        let Looked { judged: Judged { plan, prepared, refusal }, respelled, kept } = looked;
         // Before anybody is asked about it, and before what its policies say of it.
         if let Some(limit) = plan.and_then(|(_, plan)| plan.settings.header_limit)
             && coming.head.exceeds(limit)
@@ -282,6 +283,9 @@ impl Exchange {
             return Ok(Step::Take(coming.take(need)?));
         }
         let Coming { snapshot, served, mut head, incoming, link, course } = coming;
+        if let Some(refusal) = refusal {
+            self.tell_refused(served, plan.map(|(_, plan)| plan), &head, *refusal);
+        }
         let Course { calls, walked, body: beginning, .. } = course;
         let Walked { of_request: mut edits, of_answer: answer_edits, .. } = walked;
         let Some((index, plan)) = plan else {
@@ -318,7 +322,7 @@ impl Exchange {
             })
         });
         let target = target.or(respelled);
-        let about = about(&head, plan.settings.log == Some(false));
+        let about = Rc::new(about(&head, plan.settings.log == Some(false)));
         let brought = head.brought(pool, &client);
         outgoing(&client, &mut head, target, new_host)?;
         let beginning = match beginning {

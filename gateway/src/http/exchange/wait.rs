@@ -106,7 +106,7 @@ impl Coming<'_> {
             Spot::of_request(&pool.pool().balance, &received, client.local).map_err(|_| Reason::Repeated)?
         };
         // What its route says is not known yet, and that a service cannot be asked is news of that service.
-        let about = about(head, false);
+        let about = Rc::new(about(head, false));
         let asked = asks(client, served, head, ask, path)?;
         let asked = request(asked, RequestBody::Empty);
         Ok(Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about))
@@ -155,7 +155,7 @@ pub async fn ask_of_name(client: &Client, served: &Served, name: &str, question:
         let pool = &served.pools[ask.pool.0 as usize];
         let spot = Spot::of_request(&pool.pool().balance, &head.received(client, name, "/"), client.local);
         let spot = spot.map_err(|_| Reason::Repeated)?;
-        let about = about(&head, false);
+        let about = Rc::new(about(&head, false));
         sent_for(client, &mut head, ask, path)?;
         let asked = request(head, RequestBody::Empty);
         Ok::<_, Reason>(Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about))

@@ -5,6 +5,7 @@
 
 mod failed;
 mod line;
+mod refused;
 mod target;
 mod websocket;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use target::Target;
 
 pub use failed::Failed;
+pub use refused::Refused;
 pub use websocket::WebSocket;
 
 /// Records that may wait to be written: a few megabytes.
@@ -49,6 +51,7 @@ struct Ends {
 enum Message {
     Record(Box<Record>),
     Failed(Box<Failed>),
+    Refused(Box<Refused>),
     WebSocket(Box<WebSocket>),
     /// There are orders.
     Wake,
@@ -144,6 +147,19 @@ impl LogSender {
     pub fn failed(&self, failed: Failed) {
         if !failed.is_quiet() {
             self.put(|| Message::Failed(Box::new(failed)));
+        }
+    }
+
+    /// Whether lines go anywhere.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.as_ref().is_some_and(|ends| ends.shared.on.load(Ordering::Relaxed))
+    }
+
+    /// Hands over what is to be said of a request that was refused.
+    pub fn refused(&self, refused: Refused) {
+        if !refused.is_quiet() {
+            self.put(|| Message::Refused(Box::new(refused)));
         }
     }
 
@@ -251,6 +267,7 @@ impl Writer {
         match message {
             Message::Record(record) => line::write(&mut self.lines, record),
             Message::Failed(failed) => failed.write(&mut self.lines),
+            Message::Refused(refused) => refused.write(&mut self.lines),
             Message::WebSocket(ended) => ended.write(&mut self.lines),
             Message::Wake => return,
         }

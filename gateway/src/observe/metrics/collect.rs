@@ -145,6 +145,15 @@ fn limits(sources: &Sources, text: &mut Text) {
             requests.add(&[("limit", &limit.name), ("outcome", outcome)], n);
         }
     }
+    let mut refused = text.family(
+        "sluice_http_refused_by_rule",
+        Kind::Counter,
+        "Requests that a statement of a route file refused, by the statement and the line that uses it.",
+    );
+    for each in sources.kept.rules.refusals() {
+        let (rule, at) = each.rule.as_ref().map_or(("others", ""), |(rule, at)| (&**rule, &**at));
+        refused.add(&[("rule", rule), ("at", at)], each.refused);
+    }
     let all = sources.routes.limits_counted();
     let mut carried = text.family(
         "sluice_limit_connections",

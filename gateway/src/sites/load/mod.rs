@@ -21,7 +21,7 @@ use super::compile::{Claim, Compiled, Drafts, GATEWAY, ModuleTable, Places, Sour
 use super::digest::Digest;
 use super::ids::Ids;
 use super::item::{Item, own_ports};
-use super::report::{Event, Refused, Report};
+use super::report::{Event, Lines, Refused, Report};
 use super::store::{Change, Store, Version};
 use super::tree::Stamp;
 use crate::l4::ListenKey;
@@ -43,8 +43,8 @@ pub trait Install {
     type Site;
     /// A `tcp`, `udp` or `passthrough` item.
     type Route;
-    /// Makes a site. `dir` is the route file's directory, `whose` the tenant whose file it is.
-    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>) -> Self::Site;
+    /// Makes a site. `dir` is the route file's directory, `whose` the tenant whose file it is; `lines` shows places.
+    fn install(&mut self, program: Arc<Program>, dir: &Path, whose: Option<&Arc<str>>, lines: &Lines) -> Self::Site;
     /// Makes an item.
     fn carry(&mut self, item: &Item, dir: &Path) -> Arc<Self::Route>;
 }

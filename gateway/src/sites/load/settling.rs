@@ -6,7 +6,7 @@ use crate::sites::claims::{Candidate, Key};
 use crate::sites::compile::{Claim, Compiled, GATEWAY, Module, Source};
 use crate::sites::digest::Digest;
 use crate::sites::item::Item;
-use crate::sites::report::{Event, Refused, line_of};
+use crate::sites::report::{Event, Lines, Refused, Texts, line_of};
 use crate::sites::store::{Change, Version};
 use crate::sites::{claims, secrets};
 use dsl::diagnostic::Diagnostic;
@@ -241,6 +241,18 @@ impl<I: Install> Loader<I> {
         texts
     }
 
+    /// The texts that the lines of a file's sites stand in: its own and those of what it imports.
+    fn lines(&self, source: &Source, compiled: &Compiled) -> Lines {
+        let mut texts = Texts::default();
+        texts.insert(source.file, self.places.show(&source.path), Arc::clone(&source.text));
+        for path in compiled.asked.keys() {
+            if let Some(Module::Ready(module)) = self.ids.get(path).and_then(|file| self.modules.get(&file)) {
+                texts.insert(module.file, self.places.show(&module.path), Arc::clone(&module.text));
+            }
+        }
+        Lines::new(texts)
+    }
+
     pub(super) fn good(&mut self, source: &Source, compiled: Compiled) -> Good<I> {
         let dir = self.places.dir(&source.path);
         self.share_rows(&compiled);
@@ -250,6 +262,7 @@ impl<I: Install> Loader<I> {
         let amount = super::tenants::Amount::of(&compiled, states);
         let version = Arc::new(self.version(source, &compiled));
         let programs = compiled.programs.clone();
+        let lines = self.lines(source, &compiled);
         let sites = compiled
             .programs
             .into_iter()
@@ -259,7 +272,7 @@ impl<I: Install> Loader<I> {
                 if site.settings.default {
                     keys.push(claims::DEFAULT.into());
                 }
-                (keys, Arc::new(self.install.install(program, &dir, whose)))
+                (keys, Arc::new(self.install.install(program, &dir, whose, &lines)))
             })
             .collect();
         let items = compiled.items.iter().map(|item| (item.keys(), self.install.carry(item, &dir))).collect();

@@ -16,7 +16,7 @@ impl Install for Say {
         Arc::new(item.name())
     }
 
-    fn install(&mut self, program: Arc<Program>, _: &Path, _: Option<&Arc<str>>) -> String {
+    fn install(&mut self, program: Arc<Program>, _: &Path, _: Option<&Arc<str>>, _: &Lines) -> String {
         let site = program.site();
         match site.plans.iter().map(|p| &p.answer).find(|a| matches!(a, ir::Answer::Respond { .. })) {
             Some(ir::Answer::Respond { body, .. }) => match body.parts.as_slice() {
