@@ -106,6 +106,7 @@ fn site(host: &str, entries: Vec<Entry>, miss: usize) -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: true,
+            walls: Default::default(),
             handshake: Handshake::default(),
         },
         loc: Default::default(),

@@ -173,6 +173,18 @@ fn identity_headers_are_the_gateways_wherever_a_request_goes() {
 }
 
 #[test]
+fn an_answer_that_reads_a_call_does_not_let_its_require_be_passed() {
+    let statements = "let who = jwt(cookie.a, key: secret.k, iss: \"i\", aud: host)\n\
+        require client.ip in [10.0.0.0/8] else respond 403 \"not for {who.sub if missing \"you\"}\"";
+    let sites = lowered(&site(statements));
+    let outside = from("203.0.113.1", &[]);
+    for outcome in [yes(), Outcome::No] {
+        let came = counted(&sites[0], &outside, &outcome).1;
+        assert!(came.starts_with("Respond { status: 403"), "{outcome:?}: {came}");
+    }
+}
+
+#[test]
 fn rule_21_keys_are_told_apart_by_their_source() {
     let sites = lowered(&site("limit 10/s per header.x-key if missing client.ip"));
     let key = |plain: &Plain| counted(&sites[0], plain, &yes()).0.remove(0).1;

@@ -113,6 +113,7 @@ fn site() -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: true,
+            walls: Default::default(),
             handshake: Handshake::default(),
         },
         loc: Default::default(),

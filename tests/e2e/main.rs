@@ -10,6 +10,8 @@ mod acme_many;
 mod attack_h1;
 mod attack_h2;
 mod attack_headers;
+mod attack_paths;
+mod attack_sessions;
 mod attack_slow;
 mod balance;
 mod cli;

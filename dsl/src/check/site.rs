@@ -9,7 +9,7 @@ use crate::syntax::ast;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{
     self, Answer, Capture, Cond, Field, PathPattern, Paths, Plan, PlanIdx, Pool, PoolIdx, Scope, ScopeIdx,
-    SiteSettings, Tls,
+    SiteSettings, Target, Tls, Walls,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -120,6 +120,7 @@ impl SiteBuild {
                 default: false,
                 paths: Paths::Canonical,
                 semicolon: false,
+                walls: Walls::default(),
                 handshake: crate::tree::ir::Handshake::default(),
             },
             semicolon: false,
@@ -222,6 +223,7 @@ impl<'a> Checker<'a> {
                 lint::g3002::run(&b.scopes, &b.plans, &b.info, raw).into_iter().for_each(|d| self.report(d));
             }
             b.settings.semicolon = b.semicolon || !path_scoped_policy(&b);
+            b.settings.walls = walls(&b);
             let (calls, providers) = self.end_calls(&mut b);
             let made = ir::Site {
                 hosts: group.into_iter().map(|(h, at)| (h.pattern, at)).collect(),
@@ -315,6 +317,27 @@ fn path_scoped_policy(b: &SiteBuild) -> bool {
         let everywhere = scope.pattern.segments.is_empty() && scope.pattern.splat;
         !everywhere && (!info.protectors.is_empty() || steps > outer)
     })
+}
+
+/// The paths that policies of their own hang on, beside those of the site; and those that are denied.
+fn walls(b: &SiteBuild) -> Walls {
+    let steps = |plan: PlanIdx| b.plans.get(plan.0 as usize).map_or(0, |plan| plan.steps.len());
+    let outer = b.scopes.first().map_or(0, |scope| steps(scope.miss));
+    let denied = |plan: PlanIdx| matches!(b.plans.get(plan.0 as usize), Some(Plan { answer: Answer::Deny { .. }, .. }));
+    let scopes = b.scopes.iter().zip(&b.info.scopes).skip(1);
+    let scopes = scopes.filter(|(scope, info)| !info.protectors.is_empty() || steps(scope.miss) > outer);
+    let scopes = scopes.map(|(scope, _)| &scope.pattern);
+    let entries = b.scopes.iter().flat_map(|scope| &scope.entries);
+    let entries = entries.filter(|entry| matches!(entry.target, Target::Plan(plan) if denied(plan)));
+    let mut walls = Walls::default();
+    for pattern in scopes.chain(entries.map(|entry| &entry.pattern)) {
+        // A pathless one hangs on no path.
+        let everywhere = pattern.segments.is_empty() && pattern.splat;
+        if !everywhere {
+            walls.add(pattern);
+        }
+    }
+    walls
 }
 
 /// FNV-1a: the same for ever, on every machine.

@@ -169,7 +169,10 @@ impl<'a> Checker<'a> {
             Some(CallKind::Secret(test)) => values.push(&test.value),
             Some(CallKind::Password(password)) => values.push(&password.credentials),
             Some(CallKind::ApiKey(key)) => values.push(&key.key),
-            Some(CallKind::Ask(ask)) => values.push(&ask.at),
+            Some(CallKind::Ask(ask)) => {
+                values.push(&ask.at);
+                values.extend(ask.keep.iter().flat_map(|keep| &keep.per));
+            }
             Some(CallKind::Body(_)) | None => {}
         }
         out.extend(values.iter().flat_map(|value| &value.parts).filter_map(|part| match part {

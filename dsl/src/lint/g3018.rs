@@ -5,8 +5,9 @@
 //! ## Why
 //!
 //! On the other way the client's own header reaches the same servers: whoever sends `x-user: admin` is
-//! admin to them. Remove the header where it is not set. Said of headers that are made of a verified
-//! claim, and of the names that proxies tell identities by (`x-user`, `remote-user`, `x-forwarded-user`,
+//! admin to them. Remove the header where it is not set. Within a site this is not said of headers that are made of a
+//! verified claim, of a certificate or of a service's answer: those are taken from clients on every route. Said of
+//! them between sites, and of the names that proxies tell identities by (`x-user`, `remote-user`, `x-forwarded-user`,
 //! `x-auth-request-…` and their like).
 //!
 //! ## Wrong
@@ -52,7 +53,7 @@ use crate::reach::pool::Endpoint;
 use crate::reach::{PoolKey, Sites, show};
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Field, Part, Step, Value};
+use crate::tree::ir::{Field, Part, Step, Value, alike};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ pub(super) fn run(sites: &Sites, ways: &[Reached<'_>], out: &mut Vec<Diagnostic>
         }
         for (name, loc) in names {
             let known = said.entry(Arc::clone(name)).or_default();
-            if known.contains(&way.dial.loc) || touched(way, name) {
+            if known.contains(&way.dial.loc) || touched(way, name) || is_taken(way, name) {
                 continue;
             }
             let header = |request: &mut crate::tree::request::Plain| {
@@ -125,11 +126,16 @@ fn of_claim(value: &Value) -> bool {
     value.parts.iter().any(|part| matches!(part, Part::Hole { field: Field::Claim(..), .. }))
 }
 
+/// Whether the site takes a header from clients on all of its ways, because it fills it from who asks somewhere.
+fn is_taken(way: &Reached<'_>, name: &str) -> bool {
+    way.site.identities().iter().any(|identity| alike(&identity.name, name))
+}
+
 /// Whether a way sets or removes a header of the request, under whatever condition.
 fn touched(way: &Reached<'_>, name: &str) -> bool {
     way.plan.steps[..way.dial.after].iter().any(|step| match step {
         Step::Header { op: HeaderOp::Set | HeaderOp::Remove, side: Side::Request, name: own, .. } => {
-            own.replace('_', "-") == name.replace('_', "-")
+            alike(own, name)
         }
         _ => false,
     })

@@ -128,7 +128,10 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
             CallKind::Secret(test) => self.value(&test.value),
             CallKind::Password(password) => self.value(&password.credentials),
             CallKind::ApiKey(key) => self.value(&key.key),
-            CallKind::Ask(ask) => self.value(&ask.at),
+            CallKind::Ask(ask) => {
+                self.value(&ask.at);
+                ask.keep.iter().flat_map(|keep| &keep.per).for_each(|value| self.value(value));
+            }
             CallKind::Body(_) => {}
         }
     }

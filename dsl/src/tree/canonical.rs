@@ -10,6 +10,8 @@
 //!
 //! A site that says `paths raw` opts out: its paths are what was sent, and only what cannot be sent on is refused.
 
+mod disguise;
+
 use super::bytes::{escape, push_escape, segment_byte, unreserved};
 use super::ir::{Paths, SiteSettings};
 use std::borrow::Cow;
@@ -37,6 +39,8 @@ pub enum PathRefusal {
     NotAscii,
     /// `;`, on a site whose policies hang on paths and that does not say `paths semicolon`.
     Semicolon,
+    /// An origin that decodes more than once may read it as a path that policies hang on, and it stands elsewhere.
+    Disguised,
 }
 
 impl PathRefusal {
@@ -52,6 +56,7 @@ impl PathRefusal {
             Self::AboveRoot => "path above the root",
             Self::NotAscii => "byte beyond ASCII in the path",
             Self::Semicolon => "semicolon in the path",
+            Self::Disguised => "path that may be read as another one, which has policies",
         }
     }
 }
@@ -62,13 +67,18 @@ impl fmt::Display for PathRefusal {
     }
 }
 
-/// The canonical path of a request for a site: [`path`], and what its settings say of `;`.
+/// The canonical path of a request for a site: [`path`], what its settings say of `;`, and none that may be read as
+/// another one.
 ///
 /// # Errors
 /// Why it has none.
 pub fn path_for<'r>(raw: &'r [u8], settings: &SiteSettings) -> Result<Cow<'r, str>, PathRefusal> {
     let path = path(raw, settings.paths)?;
-    if !settings.semicolon && path.contains(';') { Err(PathRefusal::Semicolon) } else { Ok(path) }
+    if !settings.semicolon && path.contains(';') {
+        return Err(PathRefusal::Semicolon);
+    }
+    let disguised = settings.paths != Paths::Raw && disguise::is_disguised(&path, &settings.walls);
+    if disguised { Err(PathRefusal::Disguised) } else { Ok(path) }
 }
 
 /// The canonical path of a raw one, query cut off.

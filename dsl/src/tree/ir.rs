@@ -23,6 +23,7 @@ mod tenant;
 
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::{FileId, Loc};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::regex::Regex;
@@ -647,8 +648,42 @@ pub struct SiteSettings {
     pub paths: Paths,
     /// `paths semicolon`, or no path-scoped policy in it: a `;` in the path is allowed.
     pub semicolon: bool,
+    /// Paths that policies of their own hang on, or that are denied: no other path may be read as one of them.
+    pub walls: Walls,
     /// What it says of its handshakes.
     pub handshake: Handshake,
+}
+
+/// Patterns of paths, found by the first segment of a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walls {
+    /// Those that begin with a fixed segment.
+    by_first: BTreeMap<Arc<str>, Vec<PathPattern>>,
+    others: Vec<PathPattern>,
+}
+
+impl Walls {
+    /// Adds one, where it is not there.
+    pub fn add(&mut self, pattern: &PathPattern) {
+        let among = match pattern.segments.first() {
+            Some(Segment::Lit(first)) => self.by_first.entry(Arc::clone(first)).or_default(),
+            Some(Segment::Capture { .. }) | None => &mut self.others,
+        };
+        if !among.contains(pattern) {
+            among.push(pattern.clone());
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_first.is_empty() && self.others.is_empty()
+    }
+
+    /// Those that may match a path with this first segment.
+    pub fn that_begin(&self, first: &str) -> impl Iterator<Item = &PathPattern> {
+        self.by_first.get(first).into_iter().flatten().chain(&self.others)
+    }
 }
 
 /// `tls …`

@@ -3,8 +3,8 @@
 use super::calls::{self, Outcome};
 use super::eval::BadText;
 use super::ir::{Answer, Ask, Call, CallIdx, CallKind, Cond, Destination, Field, Identity, Limit, Lookup, Session};
-use super::methods::answers_405;
 use super::judge::{Admit, Edit, Judged, Progress, Refused, Rendered, Walk};
+use super::methods::answers_405;
 use super::program::{Decision, Program};
 use super::request::{Plain, Request};
 use super::rows::Found;
@@ -221,7 +221,8 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     }
     lines.extend(policies);
     let mut last = answer(program, &judged.answer, request, open, judged.at);
-    if let Some(step) = judged.step {
+    // Outside of policies the line before it, and its place, say who.
+    if let Some(step) = judged.step.filter(|step| plan.uses_of(*step).next().is_some()) {
         last.text.push_str(&format!("  · by {}", plan.rule(step)));
     }
     if let Some(allowed) = allowed {

@@ -5,6 +5,7 @@ use super::keys::Keys;
 use super::lines::Source;
 use super::passwords::Verdict;
 use super::provider::Provider;
+use super::replies::{Key, Replies, Said};
 use super::verdicts::Asked;
 use super::{api_keys, signed, since_epoch};
 use crate::runtime::notice::Notice;
@@ -24,6 +25,8 @@ pub enum Worked<'s> {
     Known(Outcome),
     /// It needs another call first.
     First(CallIdx),
+    /// Another service has said it before.
+    Said(CallIdx, Arc<Said>),
     /// Another service has to be asked.
     Ask(Question<'s>),
     /// It is worked out elsewhere.
@@ -42,6 +45,8 @@ pub struct Question<'s> {
     pub ask: &'s Ask,
     /// The path and query that are asked for.
     pub path: String,
+    /// Where the answer is kept, and under which key.
+    pub kept: Option<(Arc<Replies>, Key)>,
 }
 
 /// Works a call out.
@@ -58,7 +63,7 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, w
         CallKind::ApiKey(key) => values.api_key(call, call_of, key),
         // It was read where the request was judged; nothing else that asks has a body.
         CallKind::Body(_) => Ok(Worked::Known(Outcome::Failed)),
-        CallKind::Ask(ask) => values.path(&ask.at).map(|path| Worked::Ask(Question { call, ask, path })),
+        CallKind::Ask(ask) => values.ask(call, ask),
     };
     match worked {
         Ok(worked) => worked,
@@ -216,6 +221,31 @@ impl<'s, R: Request> Values<'s, '_, R> {
             self.tell(call, trouble);
         }
         Some((source, rows?))
+    }
+
+    fn ask(&self, call: CallIdx, ask: &'s Ask) -> Valued<Worked<'s>> {
+        let path = self.path(&ask.at)?;
+        let kept = self.kept(call, ask, &path)?;
+        if let Some(said) = kept.as_ref().and_then(|(replies, key)| replies.known(key)) {
+            return Ok(Worked::Said(call, said));
+        }
+        Ok(Worked::Ask(Question { call, ask, path, kept }))
+    }
+
+    /// Where the answer to a question is kept; nowhere where a part of its key is missing.
+    fn kept(&self, call: CallIdx, ask: &Ask, path: &str) -> Valued<Option<(Arc<Replies>, Key)>> {
+        let replies = self.served.edge.replies.get(call.0 as usize).and_then(Option::as_ref);
+        let (Some(keep), Some(replies)) = (&ask.keep, replies) else { return Ok(None) };
+        let mut parts = vec![self.request.host().to_owned(), path.to_owned()];
+        for value in &keep.per {
+            match self.text(value) {
+                Ok(text) => parts.push(text),
+                Err(Without::Known(Outcome::No)) => return Ok(None),
+                Err(why) => return Err(why),
+            }
+        }
+        let key = replies.key(parts.iter().map(String::as_str));
+        Ok(Some((Arc::clone(replies), key)))
     }
 
     /// The keys of a call; `None` where there is none that can be used.

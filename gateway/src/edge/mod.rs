@@ -18,6 +18,7 @@ mod lines;
 pub mod on_demand;
 mod passwords;
 pub mod provider;
+pub mod replies;
 pub mod rules;
 mod session;
 mod signed;
@@ -56,6 +57,8 @@ pub struct Kept {
     pub gates: Gates,
     /// What refuses requests.
     pub rules: rules::RuleTable,
+    /// What services said.
+    pub replies: replies::ReplyTable,
     /// What verifies passwords.
     pub passwords: Arc<Passwords>,
     /// Whose keys verify tokens.
@@ -78,6 +81,8 @@ pub struct Edge {
     passwords: Arc<Passwords>,
     /// By `ProviderIdx`.
     providers: Box<[Arc<Provider>]>,
+    /// By `CallIdx`; `None` where a call keeps no answers.
+    replies: Box<[Option<Arc<replies::Replies>>]>,
     /// By the address of the step's own, which the site's program holds.
     sessions: HashMap<usize, Ring>,
     /// Likewise.
@@ -118,6 +123,7 @@ impl Edge {
             lines: lines.collect(),
             passwords: Arc::clone(&kept.passwords),
             providers: site.providers.iter().map(|provider| kept.providers.intern(provider, dir)).collect(),
+            replies: kept.replies.of(site, whose),
             sessions: HashMap::new(),
             limits: HashMap::new(),
             identities: identities.filter_map(|one| HeaderName::from_bytes(one.name.as_bytes()).ok()).collect(),

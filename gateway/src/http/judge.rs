@@ -128,7 +128,8 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
         }
         let answer = match judged.answer {
             Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
-                Ok((call, outcome)) => {
+                Ok((call, outcome, copied)) => {
+                    walked.of_request.extend(copied);
                     calls.tell(call, outcome);
                     continue;
                 }
@@ -167,7 +168,7 @@ impl Refusal {
                 let call = served.program.site().calls.get(call.0 as usize);
                 (503, call.map(|call| format!("{} could not be worked out", call.shown)))
             }
-            Rendered::Refused(why) => (400, Some(tell::refused(why))),
+            Rendered::Refused(why) => (why.status(), Some(tell::refused(why))),
             _ => return None,
         };
         Some(Box::new(Self { step: judged.step, status, reason }))
@@ -178,14 +179,15 @@ impl Refusal {
     }
 }
 
-/// Works a call out, or one that it needs first; what is to be done where that is not possible at once.
+/// Works a call out, or one that it needs first, with the edits of the request that it brings; what is to be done
+/// where that is not possible at once.
 fn worked<'s>(
     served: &'s Served,
     mut call: CallIdx,
     request: &Received<'_>,
     worker: &Worker,
     progress: Option<&Progress>,
-) -> Result<(CallIdx, Outcome), Prepared<'s>> {
+) -> Result<(CallIdx, Outcome, Vec<Edit>), Prepared<'s>> {
     // A call needs only what was written before it, so this ends.
     for _ in 0..=served.program.site().calls.len() {
         if let Some(CallKind::Body(part)) = served.program.site().calls.get(call.0 as usize).map(|call| &call.kind) {
@@ -196,12 +198,13 @@ fn worked<'s>(
             let limit = settings.body_limit.unwrap_or(u64::MAX);
             let need = Need { upto: inspect.bytes, limit, idle_ms: settings.idle_ms };
             return match calls::of_body(part, inspect, request) {
-                Some(outcome) => Ok((call, outcome)),
+                Some(outcome) => Ok((call, outcome, Vec::new())),
                 None => Err(Prepared::Take(need)),
             };
         }
         match work_out(served, call, request, worker) {
-            Worked::Known(outcome) => return Ok((call, outcome)),
+            Worked::Known(outcome) => return Ok((call, outcome, Vec::new())),
+            Worked::Said(call, said) => return Ok((call, said.outcome.clone(), said.copied.clone())),
             Worked::First(first) => call = first,
             Worked::Ask(question) => return Err(Prepared::Wait(Box::new(Awaited::Ask(question)))),
             Worked::Later(call, later) => return Err(Prepared::Wait(Box::new(Awaited::Later(call, later)))),
@@ -224,7 +227,7 @@ pub fn prepare<'s>(
         let request = Received { raw_paths, calls: Some(&*calls), ..*request };
         match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
             Rendered::Pending(call) => match worked(served, call, &request, worker, None) {
-                Ok((call, outcome)) => calls.tell(call, outcome),
+                Ok((call, outcome, _)) => calls.tell(call, outcome),
                 Err(Prepared::Wait(_) | Prepared::Take(_)) => return undecided(),
                 Err(prepared) => return prepared,
             },

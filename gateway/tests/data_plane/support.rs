@@ -481,6 +481,7 @@ pub fn site(routes: Vec<(&str, Plan)>, pools: Vec<ir::Pool>) -> ir::Site {
             default: false,
             paths: ir::Paths::Canonical,
             semicolon: true,
+            walls: Default::default(),
             handshake: ir::Handshake::default(),
         },
         loc: Loc::default(),

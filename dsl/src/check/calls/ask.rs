@@ -1,4 +1,4 @@
-//! `ask(pool, GET /path/{x}, within: 500ms, copy: [x-user], failed: no)`
+//! `ask(pool, GET /path/{x}, within: 500ms, copy: [x-user], failed: no, keep: 30s, per: cookie.sid)`
 
 use super::{Given, shown_arg};
 use crate::check::template::Place;
@@ -9,13 +9,16 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{Arg, Expr};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Ask, CallKind, Value};
+use crate::tree::ir::{Ask, CallKind, Keep, Value};
+use crate::tree::upstream_text::duration;
 use std::sync::Arc;
 
 /// Until the head of the answer where nothing is written, milliseconds.
 const WITHIN_MS: u64 = 1000;
 /// A request that waits longer for an answer has none, milliseconds.
 const MOST_WITHIN_MS: u64 = 60_000;
+/// An answer is not kept for longer, milliseconds: who is let in no more shall not be for a day.
+const MOST_KEEP_MS: u64 = 3_600_000;
 /// A question has no body.
 const METHODS: &[&str] = &["GET", "HEAD", "POST"];
 
@@ -23,8 +26,9 @@ impl<'a> Checker<'a> {
     /// Whether another service says yes.
     pub(super) fn ask(&mut self, args: &[Arg], env: &Env, loc: Loc) -> Val {
         let nothing = Val::Opaque(Ty::Bool, false);
-        let given = self.call_args("ask", 2, &["pool", "request", "within", "copy", "failed"], args, env);
-        let [pool, request, within, copy, failed] = given.as_slice() else { return nothing };
+        let given =
+            self.call_args("ask", 2, &["pool", "request", "within", "copy", "failed", "keep", "per"], args, env);
+        let [pool, request, within, copy, failed, keep, per] = given.as_slice() else { return nothing };
         let pool = self.needed(*pool, "ask", "pool", "a pool", loc).map(|arg| self.whom(arg, env));
         let request = self.needed(*request, "ask", "request", "a request, as in `GET /verify`", loc);
         let request = request.map(|arg| self.question(arg, env));
@@ -34,19 +38,22 @@ impl<'a> Checker<'a> {
             None => Some(None),
             Some(arg) => self.call_word("failed", arg, &[("yes", true), ("no", false)], env).map(Some),
         };
+        let keep = self.kept(*keep, *per, env, loc);
         let (Some(Given::There(pool)), Some(Given::There((method, at))), Some(within_ms), Some(copy), Some(failed)) =
             (pool, request, within_ms.there(), copy.there(), failed)
         else {
             return nothing;
         };
+        let Some(keep) = keep.there() else { return nothing };
         let (index, name) = pool;
         let path = at.to_string();
         let shown = format!(
-            "ask({name}, {method} {}{})",
+            "ask({name}, {method} {}{}{})",
             path.trim_matches('"'),
             shown_arg("failed", failed.map(|yes| if yes { "yes" } else { "no" }).as_ref().map(|v| v as _)),
+            shown_arg("keep", keep.as_ref().map(|keep| duration(keep.for_ms)).as_ref().map(|v| v as _)),
         );
-        let call = Ask { pool: index, method, at, within_ms, copy, failed };
+        let call = Ask { pool: index, method, at, within_ms, copy, failed, keep };
         Val::Cond(self.truth_of_call(CallKind::Ask(call), shown, loc))
     }
 
@@ -92,6 +99,48 @@ impl<'a> Checker<'a> {
             Some(value) => Given::There((method.into(), value)),
             None => Given::Broken,
         }
+    }
+
+    /// `keep: 30s, per: cookie.sid` or `per: [cookie.sid, request.path]`: both or none.
+    fn kept(&mut self, keep: Option<&Arg>, per: Option<&Arg>, env: &Env, loc: Loc) -> Given<Option<Keep>> {
+        let (keep, per) = match (keep, per) {
+            (None, None) => return Given::There(None),
+            (Some(keep), Some(per)) => (keep, per),
+            (Some(_), None) => {
+                let what = "what requests with the same answer have in common, as in `per: cookie.sid`";
+                self.report(lint::g1021::missing(loc, "ask", "per", Some(what)));
+                return Given::Broken;
+            }
+            (None, Some(_)) => {
+                self.report(lint::g1021::missing(loc, "ask", "keep", Some("a time, as in `keep: 30s`")));
+                return Given::Broken;
+            }
+        };
+        let for_ms = match self.call_duration("keep", keep, env) {
+            Given::There(ms) if (1..=MOST_KEEP_MS).contains(&ms) => ms,
+            Given::There(_) => {
+                let at = self.at(env, keep.value.span);
+                self.report(lint::g1024::range(at, "`keep` takes a duration of more than 0 and at most 1h"));
+                return Given::Broken;
+            }
+            Given::Opaque | Given::Absent => return Given::Opaque,
+            Given::Broken => return Given::Broken,
+        };
+        let parts: Vec<Arg> = match &per.value.node {
+            Expr::List(items) => items.iter().map(|item| Arg { name: None, value: item.clone() }).collect(),
+            _ => vec![Arg { name: None, value: per.value.clone() }],
+        };
+        let mut values = Vec::new();
+        for part in &parts {
+            match self.call_text("ask", "per", part, env) {
+                Given::There(value) => values.push(value),
+                Given::Opaque => return Given::Opaque,
+                // A capture that this pattern does not have: nothing is kept by it.
+                Given::Absent => return Given::There(None),
+                Given::Broken => return Given::Broken,
+            }
+        }
+        Given::There(Some(Keep { for_ms, per: values }))
     }
 
     fn within_bounds(&mut self, arg: &Arg, env: &Env) -> Given<u64> {

@@ -351,7 +351,10 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
     match &call.kind {
         CallKind::Ask(ask) => {
             let endpoints = site.pools.get(ask.pool.0 as usize).map(|pool| format!("{:?}", pool.endpoints));
-            format!("ask {endpoints:?} {} {:?} {} {:?} {:?}", ask.method, ask.at, ask.within_ms, ask.copy, ask.failed)
+            format!(
+                "ask {endpoints:?} {} {:?} {} {:?} {:?} {:?}",
+                ask.method, ask.at, ask.within_ms, ask.copy, ask.failed, ask.keep
+            )
         }
         CallKind::Jwt(jwt @ Jwt { keys: KeySource::Provider(at), .. }) => {
             // Its number is the site's own; where it is written does not count.

@@ -120,6 +120,7 @@ fn a_semicolon_is_refused_where_policies_hang_on_paths() {
         default: false,
         paths: Paths::Canonical,
         semicolon,
+        walls: Default::default(),
         handshake: crate::tree::ir::Handshake::default(),
     };
     assert_eq!(path_for(b"/admin/..;/x", &site(false)), Err(PathRefusal::Semicolon));

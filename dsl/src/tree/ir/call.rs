@@ -164,6 +164,18 @@ pub struct Ask {
     pub copy: Vec<Arc<str>>,
     /// What a failure counts as; 503 without it.
     pub failed: Option<bool>,
+    /// For how long, and by what, answers are kept; not at all without it.
+    pub keep: Option<Keep>,
+}
+
+/// `keep: 30s, per: cookie.sid`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keep {
+    /// For how long a yes or a no holds, milliseconds.
+    pub for_ms: u64,
+    /// What requests that get the same answer have in common, beside host and path of the question. Where one of
+    /// them is missing, the service is asked each time.
+    pub per: Vec<Value>,
 }
 
 /// The name and password that a request brings (RFC 7617), compared with those of users, whose passwords are hashed.

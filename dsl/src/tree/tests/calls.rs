@@ -80,8 +80,15 @@ fn site(generator: &mut Generator) -> Site {
         let kind = if CallIdx(call) == BODY {
             CallKind::Body(crate::body::Part::Text)
         } else if call % 2 == 0 {
-            let ask =
-                Ask { pool: PoolIdx(0), method: "GET".into(), at: value, within_ms: 1, copy: vec![], failed: None };
+            let ask = Ask {
+                pool: PoolIdx(0),
+                method: "GET".into(),
+                at: value,
+                within_ms: 1,
+                copy: vec![],
+                failed: None,
+                keep: None,
+            };
             CallKind::Ask(ask)
         } else {
             CallKind::Secret(SecretTest { value, secret: "k".into(), any_line: false })

@@ -64,6 +64,7 @@ fn site() -> Site {
             default: false,
             paths: Paths::Canonical,
             semicolon: false,
+            walls: Default::default(),
             handshake: Handshake::default(),
         },
         loc: loc(0),

@@ -129,6 +129,7 @@ impl Generator {
                 default: false,
                 paths: Paths::Canonical,
                 semicolon: true,
+                walls: Default::default(),
                 handshake: crate::tree::ir::Handshake::default(),
             },
             loc: Default::default(),

@@ -147,6 +147,7 @@ async fn worked(
         match work_out(served, call, request, &client.worker) {
             Worked::Known(outcome) => return (call, outcome),
             Worked::First(first) => call = first,
+            Worked::Said(call, said) => return (call, said.outcome.clone()),
             Worked::Ask(question) => return (call, ask_of_name(client, served, name, question).await),
             Worked::Later(call, later) => return (call, later.await),
         }

@@ -12,6 +12,7 @@
 use super::ask::{about, outgoing, request};
 use super::head::{Head, host_of, raw_path};
 use super::{Exchange, Step};
+use crate::edge::replies::{Key, Replies, Said, Turn};
 use crate::edge::{Later, Question};
 use crate::http::body::RequestBody;
 use crate::http::client::Client;
@@ -76,8 +77,8 @@ pub(super) struct Waiting {
 
 /// How a call comes to its outcome.
 enum By {
-    /// A service is asked.
-    Asking(Job),
+    /// A service is asked, and what it says is kept.
+    Asking(Job, Option<(Arc<Replies>, Key)>),
     /// It is worked out elsewhere.
     Itself(Later),
 }
@@ -86,7 +87,10 @@ impl Coming<'_> {
     /// Waits for a call.
     pub(super) fn wait(self, client: &Client, awaited: Awaited<'_>) -> Result<Box<Waiting>, Reason> {
         let (call, by) = match awaited {
-            Awaited::Ask(question) => (question.call, By::Asking(self.asking(client, question)?)),
+            Awaited::Ask(mut question) => {
+                let kept = question.kept.take();
+                (question.call, By::Asking(self.asking(client, question)?, kept))
+            }
             Awaited::Later(call, later) => (call, By::Itself(later)),
         };
         let Self { snapshot, served, head, incoming, link, course } = self;
@@ -97,7 +101,7 @@ impl Coming<'_> {
     /// What puts a question to a service.
     fn asking(&self, client: &Client, question: Question<'_>) -> Result<Job, Reason> {
         let Self { served, head, .. } = self;
-        let Question { call: _, ask, path } = question;
+        let Question { ask, path, .. } = question;
         let pool = &served.pools[ask.pool.0 as usize];
         let spot = {
             let host = host_of(head)?;
@@ -134,19 +138,23 @@ impl Exchange {
     /// Waits for the outcome. Headers that a service's answer gives are edits from here on.
     async fn answered(&self, waiting: &mut Waiting) -> Outcome {
         let Waiting { served, course, call, by, .. } = waiting;
-        let job = match by {
-            By::Asking(job) => job,
+        let (job, kept) = match by {
+            By::Asking(job, kept) => (job, kept),
             By::Itself(later) => return later.await,
         };
-        let (outcome, copied) = put(&self.client, &served.program.site().calls[call.0 as usize], job).await;
-        course.walked.of_request.extend(copied);
-        outcome
+        let call = &served.program.site().calls[call.0 as usize];
+        let said = match kept {
+            Some((replies, key)) => put_once(&self.client, call, job, replies, *key).await,
+            None => Arc::new(put(&self.client, call, job).await),
+        };
+        course.walked.of_request.extend(said.copied.iter().cloned());
+        said.outcome.clone()
     }
 }
 
 /// Asks for a handshake, about the name in its hello.
 pub async fn ask_of_name(client: &Client, served: &Served, name: &str, question: Question<'_>) -> Outcome {
-    let Question { call, ask, path } = question;
+    let Question { call, ask, path, .. } = question;
     let prepared = || {
         let host = HeaderValue::from_str(name).map_err(|_| Reason::HostInvalid)?;
         let (found, headers) = (Found::default(), HeaderMap::from_iter([(HOST, host)]));
@@ -161,7 +169,7 @@ pub async fn ask_of_name(client: &Client, served: &Served, name: &str, question:
         Ok::<_, Reason>(Job::new(asked, Arc::clone(pool), spot, &settings(ask), None, about))
     };
     match prepared() {
-        Ok(mut job) => put(client, &served.program.site().calls[call.0 as usize], &mut job).await.0,
+        Ok(mut job) => put(client, &served.program.site().calls[call.0 as usize], &mut job).await.outcome,
         Err(_) => Outcome::Failed,
     }
 }
@@ -170,13 +178,58 @@ fn settings(ask: &ir::Ask) -> ir::Settings {
     ir::Settings { timeout_ms: Some(ask.within_ms), ..ir::Settings::default() }
 }
 
-/// Puts a question: what comes of it, and the edits of the request by what was copied.
-async fn put(client: &Client, call: &Call, job: &mut Job) -> (Outcome, Vec<Edit>) {
-    // Nothing else is waited for.
-    let CallKind::Ask(ask) = &call.kind else { return (Outcome::Failed, Vec::new()) };
+/// Puts a question, or waits for the answer where the same is being asked. Nobody waits for longer than an answer of
+/// their own might take.
+async fn put_once(client: &Client, call: &Call, job: &mut Job, replies: &Arc<Replies>, key: Key) -> Arc<Said> {
+    loop {
+        match replies.take(key) {
+            Turn::Known(said) => return said,
+            Turn::Mine(asking) => {
+                let said = Arc::new(put(client, call, job).await);
+                asking.ends(&said);
+                return said;
+            }
+            Turn::Theirs(answer) => {
+                let CallKind::Ask(ask) = &call.kind else { return Arc::new(put(client, call, job).await) };
+                match within(&client.worker.ticks, ask.within_ms + GRACE_MS, answer).await {
+                    Some(Ok(said)) => return said,
+                    // Who asked gave up.
+                    Some(Err(_)) => {}
+                    None => return Arc::new(Said { outcome: failed(ask), copied: removed(ask), answered: false }),
+                }
+            }
+        }
+    }
+}
+
+/// What a failure counts as.
+fn failed(ask: &ir::Ask) -> Outcome {
+    match ask.failed {
+        Some(true) => Outcome::Yes(Arc::from([])),
+        Some(false) => Outcome::No,
+        None => Outcome::Failed,
+    }
+}
+
+/// The headers that a question copies.
+fn copied(ask: &ir::Ask) -> impl Iterator<Item = HeaderName> {
     let names = ask.copy.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-    let names: Vec<HeaderName> = names.filter(|name| !headers::is_framing(name)).collect();
-    let mut edits: Vec<Edit> = names.iter().map(Edit::remove).collect();
+    names.filter(|name| !headers::is_framing(name))
+}
+
+/// Whatever comes of a question, nobody but the service says what it copies.
+fn removed(ask: &ir::Ask) -> Vec<Edit> {
+    copied(ask).map(|name| Edit::remove(&name)).collect()
+}
+
+/// Puts a question: what comes of it, and the edits of the request by what was copied.
+async fn put(client: &Client, call: &Call, job: &mut Job) -> Said {
+    // Nothing else is waited for.
+    let CallKind::Ask(ask) = &call.kind else {
+        return Said { outcome: Outcome::Failed, copied: Vec::new(), answered: false };
+    };
+    let names: Vec<HeaderName> = copied(ask).collect();
+    let mut edits = removed(ask);
     let worker = &client.worker;
     let pool = Arc::clone(&job.pool);
     let shard = pool.shared().shard(worker.number);
@@ -194,10 +247,10 @@ async fn put(client: &Client, call: &Call, job: &mut Job) -> (Outcome, Vec<Edit>
                 let claim = |edit: &Edit| Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into()));
                 let outcome = Outcome::Yes(said.iter().filter_map(claim).collect());
                 edits.extend(said);
-                return (outcome, edits);
+                return Said { outcome, copied: edits, answered: true };
             }
             if status.is_client_error() {
-                return (Outcome::No, edits);
+                return Said { outcome: Outcome::No, copied: edits, answered: true };
             }
             let reason = format!("answered {}, which says neither yes nor no", status.as_u16());
             let attempt = job.attempt;
@@ -208,14 +261,9 @@ async fn put(client: &Client, call: &Call, job: &mut Job) -> (Outcome, Vec<Edit>
     shard.failed.add(1);
     let reason = format!("{}: {}", call.shown, failure.reason);
     let failure = Failure { reason, ..*failure };
-    let failed = Failed::new(&job.about, &pool.pool().name, &failure);
-    worker.log.failed(failed.answered(ask.failed.is_none().then_some(503)));
-    let outcome = match ask.failed {
-        Some(true) => Outcome::Yes(Arc::from([])),
-        Some(false) => Outcome::No,
-        None => Outcome::Failed,
-    };
-    (outcome, edits)
+    let line = Failed::new(&job.about, &pool.pool().name, &failure);
+    worker.log.failed(line.answered(ask.failed.is_none().then_some(503)));
+    Said { outcome: failed(ask), copied: edits, answered: false }
 }
 
 fn canonical_path<'h>(served: &Served, head: &'h Head) -> Result<std::borrow::Cow<'h, str>, Reason> {

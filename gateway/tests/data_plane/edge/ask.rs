@@ -20,6 +20,7 @@ fn ask() -> Ask {
         within_ms: 20_000,
         copy: vec!["x-user".into(), "x-groups".into()],
         failed: None,
+        keep: None,
     }
 }
 

@@ -21,7 +21,15 @@ fn tenants(service: &Origin, limit: Option<(u32, u64)>) -> ir::Site {
             encoded(Field::Capture(OF_CAPTURE), Encode::Segment).parts.remove(0),
         ],
     };
-    let ask = Ask { pool: PoolIdx(0), method: "GET".into(), at, within_ms: 20_000, copy: Vec::new(), failed: None };
+    let ask = Ask {
+        pool: PoolIdx(0),
+        method: "GET".into(),
+        at,
+        within_ms: 20_000,
+        copy: Vec::new(),
+        failed: None,
+        keep: None,
+    };
     let respond = Answer::Respond { status: 200, body: fixed("hello"), content_type: "text/plain".into() };
     let mut tenants = site(vec![("/*", plan(respond))], vec![pool(&[service.address])]);
     let label = Segment::Capture { prefix: "".into(), class: Class::Any, suffix: "".into() };
