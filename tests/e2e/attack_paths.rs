@@ -4,13 +4,15 @@
 
 use sluice_tests::h2raw::{Fate, RawH2};
 use sluice_tests::origin::Seen;
+use sluice_tests::ports;
 use sluice_tests::{Origin, Sluice};
 
-/// One server behind both ways: what comes to it by the open one and is the admin area to it is a way around.
+/// Behind the open way stands an origin that has an admin area too: what comes to it and is that area to it is a way
+/// around. The admin pool's own is never reached here.
 fn gateway(origin: &Origin) -> Sluice {
-    let addr = origin.addr();
+    let (web, admin) = (origin.addr(), ports::free());
     let route = format!(
-        "import std/auth\n\npool admin = {addr}\npool web = {addr}\n\nsite a.test {{\n    http allowed\n    \
+        "import std/auth\n\npool admin = 127.0.0.1:{admin}\npool web = {web}\n\nsite a.test {{\n    http allowed\n    \
          /admin/* {{\n        use auth.session(\"sid\", key: secret.session, login: /login)\n        -> admin\n    }}\n    \
          /login -> respond 200 \"who are you\"\n    /internal/* -> deny 403\n    else -> web\n}}\n\n\
          prove \"admin needs a session\" {{\n    every request to pool admin passes auth.session\n}}\n"
