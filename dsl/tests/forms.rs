@@ -824,3 +824,68 @@ mod guards_that_ask {
         assert_eq!(dsl::tree::calls::argument(&jwt.token, &get("/")), Err(Outcome::No));
     }
 }
+
+mod logins {
+    use super::*;
+
+    const PROVIDER: &str = "pool web = 10.0.0.1:3000\n\nprovider corp {\n    issuer \"https://login.corp.example\"\n    \
+         client \"shop\" key secret.client\n    callback /login/corp\n    session \"__Host-sid\" key secret.session\n}\n\n";
+
+    fn with_provider(statements: &str) -> String {
+        format!("{PROVIDER}site a.example.com {{\n{statements}\n    else -> web\n}}\n")
+    }
+
+    fn made(statements: &str) -> Arc<Site> {
+        let text = with_provider(statements);
+        let (checked, said) = check(&text);
+        assert!(said.is_empty(), "{}", Files::one("sites/a.route", &text).render(&said));
+        Arc::clone(&checked.sites[0])
+    }
+
+    /// The answer of a `require` that waits for a call does not let the request past the `require`.
+    #[test]
+    fn attack_a_require_is_not_passed_while_its_answer_waits() {
+        let site = made("require header.x-a else login corp\nset request header x-b = \"1\"");
+        let judged = judge(&site, &get("/"), &[("login corp", yes(&[]))], Walked::default());
+        assert!(judged.answer.starts_with("Visit"), "{}", judged.answer);
+        assert_eq!((judged.asked.len(), judged.walked.edits.len()), (1, 0));
+    }
+
+    #[test]
+    fn who_is_logged_in_passes_and_others_are_sent_away() {
+        let site = made(
+            "/login/corp -> login corp\n/out -> logout corp\n/in/* {\nlet who = session(corp)\n\
+             require who else login corp\nset request header x-user = who.sub\n-> web\n}",
+        );
+        let ask = |path: &str, session: Outcome| {
+            let answers = [("session(corp)", session), ("login corp", yes(&[])), ("logout corp", yes(&[]))];
+            judge(&site, &get(path), &answers, Walked::default())
+        };
+        let ann = ask("/in/x", yes(&[("sub", "ann")]));
+        assert_eq!((ann.answer.as_str(), ann.walked.edits), ("web", vec!["x-user: ann".to_owned()]));
+        assert!(ask("/in/x", Outcome::No).answer.contains("does: Login"));
+        assert_eq!(ask("/in/x", Outcome::Failed).answer, "503");
+        assert!(ask("/login/corp", Outcome::No).answer.contains("does: Login"));
+        assert!(ask("/out", Outcome::No).answer.contains("does: Logout"));
+    }
+
+    /// Pools may be called so.
+    #[test]
+    fn a_pool_may_be_called_login() {
+        let text = "pool login = 10.0.0.1:3000\n\nsite a.example.com {\n    /a -> login\n    /b -> login at /x\n    \
+             /c -> login host b.example.com\n    else -> login\n}\n";
+        assert_eq!(check(text).1, []);
+    }
+
+    #[test]
+    fn what_is_no_provider_to_log_in_at() {
+        let found =
+            |statements: &str| -> Vec<&str> { check(&with_provider(statements)).1.iter().map(|d| d.code).collect() };
+        assert_eq!(found("/a -> login web"), ["G1005"]);
+        assert_eq!(found("require session(web) else deny"), ["G1005"]);
+        assert_eq!(found("require session() else deny"), ["G1021"]);
+        let keys =
+            "provider keys {\n    issuer \"https://a.example\"\n}\n\nsite a.example.com {\n    -> login keys\n}\n";
+        assert_eq!(check(keys).1.iter().map(|d| d.code).collect::<Vec<_>>(), ["G1024"]);
+    }
+}

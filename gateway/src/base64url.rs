@@ -26,6 +26,15 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The text of some bytes in the other alphabet, padded (RFC 4648 section 4): for headers.
+pub(crate) fn encode_padded(bytes: &[u8]) -> String {
+    let mut text = encode(bytes).replace('-', "+").replace('_', "/");
+    while text.len() % 4 != 0 {
+        text.push('=');
+    }
+    text
+}
+
 /// The bytes of a text; `None` where it is not their one text.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     // One letter more than whole groups has fewer bits than a byte.

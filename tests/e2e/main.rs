@@ -21,6 +21,7 @@ mod documentation;
 mod edge_auth;
 mod edge_bodies;
 mod edge_limits;
+mod edge_login;
 mod edge_passwords;
 mod edge_provider;
 mod editor;

@@ -21,7 +21,7 @@ impl<'a> Checker<'a> {
         let (env, known) = (scene.env, scene.known);
         let loc = self.at(env, action.span);
         match &action.node {
-            Action::Redirect { .. } | Action::Respond { .. } | Action::Deny { .. } => {
+            Action::Redirect { .. } | Action::Respond { .. } | Action::Deny { .. } | Action::Visit { .. } => {
                 self.own_answer(action, env, known)
             }
             Action::Files { dir, index, fallback, at } => {
@@ -220,6 +220,7 @@ impl<'a> Checker<'a> {
                 );
                 Some(Answer::Deny { status: status? })
             }
+            Action::Visit { does, provider } => self.visit(*does, provider, env, loc),
             Action::Files { .. } | Action::Split { .. } | Action::Proxy { .. } => {
                 self.report(lint::g1022::own_answer(loc));
                 None

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 /// Functions of the language, for did-you-mean.
 /// The functions of the language.
-pub(crate) const FUNCTIONS: &[&str] = &["lower", "jwt", "signed", "hash", "ask", "local-path", "password", "api-key"];
+pub(crate) const FUNCTIONS: &[&str] =
+    &["lower", "jwt", "signed", "hash", "ask", "local-path", "password", "api-key", "session"];
 
 /// A user function with the place that declares it.
 struct Function {

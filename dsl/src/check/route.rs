@@ -577,6 +577,7 @@ impl<'a> Checker<'a> {
             let word = match &action.node {
                 Action::Deny { .. } => "deny",
                 Action::Redirect { .. } => "redirect",
+                Action::Visit { does, .. } => does.word(),
                 Action::Respond { status, .. } if status.node >= 400 => "respond",
                 Action::Respond { .. } | Action::Files { .. } | Action::Split { .. } | Action::Proxy { .. } => continue,
             };

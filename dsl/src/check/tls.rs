@@ -173,7 +173,8 @@ impl<'a> Checker<'a> {
                 values.push(&ask.at);
                 values.extend(ask.keep.iter().flat_map(|keep| &keep.per));
             }
-            Some(CallKind::Body(_)) | None => {}
+            Some(CallKind::Session(session)) => values.push(&session.cookie),
+            Some(CallKind::Body(_) | CallKind::Visit(..)) | None => {}
         }
         out.extend(values.iter().flat_map(|value| &value.parts).filter_map(|part| match part {
             Part::Hole { field, .. } => Some(field.clone()),

@@ -446,6 +446,8 @@ fn is_container(rule: Rule) -> bool {
             | body_file
             | content_type
             | deny
+            | login
+            | logout
             | files
             | files_index
             | files_fallback

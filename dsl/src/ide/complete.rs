@@ -342,6 +342,8 @@ impl Out<'_> {
             ("respond", "respond ${1:404}"),
             ("deny", "deny ${1:403}"),
             ("files", "files \"${1:public}\""),
+            ("login", "login ${1:provider}"),
+            ("logout", "logout ${1:provider}"),
         ] {
             self.push(word, Kind::Keyword, None);
             self.all.last_mut().expect("was pushed on the line above").snippet = Some(snippet.to_owned());
@@ -464,7 +466,18 @@ impl Out<'_> {
             ("given", _) => self.words(&["down", "answers"], Kind::Keyword),
             ("expect", "pool" | "mirror") | ("every", "pool") => self.pools(),
             ("expect", "expect") => self.words(
-                &["pool", "redirect", "respond", "deny", "files", "request header", "response header", "no", "mirror"],
+                &[
+                    "pool",
+                    "redirect",
+                    "respond",
+                    "deny",
+                    "login",
+                    "files",
+                    "request header",
+                    "response header",
+                    "no",
+                    "mirror",
+                ],
                 Kind::Keyword,
             ),
             ("expect", "header") => self.headers(),

@@ -32,10 +32,10 @@ pub fn all() -> Vec<Kind> {
     parts.retain(|word| !FUNCTIONS.contains(word));
     vec![
         kind("items", words::ITEMS.to_vec()),
-        kind("statements", words::STATEMENTS.into_iter().chain(["end"]).collect()),
+        kind("statements", words::STATEMENTS.to_vec()),
         kind("operators", words::OPERATORS.into_iter().chain(["starts", "ends", "with"]).collect()),
         kind("clauses", words::CLAUSES.to_vec()),
-        kind("answers", words::ANSWERS.to_vec()),
+        kind("answers", words::ANSWERS.into_iter().chain(words::VISITS).collect()),
         kind("settings", settings),
         kind("lines", TEST_LINES.to_vec()),
         kind("functions", FUNCTIONS.to_vec()),

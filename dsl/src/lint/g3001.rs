@@ -122,10 +122,12 @@ fn past(w: &mut World<'_>, scope: usize, lead: At, other: At) {
     }
 }
 
-/// The block's own protectors that not all of some plans have.
+/// The block's own protectors that not all of some plans have. A login is what who lacks them needs: nobody gets past
+/// by it.
 fn unasked(w: &World<'_>, scope: usize, plans: &[PlanIdx]) -> Vec<Protector> {
+    let visits = |plan: &&PlanIdx| matches!(w.site.plans[plan.0 as usize].answer, Answer::Visit { .. });
     let asked = |p: &Protector| {
-        plans.iter().all(|plan| w.info.protectors[plan.0 as usize].iter().any(|q| q.key == p.key))
+        plans.iter().filter(|plan| !visits(plan)).all(|plan| w.info.protectors[plan.0 as usize].iter().any(|q| q.key == p.key))
     };
     w.info.scopes[scope].protectors.iter().filter(|p| !asked(p)).cloned().collect()
 }
@@ -133,7 +135,7 @@ fn unasked(w: &World<'_>, scope: usize, plans: &[PlanIdx]) -> Vec<Protector> {
 /// Whether a plan refuses.
 pub(super) fn harmless(w: &World<'_>, plan: PlanIdx) -> bool {
     match &w.site.plans[plan.0 as usize].answer {
-        Answer::Deny { .. } => true,
+        Answer::Deny { .. } | Answer::Visit { .. } => true,
         Answer::NotFound => !w.info.broken.contains(&plan.0),
         Answer::Respond { status, .. } | Answer::RespondFile { status, .. } => *status >= 400,
         Answer::Redirect { .. } | Answer::Files { .. } | Answer::Proxy { .. } => false,

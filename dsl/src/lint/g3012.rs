@@ -73,7 +73,8 @@ fn asked(w: &World<'_>, plan: &Plan) -> Option<(String, Loc)> {
         let of_cookie = match &call.kind {
             CallKind::Jwt(jwt) => cookie(&jwt.token),
             CallKind::Signed(signed) => cookie(&signed.text).or_else(|| cookie(&signed.signature)),
-            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) | CallKind::ApiKey(_) | CallKind::Body(_) => None,
+            CallKind::Session(session) => cookie(&session.cookie),
+            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) | CallKind::ApiKey(_) | CallKind::Body(_) | CallKind::Visit(..) => None,
         };
         if let (Some(name), None) = (of_cookie, &found) {
             found = Some((format!(" `{name}`"), call.loc));

@@ -66,7 +66,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
         match answer {
             Answer::Redirect { to, .. } => self.value(to),
             Answer::Respond { body, .. } => self.value(body),
-            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::NotFound => {}
+            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
             Answer::Files { at, .. } => at.iter().for_each(|at| self.value(at)),
             Answer::Proxy { to, at, host } => {
                 match to {
@@ -132,7 +132,8 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
                 self.value(&ask.at);
                 ask.keep.iter().flat_map(|keep| &keep.per).for_each(|value| self.value(value));
             }
-            CallKind::Body(_) => {}
+            CallKind::Session(session) => self.value(&session.cookie),
+            CallKind::Body(_) | CallKind::Visit(..) => {}
         }
     }
 }

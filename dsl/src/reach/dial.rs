@@ -165,7 +165,7 @@ impl Dials<'_> {
         match answer {
             Answer::Redirect { to, .. } => self.value(to, loc),
             Answer::Respond { body, .. } => self.value(body, loc),
-            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::NotFound => {}
+            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
             Answer::Files { at, .. } => at.iter().for_each(|at| self.value(at, loc)),
             Answer::Proxy { to, at, host } => {
                 at.iter().chain(host).for_each(|value| self.value(value, loc));

@@ -108,7 +108,9 @@ fn asked(site: &Site, cond: &Cond) -> Vec<(CallIdx, PoolIdx)> {
         | CallKind::Secret(_)
         | CallKind::Password(_)
         | CallKind::ApiKey(_)
-        | CallKind::Body(_) => None,
+        | CallKind::Body(_)
+        | CallKind::Session(_)
+        | CallKind::Visit(..) => None,
     };
     calls.into_iter().filter_map(ask).collect()
 }

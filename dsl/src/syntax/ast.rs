@@ -347,6 +347,26 @@ pub enum HeaderOp {
     Remove,
 }
 
+/// What a browser is sent to a provider for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VisitDoes {
+    /// `login`
+    Login,
+    /// `logout`
+    Logout,
+}
+
+impl VisitDoes {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Logout => "logout",
+        }
+    }
+}
+
 /// What is done with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionVerb {
@@ -421,6 +441,13 @@ pub enum Action {
     Deny {
         /// The status, where written.
         status: Option<Spanned<i64>>,
+    },
+    /// `login PROVIDER`, `logout PROVIDER`
+    Visit {
+        /// For what.
+        does: VisitDoes,
+        /// Whom.
+        provider: Spanned<Name>,
     },
     /// `files "dir" [index "index.html"] [fallback /index.html] [at /{rest}]`
     Files {

@@ -35,6 +35,9 @@ pub(crate) const CLAUSES: [&str; 22] = [
 /// The answers.
 pub(crate) const ANSWERS: [&str; 4] = ["redirect", "respond", "deny", "files"];
 
+/// The answers that a provider has a part in. A pool may have such a name.
+pub(crate) const VISITS: [&str; 2] = ["login", "logout"];
+
 /// Whether a word can never be the head of a setting.
 pub(crate) fn is_reserved(word: &str) -> bool {
     matches!(word, "and" | "or" | "not" | "redirect" | "respond" | "deny")

@@ -269,6 +269,7 @@ impl Outcome<'_> {
                 | Rendered::Respond { status, .. }
                 | Rendered::File { status, .. }
                 | Rendered::Deny { status } => Some(*status),
+                Rendered::Visit { .. } => None,
                 Rendered::NotFound => Some(404),
                 Rendered::Limited { .. } => Some(429),
                 Rendered::Refused(why) => Some(why.status()),
@@ -310,6 +311,7 @@ impl Outcome<'_> {
                 Rendered::Respond { status, body, content_type: _ } => format!("respond {status} {body:?}").into(),
                 Rendered::File { status, path, content_type: _ } => format!("respond {status} file {path:?}").into(),
                 Rendered::Deny { status } => format!("deny {status}").into(),
+                Rendered::Visit { does, .. } => format!("{} at a provider", does.word()).into(),
                 Rendered::NotFound => "404: no route matches".into(),
                 Rendered::Files { dir, path, .. } => format!("files {dir:?} at {path}").into(),
                 Rendered::Limited { .. } => "429".into(),

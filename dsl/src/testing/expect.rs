@@ -48,6 +48,14 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
             Outcome::Site(Rendered::File { status: got, .. }) if status(code, *got) && body.is_none() => None,
             _ => answer(),
         },
+        Wanted::Visit(does, provider) => match (outcome, came.plan) {
+            (Outcome::Site(Rendered::Visit { does: got, provider: at, .. }), Some((program, _)))
+                if does == got && program.site().providers.get(at.0 as usize).is_some_and(|p| p.name == *provider) =>
+            {
+                None
+            }
+            _ => answer(),
+        },
         Wanted::Deny(code) => match outcome {
             Outcome::Site(Rendered::Deny { status: got }) if status(code, *got) => None,
             _ => answer(),
@@ -119,6 +127,7 @@ fn setting(wanted: &Wanted, came: &Came<'_>) -> Option<String> {
         | Wanted::Redirect(..)
         | Wanted::Respond(..)
         | Wanted::Deny(_)
+        | Wanted::Visit(..)
         | Wanted::Files(..)
         | Wanted::Status(_)
         | Wanted::Session(..)

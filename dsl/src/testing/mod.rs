@@ -16,7 +16,7 @@ mod world;
 pub use coverage::{Coverage, Point, What};
 pub use run::{BUDGET, Failure, Subject, Verdict, findings, run, run_covering};
 
-use crate::syntax::ast::Side;
+use crate::syntax::ast::{Side, VisitDoes};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{EndpointKind, Pool};
 use crate::tree::l4::Transport;
@@ -237,6 +237,8 @@ pub enum Wanted {
     Timeout(u64),
     /// `idle 60s`, milliseconds.
     Idle(u64),
+    /// `login corp`, `logout corp`
+    Visit(VisitDoes, Arc<str>),
     /// `session sid = "ann"`: one was issued, to whom; `no session sid`: it was ended.
     Session(Arc<str>, Option<Arc<str>>),
 }

@@ -7,7 +7,8 @@ use crate::body::Inspect;
 use crate::tree::Program;
 use crate::tree::calls::{self, Calls, Outcome, Stop};
 use crate::tree::ir::{
-    Ask, ByAnswer, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Lines, Pool, Provider, Signed, Site, Value,
+    Ask, ByAnswer, CallIdx, CallKind, Jwt, KeySource, Limit, LimitBound, Lines, LoggedIn, Pool, Provider, Signed, Site,
+    Value,
 };
 use crate::tree::judge::Admit;
 use crate::tree::request::Plain;
@@ -160,6 +161,9 @@ impl<'t> World<'t> {
             CallKind::ApiKey(key) => self.credentials(&key.key, &key.keys, &["owner", "scope"], request),
             // All of a test's body is there.
             CallKind::Body(part) => Ok(calls::of_body(part, inspect, request).unwrap_or(Outcome::Failed)),
+            CallKind::Session(session) => self.session(site, session, request),
+            // Never asked: its answer is that it is asked.
+            CallKind::Visit(..) => Ok(yes(true)),
             CallKind::Ask(ask) => {
                 let path = calls::path(&ask.at, site.settings.paths, request);
                 known(request)?;
@@ -250,6 +254,24 @@ impl<'t> World<'t> {
             Signer::Provider(name) => provider.is_some_and(|provider| provider.name == *name),
         };
         token.key.as_ref().is_none_or(by) && token.expires.is_none_or(|at| self.now < at.saturating_add(leeway))
+    }
+
+    /// A token in the cookie of a provider's session is one, save where its login is finished.
+    fn session(&self, site: &Site, session: &LoggedIn, request: &Plain) -> Result<Outcome, Without> {
+        let written = text(&session.cookie, request)?;
+        let Some(provider) = site.providers.get(session.provider.0 as usize) else { return Ok(Outcome::Failed) };
+        let token = self.tokens.iter().find(|(text, _)| **text == *written).map(|(_, token)| token);
+        let holds = |token: &&Token| {
+            let key = provider.session.as_ref().map(|session| &session.key);
+            let by = |signer: &Signer| match signer {
+                Signer::Secret(name) => Some(name) == key,
+                Signer::Provider(name) => *name == provider.name,
+            };
+            token.key.as_ref().is_none_or(by)
+                && token.expires.is_none_or(|at| self.now < at)
+                && *request.path != *provider.callback
+        };
+        Ok(token.filter(holds).map_or(Outcome::No, |token| Outcome::Yes(token.claims.clone().into())))
     }
 
     fn signed(&self, signed: &Signed, request: &Plain) -> Result<Outcome, Without> {

@@ -103,7 +103,7 @@ fn name_fields(
 
 /// The entries of a scope whose pattern matches the path, in their order. The compiler refuses a site
 /// whose order cannot be decided; of one that it never saw, the source order is as good as any.
-pub(super) fn candidates<'s>(site: &'s Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra) -> Vec<&'s Entry> {
+pub(crate) fn candidates<'s>(site: &'s Site, scope: ScopeIdx, path: &str, algebra: &mut Algebra) -> Vec<&'s Entry> {
     candidates_near(site, scope, path, algebra, &|_| None)
 }
 

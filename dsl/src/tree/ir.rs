@@ -21,7 +21,7 @@ mod provider;
 mod table;
 mod tenant;
 
-use crate::syntax::ast::{HeaderOp, Side};
+use crate::syntax::ast::{HeaderOp, Side, VisitDoes};
 use crate::syntax::span::{FileId, Loc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -570,6 +570,15 @@ pub enum Answer {
         path: Arc<str>,
         /// The Content-Type; by the name's ending when none was written.
         content_type: Option<Arc<str>>,
+    },
+    /// `login corp`, `logout corp`: what it comes to says the call of it.
+    Visit {
+        /// For what.
+        does: VisitDoes,
+        /// Which provider.
+        provider: ProviderIdx,
+        /// What works out the answer, once for each request.
+        call: CallIdx,
     },
     /// `deny`
     Deny {

@@ -8,15 +8,15 @@ use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
 use super::ir::{
-    Answer, ByTable, CallIdx, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx, Session,
-    SessionDoes, Settings, Site, SiteSettings, Step, Tls, Value,
+    Answer, ByTable, CallIdx, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx,
+    ProviderIdx, Session, SessionDoes, Settings, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
 use super::rows::Found;
 use super::session::Issue;
 use crate::body::BadBody;
-use crate::syntax::ast::{HeaderOp, Side};
+use crate::syntax::ast::{HeaderOp, Side, VisitDoes};
 use crate::syntax::span::Loc;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -118,6 +118,15 @@ pub enum Rendered<'p> {
     Deny {
         /// The status.
         status: u16,
+    },
+    /// `login`, `logout`: a browser is sent to its provider, or comes back from it.
+    Visit {
+        /// For what.
+        does: VisitDoes,
+        /// Which provider.
+        provider: ProviderIdx,
+        /// What the call of it came to.
+        said: Arc<[(Arc<str>, Arc<str>)]>,
     },
     /// 404: no route.
     NotFound,
@@ -511,6 +520,19 @@ fn attempt<'p>(
             Rendered::File { status: *status, path, content_type: content_type.as_deref() }
         }
         Answer::Deny { status } => Rendered::Deny { status: *status },
+        Answer::Visit { does, provider, call } => {
+            let calls = req.calls();
+            // Stops where it is not known; it never says no.
+            if let Some(calls) = calls {
+                calls.read(*call);
+            }
+            match calls.and_then(|calls| calls.outcome(*call)) {
+                Some(Outcome::Yes(said)) => {
+                    Rendered::Visit { does: *does, provider: *provider, said: Arc::clone(said) }
+                }
+                _ => Rendered::Refused(Refused::Failed(*call)),
+            }
+        }
         Answer::NotFound => Rendered::NotFound,
         Answer::Files { dir, index, fallback, at } => {
             let path = match at {

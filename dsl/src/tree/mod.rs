@@ -42,7 +42,7 @@ pub use transform::hash_hex;
 pub use explain::{Candidate, Refusal};
 pub use hosts::{HostIndex, Overlap};
 pub use interpret::interpret;
-pub(crate) use interpret::interpret_near;
+pub(crate) use interpret::{candidates, interpret_near};
 pub use methods::answers_405;
 pub(crate) use program::rows;
 pub use program::{CompileError, Decision, Program, Size, compile};

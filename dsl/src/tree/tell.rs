@@ -112,7 +112,9 @@ fn of_body(program: &Program, call: CallIdx, request: &Plain, inspect: Inspect) 
         | CallKind::Secret(_)
         | CallKind::Password(_)
         | CallKind::ApiKey(_)
-        | CallKind::Ask(_) => None,
+        | CallKind::Ask(_)
+        | CallKind::Session(_)
+        | CallKind::Visit(..) => None,
     }
 }
 
@@ -180,9 +182,15 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     let judged = loop {
         let judged = program.judge(&*request, &mut point, &mut walked, &mut progress);
         let Rendered::Pending(call) = judged.answer else { break judged };
+        let called = &program.site().calls[call.0 as usize];
+        if matches!(called.kind, CallKind::Visit(..)) {
+            // Whatever its provider says: that it is asked is the answer.
+            request.calls.tell(call, Outcome::Yes(Arc::from([])));
+            continue;
+        }
         let inspect = program.settings_on_the_way(&*request, &progress).inspect.unwrap_or_default();
         let Some(outcome) = walked.world.call(program, call, request, inspect) else { break judged };
-        walked.called(program, &program.site().calls[call.0 as usize], &outcome);
+        walked.called(program, called, &outcome);
         request.calls.tell(call, outcome);
     };
     let request = &*request;
@@ -295,6 +303,7 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         Rendered::Redirect { status, location } => format!("redirect {status} {location}"),
         Rendered::File { status, path, content_type: _ } => format!("respond {status} file \"{path}\""),
         Rendered::Deny { status } => format!("deny {status}"),
+        Rendered::Visit { does, provider, said: _ } => words::visit(*does, *provider, program.site()),
         Rendered::NotFound => "404, no route".to_owned(),
     };
     Line::new("answer", text, loc)
@@ -451,6 +460,10 @@ impl<'p> Walk<'p> for Walked<'p, '_> {
     }
 
     fn asked(&mut self, cond: &'p Cond, held: bool, loc: Loc) {
+        // Asked again where its answer had to wait for a call.
+        if self.asked.last() == Some(&(loc, held)) {
+            return;
+        }
         self.asked.push((loc, held));
         let what = if held { "holds" } else { "does not hold" };
         self.lines.push(Line::new("", format!("require {cond}  · {what}"), Some(loc)));

@@ -1,6 +1,7 @@
 //! Answers and pools in words, for people.
 
-use super::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, Site, Value};
+use super::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, ProviderIdx, Site, Value};
+use crate::syntax::ast::VisitDoes;
 
 /// An answer as it would be written, holes left open.
 pub fn answer(answer: &Answer, site: &Site) -> String {
@@ -10,6 +11,7 @@ pub fn answer(answer: &Answer, site: &Site) -> String {
         Answer::Respond { status, body, content_type: _ } => format!("respond {status} \"{}\"", short(&template(body))),
         Answer::RespondFile { status, path, content_type: _ } => format!("respond {status} file \"{path}\""),
         Answer::Deny { status } => format!("deny {status}"),
+        Answer::Visit { does, provider, call: _ } => visit(*does, *provider, site),
         Answer::NotFound => "404, no route".into(),
         Answer::Files { dir, index: _, fallback, at } => {
             let at = at.as_ref().map(|at| format!(" at {}", template(at))).unwrap_or_default();
@@ -22,6 +24,12 @@ pub fn answer(answer: &Answer, site: &Site) -> String {
             format!("{}{at}{host}", destination(to, site))
         }
     }
+}
+
+/// `login corp`
+pub fn visit(does: VisitDoes, provider: ProviderIdx, site: &Site) -> String {
+    let name = site.providers.get(provider.0 as usize).map_or("", |provider| &provider.name);
+    format!("{} {name}", does.word())
 }
 
 /// A pool, or shares of pools.

@@ -135,6 +135,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let kept = Arc::new(Kept::default());
     let (sender, notices) = notice::channel();
     kept.providers.telling(sender.clone());
+    kept.logins.telling(sender.clone());
     let secrets = Arc::new(Secrets::of_environment());
     let pools =
         Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));

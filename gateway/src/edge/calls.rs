@@ -63,6 +63,14 @@ pub fn work_out<'s>(served: &'s Served, call: CallIdx, request: &impl Request, w
         CallKind::ApiKey(key) => values.api_key(call, call_of, key),
         // It was read where the request was judged; nothing else that asks has a body.
         CallKind::Body(_) => Ok(Worked::Known(Outcome::Failed)),
+        CallKind::Session(session) => Ok(match served.edge.login(session.provider) {
+            Some(login) => login.who(call, request),
+            None => Worked::Known(Outcome::Failed),
+        }),
+        CallKind::Visit(at, does) => Ok(match served.edge.login(*at) {
+            Some(login) => login.visit(call, *does, request),
+            None => Worked::Known(Outcome::Failed),
+        }),
         CallKind::Ask(ask) => values.ask(call, ask),
     };
     match worked {

@@ -195,7 +195,7 @@ fn is_for_us(body: &Object, rules: &Rules<'_>) -> bool {
 
 /// The claims as texts: texts, numbers and booleans by their names, those of inner objects behind a dot; a list
 /// once for each of these in it. `None` where there are too many, or two of one name.
-fn claims(body: &Object) -> Option<Claims> {
+pub(super) fn claims(body: &Object) -> Option<Claims> {
     let (mut names, mut all) = (Vec::new(), Vec::new());
     flatten("", body, &mut names, &mut all);
     names.sort_unstable();

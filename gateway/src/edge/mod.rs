@@ -15,6 +15,7 @@ mod jwt;
 mod keys;
 pub mod limit;
 mod lines;
+pub mod login;
 pub mod on_demand;
 mod passwords;
 pub mod provider;
@@ -38,6 +39,7 @@ use http::HeaderName;
 use keys::Ring;
 use limit::LimitTable;
 use lines::Source;
+use login::{Login, Logins};
 use on_demand::{Gate, Gates};
 use passwords::Passwords;
 use provider::{Provider, Providers};
@@ -63,6 +65,8 @@ pub struct Kept {
     pub passwords: Arc<Passwords>,
     /// Whose keys verify tokens.
     pub providers: Providers,
+    /// What logins know together.
+    pub logins: Arc<Logins>,
 }
 
 pub use keys::unfit;
@@ -83,6 +87,8 @@ pub struct Edge {
     providers: Box<[Arc<Provider>]>,
     /// By `CallIdx`; `None` where a call keeps no answers.
     replies: Box<[Option<Arc<replies::Replies>>]>,
+    /// By `ProviderIdx`; `None` for one where nobody logs in.
+    logins: Box<[Option<Arc<Login>>]>,
     /// By the address of the step's own, which the site's program holds.
     sessions: HashMap<usize, Ring>,
     /// Likewise.
@@ -107,22 +113,34 @@ impl Edge {
             | CallKind::Ask(_)
             | CallKind::Password(_)
             | CallKind::ApiKey(_)
-            | CallKind::Body(_) => None,
+            | CallKind::Body(_)
+            | CallKind::Session(_)
+            | CallKind::Visit(..) => None,
         });
         let lines = site.calls.iter().map(|call| match &call.kind {
             CallKind::Password(password) => Some(Source::new(&password.users, ValueType::Hash, secrets)),
             CallKind::ApiKey(key) => Some(Source::new(&key.keys, ValueType::Owner, secrets)),
-            CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Body(_) => None,
+            CallKind::Jwt(_)
+            | CallKind::Signed(_)
+            | CallKind::Secret(_)
+            | CallKind::Ask(_)
+            | CallKind::Body(_)
+            | CallKind::Session(_)
+            | CallKind::Visit(..) => None,
         });
         let identities = site.identities().into_iter();
         static IDS: AtomicU64 = AtomicU64::new(0);
+        let providers: Vec<Arc<Provider>> =
+            site.providers.iter().map(|provider| kept.providers.intern(provider, dir)).collect();
+        let logins = site.providers.iter().zip(&providers);
         let mut edge = Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             secrets: Arc::clone(secrets),
             rings: rings.collect(),
             lines: lines.collect(),
             passwords: Arc::clone(&kept.passwords),
-            providers: site.providers.iter().map(|provider| kept.providers.intern(provider, dir)).collect(),
+            logins: logins.map(|(says, provider)| Login::new(says, provider, secrets, &kept.logins)).collect(),
+            providers: providers.into(),
             replies: kept.replies.of(site, whose),
             sessions: HashMap::new(),
             limits: HashMap::new(),
@@ -156,6 +174,11 @@ impl Edge {
     #[must_use]
     pub fn provider(&self, at: ProviderIdx) -> Option<&Arc<Provider>> {
         self.providers.get(at.0 as usize)
+    }
+
+    /// What logins at a provider of the site need.
+    fn login(&self, at: ProviderIdx) -> Option<&Arc<Login>> {
+        self.logins.get(at.0 as usize)?.as_ref()
     }
 
     /// Whether a name may have a certificate. Where everybody may, there is nothing to ask.

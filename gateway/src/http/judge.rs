@@ -6,6 +6,7 @@
 use super::received::Received;
 use crate::answer;
 use crate::answer::files::Lookup;
+use crate::edge::login::{self, SET_COOKIE};
 use crate::edge::{Later, Question, Walked, Walking, Worked, limit, work_out};
 use crate::http::body::{Beginning, Content};
 use crate::http::gate::Reason;
@@ -111,6 +112,25 @@ pub struct Course {
     progress: Progress,
 }
 
+impl Course {
+    /// Says what a call came to. Cookies that it has the browser keep go with whatever answers.
+    pub fn tell(&mut self, call: CallIdx, outcome: Outcome) {
+        learn(&mut self.calls, &mut self.walked, call, outcome);
+    }
+}
+
+fn learn(calls: &mut Calls, walked: &mut Walked, call: CallIdx, outcome: Outcome) {
+    let lines = match &outcome {
+        Outcome::Yes(claims) => claims.iter().filter(|(name, _)| **name == *SET_COOKIE),
+        Outcome::No | Outcome::Failed | Outcome::Refused(_) => return calls.tell(call, outcome),
+    };
+    walked.of_answer.extend(lines.filter_map(|(_, line)| {
+        let value = HeaderValue::from_str(line).ok()?;
+        Some(Edit { op: HeaderOp::Add, name: http::header::SET_COOKIE, value })
+    }));
+    calls.tell(call, outcome);
+}
+
 /// Decides. Calls are worked out as they are read; where one has to be waited for, that is what is prepared,
 /// and the request is judged again with the same course once its outcome was told.
 #[must_use]
@@ -130,7 +150,7 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
             Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
                 Ok((call, outcome, copied)) => {
                     walked.of_request.extend(copied);
-                    calls.tell(call, outcome);
+                    learn(calls, walked, call, outcome);
                     continue;
                 }
                 Err(prepared) => prepared,
@@ -163,6 +183,7 @@ impl Refusal {
             {
                 (*status, None)
             }
+            Rendered::Visit { said, .. } if judged.step.is_some() => (login::status(said), None),
             Rendered::Limited { .. } => (429, None),
             Rendered::Refused(Refused::Failed(call)) => {
                 let call = served.program.site().calls.get(call.0 as usize);
@@ -257,6 +278,7 @@ fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>
             path,
             kind: content_type.and_then(|kind| HeaderValue::from_str(kind).ok()),
         },
+        Rendered::Visit { said, .. } => own(login::answer(&said)),
         Rendered::Deny { status } => own(answer::deny(status)),
         Rendered::NotFound => own(answer::plain(404, "no route here matches this path")),
         Rendered::Files { dir, path, index, fallback } => {

@@ -92,7 +92,12 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
             CallKind::Signed(_) => Used::Signs,
             CallKind::Password(_) => Used::Lines(ValueType::Hash),
             CallKind::ApiKey(_) => Used::Lines(ValueType::Owner),
-            CallKind::Jwt(_) | CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Body(_) => Used::Whole,
+            CallKind::Jwt(_)
+            | CallKind::Secret(_)
+            | CallKind::Ask(_)
+            | CallKind::Body(_)
+            | CallKind::Session(_)
+            | CallKind::Visit(..) => Used::Whole,
         };
         call.secrets().iter().map(move |name| Named { name, loc: call.loc, used })
     });

@@ -8,6 +8,7 @@ mod lines;
 mod password;
 mod pure;
 mod secret;
+mod session;
 mod signed;
 
 pub(crate) use body::{BODY_CALLS, BODY_PARTS};
@@ -135,7 +136,8 @@ impl<'a> Checker<'a> {
                         .flatten()
                         .for_each(|value| holes(value, &mut implied));
                 }
-                Some(CallKind::Ask(_) | CallKind::Body(_)) | None => {}
+                Some(CallKind::Session(session)) => holes(&session.cookie, &mut implied),
+                Some(CallKind::Ask(_) | CallKind::Body(_) | CallKind::Visit(..)) | None => {}
             }
         }
         facts.append(&mut implied);
@@ -158,7 +160,9 @@ impl<'a> Checker<'a> {
                 | CallKind::Secret(_)
                 | CallKind::Password(_)
                 | CallKind::ApiKey(_)
-                | CallKind::Body(_) => None,
+                | CallKind::Body(_)
+                | CallKind::Session(_)
+                | CallKind::Visit(..) => None,
             })
             .collect()
     }

@@ -31,6 +31,7 @@ impl<'a> Checker<'a> {
             }
             "password" => self.password(args, env, loc),
             "api-key" => self.api_key(args, env, loc),
+            "session" => self.logged_in(args, env, loc),
             _ => {
                 self.unsupported("ask", at);
                 self.ask(args, env, loc)

@@ -302,7 +302,11 @@ impl<'a> Checker<'a> {
                 }
             }
             Action::Split { shares, by } => self.l4_split(b, shares, by.as_ref(), frame, self.at(env, action.span)),
-            Action::Deny { .. } | Action::Redirect { .. } | Action::Respond { .. } | Action::Files { .. } => {
+            Action::Deny { .. }
+            | Action::Redirect { .. }
+            | Action::Respond { .. }
+            | Action::Visit { .. }
+            | Action::Files { .. } => {
                 self.l4_refusal(b.kind, action, frame, self.at(env, action.span));
                 Some(Target::Deny)
             }
@@ -322,6 +326,7 @@ impl<'a> Checker<'a> {
                 }
                 return;
             }
+            Action::Visit { does, .. } => does.word(),
             Action::Redirect { .. } => "redirect",
             Action::Respond { .. } => "respond",
             Action::Files { .. } => "files",

@@ -4,7 +4,7 @@ use super::words::Words;
 use crate::check::Checker;
 use crate::lint;
 use crate::resolve::nearest;
-use crate::syntax::ast::{Side, Word};
+use crate::syntax::ast::{Side, VisitDoes, Word};
 use crate::syntax::span::{Loc, Span};
 use crate::testing::{Expect, Wanted};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What may be expected.
 const WHAT: &[&str] = &[
     "pool", "at", "host", "redirect", "respond", "deny", "files", "request", "response", "no", "retry", "mirror",
-    "timeout", "idle", "session",
+    "timeout", "idle", "session", "login", "logout",
 ];
 
 /// Headers that the gateway writes on what it sends on, whatever a route says.
@@ -57,6 +57,14 @@ impl Checker<'_> {
                     return self.bad(words, "respond", "a status, a text, or both: `expect respond 200 \"ok\"`");
                 }
                 Some(Wanted::Respond(status, body))
+            }
+            "login" | "logout" => {
+                let does = if word == "login" { VisitDoes::Login } else { VisitDoes::Logout };
+                words.next();
+                match words.name().and_then(|name| name.node.parts.last().map(|last| last.node.clone())) {
+                    Some(provider) => Some(Wanted::Visit(does, provider.as_str().into())),
+                    None => self.bad(words, does.word(), "a provider, as in `expect login corp`"),
+                }
             }
             "deny" => {
                 words.next();

@@ -4,8 +4,8 @@
 use crate::region::space::{call_key, local_value, localized};
 use crate::syntax::span::Loc;
 use crate::tree::ir::{
-    Answer, ByTable, CallIdx, Cond, Destination, Endpoint, KeyFrom, LimitKey, Mirror, Pool, PoolIdx, Settings, Site,
-    Value,
+    Answer, ByTable, CallIdx, Cond, Destination, Endpoint, KeyFrom, LimitKey, Mirror, Pool, PoolIdx, ProviderIdx,
+    Settings, Site, Value,
 };
 use std::sync::Arc;
 
@@ -125,6 +125,10 @@ impl Numbers {
                 content_type: content_type.clone(),
             },
             Answer::Deny { status } => Answer::Deny { status: *status },
+            // The call says which provider.
+            Answer::Visit { does, provider: _, call } => {
+                Answer::Visit { does: *does, provider: ProviderIdx(0), call: self.call(*call) }
+            }
             Answer::NotFound => Answer::NotFound,
             Answer::Files { dir, index, fallback, at } => Answer::Files {
                 dir: below(&self.dir, dir),

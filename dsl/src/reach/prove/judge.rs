@@ -253,8 +253,9 @@ impl Search<'_> {
             };
             match &self.claim.says {
                 Says::There => against(&[], Vec::new(), "is there".into(), plan.loc),
-                // What is refused passes nothing, and harms nobody.
-                Says::Passes(_) if matches!(plan.answer, Answer::Deny { .. } | Answer::NotFound) => {}
+                // What is refused, or sent to log in, passes nothing, and harms nobody.
+                Says::Passes(_)
+                    if matches!(plan.answer, Answer::Deny { .. } | Answer::NotFound | Answer::Visit { .. }) => {}
                 Says::Passes(policies) => {
                     let (cond, names) = passes(plan, plan.steps.len(), policies, self.claim.every);
                     let verb = if self.claim.every { "without" } else { "through" };

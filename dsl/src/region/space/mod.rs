@@ -27,10 +27,11 @@ pub use reached::Reached;
 pub use region::Region;
 
 use super::Undecided;
+use crate::syntax::span::Loc;
 use crate::tree::fields;
 use crate::tree::ir::{
-    Call, CallIdx, CallKind, Capture, Cond, Field, Jwt, KeySource, Missing, Part, PathPattern, ProviderIdx, ScopeIdx,
-    Site, Test, Tls, Value,
+    Call, CallIdx, CallKind, Capture, Cond, Field, Jwt, KeySource, Missing, Part, PathPattern, Provider, ProviderIdx,
+    ScopeIdx, Site, Test, Tls, Value,
 };
 use classes::{Class, Example};
 use cube::{Cube, Fields};
@@ -364,6 +365,15 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
                 .map(|provider| (&provider.issuer, &provider.keys, &provider.trust, &provider.dials));
             let bare = Jwt { keys: KeySource::Provider(ProviderIdx(0)), ..jwt.clone() };
             format!("{provider:?} {bare:?}")
+        }
+        CallKind::Session(_) | CallKind::Visit(..) => {
+            let (at, does) = match &call.kind {
+                CallKind::Session(session) => (session.provider, "session"),
+                CallKind::Visit(at, does) => (*at, does.word()),
+                _ => (ProviderIdx(0), ""),
+            };
+            let bare = |provider: &Arc<Provider>| Provider { loc: Loc::default(), ..(**provider).clone() };
+            format!("{does} {:?}", site.providers.get(at.0 as usize).map(bare))
         }
         CallKind::Password(password) => format!("password {}", password.users),
         CallKind::ApiKey(key) => format!("api-key {:?} {}", key.key, key.keys),

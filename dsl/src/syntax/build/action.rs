@@ -1,7 +1,7 @@
 //! What stands behind an arrow.
 
 use super::{Builder, literal, need, only};
-use crate::syntax::ast::{Action, RespondBody, Share};
+use crate::syntax::ast::{Action, RespondBody, Share, VisitDoes};
 use crate::syntax::grammar::{Pair, Rule};
 use crate::syntax::span::Spanned;
 
@@ -32,6 +32,7 @@ impl Builder {
                 Action::Redirect { .. }
                 | Action::Respond { .. }
                 | Action::Deny { .. }
+                | Action::Visit { .. }
                 | Action::Files { .. }
                 | Action::Split { .. } => {
                     self.error(last.span, "`else` follows only a look-up such as `tenants[tenant]`: this destination always has an answer");
@@ -58,6 +59,11 @@ impl Builder {
             Rule::deny => {
                 let status = pair.into_inner().find(|part| part.as_rule() == Rule::literal);
                 Action::Deny { status: status.map(|literal| self.status_at(&literal)) }
+            }
+            rule @ (Rule::login | Rule::logout) => {
+                let does = if rule == Rule::login { VisitDoes::Login } else { VisitDoes::Logout };
+                let name = pair.into_inner().last().expect("`login` has a name");
+                Action::Visit { does, provider: self.name(name) }
             }
             _ => self.files(pair),
         }

@@ -5,6 +5,7 @@
 
 use super::{PoolIdx, ProviderIdx, Table, Value};
 use crate::body;
+use crate::syntax::ast::VisitDoes;
 use crate::syntax::span::Loc;
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Call {
             CallKind::Secret(test) => std::slice::from_ref(&test.secret),
             CallKind::Password(password) => password.users.secret(),
             CallKind::ApiKey(key) => key.keys.secret(),
-            CallKind::Ask(_) | CallKind::Body(_) => &[],
+            CallKind::Ask(_) | CallKind::Body(_) | CallKind::Session(_) | CallKind::Visit(..) => &[],
         }
     }
 }
@@ -50,6 +51,10 @@ pub enum CallKind {
     Secret(SecretTest),
     /// `ask(pool, GET /path)`
     Ask(Ask),
+    /// `session(corp)`
+    Session(LoggedIn),
+    /// What `login corp` and `logout corp` answer. No condition reads it.
+    Visit(ProviderIdx, VisitDoes),
     /// `password("users.htpasswd")`
     Password(Password),
     /// `api-key(header.x-api-key, "keys.csv")`
@@ -64,9 +69,24 @@ impl CallKind {
     pub fn waits(&self) -> bool {
         match self {
             Self::Ask(_) | Self::Body(_) => true,
-            Self::Jwt(_) | Self::Signed(_) | Self::Secret(_) | Self::Password(_) | Self::ApiKey(_) => false,
+            Self::Jwt(_)
+            | Self::Signed(_)
+            | Self::Secret(_)
+            | Self::Password(_)
+            | Self::ApiKey(_)
+            | Self::Session(_)
+            | Self::Visit(..) => false,
         }
     }
+}
+
+/// Who logged in at a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedIn {
+    /// Which one.
+    pub provider: ProviderIdx,
+    /// The cookie that its session lies in; no when it is missing.
+    pub cookie: Value,
 }
 
 /// A token to be verified (RFC 7519).

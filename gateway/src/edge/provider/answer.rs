@@ -1,6 +1,6 @@
 //! What a provider's answers say: documents, and for how long they hold.
 
-use crate::edge::json::{Object, object};
+use crate::edge::json::{Json, Object, object};
 use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode, Uri};
@@ -70,6 +70,8 @@ pub struct Discovery {
     pub userinfo_endpoint: Option<Arc<str>>,
     /// Where browsers are sent to log out.
     pub end_session_endpoint: Option<Arc<str>>,
+    /// A client's secret goes into the body: its token endpoint takes it nowhere else.
+    pub secret_in_body: bool,
     /// `iss` stands beside every code that it sends (RFC 9207).
     pub iss_in_responses: bool,
 }
@@ -97,16 +99,24 @@ pub(super) fn discovery(text: &[u8], issuer: &str) -> Result<Discovery, String> 
         token_endpoint: url("token_endpoint")?,
         userinfo_endpoint: url("userinfo_endpoint")?,
         end_session_endpoint: url("end_session_endpoint")?,
+        secret_in_body: match document.get("token_endpoint_auth_methods_supported") {
+            Some(Json::List(ways)) => {
+                let has = |way: &str| ways.iter().any(|one| matches!(one, Json::Text(text) if **text == *way));
+                has("client_secret_post") && !has("client_secret_basic")
+            }
+            // `client_secret_basic` is what is not said (section 3).
+            _ => false,
+        },
         iss_in_responses: matches!(
             document.get("authorization_response_iss_parameter_supported"),
-            Some(crate::edge::json::Json::Bool(true))
+            Some(Json::Bool(true))
         ),
     })
 }
 
 fn endpoint(document: &Object, name: &str, issuer: &str) -> Result<Option<Arc<str>>, String> {
     let Some(said) = document.get(name) else { return Ok(None) };
-    let crate::edge::json::Json::Text(url) = said else { return Err(format!("its `{name}` is no text")) };
+    let Json::Text(url) = said else { return Err(format!("its `{name}` is no text")) };
     let wrong = || format!("its `{name}` is no URL of a server with https");
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let host = uri.host().unwrap_or_default();

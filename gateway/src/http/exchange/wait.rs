@@ -123,7 +123,7 @@ impl Exchange {
         let outcome = self.answered(&mut waiting).await;
         let Waiting { snapshot, served, head, incoming, link, mut course, call, by } = *waiting;
         drop(by);
-        course.calls.tell(call, outcome);
+        course.tell(call, outcome);
         let looked = match host_of(&head) {
             Ok(host) => self.look(&served, &head, &host, &mut course),
             Err(reason) => Err(reason),
