@@ -14,7 +14,7 @@ class Origin(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         received = len(self.rfile.read(length))
         seen = {"origin": NAME, "method": self.command, "path": self.path, "received": received}
-        for name in ("host", "x-forwarded-for", "x-forwarded-proto", "x-api-version"):
+        for name in ("host", "x-forwarded-for", "x-forwarded-proto", "x-api-version", "x-user", "x-owner"):
             if self.headers.get(name):
                 seen[name] = self.headers[name]
         body = (json.dumps(seen) + "\n").encode()

@@ -10,13 +10,13 @@ use std::time::Instant;
 fn the_saas_example_runs_on_ports_of_choice_and_cleans_up() {
     let dir = Dir::new();
     // Held together, so that they differ.
-    let held: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let held: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<u16> = held.iter().map(|l| l.local_addr().unwrap().port()).collect();
     drop(held);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/saas/run");
     let mut command = Command::new(script);
     command.env("SLUICE", env!("CARGO_BIN_EXE_sluice")).env("DATA", dir.path().join("data"));
-    for (name, port) in ["HTTP", "HTTPS", "APP", "API"].iter().zip(&ports) {
+    for (name, port) in ["HTTP", "HTTPS", "APP", "API", "IDP", "ADMIN"].iter().zip(&ports) {
         command.env(name, port.to_string());
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! The eight tasks of the examples, each broken in ways that people break such files: `sluice lint` says it, with
+//! The eight tasks of the examples and the small SaaS, each broken in ways that people break such files: `sluice lint` says it, with
 //! the right code, before it serves. Where only a test or a proof of the example notices, it is G9007 or G9002.
 
 use crate::support::Dir;
@@ -107,6 +107,15 @@ const BREAKS: &[Break] = &[
         "    /{page} -> web\n    /healthz/{part} -> web\n    /{any}/live -> api\n    /healthz ",
         "error[G2002]",
     ),
+    // A login in front of the administration, keys in front of the interface
+    ("saas", "shop.route", "        use auth.login(by: pools.staff)\n", "", "error[G9007]"),
+    ("saas", "shop.route", "    /login/callback    -> login pools.staff\n", "", "error[G3030]"),
+    ("saas", "shop.route", "    /logout  ", "    /admin/export -> pools.admin\n    /logout  ", "error[G3001]"),
+    ("saas", "api.route", "    /health ->", "    /staff/* -> pools.admin\n    /health ->", "error[G9002]"),
+    ("saas", "shop.route", "        remove request header x-owner\n", "", "warning[G3018]"),
+    ("saas", "api.route", "        use auth.api-key(secret.api-keys)\n", "", "error[G9007]"),
+    ("saas", "api.route", "per who.owner if missing deny 401", "per header.x-api-kye", "error[G1012]"),
+    ("saas", "api.route", "https://shop.localhost:8443\"], headers", "*\"], headers", "error[G9007]"),
 ];
 
 fn copied(example: &str) -> Dir {
@@ -132,7 +141,7 @@ fn copy(dir: &Dir, from: &Path, to: &str) {
 fn each_example_is_clean_and_its_tests_and_proofs_pass() {
     let mut examples: Vec<&str> = BREAKS.iter().map(|(example, ..)| *example).collect();
     examples.dedup();
-    assert_eq!(examples.len(), 8);
+    assert_eq!(examples.len(), 9);
     for example in examples {
         let dir = copied(example);
         let (code, out, err) = dir.run(&["lint", "--deny", "warnings"]);

@@ -33,7 +33,7 @@ fn ends(dir: &Dir, args: &[&str], code: i32, expected: &str) {
     assert_eq!((ended, out.as_str()), (Some(code), expected), "{err}");
 }
 
-const ALL_WELL: &str = "  4 of 4 proofs hold · 6 of 6 tests pass\n";
+const ALL_WELL: &str = "  5 of 5 proofs hold · 9 of 9 tests pass\n";
 
 #[test]
 fn two_versions_of_the_example_that_mean_the_same() {
@@ -97,14 +97,14 @@ fn two_versions_of_the_example_that_differ() {
   www.localhost
     - /*  redirect 308 https://shop.localhost:8443{request.uri} → respond 410
         e.g. GET https://www.localhost/
-  3 of 4 proofs hold · 6 of 6 tests pass
+  4 of 5 proofs hold · 9 of 9 tests pass
 "
     );
     let (code, out, _) = dir.run(&["plan", "--format", "json", "old", "new"]);
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &told["verdict"]), (Some(2), &"changes".into()));
     assert_eq!(told["changes"][1]["when"], "method is POST");
-    assert_eq!(told["proofs"]["well"], 3);
+    assert_eq!(told["proofs"]["well"], 4);
     // One file, whatever lies beside it.
     ends(
         &dir,
@@ -164,9 +164,9 @@ fn who_reaches_a_pool() {
         &["explain", "--who-reaches", "pools.api", "new"],
         0,
         "who reaches 127.0.0.1:9002
-  api.localhost  /*  -> api  · passes no policy  [new/api.route:8]
-      e.g. GET https://api.localhost/
-  shop.localhost  /api/{version:v1|v2}/* when method in [GET, HEAD, POST]  -> api  · passes web.secure-headers  [new/shop.route:13]
+  api.localhost  /v1/* when not (method is OPTIONS and header.origin and header.access-control-request-method) and api-key(header.x-api-key, secret.api-keys) and (method in [GET, HEAD] or claim scope has \"write\")  -> api  · passes cors.allow, silent, allowed when header.origin is \"https://shop.localhost:8443\" and header.origin is not \"null\", exposed when false, preflight, auth.api-key  [new/api.route:21]
+      e.g. GET https://api.localhost/v1 where api-key(header.x-api-key, secret.api-keys) says yes
+  shop.localhost  /api/{version:v1|v2}/* when method in [GET, HEAD, POST]  -> api  · passes web.secure-headers  [new/shop.route:16]
       e.g. GET https://shop.localhost/api/v1
 ",
     );
