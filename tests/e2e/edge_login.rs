@@ -112,13 +112,13 @@ fn attacked(issuers: &str) -> Setup {
     };
     let route = format!(
         "import std/auth\n\n{}{}{public}site a.test {{\n    http allowed\n    /login/partner -> login partner\n    \
-         /login/away -> login away\n    /out -> logout corp\n{}{}{}}}\n\nsite b.test {{\n    http allowed\n    \
+         /login/away -> login away\n    /login/corp -> login corp\n    /out -> logout corp\n{}{}{}}}\n\nsite b.test {{\n    http allowed\n    \
          use auth.login(by: corp)\n    else -> respond 200 \"in\"\n}}\n",
         item("corp", &format!("{issuers}/corp"), "__Host-sid", "30m"),
         item("partner", &format!("{issuers}/partner"), "__Host-partner", "30m"),
         block("partner", "/partner"),
         block("away", "/away"),
-        block("corp", ""),
+        block("corp", "/x"),
     );
     Sluice::setup()
         .gateway("    secrets from \"../secrets\"")

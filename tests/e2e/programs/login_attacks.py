@@ -143,13 +143,14 @@ class Answer:
 class Browser:
     """Keeps cookies and nothing else in mind."""
 
-    def __init__(self, jar=None):
+    def __init__(self, jar=None, host="a.test"):
         self.jar = dict(jar or {})
+        self.host = host
 
-    def ask(self, path, method="GET", host="a.test", cookies=None, **headers):
+    def ask(self, path, method="GET", cookies=None, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", GATEWAY, timeout=60)
         line = cookies if cookies is not None else "; ".join(f"{name}={value}" for name, value in self.jar.items())
-        sent = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {"host": self.host, **{name.replace("_", "-"): value for name, value in headers.items()}}
         if line:
             sent["cookie"] = line
         connection.request(method, path, headers=sent)
@@ -212,7 +213,8 @@ def login_csrf():
 
 def open_redirect():
     for path in ["//evil.test/x", "/x//evil.test", "/x?next=//evil.test", "/%2e%2e//evil.test", "/@evil.test", "/x?/\\evil.test"]:
-        browser = Browser()
+        # A site that asks for a login everywhere.
+        browser = Browser(host="b.test")
         answer = browser.ask(path)
         if answer.status == 400:
             continue
@@ -341,7 +343,7 @@ def of_another():
     browser.log_in()
     session = browser.jar["__Host-sid"]
     expect(Browser().ask("/x", cookies=f"__Host-sid={session}").status, 200)
-    expect(Browser().ask("/x", cookies=f"__Host-sid={session}", host="b.test").status, 303, "another site")
+    expect(Browser(host="b.test").ask("/x", cookies=f"__Host-sid={session}").status, 303, "another site")
     expect(Browser().ask("/partner/x", cookies=f"__Host-partner={session}").status, 303, "another provider")
     flow = browser.begin("/partner/x")
     expect("/partner" in flow["issuer"], True)
