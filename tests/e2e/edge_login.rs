@@ -75,7 +75,8 @@ fn browse(what: &str, idle: &str, lasts: u32, providers: &[&str]) -> (Vec<String
         provider.tell(&told.to_string());
     }
     let program = workspace().join("tests/e2e/programs/login_browser.py");
-    let said = peer::succeed(peer::python().arg(program).args([what, &site]));
+    // Its folder has a program that is called as a package is.
+    let said = peer::succeed(peer::python().arg("-P").arg(program).args([what, &site]));
     assert!(said.ends_with("done\n"), "{said}");
     let consoles = running.iter().map(|(provider, _)| provider.console_text()).collect();
     (consoles, sluice.console_text())
