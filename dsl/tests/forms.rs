@@ -520,7 +520,7 @@ mod session {
         assert_eq!(ask(&times), [Some("ann until 1600".to_owned())]);
         assert_eq!(ask(&times[..3]), [None], "one that only ends");
         let out = judge(&site, &get("/app"), &[(shown, Outcome::No)], Walked::default());
-        assert_eq!((out.answer.as_str(), out.walked.sessions), ("303", vec![]));
+        assert_eq!((out.answer.as_str(), out.walked.sessions), ("303 /login?next=/app", vec![]));
     }
 
     #[test]

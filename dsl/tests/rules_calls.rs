@@ -174,14 +174,12 @@ fn identity_headers_are_the_gateways_wherever_a_request_goes() {
 
 #[test]
 fn an_answer_that_reads_a_call_does_not_let_its_require_be_passed() {
-    let statements = "let who = jwt(cookie.a, key: secret.k, iss: \"i\", aud: host)\n\
-        require client.ip in [10.0.0.0/8] else respond 403 \"not for {who.sub if missing \"you\"}\"";
-    let sites = lowered(&site(statements));
-    let outside = from("203.0.113.1", &[]);
-    for outcome in [yes(), Outcome::No] {
-        let came = counted(&sites[0], &outside, &outcome).1;
-        assert!(came.starts_with("Respond { status: 403"), "{outcome:?}: {came}");
-    }
+    let text = "provider corp {\n    issuer \"https://login.example\"\n    client \"shop\" key secret.client\n    \
+        session \"__Host-sid\" key secret.session\n}\n\npool web = 10.0.0.1:80\n\nsite a.example.com {\n    \
+        require client.ip in [10.0.0.0/8] else login corp\n    else -> web\n}\n";
+    let sites = lowered(&Files(vec![("sites/a.route".to_owned(), text.to_owned())]));
+    let came = counted(&sites[0], &from("203.0.113.1", &[]), &yes()).1;
+    assert!(came.starts_with("Visit"), "{came}");
 }
 
 #[test]
