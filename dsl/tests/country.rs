@@ -11,6 +11,7 @@ use front::Files;
 const SITE: &str = r#"pool web = 10.0.0.1:80
 
 site shop.example.com {
+    require client.country is not "XK" else respond 403
     /de/* {
         require client.country in ["DE", "AT", "CH"] else respond 451
         -> web
@@ -19,7 +20,6 @@ site shop.example.com {
         set response header x-country = client.country if missing "nowhere"
         -> respond 200
     }
-    when client.country is "XK" -> respond 403
     else -> web
 }
 "#;

@@ -87,6 +87,7 @@ fn json_has_the_documented_fields() {
         serde_json::json!([{
             "code": "G1002",
             "severity": "error",
+            "possibly": false,
             "message": "no pool named `chekout`; did you mean `checkout`?",
             "path": "sites/shop.route",
             "start": { "line": 3, "column": 11, "offset": start },

@@ -29,7 +29,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// The text of some bytes in the other alphabet, padded (RFC 4648 section 4): for headers.
 pub(crate) fn encode_padded(bytes: &[u8]) -> String {
     let mut text = encode(bytes).replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

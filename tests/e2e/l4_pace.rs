@@ -93,5 +93,7 @@ fn other_keys_and_other_items_are_not_concerned() {
     });
     assert!(begun.elapsed() >= Duration::from_millis(400));
     let (_sluice, tcp) = start("limit 1000 at-once per client.ip");
-    assert_eq!((0..4).map(|_| down(tcp)).count(), 4);
+    for _ in 0..4 {
+        down(tcp);
+    }
 }

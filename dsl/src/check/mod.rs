@@ -219,6 +219,9 @@ impl Env {
     }
 }
 
+/// Files of users and keys that were read, by who names them and what they are.
+type LinesRead = BTreeMap<(ModIdx, Arc<str>, &'static str), Option<Arc<ir::Table>>>;
+
 /// The state of one file's check.
 pub(crate) struct Checker<'a> {
     linked: &'a Linked,
@@ -238,7 +241,7 @@ pub(crate) struct Checker<'a> {
     /// Providers that were lowered; `None` for a broken one.
     providers: BTreeMap<(ModIdx, usize), Option<Arc<ir::Provider>>>,
     /// Files of users and keys that were read, by who names them and what they are; `None` for a broken one.
-    lines: BTreeMap<(ModIdx, Arc<str>, &'static str), Option<Arc<ir::Table>>>,
+    lines: LinesRead,
     /// Where files are found that others name.
     modules: &'a dyn Modules,
     /// User functions that are being inlined.

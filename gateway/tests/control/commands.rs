@@ -119,7 +119,7 @@ routes     /admin/*  · enters this block  [sites/shop.route:11]
              /admin/*  · takes it  [sites/shop.route:13]
 policies   use office  [sites/shop.route:12]
            require client.ip in [10.0.0.0/8]  · does not hold  [sites/shop.route:5]
-answer     deny 403  [sites/shop.route:5]
+answer     deny 403  · by office  [sites/shop.route:5]
 "#,
     );
 }

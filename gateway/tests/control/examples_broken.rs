@@ -56,7 +56,7 @@ const BREAKS: &[Break] = &[
     ("udp-game", "game.route", "    -> game\n", "    -> gmae\n", "error[G1002]"),
     ("udp-game", "game.route", "udp 127.0.0.1:27015 {", "udp 127.0.0.1:27016 {", "error[G9007]"),
     // (e) limits by key
-    ("api-limits", "api.route", "per who.owner if missing deny 401", "per who.owner", "error[G1012]"),
+    ("api-limits", "api.route", "per who.owner if missing deny 401", "per header.x-client", "error[G1012]"),
     ("api-limits", "api.route", "        use auth.api-key(secret.api-keys)\n", "", "error[G9007]"),
     (
         "api-limits",

@@ -178,7 +178,7 @@ fn who_reaches_a_pool() {
     );
     let (code, _, err) = dir.run(&["explain", "--who-reaches", "nobody", "new"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("dialled are api, app"), "{err}");
+    assert!(err.contains("dialled are admin, api, app"), "{err}");
 }
 
 const TENANTS: &str = "gateway {

@@ -151,12 +151,16 @@ impl State {
     }
 }
 
-/// A thread, counted while it lives.
-struct Seat<'s>(&'s Shared);
+/// A thread, counted while it lives. What waits when it dies finds another.
+struct Seat<'s>(&'s Arc<Shared>);
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.0.state().threads -= 1;
+        let mut state = self.0.state();
+        state.threads -= 1;
+        if !state.closed && !state.queue.is_empty() {
+            self.0.has_thread(&mut state);
+        }
     }
 }
 

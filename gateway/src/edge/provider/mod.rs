@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// Tokens of unknown keys have a provider asked at most this often.
 const APART: Duration = Duration::from_secs(10);
@@ -275,9 +275,10 @@ impl Provider {
         let mut ended = self.ended.subscribe();
         drop(turn);
         let place = Place::take(&self.waiting)?;
+        let until = Instant::now() + PATIENCE;
         Some(async move {
             // Late, or nobody asks any more: the caller looks at what is known.
-            let _ = timeout(PATIENCE, ended.changed()).await;
+            let _ = timeout_at(until, ended.changed()).await;
             drop(place);
         })
     }

@@ -380,11 +380,8 @@ impl Exchange {
     /// Waits for what there is to wait for.
     async fn finish(&mut self, step: &mut Step) -> Response<Content> {
         while let Step::Wait(_) | Step::Take(_) = step {
-            match std::mem::replace(step, Step::Gone) {
-                Step::Wait(waiting) => *step = Box::pin(self.wait(waiting)).await,
-                Step::Take(taking) => *step = Box::pin(self.take(taking)).await,
-                Step::Done(_) | Step::Own(_) | Step::Ask(_) | Step::Gone => {}
-            }
+            // Boxed, with the step that it takes: both would lie in the future of every exchange.
+            *step = Box::pin(self.go_on(std::mem::replace(step, Step::Gone))).await;
         }
         match step {
             Step::Done(_) | Step::Wait(_) | Step::Take(_) | Step::Gone => {}
@@ -407,6 +404,15 @@ impl Exchange {
             Step::Done(response) => response,
             // Taken care of above.
             Step::Own(_) | Step::Ask(_) | Step::Wait(_) | Step::Take(_) | Step::Gone => answer::deny(500),
+        }
+    }
+
+    /// What becomes of a request that has something to wait for.
+    async fn go_on(&mut self, step: Step) -> Step {
+        match step {
+            Step::Wait(waiting) => self.wait(waiting).await,
+            Step::Take(taking) => self.take(taking).await,
+            step => step,
         }
     }
 

@@ -78,7 +78,7 @@ pub(super) struct Waiting {
 /// How a call comes to its outcome.
 enum By {
     /// A service is asked, and what it says is kept.
-    Asking(Job, Option<(Arc<Replies>, Key)>),
+    Asking(Box<Job>, Option<(Arc<Replies>, Key)>),
     /// It is worked out elsewhere.
     Itself(Later),
 }
@@ -89,7 +89,7 @@ impl Coming<'_> {
         let (call, by) = match awaited {
             Awaited::Ask(mut question) => {
                 let kept = question.kept.take();
-                (question.call, By::Asking(self.asking(client, question)?, kept))
+                (question.call, By::Asking(Box::new(self.asking(client, question)?), kept))
             }
             Awaited::Later(call, later) => (call, By::Itself(later)),
         };
