@@ -9,9 +9,9 @@
 #define LANGUAGE_VERSION 15
 #define STATE_COUNT 45
 #define LARGE_STATE_COUNT 40
-#define SYMBOL_COUNT 199
+#define SYMBOL_COUNT 212
 #define ALIAS_COUNT 0
-#define TOKEN_COUNT 171
+#define TOKEN_COUNT 184
 #define EXTERNAL_TOKEN_COUNT 0
 #define FIELD_COUNT 0
 #define MAX_ALIAS_SEQUENCE_LENGTH 3
@@ -41,183 +41,196 @@ enum ts_symbol_identifiers {
   anon_sym_policy = 19,
   anon_sym_pool = 20,
   anon_sym_prove = 21,
-  anon_sym_site = 22,
-  anon_sym_table = 23,
-  anon_sym_tcp = 24,
-  anon_sym_tenant = 25,
-  anon_sym_test = 26,
-  anon_sym_udp = 27,
-  anon_sym_add = 28,
-  anon_sym_catch = 29,
-  anon_sym_else = 30,
-  anon_sym_end = 31,
-  anon_sym_limit = 32,
-  anon_sym_remove = 33,
-  anon_sym_require = 34,
-  anon_sym_set = 35,
-  anon_sym_start = 36,
-  anon_sym_tls = 37,
-  anon_sym_use = 38,
-  anon_sym_when = 39,
-  anon_sym_and = 40,
-  anon_sym_ends = 41,
-  anon_sym_has = 42,
-  anon_sym_if = 43,
-  anon_sym_in = 44,
-  anon_sym_is = 45,
-  anon_sym_missing = 46,
-  anon_sym_not = 47,
-  anon_sym_or = 48,
-  anon_sym_starts = 49,
-  anon_sym_with = 50,
-  anon_sym_matches = 51,
-  anon_sym_deny = 52,
-  anon_sym_files = 53,
-  anon_sym_redirect = 54,
-  anon_sym_respond = 55,
-  anon_sym_as = 56,
-  anon_sym_at = 57,
-  anon_sym_backup = 58,
-  anon_sym_by = 59,
-  anon_sym_fallback = 60,
-  anon_sym_file = 61,
-  anon_sym_from = 62,
-  anon_sym_header = 63,
-  anon_sym_host = 64,
-  anon_sym_index = 65,
-  anon_sym_per = 66,
-  anon_sym_request = 67,
-  anon_sym_response = 68,
-  anon_sym_session = 69,
-  anon_sym_type = 70,
-  anon_sym_weight = 71,
-  anon_sym_without = 72,
-  anon_sym_connect = 73,
-  anon_sym_every = 74,
-  anon_sym_expect = 75,
-  anon_sym_given = 76,
-  anon_sym_no = 77,
-  anon_sym_ask = 78,
-  anon_sym_hash = 79,
-  anon_sym_jwt = 80,
-  anon_sym_local_DASHpath = 81,
-  anon_sym_lower = 82,
-  anon_sym_signed = 83,
-  anon_sym_client = 84,
-  anon_sym_cookie = 85,
-  anon_sym_method = 86,
-  anon_sym_query = 87,
-  anon_sym_secret = 88,
-  anon_sym_CONNECT = 89,
-  anon_sym_DELETE = 90,
-  anon_sym_GET = 91,
-  anon_sym_HEAD = 92,
-  anon_sym_OPTIONS = 93,
-  anon_sym_PATCH = 94,
-  anon_sym_POST = 95,
-  anon_sym_PUT = 96,
-  anon_sym_TRACE = 97,
-  anon_sym_acme = 98,
-  anon_sym_admin = 99,
-  anon_sym_balance = 100,
-  anon_sym_body = 101,
-  anon_sym_cache = 102,
-  anon_sym_challenges = 103,
-  anon_sym_check = 104,
-  anon_sym_compress = 105,
-  anon_sym_contact = 106,
-  anon_sym_cut = 107,
-  anon_sym_default = 108,
-  anon_sym_directory = 109,
-  anon_sym_dns = 110,
-  anon_sym_drain = 111,
-  anon_sym_eab = 112,
-  anon_sym_edition = 113,
-  anon_sym_eject = 114,
-  anon_sym_export = 115,
-  anon_sym_flow = 116,
-  anon_sym_hedge = 117,
-  anon_sym_http = 118,
-  anon_sym_https = 119,
-  anon_sym_idle = 120,
-  anon_sym_lifetime = 121,
-  anon_sym_limits = 122,
-  anon_sym_log = 123,
-  anon_sym_metrics = 124,
-  anon_sym_mirror = 125,
-  anon_sym_panic = 126,
-  anon_sym_paths = 127,
-  anon_sym_profile = 128,
-  anon_sym_protocol = 129,
-  anon_sym_proxy_DASHprotocol = 130,
-  anon_sym_queue = 131,
-  anon_sym_resolve = 132,
-  anon_sym_resolver = 133,
-  anon_sym_retry = 134,
-  anon_sym_root = 135,
-  anon_sym_secrets = 136,
-  anon_sym_slow_DASHstart = 137,
-  anon_sym_sticky = 138,
-  anon_sym_store = 139,
-  anon_sym_terms = 140,
-  anon_sym_tests = 141,
-  anon_sym_timeout = 142,
-  anon_sym_trust = 143,
-  anon_sym_websocket = 144,
-  anon_sym_true = 145,
-  anon_sym_false = 146,
-  anon_sym_DQUOTE = 147,
-  aux_sym_string_token1 = 148,
-  anon_sym_LBRACE2 = 149,
-  anon_sym_DQUOTE2 = 150,
-  sym_escape = 151,
-  sym_hole = 152,
-  sym_regex = 153,
-  aux_sym_path_token1 = 154,
-  aux_sym_path_token2 = 155,
-  aux_sym_url_token1 = 156,
-  aux_sym_url_token2 = 157,
-  sym_socket = 158,
-  sym_capture = 159,
-  sym_star = 160,
-  sym_address = 161,
-  sym_port = 162,
-  sym_number = 163,
-  sym_arrow = 164,
-  anon_sym_LT_EQ = 165,
-  anon_sym_GT_EQ = 166,
-  anon_sym_LT = 167,
-  anon_sym_GT = 168,
-  sym_doc_comment = 169,
-  sym_comment = 170,
-  sym_source_file = 171,
-  sym_statement = 172,
-  sym_block = 173,
-  sym_list = 174,
-  sym_group = 175,
-  sym__part = 176,
-  sym_item_keyword = 177,
-  sym_statement_keyword = 178,
-  sym_operator = 179,
-  sym_match = 180,
-  sym_answer = 181,
-  sym_clause = 182,
-  sym_line_keyword = 183,
-  sym_function = 184,
-  sym_part = 185,
-  sym_method = 186,
-  sym_setting = 187,
-  sym_boolean = 188,
-  sym_string = 189,
-  sym_path = 190,
-  sym_url = 191,
-  sym_comparison = 192,
-  aux_sym_source_file_repeat1 = 193,
-  aux_sym_statement_repeat1 = 194,
-  aux_sym_list_repeat1 = 195,
-  aux_sym_string_repeat1 = 196,
-  aux_sym_path_repeat1 = 197,
-  aux_sym_url_repeat1 = 198,
+  anon_sym_provider = 22,
+  anon_sym_site = 23,
+  anon_sym_table = 24,
+  anon_sym_tcp = 25,
+  anon_sym_tenant = 26,
+  anon_sym_test = 27,
+  anon_sym_udp = 28,
+  anon_sym_add = 29,
+  anon_sym_catch = 30,
+  anon_sym_else = 31,
+  anon_sym_end = 32,
+  anon_sym_keep = 33,
+  anon_sym_limit = 34,
+  anon_sym_remove = 35,
+  anon_sym_require = 36,
+  anon_sym_set = 37,
+  anon_sym_start = 38,
+  anon_sym_tls = 39,
+  anon_sym_use = 40,
+  anon_sym_when = 41,
+  anon_sym_and = 42,
+  anon_sym_ends = 43,
+  anon_sym_has = 44,
+  anon_sym_if = 45,
+  anon_sym_in = 46,
+  anon_sym_is = 47,
+  anon_sym_missing = 48,
+  anon_sym_not = 49,
+  anon_sym_or = 50,
+  anon_sym_starts = 51,
+  anon_sym_with = 52,
+  anon_sym_matches = 53,
+  anon_sym_deny = 54,
+  anon_sym_files = 55,
+  anon_sym_login = 56,
+  anon_sym_logout = 57,
+  anon_sym_redirect = 58,
+  anon_sym_respond = 59,
+  anon_sym_as = 60,
+  anon_sym_at = 61,
+  anon_sym_backup = 62,
+  anon_sym_by = 63,
+  anon_sym_fallback = 64,
+  anon_sym_file = 65,
+  anon_sym_from = 66,
+  anon_sym_header = 67,
+  anon_sym_host = 68,
+  anon_sym_index = 69,
+  anon_sym_per = 70,
+  anon_sym_request = 71,
+  anon_sym_response = 72,
+  anon_sym_session = 73,
+  anon_sym_type = 74,
+  anon_sym_weight = 75,
+  anon_sym_without = 76,
+  anon_sym_connect = 77,
+  anon_sym_every = 78,
+  anon_sym_expect = 79,
+  anon_sym_given = 80,
+  anon_sym_no = 81,
+  anon_sym_api_DASHkey = 82,
+  anon_sym_ask = 83,
+  anon_sym_hash = 84,
+  anon_sym_jwt = 85,
+  anon_sym_local_DASHpath = 86,
+  anon_sym_lower = 87,
+  anon_sym_password = 88,
+  anon_sym_signed = 89,
+  anon_sym_body = 90,
+  anon_sym_client = 91,
+  anon_sym_cookie = 92,
+  anon_sym_method = 93,
+  anon_sym_query = 94,
+  anon_sym_secret = 95,
+  anon_sym_CONNECT = 96,
+  anon_sym_DELETE = 97,
+  anon_sym_GET = 98,
+  anon_sym_HEAD = 99,
+  anon_sym_OPTIONS = 100,
+  anon_sym_PATCH = 101,
+  anon_sym_POST = 102,
+  anon_sym_PUT = 103,
+  anon_sym_TRACE = 104,
+  anon_sym_acme = 105,
+  anon_sym_admin = 106,
+  anon_sym_balance = 107,
+  anon_sym_cache = 108,
+  anon_sym_callback = 109,
+  anon_sym_challenges = 110,
+  anon_sym_check = 111,
+  anon_sym_claims = 112,
+  anon_sym_compress = 113,
+  anon_sym_contact = 114,
+  anon_sym_country = 115,
+  anon_sym_cut = 116,
+  anon_sym_default = 117,
+  anon_sym_directory = 118,
+  anon_sym_dns = 119,
+  anon_sym_drain = 120,
+  anon_sym_eab = 121,
+  anon_sym_edition = 122,
+  anon_sym_eject = 123,
+  anon_sym_export = 124,
+  anon_sym_flow = 125,
+  anon_sym_hedge = 126,
+  anon_sym_http = 127,
+  anon_sym_https = 128,
+  anon_sym_idle = 129,
+  anon_sym_inspect = 130,
+  anon_sym_issuer = 131,
+  anon_sym_keys = 132,
+  anon_sym_lifetime = 133,
+  anon_sym_limits = 134,
+  anon_sym_log = 135,
+  anon_sym_metrics = 136,
+  anon_sym_mirror = 137,
+  anon_sym_panic = 138,
+  anon_sym_paths = 139,
+  anon_sym_profile = 140,
+  anon_sym_protocol = 141,
+  anon_sym_proxy_DASHprotocol = 142,
+  anon_sym_queue = 143,
+  anon_sym_resolve = 144,
+  anon_sym_resolver = 145,
+  anon_sym_retry = 146,
+  anon_sym_root = 147,
+  anon_sym_scopes = 148,
+  anon_sym_secrets = 149,
+  anon_sym_slow_DASHstart = 150,
+  anon_sym_sticky = 151,
+  anon_sym_store = 152,
+  anon_sym_terms = 153,
+  anon_sym_tests = 154,
+  anon_sym_timeout = 155,
+  anon_sym_trust = 156,
+  anon_sym_websocket = 157,
+  anon_sym_true = 158,
+  anon_sym_false = 159,
+  anon_sym_DQUOTE = 160,
+  aux_sym_string_token1 = 161,
+  anon_sym_LBRACE2 = 162,
+  anon_sym_DQUOTE2 = 163,
+  sym_escape = 164,
+  sym_hole = 165,
+  sym_regex = 166,
+  aux_sym_path_token1 = 167,
+  aux_sym_path_token2 = 168,
+  aux_sym_url_token1 = 169,
+  aux_sym_url_token2 = 170,
+  sym_socket = 171,
+  sym_capture = 172,
+  sym_star = 173,
+  sym_address = 174,
+  sym_port = 175,
+  sym_number = 176,
+  sym_arrow = 177,
+  anon_sym_LT_EQ = 178,
+  anon_sym_GT_EQ = 179,
+  anon_sym_LT = 180,
+  anon_sym_GT = 181,
+  sym_doc_comment = 182,
+  sym_comment = 183,
+  sym_source_file = 184,
+  sym_statement = 185,
+  sym_block = 186,
+  sym_list = 187,
+  sym_group = 188,
+  sym__part = 189,
+  sym_item_keyword = 190,
+  sym_statement_keyword = 191,
+  sym_operator = 192,
+  sym_match = 193,
+  sym_answer = 194,
+  sym_clause = 195,
+  sym_line_keyword = 196,
+  sym_function = 197,
+  sym_part = 198,
+  sym_method = 199,
+  sym_setting = 200,
+  sym_boolean = 201,
+  sym_string = 202,
+  sym_path = 203,
+  sym_url = 204,
+  sym_comparison = 205,
+  aux_sym_source_file_repeat1 = 206,
+  aux_sym_statement_repeat1 = 207,
+  aux_sym_list_repeat1 = 208,
+  aux_sym_string_repeat1 = 209,
+  aux_sym_path_repeat1 = 210,
+  aux_sym_url_repeat1 = 211,
 };
 
 static const char * const ts_symbol_names[] = {
@@ -243,6 +256,7 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_policy] = "policy",
   [anon_sym_pool] = "pool",
   [anon_sym_prove] = "prove",
+  [anon_sym_provider] = "provider",
   [anon_sym_site] = "site",
   [anon_sym_table] = "table",
   [anon_sym_tcp] = "tcp",
@@ -253,6 +267,7 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_catch] = "catch",
   [anon_sym_else] = "else",
   [anon_sym_end] = "end",
+  [anon_sym_keep] = "keep",
   [anon_sym_limit] = "limit",
   [anon_sym_remove] = "remove",
   [anon_sym_require] = "require",
@@ -275,6 +290,8 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_matches] = "matches",
   [anon_sym_deny] = "deny",
   [anon_sym_files] = "files",
+  [anon_sym_login] = "login",
+  [anon_sym_logout] = "logout",
   [anon_sym_redirect] = "redirect",
   [anon_sym_respond] = "respond",
   [anon_sym_as] = "as",
@@ -299,12 +316,15 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_expect] = "expect",
   [anon_sym_given] = "given",
   [anon_sym_no] = "no",
+  [anon_sym_api_DASHkey] = "api-key",
   [anon_sym_ask] = "ask",
   [anon_sym_hash] = "hash",
   [anon_sym_jwt] = "jwt",
   [anon_sym_local_DASHpath] = "local-path",
   [anon_sym_lower] = "lower",
+  [anon_sym_password] = "password",
   [anon_sym_signed] = "signed",
+  [anon_sym_body] = "body",
   [anon_sym_client] = "client",
   [anon_sym_cookie] = "cookie",
   [anon_sym_method] = "method",
@@ -322,12 +342,14 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_acme] = "acme",
   [anon_sym_admin] = "admin",
   [anon_sym_balance] = "balance",
-  [anon_sym_body] = "body",
   [anon_sym_cache] = "cache",
+  [anon_sym_callback] = "callback",
   [anon_sym_challenges] = "challenges",
   [anon_sym_check] = "check",
+  [anon_sym_claims] = "claims",
   [anon_sym_compress] = "compress",
   [anon_sym_contact] = "contact",
+  [anon_sym_country] = "country",
   [anon_sym_cut] = "cut",
   [anon_sym_default] = "default",
   [anon_sym_directory] = "directory",
@@ -342,6 +364,9 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_http] = "http",
   [anon_sym_https] = "https",
   [anon_sym_idle] = "idle",
+  [anon_sym_inspect] = "inspect",
+  [anon_sym_issuer] = "issuer",
+  [anon_sym_keys] = "keys",
   [anon_sym_lifetime] = "lifetime",
   [anon_sym_limits] = "limits",
   [anon_sym_log] = "log",
@@ -357,6 +382,7 @@ static const char * const ts_symbol_names[] = {
   [anon_sym_resolver] = "resolver",
   [anon_sym_retry] = "retry",
   [anon_sym_root] = "root",
+  [anon_sym_scopes] = "scopes",
   [anon_sym_secrets] = "secrets",
   [anon_sym_slow_DASHstart] = "slow-start",
   [anon_sym_sticky] = "sticky",
@@ -445,6 +471,7 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_policy] = anon_sym_policy,
   [anon_sym_pool] = anon_sym_pool,
   [anon_sym_prove] = anon_sym_prove,
+  [anon_sym_provider] = anon_sym_provider,
   [anon_sym_site] = anon_sym_site,
   [anon_sym_table] = anon_sym_table,
   [anon_sym_tcp] = anon_sym_tcp,
@@ -455,6 +482,7 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_catch] = anon_sym_catch,
   [anon_sym_else] = anon_sym_else,
   [anon_sym_end] = anon_sym_end,
+  [anon_sym_keep] = anon_sym_keep,
   [anon_sym_limit] = anon_sym_limit,
   [anon_sym_remove] = anon_sym_remove,
   [anon_sym_require] = anon_sym_require,
@@ -477,6 +505,8 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_matches] = anon_sym_matches,
   [anon_sym_deny] = anon_sym_deny,
   [anon_sym_files] = anon_sym_files,
+  [anon_sym_login] = anon_sym_login,
+  [anon_sym_logout] = anon_sym_logout,
   [anon_sym_redirect] = anon_sym_redirect,
   [anon_sym_respond] = anon_sym_respond,
   [anon_sym_as] = anon_sym_as,
@@ -501,12 +531,15 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_expect] = anon_sym_expect,
   [anon_sym_given] = anon_sym_given,
   [anon_sym_no] = anon_sym_no,
+  [anon_sym_api_DASHkey] = anon_sym_api_DASHkey,
   [anon_sym_ask] = anon_sym_ask,
   [anon_sym_hash] = anon_sym_hash,
   [anon_sym_jwt] = anon_sym_jwt,
   [anon_sym_local_DASHpath] = anon_sym_local_DASHpath,
   [anon_sym_lower] = anon_sym_lower,
+  [anon_sym_password] = anon_sym_password,
   [anon_sym_signed] = anon_sym_signed,
+  [anon_sym_body] = anon_sym_body,
   [anon_sym_client] = anon_sym_client,
   [anon_sym_cookie] = anon_sym_cookie,
   [anon_sym_method] = anon_sym_method,
@@ -524,12 +557,14 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_acme] = anon_sym_acme,
   [anon_sym_admin] = anon_sym_admin,
   [anon_sym_balance] = anon_sym_balance,
-  [anon_sym_body] = anon_sym_body,
   [anon_sym_cache] = anon_sym_cache,
+  [anon_sym_callback] = anon_sym_callback,
   [anon_sym_challenges] = anon_sym_challenges,
   [anon_sym_check] = anon_sym_check,
+  [anon_sym_claims] = anon_sym_claims,
   [anon_sym_compress] = anon_sym_compress,
   [anon_sym_contact] = anon_sym_contact,
+  [anon_sym_country] = anon_sym_country,
   [anon_sym_cut] = anon_sym_cut,
   [anon_sym_default] = anon_sym_default,
   [anon_sym_directory] = anon_sym_directory,
@@ -544,6 +579,9 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_http] = anon_sym_http,
   [anon_sym_https] = anon_sym_https,
   [anon_sym_idle] = anon_sym_idle,
+  [anon_sym_inspect] = anon_sym_inspect,
+  [anon_sym_issuer] = anon_sym_issuer,
+  [anon_sym_keys] = anon_sym_keys,
   [anon_sym_lifetime] = anon_sym_lifetime,
   [anon_sym_limits] = anon_sym_limits,
   [anon_sym_log] = anon_sym_log,
@@ -559,6 +597,7 @@ static const TSSymbol ts_symbol_map[] = {
   [anon_sym_resolver] = anon_sym_resolver,
   [anon_sym_retry] = anon_sym_retry,
   [anon_sym_root] = anon_sym_root,
+  [anon_sym_scopes] = anon_sym_scopes,
   [anon_sym_secrets] = anon_sym_secrets,
   [anon_sym_slow_DASHstart] = anon_sym_slow_DASHstart,
   [anon_sym_sticky] = anon_sym_sticky,
@@ -713,6 +752,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_provider] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_site] = {
     .visible = true,
     .named = false,
@@ -750,6 +793,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_end] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_keep] = {
     .visible = true,
     .named = false,
   },
@@ -838,6 +885,14 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_files] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_login] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_logout] = {
     .visible = true,
     .named = false,
   },
@@ -937,6 +992,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_api_DASHkey] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_ask] = {
     .visible = true,
     .named = false,
@@ -957,7 +1016,15 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_password] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_signed] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_body] = {
     .visible = true,
     .named = false,
   },
@@ -1029,11 +1096,11 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
-  [anon_sym_body] = {
+  [anon_sym_cache] = {
     .visible = true,
     .named = false,
   },
-  [anon_sym_cache] = {
+  [anon_sym_callback] = {
     .visible = true,
     .named = false,
   },
@@ -1045,11 +1112,19 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .visible = true,
     .named = false,
   },
+  [anon_sym_claims] = {
+    .visible = true,
+    .named = false,
+  },
   [anon_sym_compress] = {
     .visible = true,
     .named = false,
   },
   [anon_sym_contact] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_country] = {
     .visible = true,
     .named = false,
   },
@@ -1106,6 +1181,18 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_idle] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_inspect] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_issuer] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_keys] = {
     .visible = true,
     .named = false,
   },
@@ -1166,6 +1253,10 @@ static const TSSymbolMetadata ts_symbol_metadata[] = {
     .named = false,
   },
   [anon_sym_root] = {
+    .visible = true,
+    .named = false,
+  },
+  [anon_sym_scopes] = {
     .visible = true,
     .named = false,
   },
@@ -3629,17 +3720,18 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
         'h', 15,
         'i', 16,
         'j', 17,
-        'l', 18,
-        'm', 19,
-        'n', 20,
-        'o', 21,
-        'p', 22,
-        'q', 23,
-        'r', 24,
-        's', 25,
-        't', 26,
-        'u', 27,
-        'w', 28,
+        'k', 18,
+        'l', 19,
+        'm', 20,
+        'n', 21,
+        'o', 22,
+        'p', 23,
+        'q', 24,
+        'r', 25,
+        's', 26,
+        't', 27,
+        'u', 28,
+        'w', 29,
       );
       if (lookahead == '\t' ||
           lookahead == '\r' ||
@@ -3647,1592 +3739,1766 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
           lookahead == 0xfeff) SKIP(0);
       END_STATE();
     case 1:
-      if (lookahead == 'O') ADVANCE(29);
+      if (lookahead == 'O') ADVANCE(30);
       END_STATE();
     case 2:
-      if (lookahead == 'E') ADVANCE(30);
-      END_STATE();
-    case 3:
       if (lookahead == 'E') ADVANCE(31);
       END_STATE();
-    case 4:
+    case 3:
       if (lookahead == 'E') ADVANCE(32);
       END_STATE();
+    case 4:
+      if (lookahead == 'E') ADVANCE(33);
+      END_STATE();
     case 5:
-      if (lookahead == 'P') ADVANCE(33);
+      if (lookahead == 'P') ADVANCE(34);
       END_STATE();
     case 6:
-      if (lookahead == 'A') ADVANCE(34);
-      if (lookahead == 'O') ADVANCE(35);
-      if (lookahead == 'U') ADVANCE(36);
+      if (lookahead == 'A') ADVANCE(35);
+      if (lookahead == 'O') ADVANCE(36);
+      if (lookahead == 'U') ADVANCE(37);
       END_STATE();
     case 7:
-      if (lookahead == 'R') ADVANCE(37);
+      if (lookahead == 'R') ADVANCE(38);
       END_STATE();
     case 8:
-      if (lookahead == 'c') ADVANCE(38);
-      if (lookahead == 'd') ADVANCE(39);
-      if (lookahead == 'n') ADVANCE(40);
-      if (lookahead == 's') ADVANCE(41);
-      if (lookahead == 't') ADVANCE(42);
+      if (lookahead == 'c') ADVANCE(39);
+      if (lookahead == 'd') ADVANCE(40);
+      if (lookahead == 'n') ADVANCE(41);
+      if (lookahead == 'p') ADVANCE(42);
+      if (lookahead == 's') ADVANCE(43);
+      if (lookahead == 't') ADVANCE(44);
       END_STATE();
     case 9:
-      if (lookahead == 'a') ADVANCE(43);
-      if (lookahead == 'o') ADVANCE(44);
-      if (lookahead == 'y') ADVANCE(45);
+      if (lookahead == 'a') ADVANCE(45);
+      if (lookahead == 'o') ADVANCE(46);
+      if (lookahead == 'y') ADVANCE(47);
       END_STATE();
     case 10:
-      if (lookahead == 'a') ADVANCE(46);
-      if (lookahead == 'h') ADVANCE(47);
-      if (lookahead == 'l') ADVANCE(48);
-      if (lookahead == 'o') ADVANCE(49);
-      if (lookahead == 'u') ADVANCE(50);
+      if (lookahead == 'a') ADVANCE(48);
+      if (lookahead == 'h') ADVANCE(49);
+      if (lookahead == 'l') ADVANCE(50);
+      if (lookahead == 'o') ADVANCE(51);
+      if (lookahead == 'u') ADVANCE(52);
       END_STATE();
     case 11:
-      if (lookahead == 'e') ADVANCE(51);
-      if (lookahead == 'i') ADVANCE(52);
-      if (lookahead == 'n') ADVANCE(53);
-      if (lookahead == 'r') ADVANCE(54);
+      if (lookahead == 'e') ADVANCE(53);
+      if (lookahead == 'i') ADVANCE(54);
+      if (lookahead == 'n') ADVANCE(55);
+      if (lookahead == 'r') ADVANCE(56);
       END_STATE();
     case 12:
-      if (lookahead == 'a') ADVANCE(55);
-      if (lookahead == 'd') ADVANCE(56);
-      if (lookahead == 'j') ADVANCE(57);
-      if (lookahead == 'l') ADVANCE(58);
-      if (lookahead == 'n') ADVANCE(59);
-      if (lookahead == 'v') ADVANCE(60);
-      if (lookahead == 'x') ADVANCE(61);
+      if (lookahead == 'a') ADVANCE(57);
+      if (lookahead == 'd') ADVANCE(58);
+      if (lookahead == 'j') ADVANCE(59);
+      if (lookahead == 'l') ADVANCE(60);
+      if (lookahead == 'n') ADVANCE(61);
+      if (lookahead == 'v') ADVANCE(62);
+      if (lookahead == 'x') ADVANCE(63);
       END_STATE();
     case 13:
-      if (lookahead == 'a') ADVANCE(62);
-      if (lookahead == 'i') ADVANCE(63);
-      if (lookahead == 'l') ADVANCE(64);
-      if (lookahead == 'r') ADVANCE(65);
+      if (lookahead == 'a') ADVANCE(64);
+      if (lookahead == 'i') ADVANCE(65);
+      if (lookahead == 'l') ADVANCE(66);
+      if (lookahead == 'r') ADVANCE(67);
       END_STATE();
     case 14:
-      if (lookahead == 'a') ADVANCE(66);
-      if (lookahead == 'i') ADVANCE(67);
+      if (lookahead == 'a') ADVANCE(68);
+      if (lookahead == 'i') ADVANCE(69);
       END_STATE();
     case 15:
-      if (lookahead == 'a') ADVANCE(68);
-      if (lookahead == 'e') ADVANCE(69);
-      if (lookahead == 'o') ADVANCE(70);
-      if (lookahead == 't') ADVANCE(71);
+      if (lookahead == 'a') ADVANCE(70);
+      if (lookahead == 'e') ADVANCE(71);
+      if (lookahead == 'o') ADVANCE(72);
+      if (lookahead == 't') ADVANCE(73);
       END_STATE();
     case 16:
-      if (lookahead == 'd') ADVANCE(72);
-      if (lookahead == 'f') ADVANCE(73);
-      if (lookahead == 'm') ADVANCE(74);
-      if (lookahead == 'n') ADVANCE(75);
-      if (lookahead == 's') ADVANCE(76);
+      if (lookahead == 'd') ADVANCE(74);
+      if (lookahead == 'f') ADVANCE(75);
+      if (lookahead == 'm') ADVANCE(76);
+      if (lookahead == 'n') ADVANCE(77);
+      if (lookahead == 's') ADVANCE(78);
       END_STATE();
     case 17:
-      if (lookahead == 'w') ADVANCE(77);
+      if (lookahead == 'w') ADVANCE(79);
       END_STATE();
     case 18:
-      if (lookahead == 'e') ADVANCE(78);
-      if (lookahead == 'i') ADVANCE(79);
-      if (lookahead == 'o') ADVANCE(80);
+      if (lookahead == 'e') ADVANCE(80);
       END_STATE();
     case 19:
-      if (lookahead == 'a') ADVANCE(81);
-      if (lookahead == 'e') ADVANCE(82);
-      if (lookahead == 'i') ADVANCE(83);
+      if (lookahead == 'e') ADVANCE(81);
+      if (lookahead == 'i') ADVANCE(82);
+      if (lookahead == 'o') ADVANCE(83);
       END_STATE();
     case 20:
-      if (lookahead == 'o') ADVANCE(84);
+      if (lookahead == 'a') ADVANCE(84);
+      if (lookahead == 'e') ADVANCE(85);
+      if (lookahead == 'i') ADVANCE(86);
       END_STATE();
     case 21:
-      if (lookahead == 'r') ADVANCE(85);
+      if (lookahead == 'o') ADVANCE(87);
       END_STATE();
     case 22:
-      if (lookahead == 'a') ADVANCE(86);
-      if (lookahead == 'e') ADVANCE(87);
-      if (lookahead == 'o') ADVANCE(88);
-      if (lookahead == 'r') ADVANCE(89);
+      if (lookahead == 'r') ADVANCE(88);
       END_STATE();
     case 23:
-      if (lookahead == 'u') ADVANCE(90);
+      if (lookahead == 'a') ADVANCE(89);
+      if (lookahead == 'e') ADVANCE(90);
+      if (lookahead == 'o') ADVANCE(91);
+      if (lookahead == 'r') ADVANCE(92);
       END_STATE();
     case 24:
-      if (lookahead == 'e') ADVANCE(91);
-      if (lookahead == 'o') ADVANCE(92);
+      if (lookahead == 'u') ADVANCE(93);
       END_STATE();
     case 25:
-      if (lookahead == 'e') ADVANCE(93);
-      if (lookahead == 'i') ADVANCE(94);
-      if (lookahead == 'l') ADVANCE(95);
-      if (lookahead == 't') ADVANCE(96);
+      if (lookahead == 'e') ADVANCE(94);
+      if (lookahead == 'o') ADVANCE(95);
       END_STATE();
     case 26:
-      if (lookahead == 'a') ADVANCE(97);
-      if (lookahead == 'c') ADVANCE(98);
-      if (lookahead == 'e') ADVANCE(99);
-      if (lookahead == 'i') ADVANCE(100);
-      if (lookahead == 'l') ADVANCE(101);
-      if (lookahead == 'r') ADVANCE(102);
-      if (lookahead == 'y') ADVANCE(103);
+      if (lookahead == 'c') ADVANCE(96);
+      if (lookahead == 'e') ADVANCE(97);
+      if (lookahead == 'i') ADVANCE(98);
+      if (lookahead == 'l') ADVANCE(99);
+      if (lookahead == 't') ADVANCE(100);
       END_STATE();
     case 27:
-      if (lookahead == 'd') ADVANCE(104);
-      if (lookahead == 's') ADVANCE(105);
+      if (lookahead == 'a') ADVANCE(101);
+      if (lookahead == 'c') ADVANCE(102);
+      if (lookahead == 'e') ADVANCE(103);
+      if (lookahead == 'i') ADVANCE(104);
+      if (lookahead == 'l') ADVANCE(105);
+      if (lookahead == 'r') ADVANCE(106);
+      if (lookahead == 'y') ADVANCE(107);
       END_STATE();
     case 28:
-      if (lookahead == 'e') ADVANCE(106);
-      if (lookahead == 'h') ADVANCE(107);
-      if (lookahead == 'i') ADVANCE(108);
+      if (lookahead == 'd') ADVANCE(108);
+      if (lookahead == 's') ADVANCE(109);
       END_STATE();
     case 29:
-      if (lookahead == 'N') ADVANCE(109);
+      if (lookahead == 'e') ADVANCE(110);
+      if (lookahead == 'h') ADVANCE(111);
+      if (lookahead == 'i') ADVANCE(112);
       END_STATE();
     case 30:
-      if (lookahead == 'L') ADVANCE(110);
+      if (lookahead == 'N') ADVANCE(113);
       END_STATE();
     case 31:
-      if (lookahead == 'T') ADVANCE(111);
+      if (lookahead == 'L') ADVANCE(114);
       END_STATE();
     case 32:
-      if (lookahead == 'A') ADVANCE(112);
+      if (lookahead == 'T') ADVANCE(115);
       END_STATE();
     case 33:
-      if (lookahead == 'T') ADVANCE(113);
+      if (lookahead == 'A') ADVANCE(116);
       END_STATE();
     case 34:
-      if (lookahead == 'T') ADVANCE(114);
+      if (lookahead == 'T') ADVANCE(117);
       END_STATE();
     case 35:
-      if (lookahead == 'S') ADVANCE(115);
+      if (lookahead == 'T') ADVANCE(118);
       END_STATE();
     case 36:
-      if (lookahead == 'T') ADVANCE(116);
+      if (lookahead == 'S') ADVANCE(119);
       END_STATE();
     case 37:
-      if (lookahead == 'A') ADVANCE(117);
+      if (lookahead == 'T') ADVANCE(120);
       END_STATE();
     case 38:
-      if (lookahead == 'm') ADVANCE(118);
+      if (lookahead == 'A') ADVANCE(121);
       END_STATE();
     case 39:
-      if (lookahead == 'd') ADVANCE(119);
-      if (lookahead == 'm') ADVANCE(120);
+      if (lookahead == 'm') ADVANCE(122);
       END_STATE();
     case 40:
-      if (lookahead == 'd') ADVANCE(121);
+      if (lookahead == 'd') ADVANCE(123);
+      if (lookahead == 'm') ADVANCE(124);
       END_STATE();
     case 41:
-      ACCEPT_TOKEN(anon_sym_as);
-      if (lookahead == 'k') ADVANCE(122);
-      END_STATE();
-    case 42:
-      ACCEPT_TOKEN(anon_sym_at);
-      END_STATE();
-    case 43:
-      if (lookahead == 'c') ADVANCE(123);
-      if (lookahead == 'l') ADVANCE(124);
-      END_STATE();
-    case 44:
       if (lookahead == 'd') ADVANCE(125);
       END_STATE();
+    case 42:
+      if (lookahead == 'i') ADVANCE(126);
+      END_STATE();
+    case 43:
+      ACCEPT_TOKEN(anon_sym_as);
+      if (lookahead == 'k') ADVANCE(127);
+      END_STATE();
+    case 44:
+      ACCEPT_TOKEN(anon_sym_at);
+      END_STATE();
     case 45:
-      ACCEPT_TOKEN(anon_sym_by);
+      if (lookahead == 'c') ADVANCE(128);
+      if (lookahead == 'l') ADVANCE(129);
       END_STATE();
     case 46:
-      if (lookahead == 'c') ADVANCE(126);
-      if (lookahead == 't') ADVANCE(127);
+      if (lookahead == 'd') ADVANCE(130);
       END_STATE();
     case 47:
-      if (lookahead == 'a') ADVANCE(128);
-      if (lookahead == 'e') ADVANCE(129);
+      ACCEPT_TOKEN(anon_sym_by);
       END_STATE();
     case 48:
-      if (lookahead == 'i') ADVANCE(130);
+      if (lookahead == 'c') ADVANCE(131);
+      if (lookahead == 'l') ADVANCE(132);
+      if (lookahead == 't') ADVANCE(133);
       END_STATE();
     case 49:
-      if (lookahead == 'm') ADVANCE(131);
-      if (lookahead == 'n') ADVANCE(132);
-      if (lookahead == 'o') ADVANCE(133);
+      if (lookahead == 'a') ADVANCE(134);
+      if (lookahead == 'e') ADVANCE(135);
       END_STATE();
     case 50:
-      if (lookahead == 't') ADVANCE(134);
+      if (lookahead == 'a') ADVANCE(136);
+      if (lookahead == 'i') ADVANCE(137);
       END_STATE();
     case 51:
-      if (lookahead == 'f') ADVANCE(135);
-      if (lookahead == 'n') ADVANCE(136);
+      if (lookahead == 'm') ADVANCE(138);
+      if (lookahead == 'n') ADVANCE(139);
+      if (lookahead == 'o') ADVANCE(140);
+      if (lookahead == 'u') ADVANCE(141);
       END_STATE();
     case 52:
-      if (lookahead == 'r') ADVANCE(137);
+      if (lookahead == 't') ADVANCE(142);
       END_STATE();
     case 53:
-      if (lookahead == 's') ADVANCE(138);
+      if (lookahead == 'f') ADVANCE(143);
+      if (lookahead == 'n') ADVANCE(144);
       END_STATE();
     case 54:
-      if (lookahead == 'a') ADVANCE(139);
+      if (lookahead == 'r') ADVANCE(145);
       END_STATE();
     case 55:
-      if (lookahead == 'b') ADVANCE(140);
+      if (lookahead == 's') ADVANCE(146);
       END_STATE();
     case 56:
-      if (lookahead == 'i') ADVANCE(141);
+      if (lookahead == 'a') ADVANCE(147);
       END_STATE();
     case 57:
-      if (lookahead == 'e') ADVANCE(142);
+      if (lookahead == 'b') ADVANCE(148);
       END_STATE();
     case 58:
-      if (lookahead == 's') ADVANCE(143);
+      if (lookahead == 'i') ADVANCE(149);
       END_STATE();
     case 59:
-      if (lookahead == 'd') ADVANCE(144);
+      if (lookahead == 'e') ADVANCE(150);
       END_STATE();
     case 60:
-      if (lookahead == 'e') ADVANCE(145);
+      if (lookahead == 's') ADVANCE(151);
       END_STATE();
     case 61:
-      if (lookahead == 'p') ADVANCE(146);
+      if (lookahead == 'd') ADVANCE(152);
       END_STATE();
     case 62:
-      if (lookahead == 'l') ADVANCE(147);
+      if (lookahead == 'e') ADVANCE(153);
       END_STATE();
     case 63:
-      if (lookahead == 'l') ADVANCE(148);
+      if (lookahead == 'p') ADVANCE(154);
       END_STATE();
     case 64:
-      if (lookahead == 'o') ADVANCE(149);
+      if (lookahead == 'l') ADVANCE(155);
       END_STATE();
     case 65:
-      if (lookahead == 'o') ADVANCE(150);
+      if (lookahead == 'l') ADVANCE(156);
       END_STATE();
     case 66:
-      if (lookahead == 't') ADVANCE(151);
+      if (lookahead == 'o') ADVANCE(157);
       END_STATE();
     case 67:
-      if (lookahead == 'v') ADVANCE(152);
+      if (lookahead == 'o') ADVANCE(158);
       END_STATE();
     case 68:
-      if (lookahead == 's') ADVANCE(153);
+      if (lookahead == 't') ADVANCE(159);
       END_STATE();
     case 69:
-      if (lookahead == 'a') ADVANCE(154);
-      if (lookahead == 'd') ADVANCE(155);
+      if (lookahead == 'v') ADVANCE(160);
       END_STATE();
     case 70:
-      if (lookahead == 's') ADVANCE(156);
+      if (lookahead == 's') ADVANCE(161);
       END_STATE();
     case 71:
-      if (lookahead == 't') ADVANCE(157);
+      if (lookahead == 'a') ADVANCE(162);
+      if (lookahead == 'd') ADVANCE(163);
       END_STATE();
     case 72:
-      if (lookahead == 'l') ADVANCE(158);
+      if (lookahead == 's') ADVANCE(164);
       END_STATE();
     case 73:
-      ACCEPT_TOKEN(anon_sym_if);
+      if (lookahead == 't') ADVANCE(165);
       END_STATE();
     case 74:
-      if (lookahead == 'p') ADVANCE(159);
+      if (lookahead == 'l') ADVANCE(166);
       END_STATE();
     case 75:
-      ACCEPT_TOKEN(anon_sym_in);
-      if (lookahead == 'd') ADVANCE(160);
+      ACCEPT_TOKEN(anon_sym_if);
       END_STATE();
     case 76:
-      ACCEPT_TOKEN(anon_sym_is);
+      if (lookahead == 'p') ADVANCE(167);
       END_STATE();
     case 77:
-      if (lookahead == 't') ADVANCE(161);
+      ACCEPT_TOKEN(anon_sym_in);
+      if (lookahead == 'd') ADVANCE(168);
+      if (lookahead == 's') ADVANCE(169);
       END_STATE();
     case 78:
-      if (lookahead == 't') ADVANCE(162);
+      ACCEPT_TOKEN(anon_sym_is);
+      if (lookahead == 's') ADVANCE(170);
       END_STATE();
     case 79:
-      if (lookahead == 'f') ADVANCE(163);
-      if (lookahead == 'm') ADVANCE(164);
+      if (lookahead == 't') ADVANCE(171);
       END_STATE();
     case 80:
-      if (lookahead == 'c') ADVANCE(165);
-      if (lookahead == 'g') ADVANCE(166);
-      if (lookahead == 'w') ADVANCE(167);
+      if (lookahead == 'e') ADVANCE(172);
+      if (lookahead == 'y') ADVANCE(173);
       END_STATE();
     case 81:
-      if (lookahead == 't') ADVANCE(168);
+      if (lookahead == 't') ADVANCE(174);
       END_STATE();
     case 82:
-      if (lookahead == 't') ADVANCE(169);
+      if (lookahead == 'f') ADVANCE(175);
+      if (lookahead == 'm') ADVANCE(176);
       END_STATE();
     case 83:
-      if (lookahead == 'r') ADVANCE(170);
-      if (lookahead == 's') ADVANCE(171);
+      if (lookahead == 'c') ADVANCE(177);
+      if (lookahead == 'g') ADVANCE(178);
+      if (lookahead == 'w') ADVANCE(179);
       END_STATE();
     case 84:
-      ACCEPT_TOKEN(anon_sym_no);
-      if (lookahead == 't') ADVANCE(172);
+      if (lookahead == 't') ADVANCE(180);
       END_STATE();
     case 85:
-      ACCEPT_TOKEN(anon_sym_or);
+      if (lookahead == 't') ADVANCE(181);
       END_STATE();
     case 86:
-      if (lookahead == 'n') ADVANCE(173);
-      if (lookahead == 's') ADVANCE(174);
-      if (lookahead == 't') ADVANCE(175);
+      if (lookahead == 'r') ADVANCE(182);
+      if (lookahead == 's') ADVANCE(183);
       END_STATE();
     case 87:
-      if (lookahead == 'r') ADVANCE(176);
+      ACCEPT_TOKEN(anon_sym_no);
+      if (lookahead == 't') ADVANCE(184);
       END_STATE();
     case 88:
-      if (lookahead == 'l') ADVANCE(177);
-      if (lookahead == 'o') ADVANCE(178);
+      ACCEPT_TOKEN(anon_sym_or);
       END_STATE();
     case 89:
-      if (lookahead == 'o') ADVANCE(179);
+      if (lookahead == 'n') ADVANCE(185);
+      if (lookahead == 's') ADVANCE(186);
+      if (lookahead == 't') ADVANCE(187);
       END_STATE();
     case 90:
-      if (lookahead == 'e') ADVANCE(180);
+      if (lookahead == 'r') ADVANCE(188);
       END_STATE();
     case 91:
-      if (lookahead == 'd') ADVANCE(181);
-      if (lookahead == 'm') ADVANCE(182);
-      if (lookahead == 'q') ADVANCE(183);
-      if (lookahead == 's') ADVANCE(184);
-      if (lookahead == 't') ADVANCE(185);
+      if (lookahead == 'l') ADVANCE(189);
+      if (lookahead == 'o') ADVANCE(190);
       END_STATE();
     case 92:
-      if (lookahead == 'o') ADVANCE(186);
+      if (lookahead == 'o') ADVANCE(191);
       END_STATE();
     case 93:
-      if (lookahead == 'c') ADVANCE(187);
-      if (lookahead == 's') ADVANCE(188);
-      if (lookahead == 't') ADVANCE(189);
+      if (lookahead == 'e') ADVANCE(192);
       END_STATE();
     case 94:
-      if (lookahead == 'g') ADVANCE(190);
-      if (lookahead == 't') ADVANCE(191);
+      if (lookahead == 'd') ADVANCE(193);
+      if (lookahead == 'm') ADVANCE(194);
+      if (lookahead == 'q') ADVANCE(195);
+      if (lookahead == 's') ADVANCE(196);
+      if (lookahead == 't') ADVANCE(197);
       END_STATE();
     case 95:
-      if (lookahead == 'o') ADVANCE(192);
+      if (lookahead == 'o') ADVANCE(198);
       END_STATE();
     case 96:
-      if (lookahead == 'a') ADVANCE(193);
-      if (lookahead == 'i') ADVANCE(194);
-      if (lookahead == 'o') ADVANCE(195);
+      if (lookahead == 'o') ADVANCE(199);
       END_STATE();
     case 97:
-      if (lookahead == 'b') ADVANCE(196);
+      if (lookahead == 'c') ADVANCE(200);
+      if (lookahead == 's') ADVANCE(201);
+      if (lookahead == 't') ADVANCE(202);
       END_STATE();
     case 98:
-      if (lookahead == 'p') ADVANCE(197);
+      if (lookahead == 'g') ADVANCE(203);
+      if (lookahead == 't') ADVANCE(204);
       END_STATE();
     case 99:
-      if (lookahead == 'n') ADVANCE(198);
-      if (lookahead == 'r') ADVANCE(199);
-      if (lookahead == 's') ADVANCE(200);
+      if (lookahead == 'o') ADVANCE(205);
       END_STATE();
     case 100:
-      if (lookahead == 'm') ADVANCE(201);
+      if (lookahead == 'a') ADVANCE(206);
+      if (lookahead == 'i') ADVANCE(207);
+      if (lookahead == 'o') ADVANCE(208);
       END_STATE();
     case 101:
-      if (lookahead == 's') ADVANCE(202);
+      if (lookahead == 'b') ADVANCE(209);
       END_STATE();
     case 102:
-      if (lookahead == 'u') ADVANCE(203);
+      if (lookahead == 'p') ADVANCE(210);
       END_STATE();
     case 103:
-      if (lookahead == 'p') ADVANCE(204);
+      if (lookahead == 'n') ADVANCE(211);
+      if (lookahead == 'r') ADVANCE(212);
+      if (lookahead == 's') ADVANCE(213);
       END_STATE();
     case 104:
-      if (lookahead == 'p') ADVANCE(205);
+      if (lookahead == 'm') ADVANCE(214);
       END_STATE();
     case 105:
-      if (lookahead == 'e') ADVANCE(206);
+      if (lookahead == 's') ADVANCE(215);
       END_STATE();
     case 106:
-      if (lookahead == 'b') ADVANCE(207);
-      if (lookahead == 'i') ADVANCE(208);
+      if (lookahead == 'u') ADVANCE(216);
       END_STATE();
     case 107:
-      if (lookahead == 'e') ADVANCE(209);
+      if (lookahead == 'p') ADVANCE(217);
       END_STATE();
     case 108:
-      if (lookahead == 't') ADVANCE(210);
+      if (lookahead == 'p') ADVANCE(218);
       END_STATE();
     case 109:
-      if (lookahead == 'N') ADVANCE(211);
+      if (lookahead == 'e') ADVANCE(219);
       END_STATE();
     case 110:
-      if (lookahead == 'E') ADVANCE(212);
+      if (lookahead == 'b') ADVANCE(220);
+      if (lookahead == 'i') ADVANCE(221);
       END_STATE();
     case 111:
-      ACCEPT_TOKEN(anon_sym_GET);
+      if (lookahead == 'e') ADVANCE(222);
       END_STATE();
     case 112:
-      if (lookahead == 'D') ADVANCE(213);
+      if (lookahead == 't') ADVANCE(223);
       END_STATE();
     case 113:
-      if (lookahead == 'I') ADVANCE(214);
+      if (lookahead == 'N') ADVANCE(224);
       END_STATE();
     case 114:
-      if (lookahead == 'C') ADVANCE(215);
+      if (lookahead == 'E') ADVANCE(225);
       END_STATE();
     case 115:
-      if (lookahead == 'T') ADVANCE(216);
+      ACCEPT_TOKEN(anon_sym_GET);
       END_STATE();
     case 116:
-      ACCEPT_TOKEN(anon_sym_PUT);
+      if (lookahead == 'D') ADVANCE(226);
       END_STATE();
     case 117:
-      if (lookahead == 'C') ADVANCE(217);
+      if (lookahead == 'I') ADVANCE(227);
       END_STATE();
     case 118:
-      if (lookahead == 'e') ADVANCE(218);
+      if (lookahead == 'C') ADVANCE(228);
       END_STATE();
     case 119:
-      ACCEPT_TOKEN(anon_sym_add);
+      if (lookahead == 'T') ADVANCE(229);
       END_STATE();
     case 120:
-      if (lookahead == 'i') ADVANCE(219);
+      ACCEPT_TOKEN(anon_sym_PUT);
       END_STATE();
     case 121:
-      ACCEPT_TOKEN(anon_sym_and);
+      if (lookahead == 'C') ADVANCE(230);
       END_STATE();
     case 122:
-      ACCEPT_TOKEN(anon_sym_ask);
+      if (lookahead == 'e') ADVANCE(231);
       END_STATE();
     case 123:
-      if (lookahead == 'k') ADVANCE(220);
+      ACCEPT_TOKEN(anon_sym_add);
       END_STATE();
     case 124:
-      if (lookahead == 'a') ADVANCE(221);
+      if (lookahead == 'i') ADVANCE(232);
       END_STATE();
     case 125:
-      if (lookahead == 'y') ADVANCE(222);
+      ACCEPT_TOKEN(anon_sym_and);
       END_STATE();
     case 126:
-      if (lookahead == 'h') ADVANCE(223);
+      if (lookahead == '-') ADVANCE(233);
       END_STATE();
     case 127:
-      if (lookahead == 'c') ADVANCE(224);
+      ACCEPT_TOKEN(anon_sym_ask);
       END_STATE();
     case 128:
-      if (lookahead == 'l') ADVANCE(225);
+      if (lookahead == 'k') ADVANCE(234);
       END_STATE();
     case 129:
-      if (lookahead == 'c') ADVANCE(226);
+      if (lookahead == 'a') ADVANCE(235);
       END_STATE();
     case 130:
-      if (lookahead == 'e') ADVANCE(227);
+      if (lookahead == 'y') ADVANCE(236);
       END_STATE();
     case 131:
-      if (lookahead == 'p') ADVANCE(228);
+      if (lookahead == 'h') ADVANCE(237);
       END_STATE();
     case 132:
-      if (lookahead == 'n') ADVANCE(229);
-      if (lookahead == 't') ADVANCE(230);
+      if (lookahead == 'l') ADVANCE(238);
       END_STATE();
     case 133:
-      if (lookahead == 'k') ADVANCE(231);
+      if (lookahead == 'c') ADVANCE(239);
       END_STATE();
     case 134:
-      ACCEPT_TOKEN(anon_sym_cut);
+      if (lookahead == 'l') ADVANCE(240);
       END_STATE();
     case 135:
-      if (lookahead == 'a') ADVANCE(232);
+      if (lookahead == 'c') ADVANCE(241);
       END_STATE();
     case 136:
-      if (lookahead == 'y') ADVANCE(233);
+      if (lookahead == 'i') ADVANCE(242);
       END_STATE();
     case 137:
-      if (lookahead == 'e') ADVANCE(234);
+      if (lookahead == 'e') ADVANCE(243);
       END_STATE();
     case 138:
-      ACCEPT_TOKEN(anon_sym_dns);
+      if (lookahead == 'p') ADVANCE(244);
       END_STATE();
     case 139:
-      if (lookahead == 'i') ADVANCE(235);
+      if (lookahead == 'n') ADVANCE(245);
+      if (lookahead == 't') ADVANCE(246);
       END_STATE();
     case 140:
-      ACCEPT_TOKEN(anon_sym_eab);
+      if (lookahead == 'k') ADVANCE(247);
       END_STATE();
     case 141:
-      if (lookahead == 't') ADVANCE(236);
+      if (lookahead == 'n') ADVANCE(248);
       END_STATE();
     case 142:
-      if (lookahead == 'c') ADVANCE(237);
+      ACCEPT_TOKEN(anon_sym_cut);
       END_STATE();
     case 143:
-      if (lookahead == 'e') ADVANCE(238);
+      if (lookahead == 'a') ADVANCE(249);
       END_STATE();
     case 144:
-      ACCEPT_TOKEN(anon_sym_end);
-      if (lookahead == 's') ADVANCE(239);
+      if (lookahead == 'y') ADVANCE(250);
       END_STATE();
     case 145:
-      if (lookahead == 'r') ADVANCE(240);
+      if (lookahead == 'e') ADVANCE(251);
       END_STATE();
     case 146:
-      if (lookahead == 'e') ADVANCE(241);
-      if (lookahead == 'o') ADVANCE(242);
+      ACCEPT_TOKEN(anon_sym_dns);
       END_STATE();
     case 147:
-      if (lookahead == 'l') ADVANCE(243);
-      if (lookahead == 's') ADVANCE(244);
+      if (lookahead == 'i') ADVANCE(252);
       END_STATE();
     case 148:
-      if (lookahead == 'e') ADVANCE(245);
+      ACCEPT_TOKEN(anon_sym_eab);
       END_STATE();
     case 149:
-      if (lookahead == 'w') ADVANCE(246);
-      END_STATE();
-    case 150:
-      if (lookahead == 'm') ADVANCE(247);
-      END_STATE();
-    case 151:
-      if (lookahead == 'e') ADVANCE(248);
-      END_STATE();
-    case 152:
-      if (lookahead == 'e') ADVANCE(249);
-      END_STATE();
-    case 153:
-      ACCEPT_TOKEN(anon_sym_has);
-      if (lookahead == 'h') ADVANCE(250);
-      END_STATE();
-    case 154:
-      if (lookahead == 'd') ADVANCE(251);
-      END_STATE();
-    case 155:
-      if (lookahead == 'g') ADVANCE(252);
-      END_STATE();
-    case 156:
       if (lookahead == 't') ADVANCE(253);
       END_STATE();
-    case 157:
-      if (lookahead == 'p') ADVANCE(254);
+    case 150:
+      if (lookahead == 'c') ADVANCE(254);
       END_STATE();
-    case 158:
+    case 151:
       if (lookahead == 'e') ADVANCE(255);
       END_STATE();
+    case 152:
+      ACCEPT_TOKEN(anon_sym_end);
+      if (lookahead == 's') ADVANCE(256);
+      END_STATE();
+    case 153:
+      if (lookahead == 'r') ADVANCE(257);
+      END_STATE();
+    case 154:
+      if (lookahead == 'e') ADVANCE(258);
+      if (lookahead == 'o') ADVANCE(259);
+      END_STATE();
+    case 155:
+      if (lookahead == 'l') ADVANCE(260);
+      if (lookahead == 's') ADVANCE(261);
+      END_STATE();
+    case 156:
+      if (lookahead == 'e') ADVANCE(262);
+      END_STATE();
+    case 157:
+      if (lookahead == 'w') ADVANCE(263);
+      END_STATE();
+    case 158:
+      if (lookahead == 'm') ADVANCE(264);
+      END_STATE();
     case 159:
-      if (lookahead == 'o') ADVANCE(256);
+      if (lookahead == 'e') ADVANCE(265);
       END_STATE();
     case 160:
-      if (lookahead == 'e') ADVANCE(257);
+      if (lookahead == 'e') ADVANCE(266);
       END_STATE();
     case 161:
-      ACCEPT_TOKEN(anon_sym_jwt);
+      ACCEPT_TOKEN(anon_sym_has);
+      if (lookahead == 'h') ADVANCE(267);
       END_STATE();
     case 162:
-      ACCEPT_TOKEN(anon_sym_let);
+      if (lookahead == 'd') ADVANCE(268);
       END_STATE();
     case 163:
-      if (lookahead == 'e') ADVANCE(258);
+      if (lookahead == 'g') ADVANCE(269);
       END_STATE();
     case 164:
-      if (lookahead == 'i') ADVANCE(259);
+      if (lookahead == 't') ADVANCE(270);
       END_STATE();
     case 165:
-      if (lookahead == 'a') ADVANCE(260);
+      if (lookahead == 'p') ADVANCE(271);
       END_STATE();
     case 166:
-      ACCEPT_TOKEN(anon_sym_log);
+      if (lookahead == 'e') ADVANCE(272);
       END_STATE();
     case 167:
-      if (lookahead == 'e') ADVANCE(261);
+      if (lookahead == 'o') ADVANCE(273);
       END_STATE();
     case 168:
-      if (lookahead == 'c') ADVANCE(262);
+      if (lookahead == 'e') ADVANCE(274);
       END_STATE();
     case 169:
-      if (lookahead == 'h') ADVANCE(263);
-      if (lookahead == 'r') ADVANCE(264);
+      if (lookahead == 'p') ADVANCE(275);
       END_STATE();
     case 170:
-      if (lookahead == 'r') ADVANCE(265);
+      if (lookahead == 'u') ADVANCE(276);
       END_STATE();
     case 171:
-      if (lookahead == 's') ADVANCE(266);
+      ACCEPT_TOKEN(anon_sym_jwt);
       END_STATE();
     case 172:
-      ACCEPT_TOKEN(anon_sym_not);
+      if (lookahead == 'p') ADVANCE(277);
       END_STATE();
     case 173:
-      if (lookahead == 'i') ADVANCE(267);
+      if (lookahead == 's') ADVANCE(278);
       END_STATE();
     case 174:
-      if (lookahead == 's') ADVANCE(268);
+      ACCEPT_TOKEN(anon_sym_let);
       END_STATE();
     case 175:
-      if (lookahead == 'h') ADVANCE(269);
+      if (lookahead == 'e') ADVANCE(279);
       END_STATE();
     case 176:
-      ACCEPT_TOKEN(anon_sym_per);
+      if (lookahead == 'i') ADVANCE(280);
       END_STATE();
     case 177:
-      if (lookahead == 'i') ADVANCE(270);
+      if (lookahead == 'a') ADVANCE(281);
       END_STATE();
     case 178:
-      if (lookahead == 'l') ADVANCE(271);
+      ACCEPT_TOKEN(anon_sym_log);
+      if (lookahead == 'i') ADVANCE(282);
+      if (lookahead == 'o') ADVANCE(283);
       END_STATE();
     case 179:
-      if (lookahead == 'f') ADVANCE(272);
-      if (lookahead == 't') ADVANCE(273);
-      if (lookahead == 'v') ADVANCE(274);
-      if (lookahead == 'x') ADVANCE(275);
+      if (lookahead == 'e') ADVANCE(284);
       END_STATE();
     case 180:
-      if (lookahead == 'r') ADVANCE(276);
-      if (lookahead == 'u') ADVANCE(277);
+      if (lookahead == 'c') ADVANCE(285);
       END_STATE();
     case 181:
-      if (lookahead == 'i') ADVANCE(278);
+      if (lookahead == 'h') ADVANCE(286);
+      if (lookahead == 'r') ADVANCE(287);
       END_STATE();
     case 182:
-      if (lookahead == 'o') ADVANCE(279);
+      if (lookahead == 'r') ADVANCE(288);
       END_STATE();
     case 183:
-      if (lookahead == 'u') ADVANCE(280);
+      if (lookahead == 's') ADVANCE(289);
       END_STATE();
     case 184:
-      if (lookahead == 'o') ADVANCE(281);
-      if (lookahead == 'p') ADVANCE(282);
+      ACCEPT_TOKEN(anon_sym_not);
       END_STATE();
     case 185:
-      if (lookahead == 'r') ADVANCE(283);
+      if (lookahead == 'i') ADVANCE(290);
       END_STATE();
     case 186:
-      if (lookahead == 't') ADVANCE(284);
+      if (lookahead == 's') ADVANCE(291);
       END_STATE();
     case 187:
-      if (lookahead == 'r') ADVANCE(285);
+      if (lookahead == 'h') ADVANCE(292);
       END_STATE();
     case 188:
-      if (lookahead == 's') ADVANCE(286);
+      ACCEPT_TOKEN(anon_sym_per);
       END_STATE();
     case 189:
-      ACCEPT_TOKEN(anon_sym_set);
+      if (lookahead == 'i') ADVANCE(293);
       END_STATE();
     case 190:
-      if (lookahead == 'n') ADVANCE(287);
+      if (lookahead == 'l') ADVANCE(294);
       END_STATE();
     case 191:
-      if (lookahead == 'e') ADVANCE(288);
+      if (lookahead == 'f') ADVANCE(295);
+      if (lookahead == 't') ADVANCE(296);
+      if (lookahead == 'v') ADVANCE(297);
+      if (lookahead == 'x') ADVANCE(298);
       END_STATE();
     case 192:
-      if (lookahead == 'w') ADVANCE(289);
+      if (lookahead == 'r') ADVANCE(299);
+      if (lookahead == 'u') ADVANCE(300);
       END_STATE();
     case 193:
-      if (lookahead == 'r') ADVANCE(290);
+      if (lookahead == 'i') ADVANCE(301);
       END_STATE();
     case 194:
-      if (lookahead == 'c') ADVANCE(291);
+      if (lookahead == 'o') ADVANCE(302);
       END_STATE();
     case 195:
-      if (lookahead == 'r') ADVANCE(292);
+      if (lookahead == 'u') ADVANCE(303);
       END_STATE();
     case 196:
-      if (lookahead == 'l') ADVANCE(293);
+      if (lookahead == 'o') ADVANCE(304);
+      if (lookahead == 'p') ADVANCE(305);
       END_STATE();
     case 197:
-      ACCEPT_TOKEN(anon_sym_tcp);
+      if (lookahead == 'r') ADVANCE(306);
       END_STATE();
     case 198:
-      if (lookahead == 'a') ADVANCE(294);
+      if (lookahead == 't') ADVANCE(307);
       END_STATE();
     case 199:
-      if (lookahead == 'm') ADVANCE(295);
+      if (lookahead == 'p') ADVANCE(308);
       END_STATE();
     case 200:
-      if (lookahead == 't') ADVANCE(296);
+      if (lookahead == 'r') ADVANCE(309);
       END_STATE();
     case 201:
-      if (lookahead == 'e') ADVANCE(297);
+      if (lookahead == 's') ADVANCE(310);
       END_STATE();
     case 202:
-      ACCEPT_TOKEN(anon_sym_tls);
+      ACCEPT_TOKEN(anon_sym_set);
       END_STATE();
     case 203:
-      if (lookahead == 'e') ADVANCE(298);
-      if (lookahead == 's') ADVANCE(299);
+      if (lookahead == 'n') ADVANCE(311);
       END_STATE();
     case 204:
-      if (lookahead == 'e') ADVANCE(300);
+      if (lookahead == 'e') ADVANCE(312);
       END_STATE();
     case 205:
-      ACCEPT_TOKEN(anon_sym_udp);
+      if (lookahead == 'w') ADVANCE(313);
       END_STATE();
     case 206:
-      ACCEPT_TOKEN(anon_sym_use);
+      if (lookahead == 'r') ADVANCE(314);
       END_STATE();
     case 207:
-      if (lookahead == 's') ADVANCE(301);
+      if (lookahead == 'c') ADVANCE(315);
       END_STATE();
     case 208:
-      if (lookahead == 'g') ADVANCE(302);
+      if (lookahead == 'r') ADVANCE(316);
       END_STATE();
     case 209:
-      if (lookahead == 'n') ADVANCE(303);
+      if (lookahead == 'l') ADVANCE(317);
       END_STATE();
     case 210:
-      if (lookahead == 'h') ADVANCE(304);
+      ACCEPT_TOKEN(anon_sym_tcp);
       END_STATE();
     case 211:
-      if (lookahead == 'E') ADVANCE(305);
+      if (lookahead == 'a') ADVANCE(318);
       END_STATE();
     case 212:
-      if (lookahead == 'T') ADVANCE(306);
+      if (lookahead == 'm') ADVANCE(319);
       END_STATE();
     case 213:
-      ACCEPT_TOKEN(anon_sym_HEAD);
+      if (lookahead == 't') ADVANCE(320);
       END_STATE();
     case 214:
-      if (lookahead == 'O') ADVANCE(307);
+      if (lookahead == 'e') ADVANCE(321);
       END_STATE();
     case 215:
-      if (lookahead == 'H') ADVANCE(308);
+      ACCEPT_TOKEN(anon_sym_tls);
       END_STATE();
     case 216:
-      ACCEPT_TOKEN(anon_sym_POST);
+      if (lookahead == 'e') ADVANCE(322);
+      if (lookahead == 's') ADVANCE(323);
       END_STATE();
     case 217:
-      if (lookahead == 'E') ADVANCE(309);
+      if (lookahead == 'e') ADVANCE(324);
       END_STATE();
     case 218:
-      ACCEPT_TOKEN(anon_sym_acme);
+      ACCEPT_TOKEN(anon_sym_udp);
       END_STATE();
     case 219:
-      if (lookahead == 'n') ADVANCE(310);
+      ACCEPT_TOKEN(anon_sym_use);
       END_STATE();
     case 220:
-      if (lookahead == 'u') ADVANCE(311);
+      if (lookahead == 's') ADVANCE(325);
       END_STATE();
     case 221:
-      if (lookahead == 'n') ADVANCE(312);
+      if (lookahead == 'g') ADVANCE(326);
       END_STATE();
     case 222:
-      ACCEPT_TOKEN(anon_sym_body);
+      if (lookahead == 'n') ADVANCE(327);
       END_STATE();
     case 223:
-      if (lookahead == 'e') ADVANCE(313);
+      if (lookahead == 'h') ADVANCE(328);
       END_STATE();
     case 224:
-      if (lookahead == 'h') ADVANCE(314);
+      if (lookahead == 'E') ADVANCE(329);
       END_STATE();
     case 225:
-      if (lookahead == 'l') ADVANCE(315);
+      if (lookahead == 'T') ADVANCE(330);
       END_STATE();
     case 226:
-      if (lookahead == 'k') ADVANCE(316);
+      ACCEPT_TOKEN(anon_sym_HEAD);
       END_STATE();
     case 227:
-      if (lookahead == 'n') ADVANCE(317);
+      if (lookahead == 'O') ADVANCE(331);
       END_STATE();
     case 228:
-      if (lookahead == 'r') ADVANCE(318);
+      if (lookahead == 'H') ADVANCE(332);
       END_STATE();
     case 229:
-      if (lookahead == 'e') ADVANCE(319);
+      ACCEPT_TOKEN(anon_sym_POST);
       END_STATE();
     case 230:
-      if (lookahead == 'a') ADVANCE(320);
+      if (lookahead == 'E') ADVANCE(333);
       END_STATE();
     case 231:
-      if (lookahead == 'i') ADVANCE(321);
+      ACCEPT_TOKEN(anon_sym_acme);
       END_STATE();
     case 232:
-      if (lookahead == 'u') ADVANCE(322);
-      END_STATE();
-    case 233:
-      ACCEPT_TOKEN(anon_sym_deny);
-      END_STATE();
-    case 234:
-      if (lookahead == 'c') ADVANCE(323);
-      END_STATE();
-    case 235:
-      if (lookahead == 'n') ADVANCE(324);
-      END_STATE();
-    case 236:
-      if (lookahead == 'i') ADVANCE(325);
-      END_STATE();
-    case 237:
-      if (lookahead == 't') ADVANCE(326);
-      END_STATE();
-    case 238:
-      ACCEPT_TOKEN(anon_sym_else);
-      END_STATE();
-    case 239:
-      ACCEPT_TOKEN(anon_sym_ends);
-      END_STATE();
-    case 240:
-      if (lookahead == 'y') ADVANCE(327);
-      END_STATE();
-    case 241:
-      if (lookahead == 'c') ADVANCE(328);
-      END_STATE();
-    case 242:
-      if (lookahead == 'r') ADVANCE(329);
-      END_STATE();
-    case 243:
-      if (lookahead == 'b') ADVANCE(330);
-      END_STATE();
-    case 244:
-      if (lookahead == 'e') ADVANCE(331);
-      END_STATE();
-    case 245:
-      ACCEPT_TOKEN(anon_sym_file);
-      if (lookahead == 's') ADVANCE(332);
-      END_STATE();
-    case 246:
-      ACCEPT_TOKEN(anon_sym_flow);
-      END_STATE();
-    case 247:
-      ACCEPT_TOKEN(anon_sym_from);
-      END_STATE();
-    case 248:
-      if (lookahead == 'w') ADVANCE(333);
-      END_STATE();
-    case 249:
       if (lookahead == 'n') ADVANCE(334);
       END_STATE();
-    case 250:
-      ACCEPT_TOKEN(anon_sym_hash);
+    case 233:
+      if (lookahead == 'k') ADVANCE(335);
       END_STATE();
-    case 251:
-      if (lookahead == 'e') ADVANCE(335);
+    case 234:
+      if (lookahead == 'u') ADVANCE(336);
       END_STATE();
-    case 252:
-      if (lookahead == 'e') ADVANCE(336);
+    case 235:
+      if (lookahead == 'n') ADVANCE(337);
       END_STATE();
-    case 253:
-      ACCEPT_TOKEN(anon_sym_host);
+    case 236:
+      ACCEPT_TOKEN(anon_sym_body);
       END_STATE();
-    case 254:
-      ACCEPT_TOKEN(anon_sym_http);
-      if (lookahead == 's') ADVANCE(337);
+    case 237:
+      if (lookahead == 'e') ADVANCE(338);
       END_STATE();
-    case 255:
-      ACCEPT_TOKEN(anon_sym_idle);
+    case 238:
+      if (lookahead == 'b') ADVANCE(339);
       END_STATE();
-    case 256:
-      if (lookahead == 'r') ADVANCE(338);
+    case 239:
+      if (lookahead == 'h') ADVANCE(340);
       END_STATE();
-    case 257:
-      if (lookahead == 'x') ADVANCE(339);
+    case 240:
+      if (lookahead == 'l') ADVANCE(341);
       END_STATE();
-    case 258:
-      if (lookahead == 't') ADVANCE(340);
+    case 241:
+      if (lookahead == 'k') ADVANCE(342);
       END_STATE();
-    case 259:
-      if (lookahead == 't') ADVANCE(341);
+    case 242:
+      if (lookahead == 'm') ADVANCE(343);
       END_STATE();
-    case 260:
-      if (lookahead == 'l') ADVANCE(342);
+    case 243:
+      if (lookahead == 'n') ADVANCE(344);
       END_STATE();
-    case 261:
-      if (lookahead == 'r') ADVANCE(343);
+    case 244:
+      if (lookahead == 'r') ADVANCE(345);
       END_STATE();
-    case 262:
-      if (lookahead == 'h') ADVANCE(344);
+    case 245:
+      if (lookahead == 'e') ADVANCE(346);
       END_STATE();
-    case 263:
-      if (lookahead == 'o') ADVANCE(345);
+    case 246:
+      if (lookahead == 'a') ADVANCE(347);
       END_STATE();
-    case 264:
-      if (lookahead == 'i') ADVANCE(346);
-      END_STATE();
-    case 265:
-      if (lookahead == 'o') ADVANCE(347);
-      END_STATE();
-    case 266:
+    case 247:
       if (lookahead == 'i') ADVANCE(348);
       END_STATE();
-    case 267:
-      if (lookahead == 'c') ADVANCE(349);
+    case 248:
+      if (lookahead == 't') ADVANCE(349);
       END_STATE();
-    case 268:
-      if (lookahead == 't') ADVANCE(350);
+    case 249:
+      if (lookahead == 'u') ADVANCE(350);
       END_STATE();
-    case 269:
-      if (lookahead == 's') ADVANCE(351);
+    case 250:
+      ACCEPT_TOKEN(anon_sym_deny);
       END_STATE();
-    case 270:
-      if (lookahead == 'c') ADVANCE(352);
+    case 251:
+      if (lookahead == 'c') ADVANCE(351);
       END_STATE();
-    case 271:
-      ACCEPT_TOKEN(anon_sym_pool);
+    case 252:
+      if (lookahead == 'n') ADVANCE(352);
       END_STATE();
-    case 272:
+    case 253:
       if (lookahead == 'i') ADVANCE(353);
       END_STATE();
+    case 254:
+      if (lookahead == 't') ADVANCE(354);
+      END_STATE();
+    case 255:
+      ACCEPT_TOKEN(anon_sym_else);
+      END_STATE();
+    case 256:
+      ACCEPT_TOKEN(anon_sym_ends);
+      END_STATE();
+    case 257:
+      if (lookahead == 'y') ADVANCE(355);
+      END_STATE();
+    case 258:
+      if (lookahead == 'c') ADVANCE(356);
+      END_STATE();
+    case 259:
+      if (lookahead == 'r') ADVANCE(357);
+      END_STATE();
+    case 260:
+      if (lookahead == 'b') ADVANCE(358);
+      END_STATE();
+    case 261:
+      if (lookahead == 'e') ADVANCE(359);
+      END_STATE();
+    case 262:
+      ACCEPT_TOKEN(anon_sym_file);
+      if (lookahead == 's') ADVANCE(360);
+      END_STATE();
+    case 263:
+      ACCEPT_TOKEN(anon_sym_flow);
+      END_STATE();
+    case 264:
+      ACCEPT_TOKEN(anon_sym_from);
+      END_STATE();
+    case 265:
+      if (lookahead == 'w') ADVANCE(361);
+      END_STATE();
+    case 266:
+      if (lookahead == 'n') ADVANCE(362);
+      END_STATE();
+    case 267:
+      ACCEPT_TOKEN(anon_sym_hash);
+      END_STATE();
+    case 268:
+      if (lookahead == 'e') ADVANCE(363);
+      END_STATE();
+    case 269:
+      if (lookahead == 'e') ADVANCE(364);
+      END_STATE();
+    case 270:
+      ACCEPT_TOKEN(anon_sym_host);
+      END_STATE();
+    case 271:
+      ACCEPT_TOKEN(anon_sym_http);
+      if (lookahead == 's') ADVANCE(365);
+      END_STATE();
+    case 272:
+      ACCEPT_TOKEN(anon_sym_idle);
+      END_STATE();
     case 273:
-      if (lookahead == 'o') ADVANCE(354);
+      if (lookahead == 'r') ADVANCE(366);
       END_STATE();
     case 274:
-      if (lookahead == 'e') ADVANCE(355);
+      if (lookahead == 'x') ADVANCE(367);
       END_STATE();
     case 275:
-      if (lookahead == 'y') ADVANCE(356);
-      END_STATE();
-    case 276:
-      if (lookahead == 'y') ADVANCE(357);
-      END_STATE();
-    case 277:
-      if (lookahead == 'e') ADVANCE(358);
-      END_STATE();
-    case 278:
-      if (lookahead == 'r') ADVANCE(359);
-      END_STATE();
-    case 279:
-      if (lookahead == 'v') ADVANCE(360);
-      END_STATE();
-    case 280:
-      if (lookahead == 'e') ADVANCE(361);
-      if (lookahead == 'i') ADVANCE(362);
-      END_STATE();
-    case 281:
-      if (lookahead == 'l') ADVANCE(363);
-      END_STATE();
-    case 282:
-      if (lookahead == 'o') ADVANCE(364);
-      END_STATE();
-    case 283:
-      if (lookahead == 'y') ADVANCE(365);
-      END_STATE();
-    case 284:
-      ACCEPT_TOKEN(anon_sym_root);
-      END_STATE();
-    case 285:
-      if (lookahead == 'e') ADVANCE(366);
-      END_STATE();
-    case 286:
-      if (lookahead == 'i') ADVANCE(367);
-      END_STATE();
-    case 287:
       if (lookahead == 'e') ADVANCE(368);
       END_STATE();
-    case 288:
-      ACCEPT_TOKEN(anon_sym_site);
+    case 276:
+      if (lookahead == 'e') ADVANCE(369);
       END_STATE();
-    case 289:
-      if (lookahead == '-') ADVANCE(369);
+    case 277:
+      ACCEPT_TOKEN(anon_sym_keep);
       END_STATE();
-    case 290:
+    case 278:
+      ACCEPT_TOKEN(anon_sym_keys);
+      END_STATE();
+    case 279:
       if (lookahead == 't') ADVANCE(370);
       END_STATE();
-    case 291:
-      if (lookahead == 'k') ADVANCE(371);
+    case 280:
+      if (lookahead == 't') ADVANCE(371);
       END_STATE();
-    case 292:
-      if (lookahead == 'e') ADVANCE(372);
+    case 281:
+      if (lookahead == 'l') ADVANCE(372);
       END_STATE();
-    case 293:
-      if (lookahead == 'e') ADVANCE(373);
+    case 282:
+      if (lookahead == 'n') ADVANCE(373);
       END_STATE();
-    case 294:
-      if (lookahead == 'n') ADVANCE(374);
+    case 283:
+      if (lookahead == 'u') ADVANCE(374);
       END_STATE();
-    case 295:
-      if (lookahead == 's') ADVANCE(375);
+    case 284:
+      if (lookahead == 'r') ADVANCE(375);
       END_STATE();
-    case 296:
-      ACCEPT_TOKEN(anon_sym_test);
-      if (lookahead == 's') ADVANCE(376);
+    case 285:
+      if (lookahead == 'h') ADVANCE(376);
       END_STATE();
-    case 297:
+    case 286:
       if (lookahead == 'o') ADVANCE(377);
       END_STATE();
-    case 298:
-      ACCEPT_TOKEN(anon_sym_true);
+    case 287:
+      if (lookahead == 'i') ADVANCE(378);
       END_STATE();
-    case 299:
-      if (lookahead == 't') ADVANCE(378);
-      END_STATE();
-    case 300:
-      ACCEPT_TOKEN(anon_sym_type);
-      END_STATE();
-    case 301:
+    case 288:
       if (lookahead == 'o') ADVANCE(379);
       END_STATE();
-    case 302:
-      if (lookahead == 'h') ADVANCE(380);
+    case 289:
+      if (lookahead == 'i') ADVANCE(380);
       END_STATE();
-    case 303:
-      ACCEPT_TOKEN(anon_sym_when);
+    case 290:
+      if (lookahead == 'c') ADVANCE(381);
       END_STATE();
-    case 304:
-      ACCEPT_TOKEN(anon_sym_with);
-      if (lookahead == 'o') ADVANCE(381);
+    case 291:
+      if (lookahead == 't') ADVANCE(382);
+      if (lookahead == 'w') ADVANCE(383);
       END_STATE();
-    case 305:
-      if (lookahead == 'C') ADVANCE(382);
+    case 292:
+      if (lookahead == 's') ADVANCE(384);
       END_STATE();
-    case 306:
-      if (lookahead == 'E') ADVANCE(383);
+    case 293:
+      if (lookahead == 'c') ADVANCE(385);
       END_STATE();
-    case 307:
-      if (lookahead == 'N') ADVANCE(384);
+    case 294:
+      ACCEPT_TOKEN(anon_sym_pool);
       END_STATE();
-    case 308:
-      ACCEPT_TOKEN(anon_sym_PATCH);
+    case 295:
+      if (lookahead == 'i') ADVANCE(386);
       END_STATE();
-    case 309:
-      ACCEPT_TOKEN(anon_sym_TRACE);
+    case 296:
+      if (lookahead == 'o') ADVANCE(387);
       END_STATE();
-    case 310:
-      ACCEPT_TOKEN(anon_sym_admin);
+    case 297:
+      if (lookahead == 'e') ADVANCE(388);
+      if (lookahead == 'i') ADVANCE(389);
       END_STATE();
-    case 311:
-      if (lookahead == 'p') ADVANCE(385);
+    case 298:
+      if (lookahead == 'y') ADVANCE(390);
       END_STATE();
-    case 312:
-      if (lookahead == 'c') ADVANCE(386);
+    case 299:
+      if (lookahead == 'y') ADVANCE(391);
       END_STATE();
-    case 313:
-      ACCEPT_TOKEN(anon_sym_cache);
-      END_STATE();
-    case 314:
-      ACCEPT_TOKEN(anon_sym_catch);
-      END_STATE();
-    case 315:
-      if (lookahead == 'e') ADVANCE(387);
-      END_STATE();
-    case 316:
-      ACCEPT_TOKEN(anon_sym_check);
-      END_STATE();
-    case 317:
-      if (lookahead == 't') ADVANCE(388);
-      END_STATE();
-    case 318:
-      if (lookahead == 'e') ADVANCE(389);
-      END_STATE();
-    case 319:
-      if (lookahead == 'c') ADVANCE(390);
-      END_STATE();
-    case 320:
-      if (lookahead == 'c') ADVANCE(391);
-      END_STATE();
-    case 321:
+    case 300:
       if (lookahead == 'e') ADVANCE(392);
       END_STATE();
-    case 322:
-      if (lookahead == 'l') ADVANCE(393);
+    case 301:
+      if (lookahead == 'r') ADVANCE(393);
       END_STATE();
-    case 323:
-      if (lookahead == 't') ADVANCE(394);
+    case 302:
+      if (lookahead == 'v') ADVANCE(394);
       END_STATE();
-    case 324:
-      ACCEPT_TOKEN(anon_sym_drain);
+    case 303:
+      if (lookahead == 'e') ADVANCE(395);
+      if (lookahead == 'i') ADVANCE(396);
       END_STATE();
-    case 325:
-      if (lookahead == 'o') ADVANCE(395);
+    case 304:
+      if (lookahead == 'l') ADVANCE(397);
       END_STATE();
-    case 326:
-      ACCEPT_TOKEN(anon_sym_eject);
+    case 305:
+      if (lookahead == 'o') ADVANCE(398);
       END_STATE();
-    case 327:
-      ACCEPT_TOKEN(anon_sym_every);
+    case 306:
+      if (lookahead == 'y') ADVANCE(399);
       END_STATE();
-    case 328:
-      if (lookahead == 't') ADVANCE(396);
+    case 307:
+      ACCEPT_TOKEN(anon_sym_root);
       END_STATE();
-    case 329:
-      if (lookahead == 't') ADVANCE(397);
+    case 308:
+      if (lookahead == 'e') ADVANCE(400);
       END_STATE();
-    case 330:
-      if (lookahead == 'a') ADVANCE(398);
+    case 309:
+      if (lookahead == 'e') ADVANCE(401);
       END_STATE();
-    case 331:
-      ACCEPT_TOKEN(anon_sym_false);
-      END_STATE();
-    case 332:
-      ACCEPT_TOKEN(anon_sym_files);
-      END_STATE();
-    case 333:
-      if (lookahead == 'a') ADVANCE(399);
-      END_STATE();
-    case 334:
-      ACCEPT_TOKEN(anon_sym_given);
-      END_STATE();
-    case 335:
-      if (lookahead == 'r') ADVANCE(400);
-      END_STATE();
-    case 336:
-      ACCEPT_TOKEN(anon_sym_hedge);
-      END_STATE();
-    case 337:
-      ACCEPT_TOKEN(anon_sym_https);
-      END_STATE();
-    case 338:
-      if (lookahead == 't') ADVANCE(401);
-      END_STATE();
-    case 339:
-      ACCEPT_TOKEN(anon_sym_index);
-      END_STATE();
-    case 340:
+    case 310:
       if (lookahead == 'i') ADVANCE(402);
       END_STATE();
-    case 341:
-      ACCEPT_TOKEN(anon_sym_limit);
-      if (lookahead == 's') ADVANCE(403);
+    case 311:
+      if (lookahead == 'e') ADVANCE(403);
       END_STATE();
-    case 342:
+    case 312:
+      ACCEPT_TOKEN(anon_sym_site);
+      END_STATE();
+    case 313:
       if (lookahead == '-') ADVANCE(404);
       END_STATE();
-    case 343:
-      ACCEPT_TOKEN(anon_sym_lower);
+    case 314:
+      if (lookahead == 't') ADVANCE(405);
       END_STATE();
-    case 344:
-      if (lookahead == 'e') ADVANCE(405);
+    case 315:
+      if (lookahead == 'k') ADVANCE(406);
       END_STATE();
-    case 345:
-      if (lookahead == 'd') ADVANCE(406);
+    case 316:
+      if (lookahead == 'e') ADVANCE(407);
       END_STATE();
-    case 346:
-      if (lookahead == 'c') ADVANCE(407);
+    case 317:
+      if (lookahead == 'e') ADVANCE(408);
       END_STATE();
-    case 347:
-      if (lookahead == 'r') ADVANCE(408);
-      END_STATE();
-    case 348:
+    case 318:
       if (lookahead == 'n') ADVANCE(409);
       END_STATE();
-    case 349:
-      ACCEPT_TOKEN(anon_sym_panic);
+    case 319:
+      if (lookahead == 's') ADVANCE(410);
       END_STATE();
-    case 350:
-      if (lookahead == 'h') ADVANCE(410);
+    case 320:
+      ACCEPT_TOKEN(anon_sym_test);
+      if (lookahead == 's') ADVANCE(411);
       END_STATE();
-    case 351:
-      ACCEPT_TOKEN(anon_sym_paths);
+    case 321:
+      if (lookahead == 'o') ADVANCE(412);
       END_STATE();
-    case 352:
-      if (lookahead == 'y') ADVANCE(411);
+    case 322:
+      ACCEPT_TOKEN(anon_sym_true);
       END_STATE();
-    case 353:
-      if (lookahead == 'l') ADVANCE(412);
+    case 323:
+      if (lookahead == 't') ADVANCE(413);
       END_STATE();
-    case 354:
-      if (lookahead == 'c') ADVANCE(413);
+    case 324:
+      ACCEPT_TOKEN(anon_sym_type);
       END_STATE();
-    case 355:
-      ACCEPT_TOKEN(anon_sym_prove);
+    case 325:
+      if (lookahead == 'o') ADVANCE(414);
       END_STATE();
-    case 356:
-      if (lookahead == '-') ADVANCE(414);
+    case 326:
+      if (lookahead == 'h') ADVANCE(415);
       END_STATE();
-    case 357:
-      ACCEPT_TOKEN(anon_sym_query);
+    case 327:
+      ACCEPT_TOKEN(anon_sym_when);
       END_STATE();
-    case 358:
-      ACCEPT_TOKEN(anon_sym_queue);
+    case 328:
+      ACCEPT_TOKEN(anon_sym_with);
+      if (lookahead == 'o') ADVANCE(416);
       END_STATE();
-    case 359:
-      if (lookahead == 'e') ADVANCE(415);
+    case 329:
+      if (lookahead == 'C') ADVANCE(417);
       END_STATE();
-    case 360:
-      if (lookahead == 'e') ADVANCE(416);
+    case 330:
+      if (lookahead == 'E') ADVANCE(418);
       END_STATE();
-    case 361:
-      if (lookahead == 's') ADVANCE(417);
+    case 331:
+      if (lookahead == 'N') ADVANCE(419);
       END_STATE();
-    case 362:
-      if (lookahead == 'r') ADVANCE(418);
+    case 332:
+      ACCEPT_TOKEN(anon_sym_PATCH);
       END_STATE();
-    case 363:
-      if (lookahead == 'v') ADVANCE(419);
+    case 333:
+      ACCEPT_TOKEN(anon_sym_TRACE);
       END_STATE();
-    case 364:
-      if (lookahead == 'n') ADVANCE(420);
+    case 334:
+      ACCEPT_TOKEN(anon_sym_admin);
       END_STATE();
-    case 365:
-      ACCEPT_TOKEN(anon_sym_retry);
+    case 335:
+      if (lookahead == 'e') ADVANCE(420);
       END_STATE();
-    case 366:
-      if (lookahead == 't') ADVANCE(421);
+    case 336:
+      if (lookahead == 'p') ADVANCE(421);
       END_STATE();
-    case 367:
-      if (lookahead == 'o') ADVANCE(422);
+    case 337:
+      if (lookahead == 'c') ADVANCE(422);
       END_STATE();
-    case 368:
-      if (lookahead == 'd') ADVANCE(423);
+    case 338:
+      ACCEPT_TOKEN(anon_sym_cache);
       END_STATE();
-    case 369:
-      if (lookahead == 's') ADVANCE(424);
+    case 339:
+      if (lookahead == 'a') ADVANCE(423);
       END_STATE();
-    case 370:
-      ACCEPT_TOKEN(anon_sym_start);
+    case 340:
+      ACCEPT_TOKEN(anon_sym_catch);
+      END_STATE();
+    case 341:
+      if (lookahead == 'e') ADVANCE(424);
+      END_STATE();
+    case 342:
+      ACCEPT_TOKEN(anon_sym_check);
+      END_STATE();
+    case 343:
       if (lookahead == 's') ADVANCE(425);
       END_STATE();
-    case 371:
-      if (lookahead == 'y') ADVANCE(426);
+    case 344:
+      if (lookahead == 't') ADVANCE(426);
       END_STATE();
-    case 372:
-      ACCEPT_TOKEN(anon_sym_store);
+    case 345:
+      if (lookahead == 'e') ADVANCE(427);
       END_STATE();
-    case 373:
-      ACCEPT_TOKEN(anon_sym_table);
+    case 346:
+      if (lookahead == 'c') ADVANCE(428);
       END_STATE();
-    case 374:
-      if (lookahead == 't') ADVANCE(427);
-      END_STATE();
-    case 375:
-      ACCEPT_TOKEN(anon_sym_terms);
-      END_STATE();
-    case 376:
-      ACCEPT_TOKEN(anon_sym_tests);
-      END_STATE();
-    case 377:
-      if (lookahead == 'u') ADVANCE(428);
-      END_STATE();
-    case 378:
-      ACCEPT_TOKEN(anon_sym_trust);
-      END_STATE();
-    case 379:
+    case 347:
       if (lookahead == 'c') ADVANCE(429);
       END_STATE();
+    case 348:
+      if (lookahead == 'e') ADVANCE(430);
+      END_STATE();
+    case 349:
+      if (lookahead == 'r') ADVANCE(431);
+      END_STATE();
+    case 350:
+      if (lookahead == 'l') ADVANCE(432);
+      END_STATE();
+    case 351:
+      if (lookahead == 't') ADVANCE(433);
+      END_STATE();
+    case 352:
+      ACCEPT_TOKEN(anon_sym_drain);
+      END_STATE();
+    case 353:
+      if (lookahead == 'o') ADVANCE(434);
+      END_STATE();
+    case 354:
+      ACCEPT_TOKEN(anon_sym_eject);
+      END_STATE();
+    case 355:
+      ACCEPT_TOKEN(anon_sym_every);
+      END_STATE();
+    case 356:
+      if (lookahead == 't') ADVANCE(435);
+      END_STATE();
+    case 357:
+      if (lookahead == 't') ADVANCE(436);
+      END_STATE();
+    case 358:
+      if (lookahead == 'a') ADVANCE(437);
+      END_STATE();
+    case 359:
+      ACCEPT_TOKEN(anon_sym_false);
+      END_STATE();
+    case 360:
+      ACCEPT_TOKEN(anon_sym_files);
+      END_STATE();
+    case 361:
+      if (lookahead == 'a') ADVANCE(438);
+      END_STATE();
+    case 362:
+      ACCEPT_TOKEN(anon_sym_given);
+      END_STATE();
+    case 363:
+      if (lookahead == 'r') ADVANCE(439);
+      END_STATE();
+    case 364:
+      ACCEPT_TOKEN(anon_sym_hedge);
+      END_STATE();
+    case 365:
+      ACCEPT_TOKEN(anon_sym_https);
+      END_STATE();
+    case 366:
+      if (lookahead == 't') ADVANCE(440);
+      END_STATE();
+    case 367:
+      ACCEPT_TOKEN(anon_sym_index);
+      END_STATE();
+    case 368:
+      if (lookahead == 'c') ADVANCE(441);
+      END_STATE();
+    case 369:
+      if (lookahead == 'r') ADVANCE(442);
+      END_STATE();
+    case 370:
+      if (lookahead == 'i') ADVANCE(443);
+      END_STATE();
+    case 371:
+      ACCEPT_TOKEN(anon_sym_limit);
+      if (lookahead == 's') ADVANCE(444);
+      END_STATE();
+    case 372:
+      if (lookahead == '-') ADVANCE(445);
+      END_STATE();
+    case 373:
+      ACCEPT_TOKEN(anon_sym_login);
+      END_STATE();
+    case 374:
+      if (lookahead == 't') ADVANCE(446);
+      END_STATE();
+    case 375:
+      ACCEPT_TOKEN(anon_sym_lower);
+      END_STATE();
+    case 376:
+      if (lookahead == 'e') ADVANCE(447);
+      END_STATE();
+    case 377:
+      if (lookahead == 'd') ADVANCE(448);
+      END_STATE();
+    case 378:
+      if (lookahead == 'c') ADVANCE(449);
+      END_STATE();
+    case 379:
+      if (lookahead == 'r') ADVANCE(450);
+      END_STATE();
     case 380:
-      if (lookahead == 't') ADVANCE(430);
+      if (lookahead == 'n') ADVANCE(451);
       END_STATE();
     case 381:
-      if (lookahead == 'u') ADVANCE(431);
+      ACCEPT_TOKEN(anon_sym_panic);
       END_STATE();
     case 382:
-      if (lookahead == 'T') ADVANCE(432);
+      if (lookahead == 'h') ADVANCE(452);
       END_STATE();
     case 383:
-      ACCEPT_TOKEN(anon_sym_DELETE);
+      if (lookahead == 'o') ADVANCE(453);
       END_STATE();
     case 384:
-      if (lookahead == 'S') ADVANCE(433);
+      ACCEPT_TOKEN(anon_sym_paths);
       END_STATE();
     case 385:
-      ACCEPT_TOKEN(anon_sym_backup);
+      if (lookahead == 'y') ADVANCE(454);
       END_STATE();
     case 386:
-      if (lookahead == 'e') ADVANCE(434);
+      if (lookahead == 'l') ADVANCE(455);
       END_STATE();
     case 387:
-      if (lookahead == 'n') ADVANCE(435);
+      if (lookahead == 'c') ADVANCE(456);
       END_STATE();
     case 388:
-      ACCEPT_TOKEN(anon_sym_client);
+      ACCEPT_TOKEN(anon_sym_prove);
       END_STATE();
     case 389:
-      if (lookahead == 's') ADVANCE(436);
+      if (lookahead == 'd') ADVANCE(457);
       END_STATE();
     case 390:
-      if (lookahead == 't') ADVANCE(437);
+      if (lookahead == '-') ADVANCE(458);
       END_STATE();
     case 391:
-      if (lookahead == 't') ADVANCE(438);
+      ACCEPT_TOKEN(anon_sym_query);
       END_STATE();
     case 392:
-      ACCEPT_TOKEN(anon_sym_cookie);
+      ACCEPT_TOKEN(anon_sym_queue);
       END_STATE();
     case 393:
-      if (lookahead == 't') ADVANCE(439);
+      if (lookahead == 'e') ADVANCE(459);
       END_STATE();
     case 394:
-      if (lookahead == 'o') ADVANCE(440);
+      if (lookahead == 'e') ADVANCE(460);
       END_STATE();
     case 395:
-      if (lookahead == 'n') ADVANCE(441);
+      if (lookahead == 's') ADVANCE(461);
       END_STATE();
     case 396:
-      ACCEPT_TOKEN(anon_sym_expect);
+      if (lookahead == 'r') ADVANCE(462);
       END_STATE();
     case 397:
-      ACCEPT_TOKEN(anon_sym_export);
+      if (lookahead == 'v') ADVANCE(463);
       END_STATE();
     case 398:
-      if (lookahead == 'c') ADVANCE(442);
+      if (lookahead == 'n') ADVANCE(464);
       END_STATE();
     case 399:
-      if (lookahead == 'y') ADVANCE(443);
+      ACCEPT_TOKEN(anon_sym_retry);
       END_STATE();
     case 400:
-      ACCEPT_TOKEN(anon_sym_header);
+      if (lookahead == 's') ADVANCE(465);
       END_STATE();
     case 401:
-      ACCEPT_TOKEN(anon_sym_import);
+      if (lookahead == 't') ADVANCE(466);
       END_STATE();
     case 402:
-      if (lookahead == 'm') ADVANCE(444);
+      if (lookahead == 'o') ADVANCE(467);
       END_STATE();
     case 403:
-      ACCEPT_TOKEN(anon_sym_limits);
+      if (lookahead == 'd') ADVANCE(468);
       END_STATE();
     case 404:
-      if (lookahead == 'p') ADVANCE(445);
+      if (lookahead == 's') ADVANCE(469);
       END_STATE();
     case 405:
-      if (lookahead == 's') ADVANCE(446);
+      ACCEPT_TOKEN(anon_sym_start);
+      if (lookahead == 's') ADVANCE(470);
       END_STATE();
     case 406:
-      ACCEPT_TOKEN(anon_sym_method);
+      if (lookahead == 'y') ADVANCE(471);
       END_STATE();
     case 407:
-      if (lookahead == 's') ADVANCE(447);
+      ACCEPT_TOKEN(anon_sym_store);
       END_STATE();
     case 408:
-      ACCEPT_TOKEN(anon_sym_mirror);
+      ACCEPT_TOKEN(anon_sym_table);
       END_STATE();
     case 409:
-      if (lookahead == 'g') ADVANCE(448);
+      if (lookahead == 't') ADVANCE(472);
       END_STATE();
     case 410:
-      if (lookahead == 'r') ADVANCE(449);
+      ACCEPT_TOKEN(anon_sym_terms);
       END_STATE();
     case 411:
-      ACCEPT_TOKEN(anon_sym_policy);
+      ACCEPT_TOKEN(anon_sym_tests);
       END_STATE();
     case 412:
-      if (lookahead == 'e') ADVANCE(450);
+      if (lookahead == 'u') ADVANCE(473);
       END_STATE();
     case 413:
-      if (lookahead == 'o') ADVANCE(451);
+      ACCEPT_TOKEN(anon_sym_trust);
       END_STATE();
     case 414:
-      if (lookahead == 'p') ADVANCE(452);
+      if (lookahead == 'c') ADVANCE(474);
       END_STATE();
     case 415:
-      if (lookahead == 'c') ADVANCE(453);
+      if (lookahead == 't') ADVANCE(475);
       END_STATE();
     case 416:
-      ACCEPT_TOKEN(anon_sym_remove);
+      if (lookahead == 'u') ADVANCE(476);
       END_STATE();
     case 417:
-      if (lookahead == 't') ADVANCE(454);
+      if (lookahead == 'T') ADVANCE(477);
       END_STATE();
     case 418:
-      if (lookahead == 'e') ADVANCE(455);
+      ACCEPT_TOKEN(anon_sym_DELETE);
       END_STATE();
     case 419:
-      if (lookahead == 'e') ADVANCE(456);
+      if (lookahead == 'S') ADVANCE(478);
       END_STATE();
     case 420:
-      if (lookahead == 'd') ADVANCE(457);
-      if (lookahead == 's') ADVANCE(458);
+      if (lookahead == 'y') ADVANCE(479);
       END_STATE();
     case 421:
-      ACCEPT_TOKEN(anon_sym_secret);
-      if (lookahead == 's') ADVANCE(459);
+      ACCEPT_TOKEN(anon_sym_backup);
       END_STATE();
     case 422:
-      if (lookahead == 'n') ADVANCE(460);
+      if (lookahead == 'e') ADVANCE(480);
       END_STATE();
     case 423:
-      ACCEPT_TOKEN(anon_sym_signed);
+      if (lookahead == 'c') ADVANCE(481);
       END_STATE();
     case 424:
-      if (lookahead == 't') ADVANCE(461);
+      if (lookahead == 'n') ADVANCE(482);
       END_STATE();
     case 425:
-      ACCEPT_TOKEN(anon_sym_starts);
+      ACCEPT_TOKEN(anon_sym_claims);
       END_STATE();
     case 426:
-      ACCEPT_TOKEN(anon_sym_sticky);
+      ACCEPT_TOKEN(anon_sym_client);
       END_STATE();
     case 427:
-      ACCEPT_TOKEN(anon_sym_tenant);
+      if (lookahead == 's') ADVANCE(483);
       END_STATE();
     case 428:
-      if (lookahead == 't') ADVANCE(462);
+      if (lookahead == 't') ADVANCE(484);
       END_STATE();
     case 429:
-      if (lookahead == 'k') ADVANCE(463);
-      END_STATE();
-    case 430:
-      ACCEPT_TOKEN(anon_sym_weight);
-      END_STATE();
-    case 431:
-      if (lookahead == 't') ADVANCE(464);
-      END_STATE();
-    case 432:
-      ACCEPT_TOKEN(anon_sym_CONNECT);
-      END_STATE();
-    case 433:
-      ACCEPT_TOKEN(anon_sym_OPTIONS);
-      END_STATE();
-    case 434:
-      ACCEPT_TOKEN(anon_sym_balance);
-      END_STATE();
-    case 435:
-      if (lookahead == 'g') ADVANCE(465);
-      END_STATE();
-    case 436:
-      if (lookahead == 's') ADVANCE(466);
-      END_STATE();
-    case 437:
-      ACCEPT_TOKEN(anon_sym_connect);
-      END_STATE();
-    case 438:
-      ACCEPT_TOKEN(anon_sym_contact);
-      END_STATE();
-    case 439:
-      ACCEPT_TOKEN(anon_sym_default);
-      END_STATE();
-    case 440:
-      if (lookahead == 'r') ADVANCE(467);
-      END_STATE();
-    case 441:
-      ACCEPT_TOKEN(anon_sym_edition);
-      END_STATE();
-    case 442:
-      if (lookahead == 'k') ADVANCE(468);
-      END_STATE();
-    case 443:
-      ACCEPT_TOKEN(anon_sym_gateway);
-      END_STATE();
-    case 444:
-      if (lookahead == 'e') ADVANCE(469);
-      END_STATE();
-    case 445:
-      if (lookahead == 'a') ADVANCE(470);
-      END_STATE();
-    case 446:
-      ACCEPT_TOKEN(anon_sym_matches);
-      END_STATE();
-    case 447:
-      ACCEPT_TOKEN(anon_sym_metrics);
-      END_STATE();
-    case 448:
-      ACCEPT_TOKEN(anon_sym_missing);
-      END_STATE();
-    case 449:
-      if (lookahead == 'o') ADVANCE(471);
-      END_STATE();
-    case 450:
-      ACCEPT_TOKEN(anon_sym_profile);
-      END_STATE();
-    case 451:
-      if (lookahead == 'l') ADVANCE(472);
-      END_STATE();
-    case 452:
-      if (lookahead == 'r') ADVANCE(473);
-      END_STATE();
-    case 453:
-      if (lookahead == 't') ADVANCE(474);
-      END_STATE();
-    case 454:
-      ACCEPT_TOKEN(anon_sym_request);
-      END_STATE();
-    case 455:
-      ACCEPT_TOKEN(anon_sym_require);
-      END_STATE();
-    case 456:
-      ACCEPT_TOKEN(anon_sym_resolve);
-      if (lookahead == 'r') ADVANCE(475);
-      END_STATE();
-    case 457:
-      ACCEPT_TOKEN(anon_sym_respond);
-      END_STATE();
-    case 458:
-      if (lookahead == 'e') ADVANCE(476);
-      END_STATE();
-    case 459:
-      ACCEPT_TOKEN(anon_sym_secrets);
-      END_STATE();
-    case 460:
-      ACCEPT_TOKEN(anon_sym_session);
-      END_STATE();
-    case 461:
-      if (lookahead == 'a') ADVANCE(477);
-      END_STATE();
-    case 462:
-      ACCEPT_TOKEN(anon_sym_timeout);
-      END_STATE();
-    case 463:
-      if (lookahead == 'e') ADVANCE(478);
-      END_STATE();
-    case 464:
-      ACCEPT_TOKEN(anon_sym_without);
-      END_STATE();
-    case 465:
-      if (lookahead == 'e') ADVANCE(479);
-      END_STATE();
-    case 466:
-      ACCEPT_TOKEN(anon_sym_compress);
-      END_STATE();
-    case 467:
-      if (lookahead == 'y') ADVANCE(480);
-      END_STATE();
-    case 468:
-      ACCEPT_TOKEN(anon_sym_fallback);
-      END_STATE();
-    case 469:
-      ACCEPT_TOKEN(anon_sym_lifetime);
-      END_STATE();
-    case 470:
-      if (lookahead == 't') ADVANCE(481);
-      END_STATE();
-    case 471:
-      if (lookahead == 'u') ADVANCE(482);
-      END_STATE();
-    case 472:
-      ACCEPT_TOKEN(anon_sym_protocol);
-      END_STATE();
-    case 473:
-      if (lookahead == 'o') ADVANCE(483);
-      END_STATE();
-    case 474:
-      ACCEPT_TOKEN(anon_sym_redirect);
-      END_STATE();
-    case 475:
-      ACCEPT_TOKEN(anon_sym_resolver);
-      END_STATE();
-    case 476:
-      ACCEPT_TOKEN(anon_sym_response);
-      END_STATE();
-    case 477:
-      if (lookahead == 'r') ADVANCE(484);
-      END_STATE();
-    case 478:
       if (lookahead == 't') ADVANCE(485);
       END_STATE();
+    case 430:
+      ACCEPT_TOKEN(anon_sym_cookie);
+      END_STATE();
+    case 431:
+      if (lookahead == 'y') ADVANCE(486);
+      END_STATE();
+    case 432:
+      if (lookahead == 't') ADVANCE(487);
+      END_STATE();
+    case 433:
+      if (lookahead == 'o') ADVANCE(488);
+      END_STATE();
+    case 434:
+      if (lookahead == 'n') ADVANCE(489);
+      END_STATE();
+    case 435:
+      ACCEPT_TOKEN(anon_sym_expect);
+      END_STATE();
+    case 436:
+      ACCEPT_TOKEN(anon_sym_export);
+      END_STATE();
+    case 437:
+      if (lookahead == 'c') ADVANCE(490);
+      END_STATE();
+    case 438:
+      if (lookahead == 'y') ADVANCE(491);
+      END_STATE();
+    case 439:
+      ACCEPT_TOKEN(anon_sym_header);
+      END_STATE();
+    case 440:
+      ACCEPT_TOKEN(anon_sym_import);
+      END_STATE();
+    case 441:
+      if (lookahead == 't') ADVANCE(492);
+      END_STATE();
+    case 442:
+      ACCEPT_TOKEN(anon_sym_issuer);
+      END_STATE();
+    case 443:
+      if (lookahead == 'm') ADVANCE(493);
+      END_STATE();
+    case 444:
+      ACCEPT_TOKEN(anon_sym_limits);
+      END_STATE();
+    case 445:
+      if (lookahead == 'p') ADVANCE(494);
+      END_STATE();
+    case 446:
+      ACCEPT_TOKEN(anon_sym_logout);
+      END_STATE();
+    case 447:
+      if (lookahead == 's') ADVANCE(495);
+      END_STATE();
+    case 448:
+      ACCEPT_TOKEN(anon_sym_method);
+      END_STATE();
+    case 449:
+      if (lookahead == 's') ADVANCE(496);
+      END_STATE();
+    case 450:
+      ACCEPT_TOKEN(anon_sym_mirror);
+      END_STATE();
+    case 451:
+      if (lookahead == 'g') ADVANCE(497);
+      END_STATE();
+    case 452:
+      if (lookahead == 'r') ADVANCE(498);
+      END_STATE();
+    case 453:
+      if (lookahead == 'r') ADVANCE(499);
+      END_STATE();
+    case 454:
+      ACCEPT_TOKEN(anon_sym_policy);
+      END_STATE();
+    case 455:
+      if (lookahead == 'e') ADVANCE(500);
+      END_STATE();
+    case 456:
+      if (lookahead == 'o') ADVANCE(501);
+      END_STATE();
+    case 457:
+      if (lookahead == 'e') ADVANCE(502);
+      END_STATE();
+    case 458:
+      if (lookahead == 'p') ADVANCE(503);
+      END_STATE();
+    case 459:
+      if (lookahead == 'c') ADVANCE(504);
+      END_STATE();
+    case 460:
+      ACCEPT_TOKEN(anon_sym_remove);
+      END_STATE();
+    case 461:
+      if (lookahead == 't') ADVANCE(505);
+      END_STATE();
+    case 462:
+      if (lookahead == 'e') ADVANCE(506);
+      END_STATE();
+    case 463:
+      if (lookahead == 'e') ADVANCE(507);
+      END_STATE();
+    case 464:
+      if (lookahead == 'd') ADVANCE(508);
+      if (lookahead == 's') ADVANCE(509);
+      END_STATE();
+    case 465:
+      ACCEPT_TOKEN(anon_sym_scopes);
+      END_STATE();
+    case 466:
+      ACCEPT_TOKEN(anon_sym_secret);
+      if (lookahead == 's') ADVANCE(510);
+      END_STATE();
+    case 467:
+      if (lookahead == 'n') ADVANCE(511);
+      END_STATE();
+    case 468:
+      ACCEPT_TOKEN(anon_sym_signed);
+      END_STATE();
+    case 469:
+      if (lookahead == 't') ADVANCE(512);
+      END_STATE();
+    case 470:
+      ACCEPT_TOKEN(anon_sym_starts);
+      END_STATE();
+    case 471:
+      ACCEPT_TOKEN(anon_sym_sticky);
+      END_STATE();
+    case 472:
+      ACCEPT_TOKEN(anon_sym_tenant);
+      END_STATE();
+    case 473:
+      if (lookahead == 't') ADVANCE(513);
+      END_STATE();
+    case 474:
+      if (lookahead == 'k') ADVANCE(514);
+      END_STATE();
+    case 475:
+      ACCEPT_TOKEN(anon_sym_weight);
+      END_STATE();
+    case 476:
+      if (lookahead == 't') ADVANCE(515);
+      END_STATE();
+    case 477:
+      ACCEPT_TOKEN(anon_sym_CONNECT);
+      END_STATE();
+    case 478:
+      ACCEPT_TOKEN(anon_sym_OPTIONS);
+      END_STATE();
     case 479:
-      if (lookahead == 's') ADVANCE(486);
+      ACCEPT_TOKEN(anon_sym_api_DASHkey);
       END_STATE();
     case 480:
-      ACCEPT_TOKEN(anon_sym_directory);
+      ACCEPT_TOKEN(anon_sym_balance);
       END_STATE();
     case 481:
-      if (lookahead == 'h') ADVANCE(487);
+      if (lookahead == 'k') ADVANCE(516);
       END_STATE();
     case 482:
-      if (lookahead == 'g') ADVANCE(488);
+      if (lookahead == 'g') ADVANCE(517);
       END_STATE();
     case 483:
-      if (lookahead == 't') ADVANCE(489);
+      if (lookahead == 's') ADVANCE(518);
       END_STATE();
     case 484:
-      if (lookahead == 't') ADVANCE(490);
+      ACCEPT_TOKEN(anon_sym_connect);
       END_STATE();
     case 485:
-      ACCEPT_TOKEN(anon_sym_websocket);
+      ACCEPT_TOKEN(anon_sym_contact);
       END_STATE();
     case 486:
-      ACCEPT_TOKEN(anon_sym_challenges);
+      ACCEPT_TOKEN(anon_sym_country);
       END_STATE();
     case 487:
-      ACCEPT_TOKEN(anon_sym_local_DASHpath);
+      ACCEPT_TOKEN(anon_sym_default);
       END_STATE();
     case 488:
-      if (lookahead == 'h') ADVANCE(491);
+      if (lookahead == 'r') ADVANCE(519);
       END_STATE();
     case 489:
-      if (lookahead == 'o') ADVANCE(492);
+      ACCEPT_TOKEN(anon_sym_edition);
       END_STATE();
     case 490:
-      ACCEPT_TOKEN(anon_sym_slow_DASHstart);
+      if (lookahead == 'k') ADVANCE(520);
       END_STATE();
     case 491:
-      ACCEPT_TOKEN(anon_sym_passthrough);
+      ACCEPT_TOKEN(anon_sym_gateway);
       END_STATE();
     case 492:
-      if (lookahead == 'c') ADVANCE(493);
+      ACCEPT_TOKEN(anon_sym_inspect);
       END_STATE();
     case 493:
-      if (lookahead == 'o') ADVANCE(494);
+      if (lookahead == 'e') ADVANCE(521);
       END_STATE();
     case 494:
-      if (lookahead == 'l') ADVANCE(495);
+      if (lookahead == 'a') ADVANCE(522);
       END_STATE();
     case 495:
+      ACCEPT_TOKEN(anon_sym_matches);
+      END_STATE();
+    case 496:
+      ACCEPT_TOKEN(anon_sym_metrics);
+      END_STATE();
+    case 497:
+      ACCEPT_TOKEN(anon_sym_missing);
+      END_STATE();
+    case 498:
+      if (lookahead == 'o') ADVANCE(523);
+      END_STATE();
+    case 499:
+      if (lookahead == 'd') ADVANCE(524);
+      END_STATE();
+    case 500:
+      ACCEPT_TOKEN(anon_sym_profile);
+      END_STATE();
+    case 501:
+      if (lookahead == 'l') ADVANCE(525);
+      END_STATE();
+    case 502:
+      if (lookahead == 'r') ADVANCE(526);
+      END_STATE();
+    case 503:
+      if (lookahead == 'r') ADVANCE(527);
+      END_STATE();
+    case 504:
+      if (lookahead == 't') ADVANCE(528);
+      END_STATE();
+    case 505:
+      ACCEPT_TOKEN(anon_sym_request);
+      END_STATE();
+    case 506:
+      ACCEPT_TOKEN(anon_sym_require);
+      END_STATE();
+    case 507:
+      ACCEPT_TOKEN(anon_sym_resolve);
+      if (lookahead == 'r') ADVANCE(529);
+      END_STATE();
+    case 508:
+      ACCEPT_TOKEN(anon_sym_respond);
+      END_STATE();
+    case 509:
+      if (lookahead == 'e') ADVANCE(530);
+      END_STATE();
+    case 510:
+      ACCEPT_TOKEN(anon_sym_secrets);
+      END_STATE();
+    case 511:
+      ACCEPT_TOKEN(anon_sym_session);
+      END_STATE();
+    case 512:
+      if (lookahead == 'a') ADVANCE(531);
+      END_STATE();
+    case 513:
+      ACCEPT_TOKEN(anon_sym_timeout);
+      END_STATE();
+    case 514:
+      if (lookahead == 'e') ADVANCE(532);
+      END_STATE();
+    case 515:
+      ACCEPT_TOKEN(anon_sym_without);
+      END_STATE();
+    case 516:
+      ACCEPT_TOKEN(anon_sym_callback);
+      END_STATE();
+    case 517:
+      if (lookahead == 'e') ADVANCE(533);
+      END_STATE();
+    case 518:
+      ACCEPT_TOKEN(anon_sym_compress);
+      END_STATE();
+    case 519:
+      if (lookahead == 'y') ADVANCE(534);
+      END_STATE();
+    case 520:
+      ACCEPT_TOKEN(anon_sym_fallback);
+      END_STATE();
+    case 521:
+      ACCEPT_TOKEN(anon_sym_lifetime);
+      END_STATE();
+    case 522:
+      if (lookahead == 't') ADVANCE(535);
+      END_STATE();
+    case 523:
+      if (lookahead == 'u') ADVANCE(536);
+      END_STATE();
+    case 524:
+      ACCEPT_TOKEN(anon_sym_password);
+      END_STATE();
+    case 525:
+      ACCEPT_TOKEN(anon_sym_protocol);
+      END_STATE();
+    case 526:
+      ACCEPT_TOKEN(anon_sym_provider);
+      END_STATE();
+    case 527:
+      if (lookahead == 'o') ADVANCE(537);
+      END_STATE();
+    case 528:
+      ACCEPT_TOKEN(anon_sym_redirect);
+      END_STATE();
+    case 529:
+      ACCEPT_TOKEN(anon_sym_resolver);
+      END_STATE();
+    case 530:
+      ACCEPT_TOKEN(anon_sym_response);
+      END_STATE();
+    case 531:
+      if (lookahead == 'r') ADVANCE(538);
+      END_STATE();
+    case 532:
+      if (lookahead == 't') ADVANCE(539);
+      END_STATE();
+    case 533:
+      if (lookahead == 's') ADVANCE(540);
+      END_STATE();
+    case 534:
+      ACCEPT_TOKEN(anon_sym_directory);
+      END_STATE();
+    case 535:
+      if (lookahead == 'h') ADVANCE(541);
+      END_STATE();
+    case 536:
+      if (lookahead == 'g') ADVANCE(542);
+      END_STATE();
+    case 537:
+      if (lookahead == 't') ADVANCE(543);
+      END_STATE();
+    case 538:
+      if (lookahead == 't') ADVANCE(544);
+      END_STATE();
+    case 539:
+      ACCEPT_TOKEN(anon_sym_websocket);
+      END_STATE();
+    case 540:
+      ACCEPT_TOKEN(anon_sym_challenges);
+      END_STATE();
+    case 541:
+      ACCEPT_TOKEN(anon_sym_local_DASHpath);
+      END_STATE();
+    case 542:
+      if (lookahead == 'h') ADVANCE(545);
+      END_STATE();
+    case 543:
+      if (lookahead == 'o') ADVANCE(546);
+      END_STATE();
+    case 544:
+      ACCEPT_TOKEN(anon_sym_slow_DASHstart);
+      END_STATE();
+    case 545:
+      ACCEPT_TOKEN(anon_sym_passthrough);
+      END_STATE();
+    case 546:
+      if (lookahead == 'c') ADVANCE(547);
+      END_STATE();
+    case 547:
+      if (lookahead == 'o') ADVANCE(548);
+      END_STATE();
+    case 548:
+      if (lookahead == 'l') ADVANCE(549);
+      END_STATE();
+    case 549:
       ACCEPT_TOKEN(anon_sym_proxy_DASHprotocol);
       END_STATE();
     default:
@@ -5312,6 +5578,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(1),
     [anon_sym_pool] = ACTIONS(1),
     [anon_sym_prove] = ACTIONS(1),
+    [anon_sym_provider] = ACTIONS(1),
     [anon_sym_site] = ACTIONS(1),
     [anon_sym_table] = ACTIONS(1),
     [anon_sym_tcp] = ACTIONS(1),
@@ -5322,6 +5589,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(1),
     [anon_sym_else] = ACTIONS(1),
     [anon_sym_end] = ACTIONS(1),
+    [anon_sym_keep] = ACTIONS(1),
     [anon_sym_limit] = ACTIONS(1),
     [anon_sym_remove] = ACTIONS(1),
     [anon_sym_require] = ACTIONS(1),
@@ -5344,6 +5612,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(1),
     [anon_sym_deny] = ACTIONS(1),
     [anon_sym_files] = ACTIONS(1),
+    [anon_sym_login] = ACTIONS(1),
+    [anon_sym_logout] = ACTIONS(1),
     [anon_sym_redirect] = ACTIONS(1),
     [anon_sym_respond] = ACTIONS(1),
     [anon_sym_as] = ACTIONS(1),
@@ -5368,12 +5638,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(1),
     [anon_sym_given] = ACTIONS(1),
     [anon_sym_no] = ACTIONS(1),
+    [anon_sym_api_DASHkey] = ACTIONS(1),
     [anon_sym_ask] = ACTIONS(1),
     [anon_sym_hash] = ACTIONS(1),
     [anon_sym_jwt] = ACTIONS(1),
     [anon_sym_local_DASHpath] = ACTIONS(1),
     [anon_sym_lower] = ACTIONS(1),
+    [anon_sym_password] = ACTIONS(1),
     [anon_sym_signed] = ACTIONS(1),
+    [anon_sym_body] = ACTIONS(1),
     [anon_sym_client] = ACTIONS(1),
     [anon_sym_cookie] = ACTIONS(1),
     [anon_sym_method] = ACTIONS(1),
@@ -5391,12 +5664,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(1),
     [anon_sym_admin] = ACTIONS(1),
     [anon_sym_balance] = ACTIONS(1),
-    [anon_sym_body] = ACTIONS(1),
     [anon_sym_cache] = ACTIONS(1),
+    [anon_sym_callback] = ACTIONS(1),
     [anon_sym_challenges] = ACTIONS(1),
     [anon_sym_check] = ACTIONS(1),
+    [anon_sym_claims] = ACTIONS(1),
     [anon_sym_compress] = ACTIONS(1),
     [anon_sym_contact] = ACTIONS(1),
+    [anon_sym_country] = ACTIONS(1),
     [anon_sym_cut] = ACTIONS(1),
     [anon_sym_default] = ACTIONS(1),
     [anon_sym_directory] = ACTIONS(1),
@@ -5411,6 +5686,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(1),
     [anon_sym_https] = ACTIONS(1),
     [anon_sym_idle] = ACTIONS(1),
+    [anon_sym_inspect] = ACTIONS(1),
+    [anon_sym_issuer] = ACTIONS(1),
+    [anon_sym_keys] = ACTIONS(1),
     [anon_sym_lifetime] = ACTIONS(1),
     [anon_sym_limits] = ACTIONS(1),
     [anon_sym_log] = ACTIONS(1),
@@ -5426,6 +5704,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(1),
     [anon_sym_retry] = ACTIONS(1),
     [anon_sym_root] = ACTIONS(1),
+    [anon_sym_scopes] = ACTIONS(1),
     [anon_sym_secrets] = ACTIONS(1),
     [anon_sym_slow_DASHstart] = ACTIONS(1),
     [anon_sym_sticky] = ACTIONS(1),
@@ -5502,6 +5781,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -5512,6 +5792,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -5534,6 +5815,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -5558,12 +5841,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -5581,12 +5867,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -5601,6 +5889,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -5616,6 +5907,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -5688,6 +5980,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(75),
     [anon_sym_pool] = ACTIONS(75),
     [anon_sym_prove] = ACTIONS(75),
+    [anon_sym_provider] = ACTIONS(75),
     [anon_sym_site] = ACTIONS(75),
     [anon_sym_table] = ACTIONS(75),
     [anon_sym_tcp] = ACTIONS(75),
@@ -5698,6 +5991,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(78),
     [anon_sym_else] = ACTIONS(78),
     [anon_sym_end] = ACTIONS(78),
+    [anon_sym_keep] = ACTIONS(78),
     [anon_sym_limit] = ACTIONS(78),
     [anon_sym_remove] = ACTIONS(78),
     [anon_sym_require] = ACTIONS(78),
@@ -5720,6 +6014,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(84),
     [anon_sym_deny] = ACTIONS(87),
     [anon_sym_files] = ACTIONS(87),
+    [anon_sym_login] = ACTIONS(87),
+    [anon_sym_logout] = ACTIONS(87),
     [anon_sym_redirect] = ACTIONS(87),
     [anon_sym_respond] = ACTIONS(87),
     [anon_sym_as] = ACTIONS(90),
@@ -5744,12 +6040,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(93),
     [anon_sym_given] = ACTIONS(93),
     [anon_sym_no] = ACTIONS(93),
+    [anon_sym_api_DASHkey] = ACTIONS(96),
     [anon_sym_ask] = ACTIONS(96),
     [anon_sym_hash] = ACTIONS(96),
     [anon_sym_jwt] = ACTIONS(96),
     [anon_sym_local_DASHpath] = ACTIONS(96),
     [anon_sym_lower] = ACTIONS(96),
+    [anon_sym_password] = ACTIONS(96),
     [anon_sym_signed] = ACTIONS(96),
+    [anon_sym_body] = ACTIONS(99),
     [anon_sym_client] = ACTIONS(99),
     [anon_sym_cookie] = ACTIONS(99),
     [anon_sym_method] = ACTIONS(99),
@@ -5767,12 +6066,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(105),
     [anon_sym_admin] = ACTIONS(105),
     [anon_sym_balance] = ACTIONS(105),
-    [anon_sym_body] = ACTIONS(105),
     [anon_sym_cache] = ACTIONS(105),
+    [anon_sym_callback] = ACTIONS(105),
     [anon_sym_challenges] = ACTIONS(105),
     [anon_sym_check] = ACTIONS(105),
+    [anon_sym_claims] = ACTIONS(105),
     [anon_sym_compress] = ACTIONS(105),
     [anon_sym_contact] = ACTIONS(105),
+    [anon_sym_country] = ACTIONS(105),
     [anon_sym_cut] = ACTIONS(105),
     [anon_sym_default] = ACTIONS(105),
     [anon_sym_directory] = ACTIONS(105),
@@ -5787,6 +6088,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(105),
     [anon_sym_https] = ACTIONS(105),
     [anon_sym_idle] = ACTIONS(105),
+    [anon_sym_inspect] = ACTIONS(105),
+    [anon_sym_issuer] = ACTIONS(105),
+    [anon_sym_keys] = ACTIONS(105),
     [anon_sym_lifetime] = ACTIONS(105),
     [anon_sym_limits] = ACTIONS(105),
     [anon_sym_log] = ACTIONS(105),
@@ -5802,6 +6106,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(105),
     [anon_sym_retry] = ACTIONS(105),
     [anon_sym_root] = ACTIONS(105),
+    [anon_sym_scopes] = ACTIONS(105),
     [anon_sym_secrets] = ACTIONS(105),
     [anon_sym_slow_DASHstart] = ACTIONS(105),
     [anon_sym_sticky] = ACTIONS(105),
@@ -5873,6 +6178,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -5883,6 +6189,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -5905,6 +6212,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -5929,12 +6238,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -5952,12 +6264,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -5972,6 +6286,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -5987,6 +6304,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -6058,6 +6376,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -6068,6 +6387,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -6090,6 +6410,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -6114,12 +6436,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -6137,12 +6462,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -6157,6 +6484,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -6172,6 +6502,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -6243,6 +6574,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -6253,6 +6585,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -6275,6 +6608,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -6299,12 +6634,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -6322,12 +6660,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -6342,6 +6682,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -6357,6 +6700,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -6427,6 +6771,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(153),
     [anon_sym_pool] = ACTIONS(153),
     [anon_sym_prove] = ACTIONS(153),
+    [anon_sym_provider] = ACTIONS(153),
     [anon_sym_site] = ACTIONS(153),
     [anon_sym_table] = ACTIONS(153),
     [anon_sym_tcp] = ACTIONS(153),
@@ -6437,6 +6782,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(156),
     [anon_sym_else] = ACTIONS(156),
     [anon_sym_end] = ACTIONS(156),
+    [anon_sym_keep] = ACTIONS(156),
     [anon_sym_limit] = ACTIONS(156),
     [anon_sym_remove] = ACTIONS(156),
     [anon_sym_require] = ACTIONS(156),
@@ -6459,6 +6805,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(162),
     [anon_sym_deny] = ACTIONS(165),
     [anon_sym_files] = ACTIONS(165),
+    [anon_sym_login] = ACTIONS(165),
+    [anon_sym_logout] = ACTIONS(165),
     [anon_sym_redirect] = ACTIONS(165),
     [anon_sym_respond] = ACTIONS(165),
     [anon_sym_as] = ACTIONS(168),
@@ -6483,12 +6831,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(171),
     [anon_sym_given] = ACTIONS(171),
     [anon_sym_no] = ACTIONS(171),
+    [anon_sym_api_DASHkey] = ACTIONS(174),
     [anon_sym_ask] = ACTIONS(174),
     [anon_sym_hash] = ACTIONS(174),
     [anon_sym_jwt] = ACTIONS(174),
     [anon_sym_local_DASHpath] = ACTIONS(174),
     [anon_sym_lower] = ACTIONS(174),
+    [anon_sym_password] = ACTIONS(174),
     [anon_sym_signed] = ACTIONS(174),
+    [anon_sym_body] = ACTIONS(177),
     [anon_sym_client] = ACTIONS(177),
     [anon_sym_cookie] = ACTIONS(177),
     [anon_sym_method] = ACTIONS(177),
@@ -6506,12 +6857,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(183),
     [anon_sym_admin] = ACTIONS(183),
     [anon_sym_balance] = ACTIONS(183),
-    [anon_sym_body] = ACTIONS(183),
     [anon_sym_cache] = ACTIONS(183),
+    [anon_sym_callback] = ACTIONS(183),
     [anon_sym_challenges] = ACTIONS(183),
     [anon_sym_check] = ACTIONS(183),
+    [anon_sym_claims] = ACTIONS(183),
     [anon_sym_compress] = ACTIONS(183),
     [anon_sym_contact] = ACTIONS(183),
+    [anon_sym_country] = ACTIONS(183),
     [anon_sym_cut] = ACTIONS(183),
     [anon_sym_default] = ACTIONS(183),
     [anon_sym_directory] = ACTIONS(183),
@@ -6526,6 +6879,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(183),
     [anon_sym_https] = ACTIONS(183),
     [anon_sym_idle] = ACTIONS(183),
+    [anon_sym_inspect] = ACTIONS(183),
+    [anon_sym_issuer] = ACTIONS(183),
+    [anon_sym_keys] = ACTIONS(183),
     [anon_sym_lifetime] = ACTIONS(183),
     [anon_sym_limits] = ACTIONS(183),
     [anon_sym_log] = ACTIONS(183),
@@ -6541,6 +6897,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(183),
     [anon_sym_retry] = ACTIONS(183),
     [anon_sym_root] = ACTIONS(183),
+    [anon_sym_scopes] = ACTIONS(183),
     [anon_sym_secrets] = ACTIONS(183),
     [anon_sym_slow_DASHstart] = ACTIONS(183),
     [anon_sym_sticky] = ACTIONS(183),
@@ -6611,6 +6968,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -6621,6 +6979,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -6643,6 +7002,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -6667,12 +7028,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -6690,12 +7054,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -6710,6 +7076,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -6725,6 +7094,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -6795,6 +7165,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(227),
     [anon_sym_pool] = ACTIONS(227),
     [anon_sym_prove] = ACTIONS(227),
+    [anon_sym_provider] = ACTIONS(227),
     [anon_sym_site] = ACTIONS(227),
     [anon_sym_table] = ACTIONS(227),
     [anon_sym_tcp] = ACTIONS(227),
@@ -6805,6 +7176,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(230),
     [anon_sym_else] = ACTIONS(230),
     [anon_sym_end] = ACTIONS(230),
+    [anon_sym_keep] = ACTIONS(230),
     [anon_sym_limit] = ACTIONS(230),
     [anon_sym_remove] = ACTIONS(230),
     [anon_sym_require] = ACTIONS(230),
@@ -6827,6 +7199,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(236),
     [anon_sym_deny] = ACTIONS(239),
     [anon_sym_files] = ACTIONS(239),
+    [anon_sym_login] = ACTIONS(239),
+    [anon_sym_logout] = ACTIONS(239),
     [anon_sym_redirect] = ACTIONS(239),
     [anon_sym_respond] = ACTIONS(239),
     [anon_sym_as] = ACTIONS(242),
@@ -6851,12 +7225,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(245),
     [anon_sym_given] = ACTIONS(245),
     [anon_sym_no] = ACTIONS(245),
+    [anon_sym_api_DASHkey] = ACTIONS(248),
     [anon_sym_ask] = ACTIONS(248),
     [anon_sym_hash] = ACTIONS(248),
     [anon_sym_jwt] = ACTIONS(248),
     [anon_sym_local_DASHpath] = ACTIONS(248),
     [anon_sym_lower] = ACTIONS(248),
+    [anon_sym_password] = ACTIONS(248),
     [anon_sym_signed] = ACTIONS(248),
+    [anon_sym_body] = ACTIONS(251),
     [anon_sym_client] = ACTIONS(251),
     [anon_sym_cookie] = ACTIONS(251),
     [anon_sym_method] = ACTIONS(251),
@@ -6874,12 +7251,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(257),
     [anon_sym_admin] = ACTIONS(257),
     [anon_sym_balance] = ACTIONS(257),
-    [anon_sym_body] = ACTIONS(257),
     [anon_sym_cache] = ACTIONS(257),
+    [anon_sym_callback] = ACTIONS(257),
     [anon_sym_challenges] = ACTIONS(257),
     [anon_sym_check] = ACTIONS(257),
+    [anon_sym_claims] = ACTIONS(257),
     [anon_sym_compress] = ACTIONS(257),
     [anon_sym_contact] = ACTIONS(257),
+    [anon_sym_country] = ACTIONS(257),
     [anon_sym_cut] = ACTIONS(257),
     [anon_sym_default] = ACTIONS(257),
     [anon_sym_directory] = ACTIONS(257),
@@ -6894,6 +7273,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(257),
     [anon_sym_https] = ACTIONS(257),
     [anon_sym_idle] = ACTIONS(257),
+    [anon_sym_inspect] = ACTIONS(257),
+    [anon_sym_issuer] = ACTIONS(257),
+    [anon_sym_keys] = ACTIONS(257),
     [anon_sym_lifetime] = ACTIONS(257),
     [anon_sym_limits] = ACTIONS(257),
     [anon_sym_log] = ACTIONS(257),
@@ -6909,6 +7291,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(257),
     [anon_sym_retry] = ACTIONS(257),
     [anon_sym_root] = ACTIONS(257),
+    [anon_sym_scopes] = ACTIONS(257),
     [anon_sym_secrets] = ACTIONS(257),
     [anon_sym_slow_DASHstart] = ACTIONS(257),
     [anon_sym_sticky] = ACTIONS(257),
@@ -6978,6 +7361,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -6988,6 +7372,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -7010,6 +7395,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -7034,12 +7421,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -7057,12 +7447,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -7077,6 +7469,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -7092,6 +7487,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -7161,6 +7557,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -7171,6 +7568,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -7193,6 +7591,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -7217,12 +7617,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -7240,12 +7643,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -7260,6 +7665,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -7275,6 +7683,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -7344,6 +7753,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -7354,6 +7764,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -7376,6 +7787,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -7400,12 +7813,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -7423,12 +7839,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -7443,6 +7861,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -7458,6 +7879,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -7527,6 +7949,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(21),
     [anon_sym_pool] = ACTIONS(21),
     [anon_sym_prove] = ACTIONS(21),
+    [anon_sym_provider] = ACTIONS(21),
     [anon_sym_site] = ACTIONS(21),
     [anon_sym_table] = ACTIONS(21),
     [anon_sym_tcp] = ACTIONS(21),
@@ -7537,6 +7960,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(23),
     [anon_sym_else] = ACTIONS(23),
     [anon_sym_end] = ACTIONS(23),
+    [anon_sym_keep] = ACTIONS(23),
     [anon_sym_limit] = ACTIONS(23),
     [anon_sym_remove] = ACTIONS(23),
     [anon_sym_require] = ACTIONS(23),
@@ -7559,6 +7983,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(27),
     [anon_sym_deny] = ACTIONS(29),
     [anon_sym_files] = ACTIONS(29),
+    [anon_sym_login] = ACTIONS(29),
+    [anon_sym_logout] = ACTIONS(29),
     [anon_sym_redirect] = ACTIONS(29),
     [anon_sym_respond] = ACTIONS(29),
     [anon_sym_as] = ACTIONS(31),
@@ -7583,12 +8009,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(33),
     [anon_sym_given] = ACTIONS(33),
     [anon_sym_no] = ACTIONS(33),
+    [anon_sym_api_DASHkey] = ACTIONS(35),
     [anon_sym_ask] = ACTIONS(35),
     [anon_sym_hash] = ACTIONS(35),
     [anon_sym_jwt] = ACTIONS(35),
     [anon_sym_local_DASHpath] = ACTIONS(35),
     [anon_sym_lower] = ACTIONS(35),
+    [anon_sym_password] = ACTIONS(35),
     [anon_sym_signed] = ACTIONS(35),
+    [anon_sym_body] = ACTIONS(37),
     [anon_sym_client] = ACTIONS(37),
     [anon_sym_cookie] = ACTIONS(37),
     [anon_sym_method] = ACTIONS(37),
@@ -7606,12 +8035,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(41),
     [anon_sym_admin] = ACTIONS(41),
     [anon_sym_balance] = ACTIONS(41),
-    [anon_sym_body] = ACTIONS(41),
     [anon_sym_cache] = ACTIONS(41),
+    [anon_sym_callback] = ACTIONS(41),
     [anon_sym_challenges] = ACTIONS(41),
     [anon_sym_check] = ACTIONS(41),
+    [anon_sym_claims] = ACTIONS(41),
     [anon_sym_compress] = ACTIONS(41),
     [anon_sym_contact] = ACTIONS(41),
+    [anon_sym_country] = ACTIONS(41),
     [anon_sym_cut] = ACTIONS(41),
     [anon_sym_default] = ACTIONS(41),
     [anon_sym_directory] = ACTIONS(41),
@@ -7626,6 +8057,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(41),
     [anon_sym_https] = ACTIONS(41),
     [anon_sym_idle] = ACTIONS(41),
+    [anon_sym_inspect] = ACTIONS(41),
+    [anon_sym_issuer] = ACTIONS(41),
+    [anon_sym_keys] = ACTIONS(41),
     [anon_sym_lifetime] = ACTIONS(41),
     [anon_sym_limits] = ACTIONS(41),
     [anon_sym_log] = ACTIONS(41),
@@ -7641,6 +8075,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(41),
     [anon_sym_retry] = ACTIONS(41),
     [anon_sym_root] = ACTIONS(41),
+    [anon_sym_scopes] = ACTIONS(41),
     [anon_sym_secrets] = ACTIONS(41),
     [anon_sym_slow_DASHstart] = ACTIONS(41),
     [anon_sym_sticky] = ACTIONS(41),
@@ -7693,6 +8128,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(300),
     [anon_sym_pool] = ACTIONS(300),
     [anon_sym_prove] = ACTIONS(300),
+    [anon_sym_provider] = ACTIONS(300),
     [anon_sym_site] = ACTIONS(300),
     [anon_sym_table] = ACTIONS(300),
     [anon_sym_tcp] = ACTIONS(300),
@@ -7703,6 +8139,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(300),
     [anon_sym_else] = ACTIONS(300),
     [anon_sym_end] = ACTIONS(300),
+    [anon_sym_keep] = ACTIONS(300),
     [anon_sym_limit] = ACTIONS(300),
     [anon_sym_remove] = ACTIONS(300),
     [anon_sym_require] = ACTIONS(300),
@@ -7725,6 +8162,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(300),
     [anon_sym_deny] = ACTIONS(300),
     [anon_sym_files] = ACTIONS(300),
+    [anon_sym_login] = ACTIONS(300),
+    [anon_sym_logout] = ACTIONS(300),
     [anon_sym_redirect] = ACTIONS(300),
     [anon_sym_respond] = ACTIONS(300),
     [anon_sym_as] = ACTIONS(300),
@@ -7749,12 +8188,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(300),
     [anon_sym_given] = ACTIONS(300),
     [anon_sym_no] = ACTIONS(300),
+    [anon_sym_api_DASHkey] = ACTIONS(300),
     [anon_sym_ask] = ACTIONS(300),
     [anon_sym_hash] = ACTIONS(300),
     [anon_sym_jwt] = ACTIONS(300),
     [anon_sym_local_DASHpath] = ACTIONS(300),
     [anon_sym_lower] = ACTIONS(300),
+    [anon_sym_password] = ACTIONS(300),
     [anon_sym_signed] = ACTIONS(300),
+    [anon_sym_body] = ACTIONS(300),
     [anon_sym_client] = ACTIONS(300),
     [anon_sym_cookie] = ACTIONS(300),
     [anon_sym_method] = ACTIONS(300),
@@ -7772,12 +8214,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(300),
     [anon_sym_admin] = ACTIONS(300),
     [anon_sym_balance] = ACTIONS(300),
-    [anon_sym_body] = ACTIONS(300),
     [anon_sym_cache] = ACTIONS(300),
+    [anon_sym_callback] = ACTIONS(300),
     [anon_sym_challenges] = ACTIONS(300),
     [anon_sym_check] = ACTIONS(300),
+    [anon_sym_claims] = ACTIONS(300),
     [anon_sym_compress] = ACTIONS(300),
     [anon_sym_contact] = ACTIONS(300),
+    [anon_sym_country] = ACTIONS(300),
     [anon_sym_cut] = ACTIONS(300),
     [anon_sym_default] = ACTIONS(300),
     [anon_sym_directory] = ACTIONS(300),
@@ -7792,6 +8236,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(300),
     [anon_sym_https] = ACTIONS(300),
     [anon_sym_idle] = ACTIONS(300),
+    [anon_sym_inspect] = ACTIONS(300),
+    [anon_sym_issuer] = ACTIONS(300),
+    [anon_sym_keys] = ACTIONS(300),
     [anon_sym_lifetime] = ACTIONS(300),
     [anon_sym_limits] = ACTIONS(300),
     [anon_sym_log] = ACTIONS(300),
@@ -7807,6 +8254,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(300),
     [anon_sym_retry] = ACTIONS(300),
     [anon_sym_root] = ACTIONS(300),
+    [anon_sym_scopes] = ACTIONS(300),
     [anon_sym_secrets] = ACTIONS(300),
     [anon_sym_slow_DASHstart] = ACTIONS(300),
     [anon_sym_sticky] = ACTIONS(300),
@@ -7861,6 +8309,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(310),
     [anon_sym_pool] = ACTIONS(310),
     [anon_sym_prove] = ACTIONS(310),
+    [anon_sym_provider] = ACTIONS(310),
     [anon_sym_site] = ACTIONS(310),
     [anon_sym_table] = ACTIONS(310),
     [anon_sym_tcp] = ACTIONS(310),
@@ -7871,6 +8320,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(310),
     [anon_sym_else] = ACTIONS(310),
     [anon_sym_end] = ACTIONS(310),
+    [anon_sym_keep] = ACTIONS(310),
     [anon_sym_limit] = ACTIONS(310),
     [anon_sym_remove] = ACTIONS(310),
     [anon_sym_require] = ACTIONS(310),
@@ -7893,6 +8343,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(310),
     [anon_sym_deny] = ACTIONS(310),
     [anon_sym_files] = ACTIONS(310),
+    [anon_sym_login] = ACTIONS(310),
+    [anon_sym_logout] = ACTIONS(310),
     [anon_sym_redirect] = ACTIONS(310),
     [anon_sym_respond] = ACTIONS(310),
     [anon_sym_as] = ACTIONS(310),
@@ -7917,12 +8369,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(310),
     [anon_sym_given] = ACTIONS(310),
     [anon_sym_no] = ACTIONS(310),
+    [anon_sym_api_DASHkey] = ACTIONS(310),
     [anon_sym_ask] = ACTIONS(310),
     [anon_sym_hash] = ACTIONS(310),
     [anon_sym_jwt] = ACTIONS(310),
     [anon_sym_local_DASHpath] = ACTIONS(310),
     [anon_sym_lower] = ACTIONS(310),
+    [anon_sym_password] = ACTIONS(310),
     [anon_sym_signed] = ACTIONS(310),
+    [anon_sym_body] = ACTIONS(310),
     [anon_sym_client] = ACTIONS(310),
     [anon_sym_cookie] = ACTIONS(310),
     [anon_sym_method] = ACTIONS(310),
@@ -7940,12 +8395,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(310),
     [anon_sym_admin] = ACTIONS(310),
     [anon_sym_balance] = ACTIONS(310),
-    [anon_sym_body] = ACTIONS(310),
     [anon_sym_cache] = ACTIONS(310),
+    [anon_sym_callback] = ACTIONS(310),
     [anon_sym_challenges] = ACTIONS(310),
     [anon_sym_check] = ACTIONS(310),
+    [anon_sym_claims] = ACTIONS(310),
     [anon_sym_compress] = ACTIONS(310),
     [anon_sym_contact] = ACTIONS(310),
+    [anon_sym_country] = ACTIONS(310),
     [anon_sym_cut] = ACTIONS(310),
     [anon_sym_default] = ACTIONS(310),
     [anon_sym_directory] = ACTIONS(310),
@@ -7960,6 +8417,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(310),
     [anon_sym_https] = ACTIONS(310),
     [anon_sym_idle] = ACTIONS(310),
+    [anon_sym_inspect] = ACTIONS(310),
+    [anon_sym_issuer] = ACTIONS(310),
+    [anon_sym_keys] = ACTIONS(310),
     [anon_sym_lifetime] = ACTIONS(310),
     [anon_sym_limits] = ACTIONS(310),
     [anon_sym_log] = ACTIONS(310),
@@ -7975,6 +8435,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(310),
     [anon_sym_retry] = ACTIONS(310),
     [anon_sym_root] = ACTIONS(310),
+    [anon_sym_scopes] = ACTIONS(310),
     [anon_sym_secrets] = ACTIONS(310),
     [anon_sym_slow_DASHstart] = ACTIONS(310),
     [anon_sym_sticky] = ACTIONS(310),
@@ -8029,6 +8490,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(318),
     [anon_sym_pool] = ACTIONS(318),
     [anon_sym_prove] = ACTIONS(318),
+    [anon_sym_provider] = ACTIONS(318),
     [anon_sym_site] = ACTIONS(318),
     [anon_sym_table] = ACTIONS(318),
     [anon_sym_tcp] = ACTIONS(318),
@@ -8039,6 +8501,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(318),
     [anon_sym_else] = ACTIONS(318),
     [anon_sym_end] = ACTIONS(318),
+    [anon_sym_keep] = ACTIONS(318),
     [anon_sym_limit] = ACTIONS(318),
     [anon_sym_remove] = ACTIONS(318),
     [anon_sym_require] = ACTIONS(318),
@@ -8061,6 +8524,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(318),
     [anon_sym_deny] = ACTIONS(318),
     [anon_sym_files] = ACTIONS(318),
+    [anon_sym_login] = ACTIONS(318),
+    [anon_sym_logout] = ACTIONS(318),
     [anon_sym_redirect] = ACTIONS(318),
     [anon_sym_respond] = ACTIONS(318),
     [anon_sym_as] = ACTIONS(318),
@@ -8085,12 +8550,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(318),
     [anon_sym_given] = ACTIONS(318),
     [anon_sym_no] = ACTIONS(318),
+    [anon_sym_api_DASHkey] = ACTIONS(318),
     [anon_sym_ask] = ACTIONS(318),
     [anon_sym_hash] = ACTIONS(318),
     [anon_sym_jwt] = ACTIONS(318),
     [anon_sym_local_DASHpath] = ACTIONS(318),
     [anon_sym_lower] = ACTIONS(318),
+    [anon_sym_password] = ACTIONS(318),
     [anon_sym_signed] = ACTIONS(318),
+    [anon_sym_body] = ACTIONS(318),
     [anon_sym_client] = ACTIONS(318),
     [anon_sym_cookie] = ACTIONS(318),
     [anon_sym_method] = ACTIONS(318),
@@ -8108,12 +8576,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(318),
     [anon_sym_admin] = ACTIONS(318),
     [anon_sym_balance] = ACTIONS(318),
-    [anon_sym_body] = ACTIONS(318),
     [anon_sym_cache] = ACTIONS(318),
+    [anon_sym_callback] = ACTIONS(318),
     [anon_sym_challenges] = ACTIONS(318),
     [anon_sym_check] = ACTIONS(318),
+    [anon_sym_claims] = ACTIONS(318),
     [anon_sym_compress] = ACTIONS(318),
     [anon_sym_contact] = ACTIONS(318),
+    [anon_sym_country] = ACTIONS(318),
     [anon_sym_cut] = ACTIONS(318),
     [anon_sym_default] = ACTIONS(318),
     [anon_sym_directory] = ACTIONS(318),
@@ -8128,6 +8598,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(318),
     [anon_sym_https] = ACTIONS(318),
     [anon_sym_idle] = ACTIONS(318),
+    [anon_sym_inspect] = ACTIONS(318),
+    [anon_sym_issuer] = ACTIONS(318),
+    [anon_sym_keys] = ACTIONS(318),
     [anon_sym_lifetime] = ACTIONS(318),
     [anon_sym_limits] = ACTIONS(318),
     [anon_sym_log] = ACTIONS(318),
@@ -8143,6 +8616,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(318),
     [anon_sym_retry] = ACTIONS(318),
     [anon_sym_root] = ACTIONS(318),
+    [anon_sym_scopes] = ACTIONS(318),
     [anon_sym_secrets] = ACTIONS(318),
     [anon_sym_slow_DASHstart] = ACTIONS(318),
     [anon_sym_sticky] = ACTIONS(318),
@@ -8197,6 +8671,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(326),
     [anon_sym_pool] = ACTIONS(326),
     [anon_sym_prove] = ACTIONS(326),
+    [anon_sym_provider] = ACTIONS(326),
     [anon_sym_site] = ACTIONS(326),
     [anon_sym_table] = ACTIONS(326),
     [anon_sym_tcp] = ACTIONS(326),
@@ -8207,6 +8682,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(326),
     [anon_sym_else] = ACTIONS(326),
     [anon_sym_end] = ACTIONS(326),
+    [anon_sym_keep] = ACTIONS(326),
     [anon_sym_limit] = ACTIONS(326),
     [anon_sym_remove] = ACTIONS(326),
     [anon_sym_require] = ACTIONS(326),
@@ -8229,6 +8705,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(326),
     [anon_sym_deny] = ACTIONS(326),
     [anon_sym_files] = ACTIONS(326),
+    [anon_sym_login] = ACTIONS(326),
+    [anon_sym_logout] = ACTIONS(326),
     [anon_sym_redirect] = ACTIONS(326),
     [anon_sym_respond] = ACTIONS(326),
     [anon_sym_as] = ACTIONS(326),
@@ -8253,12 +8731,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(326),
     [anon_sym_given] = ACTIONS(326),
     [anon_sym_no] = ACTIONS(326),
+    [anon_sym_api_DASHkey] = ACTIONS(326),
     [anon_sym_ask] = ACTIONS(326),
     [anon_sym_hash] = ACTIONS(326),
     [anon_sym_jwt] = ACTIONS(326),
     [anon_sym_local_DASHpath] = ACTIONS(326),
     [anon_sym_lower] = ACTIONS(326),
+    [anon_sym_password] = ACTIONS(326),
     [anon_sym_signed] = ACTIONS(326),
+    [anon_sym_body] = ACTIONS(326),
     [anon_sym_client] = ACTIONS(326),
     [anon_sym_cookie] = ACTIONS(326),
     [anon_sym_method] = ACTIONS(326),
@@ -8276,12 +8757,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(326),
     [anon_sym_admin] = ACTIONS(326),
     [anon_sym_balance] = ACTIONS(326),
-    [anon_sym_body] = ACTIONS(326),
     [anon_sym_cache] = ACTIONS(326),
+    [anon_sym_callback] = ACTIONS(326),
     [anon_sym_challenges] = ACTIONS(326),
     [anon_sym_check] = ACTIONS(326),
+    [anon_sym_claims] = ACTIONS(326),
     [anon_sym_compress] = ACTIONS(326),
     [anon_sym_contact] = ACTIONS(326),
+    [anon_sym_country] = ACTIONS(326),
     [anon_sym_cut] = ACTIONS(326),
     [anon_sym_default] = ACTIONS(326),
     [anon_sym_directory] = ACTIONS(326),
@@ -8296,6 +8779,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(326),
     [anon_sym_https] = ACTIONS(326),
     [anon_sym_idle] = ACTIONS(326),
+    [anon_sym_inspect] = ACTIONS(326),
+    [anon_sym_issuer] = ACTIONS(326),
+    [anon_sym_keys] = ACTIONS(326),
     [anon_sym_lifetime] = ACTIONS(326),
     [anon_sym_limits] = ACTIONS(326),
     [anon_sym_log] = ACTIONS(326),
@@ -8311,6 +8797,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(326),
     [anon_sym_retry] = ACTIONS(326),
     [anon_sym_root] = ACTIONS(326),
+    [anon_sym_scopes] = ACTIONS(326),
     [anon_sym_secrets] = ACTIONS(326),
     [anon_sym_slow_DASHstart] = ACTIONS(326),
     [anon_sym_sticky] = ACTIONS(326),
@@ -8365,6 +8852,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(334),
     [anon_sym_pool] = ACTIONS(334),
     [anon_sym_prove] = ACTIONS(334),
+    [anon_sym_provider] = ACTIONS(334),
     [anon_sym_site] = ACTIONS(334),
     [anon_sym_table] = ACTIONS(334),
     [anon_sym_tcp] = ACTIONS(334),
@@ -8375,6 +8863,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(334),
     [anon_sym_else] = ACTIONS(334),
     [anon_sym_end] = ACTIONS(334),
+    [anon_sym_keep] = ACTIONS(334),
     [anon_sym_limit] = ACTIONS(334),
     [anon_sym_remove] = ACTIONS(334),
     [anon_sym_require] = ACTIONS(334),
@@ -8397,6 +8886,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(334),
     [anon_sym_deny] = ACTIONS(334),
     [anon_sym_files] = ACTIONS(334),
+    [anon_sym_login] = ACTIONS(334),
+    [anon_sym_logout] = ACTIONS(334),
     [anon_sym_redirect] = ACTIONS(334),
     [anon_sym_respond] = ACTIONS(334),
     [anon_sym_as] = ACTIONS(334),
@@ -8421,12 +8912,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(334),
     [anon_sym_given] = ACTIONS(334),
     [anon_sym_no] = ACTIONS(334),
+    [anon_sym_api_DASHkey] = ACTIONS(334),
     [anon_sym_ask] = ACTIONS(334),
     [anon_sym_hash] = ACTIONS(334),
     [anon_sym_jwt] = ACTIONS(334),
     [anon_sym_local_DASHpath] = ACTIONS(334),
     [anon_sym_lower] = ACTIONS(334),
+    [anon_sym_password] = ACTIONS(334),
     [anon_sym_signed] = ACTIONS(334),
+    [anon_sym_body] = ACTIONS(334),
     [anon_sym_client] = ACTIONS(334),
     [anon_sym_cookie] = ACTIONS(334),
     [anon_sym_method] = ACTIONS(334),
@@ -8444,12 +8938,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(334),
     [anon_sym_admin] = ACTIONS(334),
     [anon_sym_balance] = ACTIONS(334),
-    [anon_sym_body] = ACTIONS(334),
     [anon_sym_cache] = ACTIONS(334),
+    [anon_sym_callback] = ACTIONS(334),
     [anon_sym_challenges] = ACTIONS(334),
     [anon_sym_check] = ACTIONS(334),
+    [anon_sym_claims] = ACTIONS(334),
     [anon_sym_compress] = ACTIONS(334),
     [anon_sym_contact] = ACTIONS(334),
+    [anon_sym_country] = ACTIONS(334),
     [anon_sym_cut] = ACTIONS(334),
     [anon_sym_default] = ACTIONS(334),
     [anon_sym_directory] = ACTIONS(334),
@@ -8464,6 +8960,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(334),
     [anon_sym_https] = ACTIONS(334),
     [anon_sym_idle] = ACTIONS(334),
+    [anon_sym_inspect] = ACTIONS(334),
+    [anon_sym_issuer] = ACTIONS(334),
+    [anon_sym_keys] = ACTIONS(334),
     [anon_sym_lifetime] = ACTIONS(334),
     [anon_sym_limits] = ACTIONS(334),
     [anon_sym_log] = ACTIONS(334),
@@ -8479,6 +8978,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(334),
     [anon_sym_retry] = ACTIONS(334),
     [anon_sym_root] = ACTIONS(334),
+    [anon_sym_scopes] = ACTIONS(334),
     [anon_sym_secrets] = ACTIONS(334),
     [anon_sym_slow_DASHstart] = ACTIONS(334),
     [anon_sym_sticky] = ACTIONS(334),
@@ -8533,6 +9033,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(342),
     [anon_sym_pool] = ACTIONS(342),
     [anon_sym_prove] = ACTIONS(342),
+    [anon_sym_provider] = ACTIONS(342),
     [anon_sym_site] = ACTIONS(342),
     [anon_sym_table] = ACTIONS(342),
     [anon_sym_tcp] = ACTIONS(342),
@@ -8543,6 +9044,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(342),
     [anon_sym_else] = ACTIONS(342),
     [anon_sym_end] = ACTIONS(342),
+    [anon_sym_keep] = ACTIONS(342),
     [anon_sym_limit] = ACTIONS(342),
     [anon_sym_remove] = ACTIONS(342),
     [anon_sym_require] = ACTIONS(342),
@@ -8565,6 +9067,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(342),
     [anon_sym_deny] = ACTIONS(342),
     [anon_sym_files] = ACTIONS(342),
+    [anon_sym_login] = ACTIONS(342),
+    [anon_sym_logout] = ACTIONS(342),
     [anon_sym_redirect] = ACTIONS(342),
     [anon_sym_respond] = ACTIONS(342),
     [anon_sym_as] = ACTIONS(342),
@@ -8589,12 +9093,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(342),
     [anon_sym_given] = ACTIONS(342),
     [anon_sym_no] = ACTIONS(342),
+    [anon_sym_api_DASHkey] = ACTIONS(342),
     [anon_sym_ask] = ACTIONS(342),
     [anon_sym_hash] = ACTIONS(342),
     [anon_sym_jwt] = ACTIONS(342),
     [anon_sym_local_DASHpath] = ACTIONS(342),
     [anon_sym_lower] = ACTIONS(342),
+    [anon_sym_password] = ACTIONS(342),
     [anon_sym_signed] = ACTIONS(342),
+    [anon_sym_body] = ACTIONS(342),
     [anon_sym_client] = ACTIONS(342),
     [anon_sym_cookie] = ACTIONS(342),
     [anon_sym_method] = ACTIONS(342),
@@ -8612,12 +9119,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(342),
     [anon_sym_admin] = ACTIONS(342),
     [anon_sym_balance] = ACTIONS(342),
-    [anon_sym_body] = ACTIONS(342),
     [anon_sym_cache] = ACTIONS(342),
+    [anon_sym_callback] = ACTIONS(342),
     [anon_sym_challenges] = ACTIONS(342),
     [anon_sym_check] = ACTIONS(342),
+    [anon_sym_claims] = ACTIONS(342),
     [anon_sym_compress] = ACTIONS(342),
     [anon_sym_contact] = ACTIONS(342),
+    [anon_sym_country] = ACTIONS(342),
     [anon_sym_cut] = ACTIONS(342),
     [anon_sym_default] = ACTIONS(342),
     [anon_sym_directory] = ACTIONS(342),
@@ -8632,6 +9141,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(342),
     [anon_sym_https] = ACTIONS(342),
     [anon_sym_idle] = ACTIONS(342),
+    [anon_sym_inspect] = ACTIONS(342),
+    [anon_sym_issuer] = ACTIONS(342),
+    [anon_sym_keys] = ACTIONS(342),
     [anon_sym_lifetime] = ACTIONS(342),
     [anon_sym_limits] = ACTIONS(342),
     [anon_sym_log] = ACTIONS(342),
@@ -8647,6 +9159,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(342),
     [anon_sym_retry] = ACTIONS(342),
     [anon_sym_root] = ACTIONS(342),
+    [anon_sym_scopes] = ACTIONS(342),
     [anon_sym_secrets] = ACTIONS(342),
     [anon_sym_slow_DASHstart] = ACTIONS(342),
     [anon_sym_sticky] = ACTIONS(342),
@@ -8700,6 +9213,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(352),
     [anon_sym_pool] = ACTIONS(352),
     [anon_sym_prove] = ACTIONS(352),
+    [anon_sym_provider] = ACTIONS(352),
     [anon_sym_site] = ACTIONS(352),
     [anon_sym_table] = ACTIONS(352),
     [anon_sym_tcp] = ACTIONS(352),
@@ -8710,6 +9224,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(352),
     [anon_sym_else] = ACTIONS(352),
     [anon_sym_end] = ACTIONS(352),
+    [anon_sym_keep] = ACTIONS(352),
     [anon_sym_limit] = ACTIONS(352),
     [anon_sym_remove] = ACTIONS(352),
     [anon_sym_require] = ACTIONS(352),
@@ -8732,6 +9247,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(352),
     [anon_sym_deny] = ACTIONS(352),
     [anon_sym_files] = ACTIONS(352),
+    [anon_sym_login] = ACTIONS(352),
+    [anon_sym_logout] = ACTIONS(352),
     [anon_sym_redirect] = ACTIONS(352),
     [anon_sym_respond] = ACTIONS(352),
     [anon_sym_as] = ACTIONS(352),
@@ -8756,12 +9273,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(352),
     [anon_sym_given] = ACTIONS(352),
     [anon_sym_no] = ACTIONS(352),
+    [anon_sym_api_DASHkey] = ACTIONS(352),
     [anon_sym_ask] = ACTIONS(352),
     [anon_sym_hash] = ACTIONS(352),
     [anon_sym_jwt] = ACTIONS(352),
     [anon_sym_local_DASHpath] = ACTIONS(352),
     [anon_sym_lower] = ACTIONS(352),
+    [anon_sym_password] = ACTIONS(352),
     [anon_sym_signed] = ACTIONS(352),
+    [anon_sym_body] = ACTIONS(352),
     [anon_sym_client] = ACTIONS(352),
     [anon_sym_cookie] = ACTIONS(352),
     [anon_sym_method] = ACTIONS(352),
@@ -8779,12 +9299,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(352),
     [anon_sym_admin] = ACTIONS(352),
     [anon_sym_balance] = ACTIONS(352),
-    [anon_sym_body] = ACTIONS(352),
     [anon_sym_cache] = ACTIONS(352),
+    [anon_sym_callback] = ACTIONS(352),
     [anon_sym_challenges] = ACTIONS(352),
     [anon_sym_check] = ACTIONS(352),
+    [anon_sym_claims] = ACTIONS(352),
     [anon_sym_compress] = ACTIONS(352),
     [anon_sym_contact] = ACTIONS(352),
+    [anon_sym_country] = ACTIONS(352),
     [anon_sym_cut] = ACTIONS(352),
     [anon_sym_default] = ACTIONS(352),
     [anon_sym_directory] = ACTIONS(352),
@@ -8799,6 +9321,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(352),
     [anon_sym_https] = ACTIONS(352),
     [anon_sym_idle] = ACTIONS(352),
+    [anon_sym_inspect] = ACTIONS(352),
+    [anon_sym_issuer] = ACTIONS(352),
+    [anon_sym_keys] = ACTIONS(352),
     [anon_sym_lifetime] = ACTIONS(352),
     [anon_sym_limits] = ACTIONS(352),
     [anon_sym_log] = ACTIONS(352),
@@ -8814,6 +9339,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(352),
     [anon_sym_retry] = ACTIONS(352),
     [anon_sym_root] = ACTIONS(352),
+    [anon_sym_scopes] = ACTIONS(352),
     [anon_sym_secrets] = ACTIONS(352),
     [anon_sym_slow_DASHstart] = ACTIONS(352),
     [anon_sym_sticky] = ACTIONS(352),
@@ -8865,6 +9391,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(356),
     [anon_sym_pool] = ACTIONS(356),
     [anon_sym_prove] = ACTIONS(356),
+    [anon_sym_provider] = ACTIONS(356),
     [anon_sym_site] = ACTIONS(356),
     [anon_sym_table] = ACTIONS(356),
     [anon_sym_tcp] = ACTIONS(356),
@@ -8875,6 +9402,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(356),
     [anon_sym_else] = ACTIONS(356),
     [anon_sym_end] = ACTIONS(356),
+    [anon_sym_keep] = ACTIONS(356),
     [anon_sym_limit] = ACTIONS(356),
     [anon_sym_remove] = ACTIONS(356),
     [anon_sym_require] = ACTIONS(356),
@@ -8897,6 +9425,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(356),
     [anon_sym_deny] = ACTIONS(356),
     [anon_sym_files] = ACTIONS(356),
+    [anon_sym_login] = ACTIONS(356),
+    [anon_sym_logout] = ACTIONS(356),
     [anon_sym_redirect] = ACTIONS(356),
     [anon_sym_respond] = ACTIONS(356),
     [anon_sym_as] = ACTIONS(356),
@@ -8921,12 +9451,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(356),
     [anon_sym_given] = ACTIONS(356),
     [anon_sym_no] = ACTIONS(356),
+    [anon_sym_api_DASHkey] = ACTIONS(356),
     [anon_sym_ask] = ACTIONS(356),
     [anon_sym_hash] = ACTIONS(356),
     [anon_sym_jwt] = ACTIONS(356),
     [anon_sym_local_DASHpath] = ACTIONS(356),
     [anon_sym_lower] = ACTIONS(356),
+    [anon_sym_password] = ACTIONS(356),
     [anon_sym_signed] = ACTIONS(356),
+    [anon_sym_body] = ACTIONS(356),
     [anon_sym_client] = ACTIONS(356),
     [anon_sym_cookie] = ACTIONS(356),
     [anon_sym_method] = ACTIONS(356),
@@ -8944,12 +9477,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(356),
     [anon_sym_admin] = ACTIONS(356),
     [anon_sym_balance] = ACTIONS(356),
-    [anon_sym_body] = ACTIONS(356),
     [anon_sym_cache] = ACTIONS(356),
+    [anon_sym_callback] = ACTIONS(356),
     [anon_sym_challenges] = ACTIONS(356),
     [anon_sym_check] = ACTIONS(356),
+    [anon_sym_claims] = ACTIONS(356),
     [anon_sym_compress] = ACTIONS(356),
     [anon_sym_contact] = ACTIONS(356),
+    [anon_sym_country] = ACTIONS(356),
     [anon_sym_cut] = ACTIONS(356),
     [anon_sym_default] = ACTIONS(356),
     [anon_sym_directory] = ACTIONS(356),
@@ -8964,6 +9499,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(356),
     [anon_sym_https] = ACTIONS(356),
     [anon_sym_idle] = ACTIONS(356),
+    [anon_sym_inspect] = ACTIONS(356),
+    [anon_sym_issuer] = ACTIONS(356),
+    [anon_sym_keys] = ACTIONS(356),
     [anon_sym_lifetime] = ACTIONS(356),
     [anon_sym_limits] = ACTIONS(356),
     [anon_sym_log] = ACTIONS(356),
@@ -8979,6 +9517,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(356),
     [anon_sym_retry] = ACTIONS(356),
     [anon_sym_root] = ACTIONS(356),
+    [anon_sym_scopes] = ACTIONS(356),
     [anon_sym_secrets] = ACTIONS(356),
     [anon_sym_slow_DASHstart] = ACTIONS(356),
     [anon_sym_sticky] = ACTIONS(356),
@@ -9030,6 +9569,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(360),
     [anon_sym_pool] = ACTIONS(360),
     [anon_sym_prove] = ACTIONS(360),
+    [anon_sym_provider] = ACTIONS(360),
     [anon_sym_site] = ACTIONS(360),
     [anon_sym_table] = ACTIONS(360),
     [anon_sym_tcp] = ACTIONS(360),
@@ -9040,6 +9580,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(360),
     [anon_sym_else] = ACTIONS(360),
     [anon_sym_end] = ACTIONS(360),
+    [anon_sym_keep] = ACTIONS(360),
     [anon_sym_limit] = ACTIONS(360),
     [anon_sym_remove] = ACTIONS(360),
     [anon_sym_require] = ACTIONS(360),
@@ -9062,6 +9603,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(360),
     [anon_sym_deny] = ACTIONS(360),
     [anon_sym_files] = ACTIONS(360),
+    [anon_sym_login] = ACTIONS(360),
+    [anon_sym_logout] = ACTIONS(360),
     [anon_sym_redirect] = ACTIONS(360),
     [anon_sym_respond] = ACTIONS(360),
     [anon_sym_as] = ACTIONS(360),
@@ -9086,12 +9629,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(360),
     [anon_sym_given] = ACTIONS(360),
     [anon_sym_no] = ACTIONS(360),
+    [anon_sym_api_DASHkey] = ACTIONS(360),
     [anon_sym_ask] = ACTIONS(360),
     [anon_sym_hash] = ACTIONS(360),
     [anon_sym_jwt] = ACTIONS(360),
     [anon_sym_local_DASHpath] = ACTIONS(360),
     [anon_sym_lower] = ACTIONS(360),
+    [anon_sym_password] = ACTIONS(360),
     [anon_sym_signed] = ACTIONS(360),
+    [anon_sym_body] = ACTIONS(360),
     [anon_sym_client] = ACTIONS(360),
     [anon_sym_cookie] = ACTIONS(360),
     [anon_sym_method] = ACTIONS(360),
@@ -9109,12 +9655,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(360),
     [anon_sym_admin] = ACTIONS(360),
     [anon_sym_balance] = ACTIONS(360),
-    [anon_sym_body] = ACTIONS(360),
     [anon_sym_cache] = ACTIONS(360),
+    [anon_sym_callback] = ACTIONS(360),
     [anon_sym_challenges] = ACTIONS(360),
     [anon_sym_check] = ACTIONS(360),
+    [anon_sym_claims] = ACTIONS(360),
     [anon_sym_compress] = ACTIONS(360),
     [anon_sym_contact] = ACTIONS(360),
+    [anon_sym_country] = ACTIONS(360),
     [anon_sym_cut] = ACTIONS(360),
     [anon_sym_default] = ACTIONS(360),
     [anon_sym_directory] = ACTIONS(360),
@@ -9129,6 +9677,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(360),
     [anon_sym_https] = ACTIONS(360),
     [anon_sym_idle] = ACTIONS(360),
+    [anon_sym_inspect] = ACTIONS(360),
+    [anon_sym_issuer] = ACTIONS(360),
+    [anon_sym_keys] = ACTIONS(360),
     [anon_sym_lifetime] = ACTIONS(360),
     [anon_sym_limits] = ACTIONS(360),
     [anon_sym_log] = ACTIONS(360),
@@ -9144,6 +9695,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(360),
     [anon_sym_retry] = ACTIONS(360),
     [anon_sym_root] = ACTIONS(360),
+    [anon_sym_scopes] = ACTIONS(360),
     [anon_sym_secrets] = ACTIONS(360),
     [anon_sym_slow_DASHstart] = ACTIONS(360),
     [anon_sym_sticky] = ACTIONS(360),
@@ -9195,6 +9747,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(364),
     [anon_sym_pool] = ACTIONS(364),
     [anon_sym_prove] = ACTIONS(364),
+    [anon_sym_provider] = ACTIONS(364),
     [anon_sym_site] = ACTIONS(364),
     [anon_sym_table] = ACTIONS(364),
     [anon_sym_tcp] = ACTIONS(364),
@@ -9205,6 +9758,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(364),
     [anon_sym_else] = ACTIONS(364),
     [anon_sym_end] = ACTIONS(364),
+    [anon_sym_keep] = ACTIONS(364),
     [anon_sym_limit] = ACTIONS(364),
     [anon_sym_remove] = ACTIONS(364),
     [anon_sym_require] = ACTIONS(364),
@@ -9227,6 +9781,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(364),
     [anon_sym_deny] = ACTIONS(364),
     [anon_sym_files] = ACTIONS(364),
+    [anon_sym_login] = ACTIONS(364),
+    [anon_sym_logout] = ACTIONS(364),
     [anon_sym_redirect] = ACTIONS(364),
     [anon_sym_respond] = ACTIONS(364),
     [anon_sym_as] = ACTIONS(364),
@@ -9251,12 +9807,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(364),
     [anon_sym_given] = ACTIONS(364),
     [anon_sym_no] = ACTIONS(364),
+    [anon_sym_api_DASHkey] = ACTIONS(364),
     [anon_sym_ask] = ACTIONS(364),
     [anon_sym_hash] = ACTIONS(364),
     [anon_sym_jwt] = ACTIONS(364),
     [anon_sym_local_DASHpath] = ACTIONS(364),
     [anon_sym_lower] = ACTIONS(364),
+    [anon_sym_password] = ACTIONS(364),
     [anon_sym_signed] = ACTIONS(364),
+    [anon_sym_body] = ACTIONS(364),
     [anon_sym_client] = ACTIONS(364),
     [anon_sym_cookie] = ACTIONS(364),
     [anon_sym_method] = ACTIONS(364),
@@ -9274,12 +9833,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(364),
     [anon_sym_admin] = ACTIONS(364),
     [anon_sym_balance] = ACTIONS(364),
-    [anon_sym_body] = ACTIONS(364),
     [anon_sym_cache] = ACTIONS(364),
+    [anon_sym_callback] = ACTIONS(364),
     [anon_sym_challenges] = ACTIONS(364),
     [anon_sym_check] = ACTIONS(364),
+    [anon_sym_claims] = ACTIONS(364),
     [anon_sym_compress] = ACTIONS(364),
     [anon_sym_contact] = ACTIONS(364),
+    [anon_sym_country] = ACTIONS(364),
     [anon_sym_cut] = ACTIONS(364),
     [anon_sym_default] = ACTIONS(364),
     [anon_sym_directory] = ACTIONS(364),
@@ -9294,6 +9855,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(364),
     [anon_sym_https] = ACTIONS(364),
     [anon_sym_idle] = ACTIONS(364),
+    [anon_sym_inspect] = ACTIONS(364),
+    [anon_sym_issuer] = ACTIONS(364),
+    [anon_sym_keys] = ACTIONS(364),
     [anon_sym_lifetime] = ACTIONS(364),
     [anon_sym_limits] = ACTIONS(364),
     [anon_sym_log] = ACTIONS(364),
@@ -9309,6 +9873,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(364),
     [anon_sym_retry] = ACTIONS(364),
     [anon_sym_root] = ACTIONS(364),
+    [anon_sym_scopes] = ACTIONS(364),
     [anon_sym_secrets] = ACTIONS(364),
     [anon_sym_slow_DASHstart] = ACTIONS(364),
     [anon_sym_sticky] = ACTIONS(364),
@@ -9360,6 +9925,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(368),
     [anon_sym_pool] = ACTIONS(368),
     [anon_sym_prove] = ACTIONS(368),
+    [anon_sym_provider] = ACTIONS(368),
     [anon_sym_site] = ACTIONS(368),
     [anon_sym_table] = ACTIONS(368),
     [anon_sym_tcp] = ACTIONS(368),
@@ -9370,6 +9936,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(368),
     [anon_sym_else] = ACTIONS(368),
     [anon_sym_end] = ACTIONS(368),
+    [anon_sym_keep] = ACTIONS(368),
     [anon_sym_limit] = ACTIONS(368),
     [anon_sym_remove] = ACTIONS(368),
     [anon_sym_require] = ACTIONS(368),
@@ -9392,6 +9959,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(368),
     [anon_sym_deny] = ACTIONS(368),
     [anon_sym_files] = ACTIONS(368),
+    [anon_sym_login] = ACTIONS(368),
+    [anon_sym_logout] = ACTIONS(368),
     [anon_sym_redirect] = ACTIONS(368),
     [anon_sym_respond] = ACTIONS(368),
     [anon_sym_as] = ACTIONS(368),
@@ -9416,12 +9985,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(368),
     [anon_sym_given] = ACTIONS(368),
     [anon_sym_no] = ACTIONS(368),
+    [anon_sym_api_DASHkey] = ACTIONS(368),
     [anon_sym_ask] = ACTIONS(368),
     [anon_sym_hash] = ACTIONS(368),
     [anon_sym_jwt] = ACTIONS(368),
     [anon_sym_local_DASHpath] = ACTIONS(368),
     [anon_sym_lower] = ACTIONS(368),
+    [anon_sym_password] = ACTIONS(368),
     [anon_sym_signed] = ACTIONS(368),
+    [anon_sym_body] = ACTIONS(368),
     [anon_sym_client] = ACTIONS(368),
     [anon_sym_cookie] = ACTIONS(368),
     [anon_sym_method] = ACTIONS(368),
@@ -9439,12 +10011,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(368),
     [anon_sym_admin] = ACTIONS(368),
     [anon_sym_balance] = ACTIONS(368),
-    [anon_sym_body] = ACTIONS(368),
     [anon_sym_cache] = ACTIONS(368),
+    [anon_sym_callback] = ACTIONS(368),
     [anon_sym_challenges] = ACTIONS(368),
     [anon_sym_check] = ACTIONS(368),
+    [anon_sym_claims] = ACTIONS(368),
     [anon_sym_compress] = ACTIONS(368),
     [anon_sym_contact] = ACTIONS(368),
+    [anon_sym_country] = ACTIONS(368),
     [anon_sym_cut] = ACTIONS(368),
     [anon_sym_default] = ACTIONS(368),
     [anon_sym_directory] = ACTIONS(368),
@@ -9459,6 +10033,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(368),
     [anon_sym_https] = ACTIONS(368),
     [anon_sym_idle] = ACTIONS(368),
+    [anon_sym_inspect] = ACTIONS(368),
+    [anon_sym_issuer] = ACTIONS(368),
+    [anon_sym_keys] = ACTIONS(368),
     [anon_sym_lifetime] = ACTIONS(368),
     [anon_sym_limits] = ACTIONS(368),
     [anon_sym_log] = ACTIONS(368),
@@ -9474,6 +10051,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(368),
     [anon_sym_retry] = ACTIONS(368),
     [anon_sym_root] = ACTIONS(368),
+    [anon_sym_scopes] = ACTIONS(368),
     [anon_sym_secrets] = ACTIONS(368),
     [anon_sym_slow_DASHstart] = ACTIONS(368),
     [anon_sym_sticky] = ACTIONS(368),
@@ -9525,6 +10103,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(372),
     [anon_sym_pool] = ACTIONS(372),
     [anon_sym_prove] = ACTIONS(372),
+    [anon_sym_provider] = ACTIONS(372),
     [anon_sym_site] = ACTIONS(372),
     [anon_sym_table] = ACTIONS(372),
     [anon_sym_tcp] = ACTIONS(372),
@@ -9535,6 +10114,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(372),
     [anon_sym_else] = ACTIONS(372),
     [anon_sym_end] = ACTIONS(372),
+    [anon_sym_keep] = ACTIONS(372),
     [anon_sym_limit] = ACTIONS(372),
     [anon_sym_remove] = ACTIONS(372),
     [anon_sym_require] = ACTIONS(372),
@@ -9557,6 +10137,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(372),
     [anon_sym_deny] = ACTIONS(372),
     [anon_sym_files] = ACTIONS(372),
+    [anon_sym_login] = ACTIONS(372),
+    [anon_sym_logout] = ACTIONS(372),
     [anon_sym_redirect] = ACTIONS(372),
     [anon_sym_respond] = ACTIONS(372),
     [anon_sym_as] = ACTIONS(372),
@@ -9581,12 +10163,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(372),
     [anon_sym_given] = ACTIONS(372),
     [anon_sym_no] = ACTIONS(372),
+    [anon_sym_api_DASHkey] = ACTIONS(372),
     [anon_sym_ask] = ACTIONS(372),
     [anon_sym_hash] = ACTIONS(372),
     [anon_sym_jwt] = ACTIONS(372),
     [anon_sym_local_DASHpath] = ACTIONS(372),
     [anon_sym_lower] = ACTIONS(372),
+    [anon_sym_password] = ACTIONS(372),
     [anon_sym_signed] = ACTIONS(372),
+    [anon_sym_body] = ACTIONS(372),
     [anon_sym_client] = ACTIONS(372),
     [anon_sym_cookie] = ACTIONS(372),
     [anon_sym_method] = ACTIONS(372),
@@ -9604,12 +10189,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(372),
     [anon_sym_admin] = ACTIONS(372),
     [anon_sym_balance] = ACTIONS(372),
-    [anon_sym_body] = ACTIONS(372),
     [anon_sym_cache] = ACTIONS(372),
+    [anon_sym_callback] = ACTIONS(372),
     [anon_sym_challenges] = ACTIONS(372),
     [anon_sym_check] = ACTIONS(372),
+    [anon_sym_claims] = ACTIONS(372),
     [anon_sym_compress] = ACTIONS(372),
     [anon_sym_contact] = ACTIONS(372),
+    [anon_sym_country] = ACTIONS(372),
     [anon_sym_cut] = ACTIONS(372),
     [anon_sym_default] = ACTIONS(372),
     [anon_sym_directory] = ACTIONS(372),
@@ -9624,6 +10211,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(372),
     [anon_sym_https] = ACTIONS(372),
     [anon_sym_idle] = ACTIONS(372),
+    [anon_sym_inspect] = ACTIONS(372),
+    [anon_sym_issuer] = ACTIONS(372),
+    [anon_sym_keys] = ACTIONS(372),
     [anon_sym_lifetime] = ACTIONS(372),
     [anon_sym_limits] = ACTIONS(372),
     [anon_sym_log] = ACTIONS(372),
@@ -9639,6 +10229,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(372),
     [anon_sym_retry] = ACTIONS(372),
     [anon_sym_root] = ACTIONS(372),
+    [anon_sym_scopes] = ACTIONS(372),
     [anon_sym_secrets] = ACTIONS(372),
     [anon_sym_slow_DASHstart] = ACTIONS(372),
     [anon_sym_sticky] = ACTIONS(372),
@@ -9690,6 +10281,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(376),
     [anon_sym_pool] = ACTIONS(376),
     [anon_sym_prove] = ACTIONS(376),
+    [anon_sym_provider] = ACTIONS(376),
     [anon_sym_site] = ACTIONS(376),
     [anon_sym_table] = ACTIONS(376),
     [anon_sym_tcp] = ACTIONS(376),
@@ -9700,6 +10292,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(376),
     [anon_sym_else] = ACTIONS(376),
     [anon_sym_end] = ACTIONS(376),
+    [anon_sym_keep] = ACTIONS(376),
     [anon_sym_limit] = ACTIONS(376),
     [anon_sym_remove] = ACTIONS(376),
     [anon_sym_require] = ACTIONS(376),
@@ -9722,6 +10315,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(376),
     [anon_sym_deny] = ACTIONS(376),
     [anon_sym_files] = ACTIONS(376),
+    [anon_sym_login] = ACTIONS(376),
+    [anon_sym_logout] = ACTIONS(376),
     [anon_sym_redirect] = ACTIONS(376),
     [anon_sym_respond] = ACTIONS(376),
     [anon_sym_as] = ACTIONS(376),
@@ -9746,12 +10341,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(376),
     [anon_sym_given] = ACTIONS(376),
     [anon_sym_no] = ACTIONS(376),
+    [anon_sym_api_DASHkey] = ACTIONS(376),
     [anon_sym_ask] = ACTIONS(376),
     [anon_sym_hash] = ACTIONS(376),
     [anon_sym_jwt] = ACTIONS(376),
     [anon_sym_local_DASHpath] = ACTIONS(376),
     [anon_sym_lower] = ACTIONS(376),
+    [anon_sym_password] = ACTIONS(376),
     [anon_sym_signed] = ACTIONS(376),
+    [anon_sym_body] = ACTIONS(376),
     [anon_sym_client] = ACTIONS(376),
     [anon_sym_cookie] = ACTIONS(376),
     [anon_sym_method] = ACTIONS(376),
@@ -9769,12 +10367,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(376),
     [anon_sym_admin] = ACTIONS(376),
     [anon_sym_balance] = ACTIONS(376),
-    [anon_sym_body] = ACTIONS(376),
     [anon_sym_cache] = ACTIONS(376),
+    [anon_sym_callback] = ACTIONS(376),
     [anon_sym_challenges] = ACTIONS(376),
     [anon_sym_check] = ACTIONS(376),
+    [anon_sym_claims] = ACTIONS(376),
     [anon_sym_compress] = ACTIONS(376),
     [anon_sym_contact] = ACTIONS(376),
+    [anon_sym_country] = ACTIONS(376),
     [anon_sym_cut] = ACTIONS(376),
     [anon_sym_default] = ACTIONS(376),
     [anon_sym_directory] = ACTIONS(376),
@@ -9789,6 +10389,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(376),
     [anon_sym_https] = ACTIONS(376),
     [anon_sym_idle] = ACTIONS(376),
+    [anon_sym_inspect] = ACTIONS(376),
+    [anon_sym_issuer] = ACTIONS(376),
+    [anon_sym_keys] = ACTIONS(376),
     [anon_sym_lifetime] = ACTIONS(376),
     [anon_sym_limits] = ACTIONS(376),
     [anon_sym_log] = ACTIONS(376),
@@ -9804,6 +10407,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(376),
     [anon_sym_retry] = ACTIONS(376),
     [anon_sym_root] = ACTIONS(376),
+    [anon_sym_scopes] = ACTIONS(376),
     [anon_sym_secrets] = ACTIONS(376),
     [anon_sym_slow_DASHstart] = ACTIONS(376),
     [anon_sym_sticky] = ACTIONS(376),
@@ -9855,6 +10459,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(380),
     [anon_sym_pool] = ACTIONS(380),
     [anon_sym_prove] = ACTIONS(380),
+    [anon_sym_provider] = ACTIONS(380),
     [anon_sym_site] = ACTIONS(380),
     [anon_sym_table] = ACTIONS(380),
     [anon_sym_tcp] = ACTIONS(380),
@@ -9865,6 +10470,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(380),
     [anon_sym_else] = ACTIONS(380),
     [anon_sym_end] = ACTIONS(380),
+    [anon_sym_keep] = ACTIONS(380),
     [anon_sym_limit] = ACTIONS(380),
     [anon_sym_remove] = ACTIONS(380),
     [anon_sym_require] = ACTIONS(380),
@@ -9887,6 +10493,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(380),
     [anon_sym_deny] = ACTIONS(380),
     [anon_sym_files] = ACTIONS(380),
+    [anon_sym_login] = ACTIONS(380),
+    [anon_sym_logout] = ACTIONS(380),
     [anon_sym_redirect] = ACTIONS(380),
     [anon_sym_respond] = ACTIONS(380),
     [anon_sym_as] = ACTIONS(380),
@@ -9911,12 +10519,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(380),
     [anon_sym_given] = ACTIONS(380),
     [anon_sym_no] = ACTIONS(380),
+    [anon_sym_api_DASHkey] = ACTIONS(380),
     [anon_sym_ask] = ACTIONS(380),
     [anon_sym_hash] = ACTIONS(380),
     [anon_sym_jwt] = ACTIONS(380),
     [anon_sym_local_DASHpath] = ACTIONS(380),
     [anon_sym_lower] = ACTIONS(380),
+    [anon_sym_password] = ACTIONS(380),
     [anon_sym_signed] = ACTIONS(380),
+    [anon_sym_body] = ACTIONS(380),
     [anon_sym_client] = ACTIONS(380),
     [anon_sym_cookie] = ACTIONS(380),
     [anon_sym_method] = ACTIONS(380),
@@ -9934,12 +10545,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(380),
     [anon_sym_admin] = ACTIONS(380),
     [anon_sym_balance] = ACTIONS(380),
-    [anon_sym_body] = ACTIONS(380),
     [anon_sym_cache] = ACTIONS(380),
+    [anon_sym_callback] = ACTIONS(380),
     [anon_sym_challenges] = ACTIONS(380),
     [anon_sym_check] = ACTIONS(380),
+    [anon_sym_claims] = ACTIONS(380),
     [anon_sym_compress] = ACTIONS(380),
     [anon_sym_contact] = ACTIONS(380),
+    [anon_sym_country] = ACTIONS(380),
     [anon_sym_cut] = ACTIONS(380),
     [anon_sym_default] = ACTIONS(380),
     [anon_sym_directory] = ACTIONS(380),
@@ -9954,6 +10567,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(380),
     [anon_sym_https] = ACTIONS(380),
     [anon_sym_idle] = ACTIONS(380),
+    [anon_sym_inspect] = ACTIONS(380),
+    [anon_sym_issuer] = ACTIONS(380),
+    [anon_sym_keys] = ACTIONS(380),
     [anon_sym_lifetime] = ACTIONS(380),
     [anon_sym_limits] = ACTIONS(380),
     [anon_sym_log] = ACTIONS(380),
@@ -9969,6 +10585,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(380),
     [anon_sym_retry] = ACTIONS(380),
     [anon_sym_root] = ACTIONS(380),
+    [anon_sym_scopes] = ACTIONS(380),
     [anon_sym_secrets] = ACTIONS(380),
     [anon_sym_slow_DASHstart] = ACTIONS(380),
     [anon_sym_sticky] = ACTIONS(380),
@@ -10020,6 +10637,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(384),
     [anon_sym_pool] = ACTIONS(384),
     [anon_sym_prove] = ACTIONS(384),
+    [anon_sym_provider] = ACTIONS(384),
     [anon_sym_site] = ACTIONS(384),
     [anon_sym_table] = ACTIONS(384),
     [anon_sym_tcp] = ACTIONS(384),
@@ -10030,6 +10648,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(384),
     [anon_sym_else] = ACTIONS(384),
     [anon_sym_end] = ACTIONS(384),
+    [anon_sym_keep] = ACTIONS(384),
     [anon_sym_limit] = ACTIONS(384),
     [anon_sym_remove] = ACTIONS(384),
     [anon_sym_require] = ACTIONS(384),
@@ -10052,6 +10671,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(384),
     [anon_sym_deny] = ACTIONS(384),
     [anon_sym_files] = ACTIONS(384),
+    [anon_sym_login] = ACTIONS(384),
+    [anon_sym_logout] = ACTIONS(384),
     [anon_sym_redirect] = ACTIONS(384),
     [anon_sym_respond] = ACTIONS(384),
     [anon_sym_as] = ACTIONS(384),
@@ -10076,12 +10697,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(384),
     [anon_sym_given] = ACTIONS(384),
     [anon_sym_no] = ACTIONS(384),
+    [anon_sym_api_DASHkey] = ACTIONS(384),
     [anon_sym_ask] = ACTIONS(384),
     [anon_sym_hash] = ACTIONS(384),
     [anon_sym_jwt] = ACTIONS(384),
     [anon_sym_local_DASHpath] = ACTIONS(384),
     [anon_sym_lower] = ACTIONS(384),
+    [anon_sym_password] = ACTIONS(384),
     [anon_sym_signed] = ACTIONS(384),
+    [anon_sym_body] = ACTIONS(384),
     [anon_sym_client] = ACTIONS(384),
     [anon_sym_cookie] = ACTIONS(384),
     [anon_sym_method] = ACTIONS(384),
@@ -10099,12 +10723,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(384),
     [anon_sym_admin] = ACTIONS(384),
     [anon_sym_balance] = ACTIONS(384),
-    [anon_sym_body] = ACTIONS(384),
     [anon_sym_cache] = ACTIONS(384),
+    [anon_sym_callback] = ACTIONS(384),
     [anon_sym_challenges] = ACTIONS(384),
     [anon_sym_check] = ACTIONS(384),
+    [anon_sym_claims] = ACTIONS(384),
     [anon_sym_compress] = ACTIONS(384),
     [anon_sym_contact] = ACTIONS(384),
+    [anon_sym_country] = ACTIONS(384),
     [anon_sym_cut] = ACTIONS(384),
     [anon_sym_default] = ACTIONS(384),
     [anon_sym_directory] = ACTIONS(384),
@@ -10119,6 +10745,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(384),
     [anon_sym_https] = ACTIONS(384),
     [anon_sym_idle] = ACTIONS(384),
+    [anon_sym_inspect] = ACTIONS(384),
+    [anon_sym_issuer] = ACTIONS(384),
+    [anon_sym_keys] = ACTIONS(384),
     [anon_sym_lifetime] = ACTIONS(384),
     [anon_sym_limits] = ACTIONS(384),
     [anon_sym_log] = ACTIONS(384),
@@ -10134,6 +10763,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(384),
     [anon_sym_retry] = ACTIONS(384),
     [anon_sym_root] = ACTIONS(384),
+    [anon_sym_scopes] = ACTIONS(384),
     [anon_sym_secrets] = ACTIONS(384),
     [anon_sym_slow_DASHstart] = ACTIONS(384),
     [anon_sym_sticky] = ACTIONS(384),
@@ -10185,6 +10815,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(388),
     [anon_sym_pool] = ACTIONS(388),
     [anon_sym_prove] = ACTIONS(388),
+    [anon_sym_provider] = ACTIONS(388),
     [anon_sym_site] = ACTIONS(388),
     [anon_sym_table] = ACTIONS(388),
     [anon_sym_tcp] = ACTIONS(388),
@@ -10195,6 +10826,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(388),
     [anon_sym_else] = ACTIONS(388),
     [anon_sym_end] = ACTIONS(388),
+    [anon_sym_keep] = ACTIONS(388),
     [anon_sym_limit] = ACTIONS(388),
     [anon_sym_remove] = ACTIONS(388),
     [anon_sym_require] = ACTIONS(388),
@@ -10217,6 +10849,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(388),
     [anon_sym_deny] = ACTIONS(388),
     [anon_sym_files] = ACTIONS(388),
+    [anon_sym_login] = ACTIONS(388),
+    [anon_sym_logout] = ACTIONS(388),
     [anon_sym_redirect] = ACTIONS(388),
     [anon_sym_respond] = ACTIONS(388),
     [anon_sym_as] = ACTIONS(388),
@@ -10241,12 +10875,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(388),
     [anon_sym_given] = ACTIONS(388),
     [anon_sym_no] = ACTIONS(388),
+    [anon_sym_api_DASHkey] = ACTIONS(388),
     [anon_sym_ask] = ACTIONS(388),
     [anon_sym_hash] = ACTIONS(388),
     [anon_sym_jwt] = ACTIONS(388),
     [anon_sym_local_DASHpath] = ACTIONS(388),
     [anon_sym_lower] = ACTIONS(388),
+    [anon_sym_password] = ACTIONS(388),
     [anon_sym_signed] = ACTIONS(388),
+    [anon_sym_body] = ACTIONS(388),
     [anon_sym_client] = ACTIONS(388),
     [anon_sym_cookie] = ACTIONS(388),
     [anon_sym_method] = ACTIONS(388),
@@ -10264,12 +10901,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(388),
     [anon_sym_admin] = ACTIONS(388),
     [anon_sym_balance] = ACTIONS(388),
-    [anon_sym_body] = ACTIONS(388),
     [anon_sym_cache] = ACTIONS(388),
+    [anon_sym_callback] = ACTIONS(388),
     [anon_sym_challenges] = ACTIONS(388),
     [anon_sym_check] = ACTIONS(388),
+    [anon_sym_claims] = ACTIONS(388),
     [anon_sym_compress] = ACTIONS(388),
     [anon_sym_contact] = ACTIONS(388),
+    [anon_sym_country] = ACTIONS(388),
     [anon_sym_cut] = ACTIONS(388),
     [anon_sym_default] = ACTIONS(388),
     [anon_sym_directory] = ACTIONS(388),
@@ -10284,6 +10923,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(388),
     [anon_sym_https] = ACTIONS(388),
     [anon_sym_idle] = ACTIONS(388),
+    [anon_sym_inspect] = ACTIONS(388),
+    [anon_sym_issuer] = ACTIONS(388),
+    [anon_sym_keys] = ACTIONS(388),
     [anon_sym_lifetime] = ACTIONS(388),
     [anon_sym_limits] = ACTIONS(388),
     [anon_sym_log] = ACTIONS(388),
@@ -10299,6 +10941,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(388),
     [anon_sym_retry] = ACTIONS(388),
     [anon_sym_root] = ACTIONS(388),
+    [anon_sym_scopes] = ACTIONS(388),
     [anon_sym_secrets] = ACTIONS(388),
     [anon_sym_slow_DASHstart] = ACTIONS(388),
     [anon_sym_sticky] = ACTIONS(388),
@@ -10350,6 +10993,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(392),
     [anon_sym_pool] = ACTIONS(392),
     [anon_sym_prove] = ACTIONS(392),
+    [anon_sym_provider] = ACTIONS(392),
     [anon_sym_site] = ACTIONS(392),
     [anon_sym_table] = ACTIONS(392),
     [anon_sym_tcp] = ACTIONS(392),
@@ -10360,6 +11004,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(392),
     [anon_sym_else] = ACTIONS(392),
     [anon_sym_end] = ACTIONS(392),
+    [anon_sym_keep] = ACTIONS(392),
     [anon_sym_limit] = ACTIONS(392),
     [anon_sym_remove] = ACTIONS(392),
     [anon_sym_require] = ACTIONS(392),
@@ -10382,6 +11027,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(392),
     [anon_sym_deny] = ACTIONS(392),
     [anon_sym_files] = ACTIONS(392),
+    [anon_sym_login] = ACTIONS(392),
+    [anon_sym_logout] = ACTIONS(392),
     [anon_sym_redirect] = ACTIONS(392),
     [anon_sym_respond] = ACTIONS(392),
     [anon_sym_as] = ACTIONS(392),
@@ -10406,12 +11053,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(392),
     [anon_sym_given] = ACTIONS(392),
     [anon_sym_no] = ACTIONS(392),
+    [anon_sym_api_DASHkey] = ACTIONS(392),
     [anon_sym_ask] = ACTIONS(392),
     [anon_sym_hash] = ACTIONS(392),
     [anon_sym_jwt] = ACTIONS(392),
     [anon_sym_local_DASHpath] = ACTIONS(392),
     [anon_sym_lower] = ACTIONS(392),
+    [anon_sym_password] = ACTIONS(392),
     [anon_sym_signed] = ACTIONS(392),
+    [anon_sym_body] = ACTIONS(392),
     [anon_sym_client] = ACTIONS(392),
     [anon_sym_cookie] = ACTIONS(392),
     [anon_sym_method] = ACTIONS(392),
@@ -10429,12 +11079,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(392),
     [anon_sym_admin] = ACTIONS(392),
     [anon_sym_balance] = ACTIONS(392),
-    [anon_sym_body] = ACTIONS(392),
     [anon_sym_cache] = ACTIONS(392),
+    [anon_sym_callback] = ACTIONS(392),
     [anon_sym_challenges] = ACTIONS(392),
     [anon_sym_check] = ACTIONS(392),
+    [anon_sym_claims] = ACTIONS(392),
     [anon_sym_compress] = ACTIONS(392),
     [anon_sym_contact] = ACTIONS(392),
+    [anon_sym_country] = ACTIONS(392),
     [anon_sym_cut] = ACTIONS(392),
     [anon_sym_default] = ACTIONS(392),
     [anon_sym_directory] = ACTIONS(392),
@@ -10449,6 +11101,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(392),
     [anon_sym_https] = ACTIONS(392),
     [anon_sym_idle] = ACTIONS(392),
+    [anon_sym_inspect] = ACTIONS(392),
+    [anon_sym_issuer] = ACTIONS(392),
+    [anon_sym_keys] = ACTIONS(392),
     [anon_sym_lifetime] = ACTIONS(392),
     [anon_sym_limits] = ACTIONS(392),
     [anon_sym_log] = ACTIONS(392),
@@ -10464,6 +11119,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(392),
     [anon_sym_retry] = ACTIONS(392),
     [anon_sym_root] = ACTIONS(392),
+    [anon_sym_scopes] = ACTIONS(392),
     [anon_sym_secrets] = ACTIONS(392),
     [anon_sym_slow_DASHstart] = ACTIONS(392),
     [anon_sym_sticky] = ACTIONS(392),
@@ -10515,6 +11171,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(396),
     [anon_sym_pool] = ACTIONS(396),
     [anon_sym_prove] = ACTIONS(396),
+    [anon_sym_provider] = ACTIONS(396),
     [anon_sym_site] = ACTIONS(396),
     [anon_sym_table] = ACTIONS(396),
     [anon_sym_tcp] = ACTIONS(396),
@@ -10525,6 +11182,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(396),
     [anon_sym_else] = ACTIONS(396),
     [anon_sym_end] = ACTIONS(396),
+    [anon_sym_keep] = ACTIONS(396),
     [anon_sym_limit] = ACTIONS(396),
     [anon_sym_remove] = ACTIONS(396),
     [anon_sym_require] = ACTIONS(396),
@@ -10547,6 +11205,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(396),
     [anon_sym_deny] = ACTIONS(396),
     [anon_sym_files] = ACTIONS(396),
+    [anon_sym_login] = ACTIONS(396),
+    [anon_sym_logout] = ACTIONS(396),
     [anon_sym_redirect] = ACTIONS(396),
     [anon_sym_respond] = ACTIONS(396),
     [anon_sym_as] = ACTIONS(396),
@@ -10571,12 +11231,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(396),
     [anon_sym_given] = ACTIONS(396),
     [anon_sym_no] = ACTIONS(396),
+    [anon_sym_api_DASHkey] = ACTIONS(396),
     [anon_sym_ask] = ACTIONS(396),
     [anon_sym_hash] = ACTIONS(396),
     [anon_sym_jwt] = ACTIONS(396),
     [anon_sym_local_DASHpath] = ACTIONS(396),
     [anon_sym_lower] = ACTIONS(396),
+    [anon_sym_password] = ACTIONS(396),
     [anon_sym_signed] = ACTIONS(396),
+    [anon_sym_body] = ACTIONS(396),
     [anon_sym_client] = ACTIONS(396),
     [anon_sym_cookie] = ACTIONS(396),
     [anon_sym_method] = ACTIONS(396),
@@ -10594,12 +11257,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(396),
     [anon_sym_admin] = ACTIONS(396),
     [anon_sym_balance] = ACTIONS(396),
-    [anon_sym_body] = ACTIONS(396),
     [anon_sym_cache] = ACTIONS(396),
+    [anon_sym_callback] = ACTIONS(396),
     [anon_sym_challenges] = ACTIONS(396),
     [anon_sym_check] = ACTIONS(396),
+    [anon_sym_claims] = ACTIONS(396),
     [anon_sym_compress] = ACTIONS(396),
     [anon_sym_contact] = ACTIONS(396),
+    [anon_sym_country] = ACTIONS(396),
     [anon_sym_cut] = ACTIONS(396),
     [anon_sym_default] = ACTIONS(396),
     [anon_sym_directory] = ACTIONS(396),
@@ -10614,6 +11279,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(396),
     [anon_sym_https] = ACTIONS(396),
     [anon_sym_idle] = ACTIONS(396),
+    [anon_sym_inspect] = ACTIONS(396),
+    [anon_sym_issuer] = ACTIONS(396),
+    [anon_sym_keys] = ACTIONS(396),
     [anon_sym_lifetime] = ACTIONS(396),
     [anon_sym_limits] = ACTIONS(396),
     [anon_sym_log] = ACTIONS(396),
@@ -10629,6 +11297,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(396),
     [anon_sym_retry] = ACTIONS(396),
     [anon_sym_root] = ACTIONS(396),
+    [anon_sym_scopes] = ACTIONS(396),
     [anon_sym_secrets] = ACTIONS(396),
     [anon_sym_slow_DASHstart] = ACTIONS(396),
     [anon_sym_sticky] = ACTIONS(396),
@@ -10680,6 +11349,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(400),
     [anon_sym_pool] = ACTIONS(400),
     [anon_sym_prove] = ACTIONS(400),
+    [anon_sym_provider] = ACTIONS(400),
     [anon_sym_site] = ACTIONS(400),
     [anon_sym_table] = ACTIONS(400),
     [anon_sym_tcp] = ACTIONS(400),
@@ -10690,6 +11360,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(400),
     [anon_sym_else] = ACTIONS(400),
     [anon_sym_end] = ACTIONS(400),
+    [anon_sym_keep] = ACTIONS(400),
     [anon_sym_limit] = ACTIONS(400),
     [anon_sym_remove] = ACTIONS(400),
     [anon_sym_require] = ACTIONS(400),
@@ -10712,6 +11383,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(400),
     [anon_sym_deny] = ACTIONS(400),
     [anon_sym_files] = ACTIONS(400),
+    [anon_sym_login] = ACTIONS(400),
+    [anon_sym_logout] = ACTIONS(400),
     [anon_sym_redirect] = ACTIONS(400),
     [anon_sym_respond] = ACTIONS(400),
     [anon_sym_as] = ACTIONS(400),
@@ -10736,12 +11409,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(400),
     [anon_sym_given] = ACTIONS(400),
     [anon_sym_no] = ACTIONS(400),
+    [anon_sym_api_DASHkey] = ACTIONS(400),
     [anon_sym_ask] = ACTIONS(400),
     [anon_sym_hash] = ACTIONS(400),
     [anon_sym_jwt] = ACTIONS(400),
     [anon_sym_local_DASHpath] = ACTIONS(400),
     [anon_sym_lower] = ACTIONS(400),
+    [anon_sym_password] = ACTIONS(400),
     [anon_sym_signed] = ACTIONS(400),
+    [anon_sym_body] = ACTIONS(400),
     [anon_sym_client] = ACTIONS(400),
     [anon_sym_cookie] = ACTIONS(400),
     [anon_sym_method] = ACTIONS(400),
@@ -10759,12 +11435,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(400),
     [anon_sym_admin] = ACTIONS(400),
     [anon_sym_balance] = ACTIONS(400),
-    [anon_sym_body] = ACTIONS(400),
     [anon_sym_cache] = ACTIONS(400),
+    [anon_sym_callback] = ACTIONS(400),
     [anon_sym_challenges] = ACTIONS(400),
     [anon_sym_check] = ACTIONS(400),
+    [anon_sym_claims] = ACTIONS(400),
     [anon_sym_compress] = ACTIONS(400),
     [anon_sym_contact] = ACTIONS(400),
+    [anon_sym_country] = ACTIONS(400),
     [anon_sym_cut] = ACTIONS(400),
     [anon_sym_default] = ACTIONS(400),
     [anon_sym_directory] = ACTIONS(400),
@@ -10779,6 +11457,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(400),
     [anon_sym_https] = ACTIONS(400),
     [anon_sym_idle] = ACTIONS(400),
+    [anon_sym_inspect] = ACTIONS(400),
+    [anon_sym_issuer] = ACTIONS(400),
+    [anon_sym_keys] = ACTIONS(400),
     [anon_sym_lifetime] = ACTIONS(400),
     [anon_sym_limits] = ACTIONS(400),
     [anon_sym_log] = ACTIONS(400),
@@ -10794,6 +11475,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(400),
     [anon_sym_retry] = ACTIONS(400),
     [anon_sym_root] = ACTIONS(400),
+    [anon_sym_scopes] = ACTIONS(400),
     [anon_sym_secrets] = ACTIONS(400),
     [anon_sym_slow_DASHstart] = ACTIONS(400),
     [anon_sym_sticky] = ACTIONS(400),
@@ -10845,6 +11527,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(404),
     [anon_sym_pool] = ACTIONS(404),
     [anon_sym_prove] = ACTIONS(404),
+    [anon_sym_provider] = ACTIONS(404),
     [anon_sym_site] = ACTIONS(404),
     [anon_sym_table] = ACTIONS(404),
     [anon_sym_tcp] = ACTIONS(404),
@@ -10855,6 +11538,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(404),
     [anon_sym_else] = ACTIONS(404),
     [anon_sym_end] = ACTIONS(404),
+    [anon_sym_keep] = ACTIONS(404),
     [anon_sym_limit] = ACTIONS(404),
     [anon_sym_remove] = ACTIONS(404),
     [anon_sym_require] = ACTIONS(404),
@@ -10877,6 +11561,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(404),
     [anon_sym_deny] = ACTIONS(404),
     [anon_sym_files] = ACTIONS(404),
+    [anon_sym_login] = ACTIONS(404),
+    [anon_sym_logout] = ACTIONS(404),
     [anon_sym_redirect] = ACTIONS(404),
     [anon_sym_respond] = ACTIONS(404),
     [anon_sym_as] = ACTIONS(404),
@@ -10901,12 +11587,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(404),
     [anon_sym_given] = ACTIONS(404),
     [anon_sym_no] = ACTIONS(404),
+    [anon_sym_api_DASHkey] = ACTIONS(404),
     [anon_sym_ask] = ACTIONS(404),
     [anon_sym_hash] = ACTIONS(404),
     [anon_sym_jwt] = ACTIONS(404),
     [anon_sym_local_DASHpath] = ACTIONS(404),
     [anon_sym_lower] = ACTIONS(404),
+    [anon_sym_password] = ACTIONS(404),
     [anon_sym_signed] = ACTIONS(404),
+    [anon_sym_body] = ACTIONS(404),
     [anon_sym_client] = ACTIONS(404),
     [anon_sym_cookie] = ACTIONS(404),
     [anon_sym_method] = ACTIONS(404),
@@ -10924,12 +11613,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(404),
     [anon_sym_admin] = ACTIONS(404),
     [anon_sym_balance] = ACTIONS(404),
-    [anon_sym_body] = ACTIONS(404),
     [anon_sym_cache] = ACTIONS(404),
+    [anon_sym_callback] = ACTIONS(404),
     [anon_sym_challenges] = ACTIONS(404),
     [anon_sym_check] = ACTIONS(404),
+    [anon_sym_claims] = ACTIONS(404),
     [anon_sym_compress] = ACTIONS(404),
     [anon_sym_contact] = ACTIONS(404),
+    [anon_sym_country] = ACTIONS(404),
     [anon_sym_cut] = ACTIONS(404),
     [anon_sym_default] = ACTIONS(404),
     [anon_sym_directory] = ACTIONS(404),
@@ -10944,6 +11635,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(404),
     [anon_sym_https] = ACTIONS(404),
     [anon_sym_idle] = ACTIONS(404),
+    [anon_sym_inspect] = ACTIONS(404),
+    [anon_sym_issuer] = ACTIONS(404),
+    [anon_sym_keys] = ACTIONS(404),
     [anon_sym_lifetime] = ACTIONS(404),
     [anon_sym_limits] = ACTIONS(404),
     [anon_sym_log] = ACTIONS(404),
@@ -10959,6 +11653,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(404),
     [anon_sym_retry] = ACTIONS(404),
     [anon_sym_root] = ACTIONS(404),
+    [anon_sym_scopes] = ACTIONS(404),
     [anon_sym_secrets] = ACTIONS(404),
     [anon_sym_slow_DASHstart] = ACTIONS(404),
     [anon_sym_sticky] = ACTIONS(404),
@@ -11010,6 +11705,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(408),
     [anon_sym_pool] = ACTIONS(408),
     [anon_sym_prove] = ACTIONS(408),
+    [anon_sym_provider] = ACTIONS(408),
     [anon_sym_site] = ACTIONS(408),
     [anon_sym_table] = ACTIONS(408),
     [anon_sym_tcp] = ACTIONS(408),
@@ -11020,6 +11716,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(408),
     [anon_sym_else] = ACTIONS(408),
     [anon_sym_end] = ACTIONS(408),
+    [anon_sym_keep] = ACTIONS(408),
     [anon_sym_limit] = ACTIONS(408),
     [anon_sym_remove] = ACTIONS(408),
     [anon_sym_require] = ACTIONS(408),
@@ -11042,6 +11739,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(408),
     [anon_sym_deny] = ACTIONS(408),
     [anon_sym_files] = ACTIONS(408),
+    [anon_sym_login] = ACTIONS(408),
+    [anon_sym_logout] = ACTIONS(408),
     [anon_sym_redirect] = ACTIONS(408),
     [anon_sym_respond] = ACTIONS(408),
     [anon_sym_as] = ACTIONS(408),
@@ -11066,12 +11765,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(408),
     [anon_sym_given] = ACTIONS(408),
     [anon_sym_no] = ACTIONS(408),
+    [anon_sym_api_DASHkey] = ACTIONS(408),
     [anon_sym_ask] = ACTIONS(408),
     [anon_sym_hash] = ACTIONS(408),
     [anon_sym_jwt] = ACTIONS(408),
     [anon_sym_local_DASHpath] = ACTIONS(408),
     [anon_sym_lower] = ACTIONS(408),
+    [anon_sym_password] = ACTIONS(408),
     [anon_sym_signed] = ACTIONS(408),
+    [anon_sym_body] = ACTIONS(408),
     [anon_sym_client] = ACTIONS(408),
     [anon_sym_cookie] = ACTIONS(408),
     [anon_sym_method] = ACTIONS(408),
@@ -11089,12 +11791,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(408),
     [anon_sym_admin] = ACTIONS(408),
     [anon_sym_balance] = ACTIONS(408),
-    [anon_sym_body] = ACTIONS(408),
     [anon_sym_cache] = ACTIONS(408),
+    [anon_sym_callback] = ACTIONS(408),
     [anon_sym_challenges] = ACTIONS(408),
     [anon_sym_check] = ACTIONS(408),
+    [anon_sym_claims] = ACTIONS(408),
     [anon_sym_compress] = ACTIONS(408),
     [anon_sym_contact] = ACTIONS(408),
+    [anon_sym_country] = ACTIONS(408),
     [anon_sym_cut] = ACTIONS(408),
     [anon_sym_default] = ACTIONS(408),
     [anon_sym_directory] = ACTIONS(408),
@@ -11109,6 +11813,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(408),
     [anon_sym_https] = ACTIONS(408),
     [anon_sym_idle] = ACTIONS(408),
+    [anon_sym_inspect] = ACTIONS(408),
+    [anon_sym_issuer] = ACTIONS(408),
+    [anon_sym_keys] = ACTIONS(408),
     [anon_sym_lifetime] = ACTIONS(408),
     [anon_sym_limits] = ACTIONS(408),
     [anon_sym_log] = ACTIONS(408),
@@ -11124,6 +11831,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(408),
     [anon_sym_retry] = ACTIONS(408),
     [anon_sym_root] = ACTIONS(408),
+    [anon_sym_scopes] = ACTIONS(408),
     [anon_sym_secrets] = ACTIONS(408),
     [anon_sym_slow_DASHstart] = ACTIONS(408),
     [anon_sym_sticky] = ACTIONS(408),
@@ -11175,6 +11883,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(412),
     [anon_sym_pool] = ACTIONS(412),
     [anon_sym_prove] = ACTIONS(412),
+    [anon_sym_provider] = ACTIONS(412),
     [anon_sym_site] = ACTIONS(412),
     [anon_sym_table] = ACTIONS(412),
     [anon_sym_tcp] = ACTIONS(412),
@@ -11185,6 +11894,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(412),
     [anon_sym_else] = ACTIONS(412),
     [anon_sym_end] = ACTIONS(412),
+    [anon_sym_keep] = ACTIONS(412),
     [anon_sym_limit] = ACTIONS(412),
     [anon_sym_remove] = ACTIONS(412),
     [anon_sym_require] = ACTIONS(412),
@@ -11207,6 +11917,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(412),
     [anon_sym_deny] = ACTIONS(412),
     [anon_sym_files] = ACTIONS(412),
+    [anon_sym_login] = ACTIONS(412),
+    [anon_sym_logout] = ACTIONS(412),
     [anon_sym_redirect] = ACTIONS(412),
     [anon_sym_respond] = ACTIONS(412),
     [anon_sym_as] = ACTIONS(412),
@@ -11231,12 +11943,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(412),
     [anon_sym_given] = ACTIONS(412),
     [anon_sym_no] = ACTIONS(412),
+    [anon_sym_api_DASHkey] = ACTIONS(412),
     [anon_sym_ask] = ACTIONS(412),
     [anon_sym_hash] = ACTIONS(412),
     [anon_sym_jwt] = ACTIONS(412),
     [anon_sym_local_DASHpath] = ACTIONS(412),
     [anon_sym_lower] = ACTIONS(412),
+    [anon_sym_password] = ACTIONS(412),
     [anon_sym_signed] = ACTIONS(412),
+    [anon_sym_body] = ACTIONS(412),
     [anon_sym_client] = ACTIONS(412),
     [anon_sym_cookie] = ACTIONS(412),
     [anon_sym_method] = ACTIONS(412),
@@ -11254,12 +11969,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(412),
     [anon_sym_admin] = ACTIONS(412),
     [anon_sym_balance] = ACTIONS(412),
-    [anon_sym_body] = ACTIONS(412),
     [anon_sym_cache] = ACTIONS(412),
+    [anon_sym_callback] = ACTIONS(412),
     [anon_sym_challenges] = ACTIONS(412),
     [anon_sym_check] = ACTIONS(412),
+    [anon_sym_claims] = ACTIONS(412),
     [anon_sym_compress] = ACTIONS(412),
     [anon_sym_contact] = ACTIONS(412),
+    [anon_sym_country] = ACTIONS(412),
     [anon_sym_cut] = ACTIONS(412),
     [anon_sym_default] = ACTIONS(412),
     [anon_sym_directory] = ACTIONS(412),
@@ -11274,6 +11991,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(412),
     [anon_sym_https] = ACTIONS(412),
     [anon_sym_idle] = ACTIONS(412),
+    [anon_sym_inspect] = ACTIONS(412),
+    [anon_sym_issuer] = ACTIONS(412),
+    [anon_sym_keys] = ACTIONS(412),
     [anon_sym_lifetime] = ACTIONS(412),
     [anon_sym_limits] = ACTIONS(412),
     [anon_sym_log] = ACTIONS(412),
@@ -11289,6 +12009,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(412),
     [anon_sym_retry] = ACTIONS(412),
     [anon_sym_root] = ACTIONS(412),
+    [anon_sym_scopes] = ACTIONS(412),
     [anon_sym_secrets] = ACTIONS(412),
     [anon_sym_slow_DASHstart] = ACTIONS(412),
     [anon_sym_sticky] = ACTIONS(412),
@@ -11340,6 +12061,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(416),
     [anon_sym_pool] = ACTIONS(416),
     [anon_sym_prove] = ACTIONS(416),
+    [anon_sym_provider] = ACTIONS(416),
     [anon_sym_site] = ACTIONS(416),
     [anon_sym_table] = ACTIONS(416),
     [anon_sym_tcp] = ACTIONS(416),
@@ -11350,6 +12072,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(416),
     [anon_sym_else] = ACTIONS(416),
     [anon_sym_end] = ACTIONS(416),
+    [anon_sym_keep] = ACTIONS(416),
     [anon_sym_limit] = ACTIONS(416),
     [anon_sym_remove] = ACTIONS(416),
     [anon_sym_require] = ACTIONS(416),
@@ -11372,6 +12095,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(416),
     [anon_sym_deny] = ACTIONS(416),
     [anon_sym_files] = ACTIONS(416),
+    [anon_sym_login] = ACTIONS(416),
+    [anon_sym_logout] = ACTIONS(416),
     [anon_sym_redirect] = ACTIONS(416),
     [anon_sym_respond] = ACTIONS(416),
     [anon_sym_as] = ACTIONS(416),
@@ -11396,12 +12121,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(416),
     [anon_sym_given] = ACTIONS(416),
     [anon_sym_no] = ACTIONS(416),
+    [anon_sym_api_DASHkey] = ACTIONS(416),
     [anon_sym_ask] = ACTIONS(416),
     [anon_sym_hash] = ACTIONS(416),
     [anon_sym_jwt] = ACTIONS(416),
     [anon_sym_local_DASHpath] = ACTIONS(416),
     [anon_sym_lower] = ACTIONS(416),
+    [anon_sym_password] = ACTIONS(416),
     [anon_sym_signed] = ACTIONS(416),
+    [anon_sym_body] = ACTIONS(416),
     [anon_sym_client] = ACTIONS(416),
     [anon_sym_cookie] = ACTIONS(416),
     [anon_sym_method] = ACTIONS(416),
@@ -11419,12 +12147,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(416),
     [anon_sym_admin] = ACTIONS(416),
     [anon_sym_balance] = ACTIONS(416),
-    [anon_sym_body] = ACTIONS(416),
     [anon_sym_cache] = ACTIONS(416),
+    [anon_sym_callback] = ACTIONS(416),
     [anon_sym_challenges] = ACTIONS(416),
     [anon_sym_check] = ACTIONS(416),
+    [anon_sym_claims] = ACTIONS(416),
     [anon_sym_compress] = ACTIONS(416),
     [anon_sym_contact] = ACTIONS(416),
+    [anon_sym_country] = ACTIONS(416),
     [anon_sym_cut] = ACTIONS(416),
     [anon_sym_default] = ACTIONS(416),
     [anon_sym_directory] = ACTIONS(416),
@@ -11439,6 +12169,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(416),
     [anon_sym_https] = ACTIONS(416),
     [anon_sym_idle] = ACTIONS(416),
+    [anon_sym_inspect] = ACTIONS(416),
+    [anon_sym_issuer] = ACTIONS(416),
+    [anon_sym_keys] = ACTIONS(416),
     [anon_sym_lifetime] = ACTIONS(416),
     [anon_sym_limits] = ACTIONS(416),
     [anon_sym_log] = ACTIONS(416),
@@ -11454,6 +12187,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(416),
     [anon_sym_retry] = ACTIONS(416),
     [anon_sym_root] = ACTIONS(416),
+    [anon_sym_scopes] = ACTIONS(416),
     [anon_sym_secrets] = ACTIONS(416),
     [anon_sym_slow_DASHstart] = ACTIONS(416),
     [anon_sym_sticky] = ACTIONS(416),
@@ -11505,6 +12239,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(420),
     [anon_sym_pool] = ACTIONS(420),
     [anon_sym_prove] = ACTIONS(420),
+    [anon_sym_provider] = ACTIONS(420),
     [anon_sym_site] = ACTIONS(420),
     [anon_sym_table] = ACTIONS(420),
     [anon_sym_tcp] = ACTIONS(420),
@@ -11515,6 +12250,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(420),
     [anon_sym_else] = ACTIONS(420),
     [anon_sym_end] = ACTIONS(420),
+    [anon_sym_keep] = ACTIONS(420),
     [anon_sym_limit] = ACTIONS(420),
     [anon_sym_remove] = ACTIONS(420),
     [anon_sym_require] = ACTIONS(420),
@@ -11537,6 +12273,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(420),
     [anon_sym_deny] = ACTIONS(420),
     [anon_sym_files] = ACTIONS(420),
+    [anon_sym_login] = ACTIONS(420),
+    [anon_sym_logout] = ACTIONS(420),
     [anon_sym_redirect] = ACTIONS(420),
     [anon_sym_respond] = ACTIONS(420),
     [anon_sym_as] = ACTIONS(420),
@@ -11561,12 +12299,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(420),
     [anon_sym_given] = ACTIONS(420),
     [anon_sym_no] = ACTIONS(420),
+    [anon_sym_api_DASHkey] = ACTIONS(420),
     [anon_sym_ask] = ACTIONS(420),
     [anon_sym_hash] = ACTIONS(420),
     [anon_sym_jwt] = ACTIONS(420),
     [anon_sym_local_DASHpath] = ACTIONS(420),
     [anon_sym_lower] = ACTIONS(420),
+    [anon_sym_password] = ACTIONS(420),
     [anon_sym_signed] = ACTIONS(420),
+    [anon_sym_body] = ACTIONS(420),
     [anon_sym_client] = ACTIONS(420),
     [anon_sym_cookie] = ACTIONS(420),
     [anon_sym_method] = ACTIONS(420),
@@ -11584,12 +12325,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(420),
     [anon_sym_admin] = ACTIONS(420),
     [anon_sym_balance] = ACTIONS(420),
-    [anon_sym_body] = ACTIONS(420),
     [anon_sym_cache] = ACTIONS(420),
+    [anon_sym_callback] = ACTIONS(420),
     [anon_sym_challenges] = ACTIONS(420),
     [anon_sym_check] = ACTIONS(420),
+    [anon_sym_claims] = ACTIONS(420),
     [anon_sym_compress] = ACTIONS(420),
     [anon_sym_contact] = ACTIONS(420),
+    [anon_sym_country] = ACTIONS(420),
     [anon_sym_cut] = ACTIONS(420),
     [anon_sym_default] = ACTIONS(420),
     [anon_sym_directory] = ACTIONS(420),
@@ -11604,6 +12347,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(420),
     [anon_sym_https] = ACTIONS(420),
     [anon_sym_idle] = ACTIONS(420),
+    [anon_sym_inspect] = ACTIONS(420),
+    [anon_sym_issuer] = ACTIONS(420),
+    [anon_sym_keys] = ACTIONS(420),
     [anon_sym_lifetime] = ACTIONS(420),
     [anon_sym_limits] = ACTIONS(420),
     [anon_sym_log] = ACTIONS(420),
@@ -11619,6 +12365,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(420),
     [anon_sym_retry] = ACTIONS(420),
     [anon_sym_root] = ACTIONS(420),
+    [anon_sym_scopes] = ACTIONS(420),
     [anon_sym_secrets] = ACTIONS(420),
     [anon_sym_slow_DASHstart] = ACTIONS(420),
     [anon_sym_sticky] = ACTIONS(420),
@@ -11670,6 +12417,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(424),
     [anon_sym_pool] = ACTIONS(424),
     [anon_sym_prove] = ACTIONS(424),
+    [anon_sym_provider] = ACTIONS(424),
     [anon_sym_site] = ACTIONS(424),
     [anon_sym_table] = ACTIONS(424),
     [anon_sym_tcp] = ACTIONS(424),
@@ -11680,6 +12428,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(424),
     [anon_sym_else] = ACTIONS(424),
     [anon_sym_end] = ACTIONS(424),
+    [anon_sym_keep] = ACTIONS(424),
     [anon_sym_limit] = ACTIONS(424),
     [anon_sym_remove] = ACTIONS(424),
     [anon_sym_require] = ACTIONS(424),
@@ -11702,6 +12451,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(424),
     [anon_sym_deny] = ACTIONS(424),
     [anon_sym_files] = ACTIONS(424),
+    [anon_sym_login] = ACTIONS(424),
+    [anon_sym_logout] = ACTIONS(424),
     [anon_sym_redirect] = ACTIONS(424),
     [anon_sym_respond] = ACTIONS(424),
     [anon_sym_as] = ACTIONS(424),
@@ -11726,12 +12477,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(424),
     [anon_sym_given] = ACTIONS(424),
     [anon_sym_no] = ACTIONS(424),
+    [anon_sym_api_DASHkey] = ACTIONS(424),
     [anon_sym_ask] = ACTIONS(424),
     [anon_sym_hash] = ACTIONS(424),
     [anon_sym_jwt] = ACTIONS(424),
     [anon_sym_local_DASHpath] = ACTIONS(424),
     [anon_sym_lower] = ACTIONS(424),
+    [anon_sym_password] = ACTIONS(424),
     [anon_sym_signed] = ACTIONS(424),
+    [anon_sym_body] = ACTIONS(424),
     [anon_sym_client] = ACTIONS(424),
     [anon_sym_cookie] = ACTIONS(424),
     [anon_sym_method] = ACTIONS(424),
@@ -11749,12 +12503,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(424),
     [anon_sym_admin] = ACTIONS(424),
     [anon_sym_balance] = ACTIONS(424),
-    [anon_sym_body] = ACTIONS(424),
     [anon_sym_cache] = ACTIONS(424),
+    [anon_sym_callback] = ACTIONS(424),
     [anon_sym_challenges] = ACTIONS(424),
     [anon_sym_check] = ACTIONS(424),
+    [anon_sym_claims] = ACTIONS(424),
     [anon_sym_compress] = ACTIONS(424),
     [anon_sym_contact] = ACTIONS(424),
+    [anon_sym_country] = ACTIONS(424),
     [anon_sym_cut] = ACTIONS(424),
     [anon_sym_default] = ACTIONS(424),
     [anon_sym_directory] = ACTIONS(424),
@@ -11769,6 +12525,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(424),
     [anon_sym_https] = ACTIONS(424),
     [anon_sym_idle] = ACTIONS(424),
+    [anon_sym_inspect] = ACTIONS(424),
+    [anon_sym_issuer] = ACTIONS(424),
+    [anon_sym_keys] = ACTIONS(424),
     [anon_sym_lifetime] = ACTIONS(424),
     [anon_sym_limits] = ACTIONS(424),
     [anon_sym_log] = ACTIONS(424),
@@ -11784,6 +12543,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(424),
     [anon_sym_retry] = ACTIONS(424),
     [anon_sym_root] = ACTIONS(424),
+    [anon_sym_scopes] = ACTIONS(424),
     [anon_sym_secrets] = ACTIONS(424),
     [anon_sym_slow_DASHstart] = ACTIONS(424),
     [anon_sym_sticky] = ACTIONS(424),
@@ -11835,6 +12595,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(428),
     [anon_sym_pool] = ACTIONS(428),
     [anon_sym_prove] = ACTIONS(428),
+    [anon_sym_provider] = ACTIONS(428),
     [anon_sym_site] = ACTIONS(428),
     [anon_sym_table] = ACTIONS(428),
     [anon_sym_tcp] = ACTIONS(428),
@@ -11845,6 +12606,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(428),
     [anon_sym_else] = ACTIONS(428),
     [anon_sym_end] = ACTIONS(428),
+    [anon_sym_keep] = ACTIONS(428),
     [anon_sym_limit] = ACTIONS(428),
     [anon_sym_remove] = ACTIONS(428),
     [anon_sym_require] = ACTIONS(428),
@@ -11867,6 +12629,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(428),
     [anon_sym_deny] = ACTIONS(428),
     [anon_sym_files] = ACTIONS(428),
+    [anon_sym_login] = ACTIONS(428),
+    [anon_sym_logout] = ACTIONS(428),
     [anon_sym_redirect] = ACTIONS(428),
     [anon_sym_respond] = ACTIONS(428),
     [anon_sym_as] = ACTIONS(428),
@@ -11891,12 +12655,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(428),
     [anon_sym_given] = ACTIONS(428),
     [anon_sym_no] = ACTIONS(428),
+    [anon_sym_api_DASHkey] = ACTIONS(428),
     [anon_sym_ask] = ACTIONS(428),
     [anon_sym_hash] = ACTIONS(428),
     [anon_sym_jwt] = ACTIONS(428),
     [anon_sym_local_DASHpath] = ACTIONS(428),
     [anon_sym_lower] = ACTIONS(428),
+    [anon_sym_password] = ACTIONS(428),
     [anon_sym_signed] = ACTIONS(428),
+    [anon_sym_body] = ACTIONS(428),
     [anon_sym_client] = ACTIONS(428),
     [anon_sym_cookie] = ACTIONS(428),
     [anon_sym_method] = ACTIONS(428),
@@ -11914,12 +12681,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(428),
     [anon_sym_admin] = ACTIONS(428),
     [anon_sym_balance] = ACTIONS(428),
-    [anon_sym_body] = ACTIONS(428),
     [anon_sym_cache] = ACTIONS(428),
+    [anon_sym_callback] = ACTIONS(428),
     [anon_sym_challenges] = ACTIONS(428),
     [anon_sym_check] = ACTIONS(428),
+    [anon_sym_claims] = ACTIONS(428),
     [anon_sym_compress] = ACTIONS(428),
     [anon_sym_contact] = ACTIONS(428),
+    [anon_sym_country] = ACTIONS(428),
     [anon_sym_cut] = ACTIONS(428),
     [anon_sym_default] = ACTIONS(428),
     [anon_sym_directory] = ACTIONS(428),
@@ -11934,6 +12703,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(428),
     [anon_sym_https] = ACTIONS(428),
     [anon_sym_idle] = ACTIONS(428),
+    [anon_sym_inspect] = ACTIONS(428),
+    [anon_sym_issuer] = ACTIONS(428),
+    [anon_sym_keys] = ACTIONS(428),
     [anon_sym_lifetime] = ACTIONS(428),
     [anon_sym_limits] = ACTIONS(428),
     [anon_sym_log] = ACTIONS(428),
@@ -11949,6 +12721,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(428),
     [anon_sym_retry] = ACTIONS(428),
     [anon_sym_root] = ACTIONS(428),
+    [anon_sym_scopes] = ACTIONS(428),
     [anon_sym_secrets] = ACTIONS(428),
     [anon_sym_slow_DASHstart] = ACTIONS(428),
     [anon_sym_sticky] = ACTIONS(428),
@@ -12000,6 +12773,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_policy] = ACTIONS(432),
     [anon_sym_pool] = ACTIONS(432),
     [anon_sym_prove] = ACTIONS(432),
+    [anon_sym_provider] = ACTIONS(432),
     [anon_sym_site] = ACTIONS(432),
     [anon_sym_table] = ACTIONS(432),
     [anon_sym_tcp] = ACTIONS(432),
@@ -12010,6 +12784,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_catch] = ACTIONS(432),
     [anon_sym_else] = ACTIONS(432),
     [anon_sym_end] = ACTIONS(432),
+    [anon_sym_keep] = ACTIONS(432),
     [anon_sym_limit] = ACTIONS(432),
     [anon_sym_remove] = ACTIONS(432),
     [anon_sym_require] = ACTIONS(432),
@@ -12032,6 +12807,8 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_matches] = ACTIONS(432),
     [anon_sym_deny] = ACTIONS(432),
     [anon_sym_files] = ACTIONS(432),
+    [anon_sym_login] = ACTIONS(432),
+    [anon_sym_logout] = ACTIONS(432),
     [anon_sym_redirect] = ACTIONS(432),
     [anon_sym_respond] = ACTIONS(432),
     [anon_sym_as] = ACTIONS(432),
@@ -12056,12 +12833,15 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_expect] = ACTIONS(432),
     [anon_sym_given] = ACTIONS(432),
     [anon_sym_no] = ACTIONS(432),
+    [anon_sym_api_DASHkey] = ACTIONS(432),
     [anon_sym_ask] = ACTIONS(432),
     [anon_sym_hash] = ACTIONS(432),
     [anon_sym_jwt] = ACTIONS(432),
     [anon_sym_local_DASHpath] = ACTIONS(432),
     [anon_sym_lower] = ACTIONS(432),
+    [anon_sym_password] = ACTIONS(432),
     [anon_sym_signed] = ACTIONS(432),
+    [anon_sym_body] = ACTIONS(432),
     [anon_sym_client] = ACTIONS(432),
     [anon_sym_cookie] = ACTIONS(432),
     [anon_sym_method] = ACTIONS(432),
@@ -12079,12 +12859,14 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_acme] = ACTIONS(432),
     [anon_sym_admin] = ACTIONS(432),
     [anon_sym_balance] = ACTIONS(432),
-    [anon_sym_body] = ACTIONS(432),
     [anon_sym_cache] = ACTIONS(432),
+    [anon_sym_callback] = ACTIONS(432),
     [anon_sym_challenges] = ACTIONS(432),
     [anon_sym_check] = ACTIONS(432),
+    [anon_sym_claims] = ACTIONS(432),
     [anon_sym_compress] = ACTIONS(432),
     [anon_sym_contact] = ACTIONS(432),
+    [anon_sym_country] = ACTIONS(432),
     [anon_sym_cut] = ACTIONS(432),
     [anon_sym_default] = ACTIONS(432),
     [anon_sym_directory] = ACTIONS(432),
@@ -12099,6 +12881,9 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_http] = ACTIONS(432),
     [anon_sym_https] = ACTIONS(432),
     [anon_sym_idle] = ACTIONS(432),
+    [anon_sym_inspect] = ACTIONS(432),
+    [anon_sym_issuer] = ACTIONS(432),
+    [anon_sym_keys] = ACTIONS(432),
     [anon_sym_lifetime] = ACTIONS(432),
     [anon_sym_limits] = ACTIONS(432),
     [anon_sym_log] = ACTIONS(432),
@@ -12114,6 +12899,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_resolver] = ACTIONS(432),
     [anon_sym_retry] = ACTIONS(432),
     [anon_sym_root] = ACTIONS(432),
+    [anon_sym_scopes] = ACTIONS(432),
     [anon_sym_secrets] = ACTIONS(432),
     [anon_sym_slow_DASHstart] = ACTIONS(432),
     [anon_sym_sticky] = ACTIONS(432),
