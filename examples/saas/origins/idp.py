@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 PORT, CLIENT, SECRET_FILE, DIRECTORY = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 ISSUER = f"http://127.0.0.1:{PORT}"
@@ -90,8 +90,10 @@ class Provider(BaseHTTPRequestHandler):
 
     def token(self, asked):
         with open(SECRET_FILE, encoding="utf-8") as file:
-            known = base64.b64encode(f"{CLIENT}:{file.read().strip()}".encode()).decode()
-        if not secrets.compare_digest(self.headers.get("authorization", ""), f"Basic {known}"):
+            known = f"{CLIENT}:{file.read().strip()}"
+        # Both parts are encoded as those of forms are (RFC 6749 section 2.3.1).
+        said = base64.b64decode(self.headers.get("authorization", "").removeprefix("Basic ")).decode()
+        if not secrets.compare_digest(unquote_plus(said).encode(), known.encode()):
             return self.json(401, {"error": "invalid_client"})
         given, when = CODES.pop(asked.get("code", ""), (None, 0))
         proof = base64url(hashlib.sha256(asked.get("code_verifier", "").encode()).digest())
