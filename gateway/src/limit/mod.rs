@@ -1,6 +1,6 @@
 //! Buckets and places of limits, by key: the same for connections, flows and requests.
 //!
-//! What is kept is bounded ([`local`]); where there is no room, a limit refuses too much and never admits
+//! What is kept is bounded (`local`); where there is no room, a limit refuses too much and never admits
 //! too much. A limit is one number, whatever the count of workers. Limits count through [`Store`], which is where
 //! counters that several gateways share would come in.
 

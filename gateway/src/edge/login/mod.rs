@@ -1,9 +1,9 @@
 //! Logins at OpenID providers, as a relying party (OpenID Connect Core 1.0, the authorization code flow with PKCE).
 //!
-//! `login corp` sends a browser to the provider ([`begin`]), and where the provider sends it back, exchanges the code
-//! that it brings and begins the session ([`finish`]). `session(corp)` opens that session, and has new tokens when
-//! they are over ([`refresh`]). `logout corp` ends it ([`leave`]). Nothing is kept here: what is needed lies sealed in
-//! cookies ([`seal`]), so that every node with the key goes on where another left off.
+//! `login corp` sends a browser to the provider (`begin`), and where the provider sends it back, exchanges the code
+//! that it brings and begins the session (`finish`). `session(corp)` opens that session, and has new tokens when
+//! they are over (`refresh`). `logout corp` ends it (`leave`). Nothing is kept here: what is needed lies sealed in
+//! cookies (`seal`), so that every node with the key goes on where another left off.
 //!
 //! INVARIANT: what a browser or a provider says is in no answer. Their words could be HTML, or lies.
 
