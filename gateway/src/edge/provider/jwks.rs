@@ -28,6 +28,9 @@ pub(super) struct Named {
     pub(super) key: Key,
 }
 
+/// Bytes that are said of keys that are not used, about.
+const MOST_SAID: usize = 500;
+
 /// What was read of a set.
 pub(super) struct Read {
     pub(super) keys: Vec<Named>,
@@ -59,7 +62,12 @@ pub(super) fn read(text: &[u8]) -> Result<Read, String> {
             Err(why) => {
                 let kid = one.text("kid").filter(|kid| kid.len() <= 64).map_or("without `kid`", |kid| kid);
                 let kid: String = kid.chars().filter(|c| !c.is_control()).collect();
-                read.trouble.get_or_insert_with(|| format!("a key of it ({kid}) is not used: {why}"));
+                let said = format!("a key of it ({kid}) is not used: {why}");
+                match &mut read.trouble {
+                    None => read.trouble = Some(said),
+                    Some(all) if all.len() < MOST_SAID => *all = format!("{all}; {said}"),
+                    Some(_) => {}
+                }
             }
         }
     }
