@@ -109,7 +109,9 @@ impl<'t> Records<'t> {
         let ended = matches!(self.byte(self.at), None | Some(b',')) || self.line_end(self.at).is_some();
         if !ended {
             let message = "text after the closing quote of a field: a comma or the end of the line comes here";
-            return Err(Malformed { span: Span::new(self.at, self.at + 1), message });
+            // A whole letter: half of one cannot be shown.
+            let letter = self.text[self.at..].chars().next().map_or(1, char::len_utf8);
+            return Err(Malformed { span: Span::new(self.at, self.at + letter), message });
         }
         Ok(Cell { text, span: Span::new(start, self.at), quoted: true })
     }
