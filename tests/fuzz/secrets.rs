@@ -9,7 +9,10 @@ use sluice::edge::unfit;
 fn fits(input: &[u8]) -> bool {
     let Some(why) = unfit(input) else { return true };
     let shown = |line: &[u8]| line.len() > 3 && why.as_bytes().windows(line.len()).any(|part| part == line);
-    let ours = |line: &[u8]| b"-----BEGIN PUBLIC KEY-----".windows(line.len()).any(|part| part == line);
+    // Words that are said of secrets without this line are ours.
+    let others: Vec<String> =
+        [&b"~"[..], b"", b"-----BEGIN PUBLIC KEY-----\n~\n"].into_iter().filter_map(unfit).collect();
+    let ours = |line: &[u8]| others.iter().any(|said| said.as_bytes().windows(line.len()).any(|part| part == line));
     let told = input.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| shown(line) && !ours(line));
     assert_eq!(told.map(<[u8]>::escape_ascii).map(|text| text.to_string()), None, "{why}");
     false
