@@ -2,7 +2,7 @@
 // key. JSON on stdout.
 
 const [modules, issuer, audience, secret] = process.argv.slice(2);
-const jose = await import(`${modules}/jose/dist/webapi/index.js`);
+const jose = await import(`${modules}/jose/dist/node/esm/index.js`);
 const sign = (algorithm, key, kid) =>
     new jose.SignJWT({ level: 3 })
         .setProtectedHeader({ alg: algorithm, kid })
