@@ -4,8 +4,6 @@ use serde_json::json;
 use sluice_tests::origin::Origin;
 use sluice_tests::peer::{self, Peer};
 use sluice_tests::sluice::{Setup, Sluice, workspace};
-use std::path::Path;
-use std::process::Command;
 
 const KEY: &str = "a key of the sessions of these tests, 32+ bytes\n";
 
@@ -20,12 +18,7 @@ fn who_is_it() -> Origin {
 
 /// npm oidc-provider, and where it listens.
 fn other_provider() -> (Peer, String) {
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release")).and_then(Path::parent);
-    let modules = target.expect("tests run from a target directory").join("tests-node/node_modules");
-    let node: &mut Command = &mut peer::command("node", "nodejs");
-    let program = workspace().join("tests/e2e/programs/oidc_provider.mjs");
-    let provider = Peer::start_to_tell(node.arg(program).arg(modules));
+    let provider = Peer::start_to_tell(peer::node("oidc_provider.mjs").arg(peer::node_modules()));
     let port = provider.says("listening").rsplit(' ').next().unwrap().to_owned();
     (provider, format!("http://127.0.0.1:{port}"))
 }

@@ -2,13 +2,11 @@
 //! cannot be had.
 
 use serde_json::{Value, json};
-use sluice_tests::origin::Origin;
+use sluice_tests::origin::{Conn, Origin, Seen};
 use sluice_tests::peer;
 use sluice_tests::sluice::{Setup, Sluice, workspace};
 use sluice_tests::wait;
 use sluice_tests::wire::Reply;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SECRET: &str = "a key of these tests that has 32 bytes or more";
@@ -18,11 +16,7 @@ fn provider(keys: Value) -> Origin {
     Origin::start(move |seen, conn| publish(seen, conn, &keys))
 }
 
-fn publish(
-    seen: &sluice_tests::origin::Seen,
-    conn: &mut sluice_tests::origin::Conn,
-    keys: &Value,
-) -> std::io::Result<()> {
+fn publish(seen: &Seen, conn: &mut Conn, keys: &Value) -> std::io::Result<()> {
     let host = seen.header("host").unwrap_or_default();
     let body = match &*seen.target {
         "/.well-known/openid-configuration" => {
@@ -32,6 +26,17 @@ fn publish(
         _ => return conn.respond("404 Not Found", "", ""),
     };
     conn.respond("200 OK", "Content-Type: application/json\r\nCache-Control: max-age=300\r\n", body.to_string())
+}
+
+/// A provider that publishes the keys of PyJWT, what PyJWT made, an origin, and the site before it.
+fn world() -> (Origin, Value, Origin, Sluice) {
+    let of = provider(json!([]));
+    let python = by_pyjwt(&issuer(&of));
+    let keys = python["keys"].clone();
+    of.change(move |seen, conn| publish(seen, conn, &keys));
+    let origin = Origin::echo();
+    let sluice = setup(&issuer(&of), &origin).start();
+    (of, python, origin, sluice)
 }
 
 fn issuer(of: &Origin) -> String {
@@ -44,12 +49,8 @@ fn by_pyjwt(issuer: &str) -> Value {
 }
 
 fn by_jose(issuer: &str) -> Value {
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release")).and_then(Path::parent);
-    let modules = target.expect("tests run from a target directory").join("tests-node/node_modules");
-    let program = workspace().join("tests/e2e/programs/provider_tokens.mjs");
-    let node: &mut Command = &mut peer::command("node", "nodejs");
-    serde_json::from_str(&peer::succeed(node.arg(program).arg(modules).args([issuer, "api", SECRET]))).unwrap()
+    let mut node = peer::node("provider_tokens.mjs");
+    serde_json::from_str(&peer::succeed(node.arg(peer::node_modules()).args([issuer, "api", SECRET]))).unwrap()
 }
 
 fn texts(of: &Value) -> Vec<(String, String)> {
@@ -121,12 +122,7 @@ fn attack_forged_tokens_of_a_provider_and_true_ones_of_pyjwt_and_jose() {
 
 #[test]
 fn attack_a_token_that_was_known_and_is_over() {
-    let of = provider(json!([]));
-    let python = by_pyjwt(&issuer(&of));
-    let keys = python["keys"].clone();
-    of.change(move |seen, conn| publish(seen, conn, &keys));
-    let origin = Origin::echo();
-    let sluice = setup(&issuer(&of), &origin).start();
+    let (_of, python, _origin, sluice) = world();
     let token = python["valid"]["ES256 by PyJWT"].as_str().unwrap();
     assert_eq!(ask(&sluice, token).status, 200);
     let token = python["expires"].as_str().unwrap();
@@ -135,12 +131,7 @@ fn attack_a_token_that_was_known_and_is_over() {
 
 #[test]
 fn keys_turn_without_a_restart_and_one_that_is_gone_is_gone() {
-    let of = provider(json!([]));
-    let python = by_pyjwt(&issuer(&of));
-    let keys = python["keys"].clone();
-    of.change(move |seen, conn| publish(seen, conn, &keys));
-    let origin = Origin::echo();
-    let sluice = setup(&issuer(&of), &origin).start();
+    let (of, python, _origin, sluice) = world();
     let old = python["valid"]["ES256 by PyJWT"].as_str().unwrap();
     assert_eq!([ask(&sluice, old).status, ask(&sluice, old).status], [200, 200]);
     let next = json!([python["next"]["jwk"]]);
@@ -155,17 +146,12 @@ fn keys_turn_without_a_restart_and_one_that_is_gone_is_gone() {
 
 #[test]
 fn attack_a_flood_of_unknown_keys_reaches_the_provider_once_in_ten_seconds() {
-    let of = provider(json!([]));
-    let python = by_pyjwt(&issuer(&of));
-    let keys = python["keys"].clone();
-    of.change(move |seen, conn| publish(seen, conn, &keys));
-    let origin = Origin::echo();
-    let sluice = setup(&issuer(&of), &origin).start();
+    let (of, python, _origin, sluice) = world();
     let known = python["valid"]["EdDSA by PyJWT"].as_str().unwrap();
     assert_eq!(ask(&sluice, known).status, 200);
     let head = |n: u32| {
         let text = format!(r#"{{"alg":"ES256","kid":"flood-{n}"}}"#);
-        peer_base64url(text.as_bytes())
+        base64url(text.as_bytes())
     };
     let (body, begin) = (known.split('.').nth(1).unwrap(), Instant::now());
     let signature = "A".repeat(86);
@@ -180,26 +166,17 @@ fn attack_a_flood_of_unknown_keys_reaches_the_provider_once_in_ten_seconds() {
     assert_eq!(ask(&sluice, known).status, 200);
 }
 
-fn peer_base64url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for three in bytes.chunks(3) {
-        let group = three.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        out.extend((0..=three.len()).map(|at| char::from(LETTERS[(group >> (18 - 6 * at)) as usize & 63])));
-    }
-    out
+fn base64url(bytes: &[u8]) -> String {
+    dsl::tree::base64::encode_bare(bytes).replace('+', "-").replace('/', "_")
 }
 
 /// What becomes of requests when the keys cannot be had.
-fn without_keys(
-    of: impl Fn(&sluice_tests::origin::Seen, &mut sluice_tests::origin::Conn) -> std::io::Result<()> + Send + Sync + 'static,
-    says: &str,
-) {
+fn without_keys(of: impl Fn(&Seen, &mut Conn) -> std::io::Result<()> + Send + Sync + 'static, says: &str) {
     let of = Origin::start(of);
     let origin = Origin::echo();
     let sluice = setup(&issuer(&of), &origin).start();
     sluice.says("what is wrong with the provider", |line| line.contains("provider corp") && line.contains(says));
-    let token = format!("{}.e30.{}", peer_base64url(br#"{"alg":"ES256","kid":"a"}"#), "A".repeat(86));
+    let token = format!("{}.e30.{}", base64url(br#"{"alg":"ES256","kid":"a"}"#), "A".repeat(86));
     let begin = Instant::now();
     assert_eq!(ask(&sluice, &token).status, 503, "{says}");
     assert!(begin.elapsed() < Duration::from_secs(8), "{says}: {:?}", begin.elapsed());
@@ -208,58 +185,46 @@ fn without_keys(
     assert!(sluice.console_text().contains("its tokens are answered 503"));
 }
 
-fn discovery(seen: &sluice_tests::origin::Seen, conn: &mut sluice_tests::origin::Conn) -> Option<std::io::Result<()>> {
-    (seen.target != "/jwks").then(|| publish(seen, conn, &json!([])))
+/// The same, where the discovery document is in order and the keys are not.
+fn with_keys(keys: impl Fn(&mut Conn) -> std::io::Result<()> + Send + Sync + 'static, says: &str) {
+    let of = move |seen: &Seen, conn: &mut Conn| match &*seen.target {
+        "/jwks" => keys(conn),
+        _ => publish(seen, conn, &json!([])),
+    };
+    without_keys(of, says);
+}
+
+fn said(kind: &str, text: impl Into<Vec<u8>>) -> impl Fn(&mut Conn) -> std::io::Result<()> {
+    let (kind, text) = (format!("Content-Type: {kind}\r\n"), text.into());
+    move |conn| conn.respond("200 OK", &kind, text.clone())
 }
 
 #[test]
 fn attack_the_keys_are_huge() {
-    without_keys(
-        |seen, conn| {
-            discovery(seen, conn).unwrap_or_else(|| {
-                let much = format!("{{\"keys\":[{}\"x\"]}}", "\"x\",".repeat(20_000));
-                conn.respond("200 OK", "Content-Type: application/json\r\n", much)
-            })
-        },
-        "more than 65536 bytes",
-    );
+    let much = format!("{{\"keys\":[{}\"x\"]}}", "\"x\",".repeat(20_000));
+    with_keys(said("application/json", much), "more than 65536 bytes");
 }
 
 #[test]
 fn attack_the_keys_never_come() {
-    without_keys(|seen, conn| discovery(seen, conn).unwrap_or_else(|| conn.hold()), "no answer within 5 s");
+    with_keys(|conn| conn.hold(), "no answer within 5 s");
 }
 
 #[test]
 fn attack_the_keys_are_a_page() {
-    without_keys(
-        |seen, conn| {
-            let page = "<html>log in first</html>";
-            discovery(seen, conn).unwrap_or_else(|| conn.respond("200 OK", "Content-Type: text/html\r\n", page))
-        },
-        "is no JSON",
-    );
+    with_keys(said("text/html", "<html>log in first</html>"), "is no JSON");
 }
 
 #[test]
 fn attack_the_keys_are_no_keys() {
-    without_keys(
-        |seen, conn| {
-            let text = "{\"keys\":[],\"keys\":[{}]}";
-            discovery(seen, conn).unwrap_or_else(|| conn.respond("200 OK", "Content-Type: application/json\r\n", text))
-        },
-        "a name twice",
-    );
+    with_keys(said("application/json", "{\"keys\":[],\"keys\":[{}]}"), "a name twice");
 }
 
 #[test]
 fn attack_the_keys_are_elsewhere() {
     let elsewhere = provider(json!([]));
     let to = format!("Location: http://{}/jwks\r\n", elsewhere.addr());
-    without_keys(
-        move |seen, conn| discovery(seen, conn).unwrap_or_else(|| conn.respond("302 Found", &to, "")),
-        "redirects are not followed",
-    );
+    with_keys(move |conn| conn.respond("302 Found", &to, ""), "redirects are not followed");
     elsewhere.saw_nothing();
 }
 
@@ -288,12 +253,7 @@ fn attack_the_discovery_document_sends_for_keys_in_clear() {
 
 #[test]
 fn keys_that_are_known_go_on_while_the_provider_is_down() {
-    let of = provider(json!([]));
-    let python = by_pyjwt(&issuer(&of));
-    let keys = python["keys"].clone();
-    of.change(move |seen, conn| publish(seen, conn, &keys));
-    let origin = Origin::echo();
-    let sluice = setup(&issuer(&of), &origin).start();
+    let (of, python, _origin, sluice) = world();
     let known = python["valid"]["RS256 by PyJWT"].as_str().unwrap();
     assert_eq!(ask(&sluice, known).status, 200);
     of.change(|_, conn| conn.respond("503 Service Unavailable", "", ""));

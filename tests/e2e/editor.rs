@@ -3,7 +3,7 @@
 use sluice_tests::peer;
 use sluice_tests::sluice::{TempDir, workspace};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Every route file that parses.
@@ -28,26 +28,6 @@ fn route_files() -> Vec<PathBuf> {
     found
 }
 
-fn node(script: &str) -> std::process::Command {
-    let mut node = peer::command("node", "nodejs");
-    node.arg(script);
-    node
-}
-
-fn modules() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release")).and_then(Path::parent);
-    let modules = target.expect("tests run from a target directory").join("tests-node/node_modules");
-    let packages = fs::read_to_string(workspace().join("tests/packages.txt")).unwrap();
-    let install = packages.lines().collect::<Vec<_>>().join(" ");
-    assert!(
-        modules.join("vscode-textmate").is_dir(),
-        "{} is missing: npm install --prefix target/tests-node {install} (tests/run does)",
-        modules.display()
-    );
-    modules
-}
-
 #[track_caller]
 fn succeeds(command: &mut std::process::Command) {
     let output = peer::run_for(command, Duration::from_secs(300));
@@ -57,9 +37,8 @@ fn succeeds(command: &mut std::process::Command) {
 
 #[test]
 fn textmate_colours_every_route_file() {
-    let script = workspace().join("tests/e2e/programs/grammar_textmate.js");
     let grammar = workspace().join("docs/editor/vscode/syntaxes/sluice.tmLanguage.json");
-    succeeds(node(script.to_str().unwrap()).arg(modules()).arg(grammar).args(route_files()));
+    succeeds(peer::node("grammar_textmate.js").arg(peer::node_modules()).arg(grammar).args(route_files()));
 }
 
 #[test]
@@ -85,6 +64,6 @@ fn the_extension_names_files_that_are_there() {
     assert_eq!(grammar["scopeName"], package.pointer("/contributes/grammars/0/scopeName").unwrap().clone());
     let configuration = fs::read_to_string(folder.join("language-configuration.json")).unwrap();
     serde_json::from_str::<serde_json::Value>(&configuration).unwrap();
-    let checked = peer::run(node("--check").arg(folder.join("extension.js")));
+    let checked = peer::run(peer::command("node", "nodejs").arg("--check").arg(folder.join("extension.js")));
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }

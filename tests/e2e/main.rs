@@ -25,6 +25,7 @@ mod edge_login;
 mod edge_passwords;
 mod edge_provider;
 mod editor;
+mod example_saas;
 mod files;
 mod fmt;
 mod forwarding;

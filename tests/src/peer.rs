@@ -242,10 +242,7 @@ pub fn unprivileged_command(name: &str, package: &str) -> Command {
 /// When it is not there.
 #[track_caller]
 pub fn python() -> Command {
-    // target/debug/deps/e2e-… → target
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release")).and_then(Path::parent);
-    let python = target.expect("tests run from a target directory").join("tests-venv/bin/python3");
+    let python = beside("tests-venv/bin/python3");
     assert!(
         python.is_file(),
         "{} is missing: python3 -m venv target/tests-venv && target/tests-venv/bin/pip install -r \
@@ -255,4 +252,41 @@ pub fn python() -> Command {
     let mut command = Command::new(python);
     command.stdin(Stdio::null());
     command
+}
+
+/// Node, which runs a program of `tests/e2e/programs`.
+///
+/// # Panics
+///
+/// When it is not there.
+#[track_caller]
+pub fn node(program: &str) -> Command {
+    let mut node = command("node", "nodejs");
+    node.arg(crate::sluice::workspace().join("tests/e2e/programs").join(program));
+    node
+}
+
+/// Where the packages of `tests/packages.txt` are.
+///
+/// # Panics
+///
+/// When they are not there.
+#[track_caller]
+pub fn node_modules() -> PathBuf {
+    let modules = beside("tests-node/node_modules");
+    assert!(
+        modules.is_dir(),
+        "{} is missing: xargs npm install --prefix target/tests-node <tests/packages.txt (tests/run does)",
+        modules.display()
+    );
+    modules
+}
+
+/// What `tests/run` installed into the target directory that a test runs from.
+#[track_caller]
+fn beside(path: &str) -> PathBuf {
+    // target/debug/deps/e2e-… → target
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().find(|d| d.ends_with("debug") || d.ends_with("release")).and_then(Path::parent);
+    target.expect("tests run from a target directory").join(path)
 }

@@ -83,7 +83,7 @@ async fn an_authority_that_does_not_answer() {
         async move { issuers.issue(&order(NAME)).await.map(|issued| issued.chain) }
     });
     while silent.orders().is_empty() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
     }
     asked.abort();
     assert!(asked.await.unwrap_err().is_cancelled());
