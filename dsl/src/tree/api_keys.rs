@@ -57,7 +57,7 @@ pub fn read(text: &str) -> Result<Rows, Vec<Wrong>> {
         if wrong.len() >= MISTAKES {
             return Err(wrong);
         }
-        let mut say = |span: Span, message: String| wrong.push(Wrong { span, message, other: None, note: None });
+        let mut say = |span: Span, message: String| wrong.push(Wrong::new(span, message));
         let record = match record {
             Ok(record) => record,
             Err(why) => {
@@ -79,25 +79,14 @@ pub fn read(text: &str) -> Result<Rows, Vec<Wrong>> {
             Err((cell, message)) => say(cell.map_or(at_end, |cell| cell.span), message),
         }
         if builder.len() > MAX_KEYS {
-            return Err(vec![Wrong {
-                span: at_end,
-                message: format!("there are {MAX_KEYS} keys at most"),
-                other: None,
-                note: None,
-            }]);
+            return Err(vec![Wrong::new(at_end, format!("there are {MAX_KEYS} keys at most"))]);
         }
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    builder.finish(KeyType::Text).map_err(|twice| {
-        let said = twice.iter().take(MISTAKES).filter_map(|twice| {
-            let (again, first) = (*spans.get(twice.again as usize)?, *spans.get(twice.first as usize)?);
-            let message = "a key stands twice, and only one can be its owner".to_owned();
-            Some(Wrong { span: again, message, other: Some((first, "the first one")), note: None })
-        });
-        said.collect()
-    })
+    // Neither key nor hash is quoted.
+    builder.unique(KeyType::Text, &spans, |_| "a key stands twice, and only one can be its owner".to_owned())
 }
 
 type Mistake<'c, 't> = (Option<&'c Cell<'t>>, String);

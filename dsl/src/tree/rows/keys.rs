@@ -24,7 +24,7 @@ pub(super) fn read(ty: KeyType, text: &str) -> Result<Rows, Vec<Wrong>> {
         let say = |message: String| {
             // Of the line it is a part.
             let at = here + (text[here..start].find(key).unwrap_or_default());
-            Wrong { span: Span::new(at, at + key.len()), message, other: None, note: None }
+            Wrong::new(Span::new(at, at + key.len()), message)
         };
         match check_key(ty, key) {
             Ok(key) => builder.push(&key, "", number),

@@ -15,6 +15,7 @@ pub use read::{MAX_KEY, Wrong, check_key, check_value, read};
 
 use super::hash::hash;
 use super::ir::KeyType;
+use crate::syntax::span::Span;
 use nets::Nets;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -140,6 +141,27 @@ impl Builder {
     pub fn finish(self, key: KeyType) -> Result<Rows, Vec<Twice>> {
         let (rows, twice) = self.pack(key);
         if twice.is_empty() { Ok(rows) } else { Err(twice) }
+    }
+
+    /// Packs them, where no key stands twice. `spans`: where each row is shown; `message` is said of one whose key
+    /// stood before.
+    ///
+    /// # Errors
+    /// What is said, of ten rows at most, in their order.
+    pub(crate) fn unique(
+        self,
+        key: KeyType,
+        spans: &[Span],
+        message: impl Fn(Span) -> String,
+    ) -> Result<Rows, Vec<Wrong>> {
+        self.finish(key).map_err(|mut twice| {
+            twice.sort_unstable_by_key(|twice| twice.again);
+            let said = twice.iter().take(MISTAKES).filter_map(|twice| {
+                let (again, first) = (*spans.get(twice.again as usize)?, *spans.get(twice.first as usize)?);
+                Some(Wrong { other: Some((first, "the first one")), ..Wrong::new(again, message(again)) })
+            });
+            said.collect()
+        })
     }
 
     /// Packs them, and tells which keys stand twice: the first row of them is found.

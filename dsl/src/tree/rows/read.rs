@@ -32,6 +32,12 @@ pub struct Wrong {
     pub note: Option<String>,
 }
 
+impl Wrong {
+    pub(crate) fn new(span: Span, message: String) -> Self {
+        Self { span, message, other: None, note: None }
+    }
+}
+
 /// Reads the rows of a CSV text: `key,value`. See docs/tables.md for the line that may stand above them. Where the
 /// values are hashes or owners, the text is one of users or of keys.
 ///
@@ -56,7 +62,7 @@ pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
         let record = match record {
             Ok(record) => record,
             Err(why) => {
-                wrong.push(Wrong { span: why.span, message: why.message.into(), other: None, note: None });
+                wrong.push(Wrong::new(why.span, why.message.into()));
                 break;
             }
         };
@@ -66,7 +72,7 @@ pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
             let fields = if count == 1 { "one field".to_owned() } else { format!("{count} fields") };
             let message = format!("{fields} in this line, and a row is a key and a value");
             let note = (count > 2).then(|| "a comma that belongs to a field needs quotes around the field".to_owned());
-            wrong.push(Wrong { span: record.span, message, other: None, note });
+            wrong.push(Wrong { note, ..Wrong::new(record.span, message) });
             continue;
         };
         if head && is_head(schema, &declared, key, value) {
@@ -74,7 +80,7 @@ pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
         }
         let read = (check_key(schema.key, &key.text), check_value(schema.value, &value.text));
         let mut say = |cell: &Cell<'_>, message: String, note: Option<String>| {
-            wrong.push(Wrong { span: cell.span, message, other: None, note });
+            wrong.push(Wrong { note, ..Wrong::new(cell.span, message) });
         };
         match read {
             (Ok(key_text), Ok(value_text)) => {
@@ -104,17 +110,8 @@ pub fn read(schema: &Schema, text: &str) -> Result<Rows, Vec<Wrong>> {
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    builder.finish(schema.key).map_err(|twice| {
-        let mut twice = twice;
-        twice.sort_unstable_by_key(|t| t.again);
-        let name = |span: Span| text.get(span.range()).unwrap_or_default();
-        let said = twice.iter().take(MISTAKES).filter_map(|t| {
-            let (again, first) = (*spans.get(t.again as usize)?, *spans.get(t.first as usize)?);
-            let message = format!("the key `{}` stands twice", name(again));
-            Some(Wrong { span: again, message, other: Some((first, "the first one")), note: None })
-        });
-        said.collect()
-    })
+    let message = |again: Span| format!("the key `{}` stands twice", text.get(again.range()).unwrap_or_default());
+    builder.unique(schema.key, &spans, message)
 }
 
 /// Whether the first line names the columns instead of being a row: its second field is `value`, or the

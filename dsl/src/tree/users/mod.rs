@@ -43,24 +43,17 @@ pub fn read(text: &str) -> Result<Rows, Vec<Wrong>> {
                 builder.push(name, hash, u32::try_from(at + 1).unwrap_or(u32::MAX));
                 spans.push(span);
             }
-            Err(message) => wrong.push(Wrong { span, message, other: None, note: None }),
+            Err(message) => wrong.push(Wrong::new(span, message)),
         }
         if builder.len() > MAX_USERS {
-            let message = format!("there are {MAX_USERS} users at most");
-            return Err(vec![Wrong { span, message, other: None, note: None }]);
+            return Err(vec![Wrong::new(span, format!("there are {MAX_USERS} users at most"))]);
         }
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    builder.finish(KeyType::Text).map_err(|twice| {
-        let said = twice.iter().take(MISTAKES).filter_map(|twice| {
-            let (again, first) = (*spans.get(twice.again as usize)?, *spans.get(twice.first as usize)?);
-            let message = format!("the user `{}` stands twice", text.get(again.range()).unwrap_or_default());
-            Some(Wrong { span: again, message, other: Some((first, "the first one")), note: None })
-        });
-        said.collect()
-    })
+    let message = |again: Span| format!("the user `{}` stands twice", text.get(again.range()).unwrap_or_default());
+    builder.unique(KeyType::Text, &spans, message)
 }
 
 /// The name and the hash of a line.
