@@ -42,19 +42,7 @@ impl<'a> Checker<'a> {
         let loc = self.loc(module, provider.name.span);
         let before = self.diagnostics.len();
         let env = Env::top(module);
-        let mut made = Provider {
-            name: provider.name.node.as_str().into(),
-            issuer: None,
-            keys: None,
-            trust: None,
-            client: None,
-            scopes: vec!["openid".into()],
-            callback: CALLBACK.into(),
-            session: None,
-            claims: Vec::new(),
-            dials: None,
-            loc,
-        };
+        let mut made = Provider::named(provider.name.node.as_str().into(), loc);
         let mut seen: Vec<(String, Loc)> = Vec::new();
         for stmt in &provider.body.stmts {
             let at = self.loc(module, stmt.span);

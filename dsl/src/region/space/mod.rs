@@ -27,11 +27,10 @@ pub use reached::Reached;
 pub use region::Region;
 
 use super::Undecided;
-use crate::syntax::span::Loc;
 use crate::tree::fields;
 use crate::tree::ir::{
-    Call, CallIdx, CallKind, Capture, Cond, Field, Jwt, KeySource, Missing, Part, PathPattern, Provider, ProviderIdx,
-    ScopeIdx, Site, Test, Tls, Value,
+    Call, CallIdx, CallKind, Capture, Cond, Field, Jwt, KeySource, Missing, Part, PathPattern, ProviderIdx, ScopeIdx,
+    Site, Test, Tls, Value,
 };
 use classes::{Class, Example};
 use cube::{Cube, Fields};
@@ -349,6 +348,8 @@ pub(crate) fn local_value(value: &Value, calls: &[CallIdx]) -> Value {
 
 /// How a call is known across sites and versions of them: by what it asks, pools by their endpoints.
 pub(crate) fn call_key(site: &Site, call: &Call) -> String {
+    // Its number is the site's own; where it is written does not count.
+    let provider = |at: ProviderIdx| site.providers.get(at.0 as usize).map(|provider| provider.placeless());
     match &call.kind {
         CallKind::Ask(ask) => {
             let endpoints = site.pools.get(ask.pool.0 as usize).map(|pool| format!("{:?}", pool.endpoints));
@@ -358,23 +359,13 @@ pub(crate) fn call_key(site: &Site, call: &Call) -> String {
             )
         }
         CallKind::Jwt(jwt @ Jwt { keys: KeySource::Provider(at), .. }) => {
-            // Its number is the site's own; where it is written does not count.
-            let provider = site
-                .providers
-                .get(at.0 as usize)
-                .map(|provider| (&provider.issuer, &provider.keys, &provider.trust, &provider.dials));
+            // Who logs in there, and how, is nothing to a token.
+            let keys = provider(*at).map(|of| (of.issuer, of.keys, of.trust, of.dials));
             let bare = Jwt { keys: KeySource::Provider(ProviderIdx(0)), ..jwt.clone() };
-            format!("{provider:?} {bare:?}")
+            format!("{keys:?} {bare:?}")
         }
-        CallKind::Session(_) | CallKind::Visit(..) => {
-            let (at, does) = match &call.kind {
-                CallKind::Session(session) => (session.provider, "session"),
-                CallKind::Visit(at, does) => (*at, does.word()),
-                _ => (ProviderIdx(0), ""),
-            };
-            let bare = |provider: &Arc<Provider>| Provider { loc: Loc::default(), ..(**provider).clone() };
-            format!("{does} {:?}", site.providers.get(at.0 as usize).map(bare))
-        }
+        CallKind::Session(session) => format!("session {:?}", provider(session.provider)),
+        CallKind::Visit(at, does) => format!("{} {:?}", does.word(), provider(*at)),
         CallKind::Password(password) => format!("password {}", password.users),
         CallKind::ApiKey(key) => format!("api-key {:?} {}", key.key, key.keys),
         kind @ (CallKind::Jwt(_) | CallKind::Signed(_) | CallKind::Secret(_) | CallKind::Body(_)) => {

@@ -63,13 +63,13 @@ pub struct ProviderSession {
 }
 
 impl Provider {
-    /// Whose keys are at this URL, and who is nothing else.
+    /// Of whom nothing but the name is said.
     #[must_use]
-    pub fn of_keys(url: Arc<str>, loc: Loc) -> Self {
+    pub fn named(name: Arc<str>, loc: Loc) -> Self {
         Self {
-            name: Arc::clone(&url),
+            name,
             issuer: None,
-            keys: Some(url),
+            keys: None,
             trust: None,
             client: None,
             scopes: vec!["openid".into()],
@@ -81,16 +81,27 @@ impl Provider {
         }
     }
 
+    /// Whose keys are at this URL, and who is nothing else.
+    #[must_use]
+    pub fn of_keys(url: Arc<str>, loc: Loc) -> Self {
+        Self { keys: Some(Arc::clone(&url)), ..Self::named(url, loc) }
+    }
+
     /// The secrets that it names, and whether their lines are keys of HMAC.
     pub fn secrets(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
         let client = self.client.iter().filter_map(|client| client.key.as_ref()).map(|name| (name, false));
         client.chain(self.session.iter().map(|session| (&session.key, true)))
     }
 
+    /// The same without the place where it is written.
+    #[must_use]
+    pub fn placeless(&self) -> Self {
+        Self { loc: Loc::default(), ..self.clone() }
+    }
+
     /// Whether another is the same, wherever it is written.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
-        let plain = |of: &Self| Self { loc: Loc::default(), ..of.clone() };
-        plain(self) == plain(other)
+        self.placeless() == other.placeless()
     }
 }
