@@ -391,16 +391,7 @@ impl<'a> Checker<'a> {
             (Val::Field { field, .. }, Val::Int(n)) if is_claim(l) => {
                 Cond::Test(field.clone(), Test::Number(order, *n))
             }
-            (Val::Int(_), Val::Field { .. }) if is_claim(r) => {
-                let flipped = match order {
-                    Order::Eq => Order::Eq,
-                    Order::Lt => Order::Gt,
-                    Order::Le => Order::Ge,
-                    Order::Gt => Order::Lt,
-                    Order::Ge => Order::Le,
-                };
-                self.order(r, l, flipped, at.swapped())
-            }
+            (Val::Int(_), Val::Field { .. }) if is_claim(r) => self.order(r, l, order.flipped(), at.swapped()),
             (Val::Field { field, ty: ty @ (Ty::Int | Ty::Size), .. }, constant)
                 if number(constant).is_some() && (constant.ty().0 == *ty || number(constant) == Some(0)) =>
             {
@@ -409,14 +400,7 @@ impl<'a> Checker<'a> {
             (constant, Val::Field { field, ty: ty @ (Ty::Int | Ty::Size), .. })
                 if number(constant).is_some() && (constant.ty().0 == *ty || number(constant) == Some(0)) =>
             {
-                let flipped = match order {
-                    Order::Eq => Order::Eq,
-                    Order::Lt => Order::Gt,
-                    Order::Le => Order::Ge,
-                    Order::Gt => Order::Lt,
-                    Order::Ge => Order::Le,
-                };
-                Cond::Test(field.clone(), Test::Number(flipped, number(constant).unwrap_or(0)))
+                Cond::Test(field.clone(), Test::Number(order.flipped(), number(constant).unwrap_or(0)))
             }
             _ => {
                 if let (Some(a), Some(b)) = (number(l), number(r))
@@ -632,14 +616,7 @@ pub(crate) fn present_when(cond: &Cond) -> Vec<Field> {
             vec![field.clone()]
         }
         Cond::Test(field, _) => vec![field.clone()],
-        Cond::Relate(left, _, right) => [left, right]
-            .iter()
-            .flat_map(|v| v.parts.iter())
-            .filter_map(|p| match p {
-                Part::Hole { field, .. } => Some(field.clone()),
-                Part::Text(_) => None,
-            })
-            .collect(),
+        Cond::Relate(left, _, right) => left.fields().chain(right.fields()).cloned().collect(),
         Cond::And(items) => items.iter().flat_map(present_when).collect(),
         Cond::Or(items) => {
             let mut all = items.iter().map(present_when);

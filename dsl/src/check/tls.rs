@@ -1,6 +1,5 @@
 //! `tls …` of a site.
 
-use super::l4;
 use super::route::{Frame, ScopeAcc};
 use super::site::SiteBuild;
 use super::ty::Ty;
@@ -10,7 +9,8 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{self, Arg, Expr, StmtKind, Word};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{CallKind, Capture, Cond, Field, OnDemand, Part, Tls, Value, Via};
+use crate::tree::fields;
+use crate::tree::ir::{CallKind, Capture, Cond, Field, OnDemand, Tls, Value, Via};
 use std::sync::Arc;
 
 /// What may stand behind `tls`.
@@ -124,15 +124,21 @@ impl<'a> Checker<'a> {
         };
         self.asked.known = Vec::new();
         let cond = self.cond(&Spanned::new(expr.clone(), *span), env);
-        let mut read = Vec::new();
-        l4::fields(&cond, &mut read);
-        let mut of_calls = Vec::new();
-        for field in &read {
-            if let Field::Call(call, _) | Field::Claim(call, _) = field {
-                self.read_by(*call, &mut of_calls);
+        let mut read: Vec<Field> = Vec::new();
+        fields::each_read(&cond, &mut |field| read.push(field.clone()));
+        // What calls read is read too, and so is what is asked to ask them.
+        let mut at = 0;
+        while let Some(field) = read.get(at) {
+            let kind = fields::call_of(field).and_then(|call| self.asked.kind(call));
+            let mut more = Vec::new();
+            for field in kind.into_iter().flat_map(CallKind::values).flat_map(Value::fields) {
+                fields::each_read_by(field, &mut |field| more.push(field.clone()));
             }
+            more.retain(|field| !read.contains(field));
+            read.extend(more);
+            at += 1;
         }
-        let unknown = read.iter().chain(&of_calls).find(|field| {
+        let unknown = read.iter().find(|field| {
             !matches!(
                 field,
                 Field::Host
@@ -152,34 +158,6 @@ impl<'a> Checker<'a> {
             }
             None => cond,
         }
-    }
-
-    /// The fields that a call reads.
-    fn read_by(&self, call: crate::tree::ir::CallIdx, out: &mut Vec<Field>) {
-        let mut values: Vec<&Value> = Vec::new();
-        match self.asked.kind(call) {
-            Some(CallKind::Jwt(jwt)) => {
-                values.push(&jwt.token);
-                values.extend(jwt.issuer.iter().chain(&jwt.audience));
-            }
-            Some(CallKind::Signed(signed)) => {
-                values.extend([&signed.text, &signed.signature]);
-                values.extend(&signed.expires);
-            }
-            Some(CallKind::Secret(test)) => values.push(&test.value),
-            Some(CallKind::Password(password)) => values.push(&password.credentials),
-            Some(CallKind::ApiKey(key)) => values.push(&key.key),
-            Some(CallKind::Ask(ask)) => {
-                values.push(&ask.at);
-                values.extend(ask.keep.iter().flat_map(|keep| &keep.per));
-            }
-            Some(CallKind::Session(session)) => values.push(&session.cookie),
-            Some(CallKind::Body(_) | CallKind::Visit(..)) | None => {}
-        }
-        out.extend(values.iter().flat_map(|value| &value.parts).filter_map(|part| match part {
-            Part::Hole { field, .. } => Some(field.clone()),
-            Part::Text(_) => None,
-        }));
     }
 
     /// `limit 20/h`: of certificates, so of no key.

@@ -76,12 +76,8 @@ pub(super) fn run(w: &mut World<'_>) {
 }
 
 fn repeats(value: &Value) -> bool {
-    let holes = value.parts.iter().filter_map(|part| match part {
-        Part::Hole { field, .. } => Some(field),
-        Part::Text(_) => None,
-    });
     let texts = value.parts.iter().any(|part| matches!(part, Part::Text(text) if !text.is_empty()));
-    !texts && holes.into_iter().any(|field| matches!(field, Field::Header(name) if **name == *"origin"))
+    !texts && value.fields().any(|field| matches!(field, Field::Header(name) if **name == *"origin"))
 }
 
 fn says_true(value: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! The parts of a request that a plan reads, wherever they stand in it.
 
 use crate::tree::ir::{
-    Answer, Call, CallKind, Cond, Destination, Field, KeyText, Lookup, Missing, Part, Plan, Site, Step, Value,
+    Answer, Call, Cond, Destination, Field, KeyText, Lookup, Missing, Part, Plan, Site, Step, Value,
 };
 use std::sync::Arc;
 
@@ -110,30 +110,7 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
         if let Field::Call(call, _) | Field::Claim(call, _) = field
             && let Some(call) = self.calls.get(call.0 as usize).map(Arc::clone)
         {
-            self.call(&call);
-        }
-    }
-
-    fn call(&mut self, call: &Call) {
-        match &call.kind {
-            CallKind::Jwt(jwt) => {
-                self.value(&jwt.token);
-                jwt.issuer.iter().chain(&jwt.audience).for_each(|value| self.value(value));
-            }
-            CallKind::Signed(signed) => {
-                self.value(&signed.text);
-                self.value(&signed.signature);
-                signed.expires.iter().for_each(|value| self.value(value));
-            }
-            CallKind::Secret(test) => self.value(&test.value),
-            CallKind::Password(password) => self.value(&password.credentials),
-            CallKind::ApiKey(key) => self.value(&key.key),
-            CallKind::Ask(ask) => {
-                self.value(&ask.at);
-                ask.keep.iter().flat_map(|keep| &keep.per).for_each(|value| self.value(value));
-            }
-            CallKind::Session(session) => self.value(&session.cookie),
-            CallKind::Body(_) | CallKind::Visit(..) => {}
+            call.kind.values().for_each(|value| self.value(value));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::rows::ClassRows;
 use super::solve;
 use crate::syntax::span::Loc;
 use crate::tree::Program;
-use crate::tree::ir::{CallIdx, CallKind, Cond, Plan, PlanIdx, PoolIdx, ScopeIdx, Site};
+use crate::tree::ir::{CallIdx, Cond, Plan, PlanIdx, PoolIdx, ScopeIdx, Site};
 use crate::tree::request::Plain;
 
 /// A pool that requests of a class can reach.
@@ -101,17 +101,7 @@ fn in_guards(site: &Site, class: &ClassRows, wanted: &dyn Fn(PoolIdx) -> bool, o
 fn asked(site: &Site, cond: &Cond) -> Vec<(CallIdx, PoolIdx)> {
     let mut calls = Vec::new();
     dial::calls(cond, &mut calls);
-    let ask = |call: CallIdx| match &site.calls.get(call.0 as usize)?.kind {
-        CallKind::Ask(ask) => Some((call, ask.pool)),
-        CallKind::Jwt(_)
-        | CallKind::Signed(_)
-        | CallKind::Secret(_)
-        | CallKind::Password(_)
-        | CallKind::ApiKey(_)
-        | CallKind::Body(_)
-        | CallKind::Session(_)
-        | CallKind::Visit(..) => None,
-    };
+    let ask = |call: CallIdx| Some((call, site.calls.get(call.0 as usize)?.kind.ask()?.pool));
     calls.into_iter().filter_map(ask).collect()
 }
 

@@ -334,6 +334,20 @@ pub enum Order {
     Ge,
 }
 
+impl Order {
+    /// The same with its sides exchanged.
+    #[must_use]
+    pub fn flipped(self) -> Self {
+        match self {
+            Self::Eq => Self::Eq,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
+    }
+}
+
 /// How two values of a request are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relation {
@@ -352,6 +366,16 @@ pub enum Relation {
 pub struct Value {
     /// The parts, joined.
     pub parts: Vec<Part>,
+}
+
+impl Value {
+    /// The fields that it is made of. What stands in for one that is missing is not among them.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Hole { field, .. } => Some(field),
+            Part::Text(_) => None,
+        })
+    }
 }
 
 /// A part of a [`Value`].

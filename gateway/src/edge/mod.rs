@@ -34,7 +34,7 @@ pub use walk::{Walked, Walking};
 
 use crate::limit::Bucketed;
 use crate::secrets::Secrets;
-use dsl::tree::ir::{CallKind, Jwt, KeySource, ProviderIdx, Session, Site, Step, ValueType};
+use dsl::tree::ir::{ProviderIdx, Session, Site, Step};
 use http::HeaderName;
 use keys::Ring;
 use limit::LimitTable;
@@ -105,29 +105,9 @@ impl Edge {
     #[must_use]
     pub fn new(site: &Site, dir: &Path, whose: Option<&Arc<str>>, secrets: &Arc<Secrets>, kept: &Kept) -> Self {
         let ring = |names: &[Arc<str>]| Ring::new(names.to_vec(), Arc::clone(secrets));
-        let rings = site.calls.iter().map(|call| match &call.kind {
-            CallKind::Jwt(Jwt { keys: KeySource::Secrets(names), .. }) => Some(ring(names)),
-            CallKind::Signed(signed) => Some(ring(&signed.keys)),
-            CallKind::Jwt(_)
-            | CallKind::Secret(_)
-            | CallKind::Ask(_)
-            | CallKind::Password(_)
-            | CallKind::ApiKey(_)
-            | CallKind::Body(_)
-            | CallKind::Session(_)
-            | CallKind::Visit(..) => None,
-        });
-        let lines = site.calls.iter().map(|call| match &call.kind {
-            CallKind::Password(password) => Some(Source::new(&password.users, ValueType::Hash, secrets)),
-            CallKind::ApiKey(key) => Some(Source::new(&key.keys, ValueType::Owner, secrets)),
-            CallKind::Jwt(_)
-            | CallKind::Signed(_)
-            | CallKind::Secret(_)
-            | CallKind::Ask(_)
-            | CallKind::Body(_)
-            | CallKind::Session(_)
-            | CallKind::Visit(..) => None,
-        });
+        let kinds = || site.calls.iter().map(|call| &call.kind);
+        let rings = kinds().map(|kind| (!kind.keys().is_empty()).then(|| ring(kind.keys())));
+        let lines = kinds().map(|kind| kind.lines().map(|(lines, value)| Source::new(lines, value, secrets)));
         let identities = site.identities().into_iter();
         static IDS: AtomicU64 = AtomicU64::new(0);
         let providers: Vec<Arc<Provider>> =

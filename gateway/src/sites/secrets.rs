@@ -87,17 +87,11 @@ pub fn named(compiled: &Compiled) -> impl Iterator<Item = Named<'_>> {
 /// The secrets of a site: of its pools, its calls, its sessions, its certificates and its provider of DNS.
 pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
     let calls = site.calls.iter().flat_map(|call| {
-        let used = match &call.kind {
-            CallKind::Jwt(jwt) if jwt.algorithms.contains(&Algorithm::Hs256) => Used::Signs,
-            CallKind::Signed(_) => Used::Signs,
-            CallKind::Password(_) => Used::Lines(ValueType::Hash),
-            CallKind::ApiKey(_) => Used::Lines(ValueType::Owner),
-            CallKind::Jwt(_)
-            | CallKind::Secret(_)
-            | CallKind::Ask(_)
-            | CallKind::Body(_)
-            | CallKind::Session(_)
-            | CallKind::Visit(..) => Used::Whole,
+        let used = match (&call.kind, call.kind.lines()) {
+            (_, Some((_, value))) => Used::Lines(value),
+            (CallKind::Jwt(jwt), None) if jwt.algorithms.contains(&Algorithm::Hs256) => Used::Signs,
+            (CallKind::Signed(_), None) => Used::Signs,
+            (_, None) => Used::Whole,
         };
         call.secrets().iter().map(move |name| Named { name, loc: call.loc, used })
     });

@@ -8,6 +8,7 @@ use crate::lint;
 use crate::resolve::nearest;
 use crate::syntax::ast::{Arg, Ident};
 use crate::syntax::span::Loc;
+use crate::tree::fields;
 use crate::tree::ir::{CallKind, Cond, Field};
 
 /// What is asked by a name in brackets.
@@ -111,14 +112,7 @@ impl<'a> Checker<'a> {
 
     /// Whether a condition reads what has to be waited for: what another service says, a body.
     pub(in crate::check) fn waits_in(&self, cond: &Cond) -> bool {
-        let mut read = Vec::new();
-        super::l4::fields(cond, &mut read);
-        read.iter().any(|field| match field {
-            Field::Call(call, _) | Field::Claim(call, _) | Field::Body(call, _) => {
-                self.asked.kind(*call).is_some_and(CallKind::waits)
-            }
-            _ => false,
-        })
+        fields::reads_call(cond, &|call| self.asked.kind(call).is_some_and(CallKind::waits))
     }
 }
 

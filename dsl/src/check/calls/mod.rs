@@ -125,20 +125,9 @@ impl<'a> Checker<'a> {
         let mut implied = Vec::new();
         for fact in &facts {
             let Field::Call(call, _) = fact else { continue };
-            match self.asked.calls.get(call.0 as usize).map(|call| &call.kind) {
-                Some(CallKind::Jwt(jwt)) => holes(&jwt.token, &mut implied),
-                Some(CallKind::Secret(test)) => holes(&test.value, &mut implied),
-                Some(CallKind::Password(password)) => holes(&password.credentials, &mut implied),
-                Some(CallKind::ApiKey(key)) => holes(&key.key, &mut implied),
-                Some(CallKind::Signed(signed)) => {
-                    [Some(&signed.text), Some(&signed.signature), signed.expires.as_ref()]
-                        .into_iter()
-                        .flatten()
-                        .for_each(|value| holes(value, &mut implied));
-                }
-                Some(CallKind::Session(session)) => holes(&session.cookie, &mut implied),
-                Some(CallKind::Ask(_) | CallKind::Body(_) | CallKind::Visit(..)) | None => {}
-            }
+            // What an answer is kept by may be missing: its service is asked each time then.
+            let says_yes = self.asked.kind(*call).filter(|kind| kind.ask().is_none());
+            implied.extend(says_yes.into_iter().flat_map(CallKind::values).flat_map(Value::fields).cloned());
         }
         facts.append(&mut implied);
         facts
@@ -149,22 +138,10 @@ impl<'a> Checker<'a> {
         let mut read = Vec::new();
         l4::fields(cond, &mut read);
         let calls = read.iter().filter_map(|field| match field {
-            Field::Call(call, _) => self.asked.calls.get(call.0 as usize),
+            Field::Call(call, _) => self.asked.kind(*call),
             _ => None,
         });
-        calls
-            .filter_map(|call| match &call.kind {
-                CallKind::Ask(ask) => Some(ask),
-                CallKind::Jwt(_)
-                | CallKind::Signed(_)
-                | CallKind::Secret(_)
-                | CallKind::Password(_)
-                | CallKind::ApiKey(_)
-                | CallKind::Body(_)
-                | CallKind::Session(_)
-                | CallKind::Visit(..) => None,
-            })
-            .collect()
+        calls.filter_map(CallKind::ask).collect()
     }
 
     /// Arguments by parameter: so many may stand without the parameter's name.
@@ -288,13 +265,6 @@ impl<T> Given<T> {
             Self::Opaque | Self::Absent | Self::Broken => None,
         }
     }
-}
-
-fn holes(value: &Value, out: &mut Vec<Field>) {
-    out.extend(value.parts.iter().filter_map(|part| match part {
-        Part::Hole { field, .. } => Some(field.clone()),
-        Part::Text(_) => None,
-    }));
 }
 
 /// `, name: value` of an argument that was written.

@@ -7,7 +7,7 @@ use crate::check::val::Val;
 use crate::lint;
 use crate::syntax::ast::{Expr, Operand};
 use crate::syntax::span::{Loc, Span, Spanned};
-use crate::tree::ir::{Cond, Field, Part, Value};
+use crate::tree::ir::{Cond, Field};
 use crate::tree::l4::{Key, KeyPart};
 
 /// Heads of names that HTTP or TLS is read by.
@@ -113,17 +113,10 @@ pub(crate) fn fields(cond: &Cond, out: &mut Vec<Field>) {
     match cond {
         Cond::Const(_) => {}
         Cond::Test(field, _) => out.push(field.clone()),
-        Cond::Relate(left, _, right) => [left, right].into_iter().for_each(|v| in_value(v, out)),
+        Cond::Relate(left, _, right) => out.extend(left.fields().chain(right.fields()).cloned()),
         Cond::Not(inner) => fields(inner, out),
         Cond::And(all) | Cond::Or(all) => all.iter().for_each(|c| fields(c, out)),
     }
-}
-
-fn in_value(value: &Value, out: &mut Vec<Field>) {
-    out.extend(value.parts.iter().filter_map(|part| match part {
-        Part::Hole { field, .. } => Some(field.clone()),
-        Part::Text(_) => None,
-    }));
 }
 
 /// Where an expression names a field; `None` where it does so by another name.

@@ -7,7 +7,7 @@ use crate::check::{Checker, Env};
 use crate::lint;
 use crate::syntax::ast::{Expr, IfMissing, Operand};
 use crate::syntax::span::{Loc, Spanned};
-use crate::tree::ir::{Answer, Encode, Field, LimitKey, Missing, Part, Value};
+use crate::tree::ir::{Answer, Encode, Field, LimitKey, Missing, Value};
 
 /// What a key came to.
 pub(super) enum Key {
@@ -28,7 +28,7 @@ impl Key {
                 for part in parts {
                     let mut next = Some(part);
                     while let Some(part) = next {
-                        holes(&part.value, &mut out);
+                        out.extend(part.value.fields().cloned());
                         next = part.otherwise.as_deref();
                     }
                 }
@@ -158,11 +158,4 @@ fn source_of(flat: &[Flat]) -> String {
             format!("\"{}\"", parts.collect::<String>())
         }
     }
-}
-
-fn holes(value: &Value, out: &mut Vec<Field>) {
-    out.extend(value.parts.iter().filter_map(|part| match part {
-        Part::Hole { field, .. } => Some(field.clone()),
-        Part::Text(_) => None,
-    }));
 }

@@ -3,7 +3,7 @@
 //! To decisions and to the analysis a call is a yes or a no about which nothing more is known. Whoever
 //! walks a plan works it out when it is first read, once for each request, and goes on.
 
-use super::{PoolIdx, ProviderIdx, Table, Value};
+use super::{PoolIdx, ProviderIdx, Table, Value, ValueType};
 use crate::body;
 use crate::syntax::ast::VisitDoes;
 use crate::syntax::span::Loc;
@@ -29,13 +29,10 @@ impl Call {
     /// The secrets that it names.
     #[must_use]
     pub fn secrets(&self) -> &[Arc<str>] {
-        match &self.kind {
-            CallKind::Jwt(jwt) => jwt.keys.secrets(),
-            CallKind::Signed(signed) => &signed.keys,
-            CallKind::Secret(test) => std::slice::from_ref(&test.secret),
-            CallKind::Password(password) => password.users.secret(),
-            CallKind::ApiKey(key) => key.keys.secret(),
-            CallKind::Ask(_) | CallKind::Body(_) | CallKind::Session(_) | CallKind::Visit(..) => &[],
+        match (&self.kind, self.kind.lines()) {
+            (CallKind::Secret(test), _) => std::slice::from_ref(&test.secret),
+            (_, Some((lines, _))) => lines.secret(),
+            (kind, None) => kind.keys(),
         }
     }
 }
@@ -76,6 +73,62 @@ impl CallKind {
             | Self::ApiKey(_)
             | Self::Session(_)
             | Self::Visit(..) => false,
+        }
+    }
+
+    /// The values that it reads of a request, in the order in which they are written.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        let (first, more, per): (Option<&Value>, [Option<&Value>; 2], &[Value]) = match self {
+            Self::Jwt(jwt) => (Some(&jwt.token), [jwt.issuer.as_ref(), jwt.audience.as_ref()], &[]),
+            Self::Signed(signed) => (Some(&signed.text), [Some(&signed.signature), signed.expires.as_ref()], &[]),
+            Self::Secret(test) => (Some(&test.value), [None; 2], &[]),
+            Self::Password(password) => (Some(&password.credentials), [None; 2], &[]),
+            Self::ApiKey(key) => (Some(&key.key), [None; 2], &[]),
+            Self::Ask(ask) => (Some(&ask.at), [None; 2], ask.keep.as_ref().map_or(&[], |keep| &keep.per)),
+            Self::Session(session) => (Some(&session.cookie), [None; 2], &[]),
+            Self::Body(_) | Self::Visit(..) => (None, [None; 2], &[]),
+        };
+        first.into_iter().chain(more.into_iter().flatten()).chain(per)
+    }
+
+    /// Names of the secrets whose lines are keys that verify what a request brings.
+    #[must_use]
+    pub fn keys(&self) -> &[Arc<str>] {
+        match self {
+            Self::Jwt(jwt) => jwt.keys.secrets(),
+            Self::Signed(signed) => &signed.keys,
+            Self::Secret(_)
+            | Self::Ask(_)
+            | Self::Password(_)
+            | Self::ApiKey(_)
+            | Self::Body(_)
+            | Self::Session(_)
+            | Self::Visit(..) => &[],
+        }
+    }
+
+    /// The lines that what a request brings is looked up in, and what their values are.
+    #[must_use]
+    pub fn lines(&self) -> Option<(&Lines, ValueType)> {
+        match self {
+            Self::Password(password) => Some((&password.users, ValueType::Hash)),
+            Self::ApiKey(key) => Some((&key.keys, ValueType::Owner)),
+            Self::Jwt(_)
+            | Self::Signed(_)
+            | Self::Secret(_)
+            | Self::Ask(_)
+            | Self::Body(_)
+            | Self::Session(_)
+            | Self::Visit(..) => None,
+        }
+    }
+
+    /// The question to another service that it is.
+    #[must_use]
+    pub fn ask(&self) -> Option<&Ask> {
+        match self {
+            Self::Ask(ask) => Some(ask),
+            _ => None,
         }
     }
 }
