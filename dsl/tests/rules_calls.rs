@@ -93,12 +93,29 @@ fn rule_04_a_guard_that_asks_competes_with_no_without() {
     };
     assert_eq!(with("./y when ask(control, GET /y) -> control"), [""; 0]);
     assert_eq!(with("./y when ask(control, GET /y) -> control\n./z without p -> web"), ["G1022"]);
+    assert_eq!(with("./y when password(secret.users) -> control\n./z without p -> web"), ["G1022"], "a hash is dear");
     assert_eq!(with("./y when cookie.c is \"d\" -> control\n./z without p -> web"), [""; 0], "pure guards may");
     // What an inner block's own policy leaves out was not run before the outer guard asks.
     let inner = "./y/* when ask(control, GET /y) {\nuse q\n./z without q -> web\nelse -> control\n}";
     let mut files = site(&format!("/x/* {{\nuse p\n{inner}\nelse -> web\n}}"));
     files.0[0].1.insert_str(0, &format!("{policy}policy q {{\n    require cookie.q else deny 401\n}}\n"));
     assert_eq!(check(&files).1.iter().map(|d| d.code).filter(|c| *c == "G1022").count(), 0);
+}
+
+#[test]
+fn rule_04_a_guard_hashes_a_password_behind_its_blocks_policies() {
+    let text =
+        "/x/* {\nrequire header.x-token else deny 401\n./y when password(secret.users) -> control\nelse -> web\n}";
+    let sites = lowered(&site(text));
+    let program: Program = dsl::tree::compile(Arc::clone(&sites[0])).unwrap();
+    let at = |headers: &[(&str, &str)]| {
+        let plain = Plain { path: "/x/y".into(), ..from("203.0.113.1", headers) };
+        program.judge(&plain, &mut || 0, &mut Keys::default(), &mut Progress::default()).answer
+    };
+    let refused = at(&[("authorization", "Basic YTpi")]);
+    assert!(matches!(refused, Rendered::Deny { status: 401 }), "no hash for who is refused anyway: {refused:?}");
+    let asked = at(&[("authorization", "Basic YTpi"), ("x-token", "1")]);
+    assert!(matches!(asked, Rendered::Pending(_)), "{asked:?}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Whether a condition reads what has to be waited for: what another service says, a body.
+    /// Whether a condition reads what has to be waited for: what another service says, a body, a password's hash.
     pub(in crate::check) fn waits_in(&self, cond: &Cond) -> bool {
         fields::reads_call(cond, &|call| self.asked.kind(call).is_some_and(CallKind::waits))
     }

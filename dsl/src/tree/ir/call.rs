@@ -61,18 +61,15 @@ pub enum CallKind {
 }
 
 impl CallKind {
-    /// Whether it is waited for: in a guard it comes behind its block's policies then (LANGUAGE rule 4).
+    /// Whether it is waited for: in a guard it comes behind its block's policies then (LANGUAGE rule 4). A password
+    /// is, since its hash costs more than all else that a request is asked.
     #[must_use]
     pub fn waits(&self) -> bool {
         match self {
-            Self::Ask(_) | Self::Body(_) => true,
-            Self::Jwt(_)
-            | Self::Signed(_)
-            | Self::Secret(_)
-            | Self::Password(_)
-            | Self::ApiKey(_)
-            | Self::Session(_)
-            | Self::Visit(..) => false,
+            Self::Ask(_) | Self::Body(_) | Self::Password(_) => true,
+            Self::Jwt(_) | Self::Signed(_) | Self::Secret(_) | Self::ApiKey(_) | Self::Session(_) | Self::Visit(..) => {
+                false
+            }
         }
     }
 
