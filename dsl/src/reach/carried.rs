@@ -101,7 +101,7 @@ impl Carry {
         let all: Vec<Cond> = self.conds.iter().chain(more).cloned().collect();
         match cond::request_like(&Plain::default(), &all) {
             Some(found) => Ok(Some(format!("a connection to {} from {}", self.item, found.client.0))),
-            None if cond::never_true(&Cond::And(all)) => Ok(None),
+            None if cond::never_passed(&all) => Ok(None),
             None => Err(()),
         }
     }

@@ -6,6 +6,7 @@
 
 use crate::tree::calls::Outcome;
 use crate::tree::eval;
+use crate::tree::fields;
 use crate::tree::guard::column::{ABSENT, ClassId, Column};
 use crate::tree::guard::graph::{Asked, Builder, Limits};
 use crate::tree::ir::{Capture, Cond, Field, KeyText, KeyType, Lookup, Test};
@@ -15,6 +16,37 @@ use std::sync::Arc;
 /// Whether no request can satisfy a condition. False also where that cannot be decided.
 pub fn never_true(cond: &Cond) -> bool {
     builder().solve(cond, &possible, &mut |_| true) == Ok(false)
+}
+
+/// Whether no request passes all of these conditions: makes them hold, and is refused by none for copies that
+/// differ. False also where that cannot be decided.
+pub fn never_passed(all: &[Cond]) -> bool {
+    never_true(&passed(all))
+}
+
+/// What holds of the requests that pass all of these conditions. A field whose copies may not differ has one
+/// value, so that `has` asks for that one.
+fn passed(all: &[Cond]) -> Cond {
+    let mut strict = Vec::new();
+    all.iter().for_each(|cond| fields::strict_fields(cond, &mut strict));
+    strict.retain(fields::repeats);
+    match strict.is_empty() {
+        true => Cond::And(all.to_vec()),
+        false => Cond::And(all.iter().map(|cond| of_one_copy(cond, &strict)).collect()),
+    }
+}
+
+fn of_one_copy(cond: &Cond, strict: &[Field]) -> Cond {
+    let each = |all: &[Cond]| all.iter().map(|cond| of_one_copy(cond, strict)).collect();
+    match cond {
+        Cond::Test(field, Test::Has(text)) if strict.contains(field) => {
+            Cond::Test(field.clone(), Test::OneOf(vec![text.clone()]))
+        }
+        Cond::Const(_) | Cond::Test(..) | Cond::Relate(..) => cond.clone(),
+        Cond::Not(inner) => Cond::Not(Box::new(of_one_copy(inner, strict))),
+        Cond::And(all) => Cond::And(each(all)),
+        Cond::Or(all) => Cond::Or(each(all)),
+    }
 }
 
 /// Whether every request that satisfies `a` satisfies `b`. False also where that cannot be decided.
@@ -32,7 +64,7 @@ pub fn request_like(plain: &Plain, holding: &[Cond]) -> Option<Plain> {
     let mut witness = None;
     let mut tries = 0;
     let order = |asked: &Asked, count: ClassId| plainest_first(asked, count, plain);
-    let _ = builder().solve(&Cond::And(holding.to_vec()), &order, &mut |chosen| {
+    let _ = builder().solve(&passed(holding), &order, &mut |chosen| {
         tries += 1;
         witness = request_of(chosen, plain).filter(&shows);
         witness.is_some() || tries == MAX_TRIES
@@ -346,6 +378,26 @@ mod tests {
         ] {
             assert_eq!(never_true(&cond), never, "{cond}");
         }
+    }
+
+    #[test]
+    fn what_is_never_passed() {
+        let has = |text: &str| header(Test::Has(text.into()));
+        let (one, present) = (header(Test::OneOf(vec!["1".into()])), header(Test::Present));
+        let y = Cond::Test(Field::Header("y".into()), Test::Present);
+        for never in [vec![has("2"), one.clone()], vec![has("2"), not(&present)], vec![has("1"), not(&one)]] {
+            assert!(never_passed(&never), "{never:?}");
+            assert!(!never_true(&Cond::And(never.clone())), "copies that differ make them hold: {never:?}");
+        }
+        for passed in [
+            vec![has("1"), one.clone()],
+            vec![has("1"), not(&has("2")), present],
+            vec![Cond::Or(vec![has("2"), is(Field::Method, &["GET"])]), one],
+            vec![has("2"), y],
+        ] {
+            assert!(!never_passed(&passed) && request_like(&Plain::default(), &passed).is_some(), "{passed:?}");
+        }
+        assert!(!never_passed(&[has("1"), has("2")]), "two copies, and neither is refused");
     }
 
     #[test]

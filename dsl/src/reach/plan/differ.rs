@@ -280,7 +280,7 @@ impl Differ<'_> {
         };
         let mut region = old.intersect(new).ok()?;
         for cond in conds {
-            region = region.intersect(&space.of_cond(0, cond).ok()?).ok()?;
+            region = region.intersect(&space.passing(0, cond).ok()?).ok()?;
         }
         if region.is_empty() {
             return Some(Found::None);
