@@ -128,7 +128,7 @@ fn rule_12_names_in_policies_are_their_own() {
     let values: Vec<String> = steps
         .iter()
         .filter_map(|step| match step {
-            Step::Header { value, .. } => Some(value.to_string()),
+            Step::Header(edit) => Some(edit.value.to_string()),
             _ => None,
         })
         .collect();

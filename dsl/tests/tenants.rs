@@ -153,8 +153,8 @@ fn rule_5_policies_of_the_operator_stand_outermost_and_are_not_removed() {
     let compiled = f.compile(0);
     assert!(compiled.is_sound(), "{}", f.render(&compiled.diagnostics));
     for plan in &compiled.programs[0].site().plans {
-        assert!(matches!(&plan.steps[0], Step::Header { name, .. } if &**name == "x-tenant"), "{plan:?}");
-        assert!(matches!(&plan.steps[1], Step::Header { name, .. } if &**name == "x-secret"), "{plan:?}");
+        assert!(matches!(&plan.steps[0], Step::Header(edit) if &*edit.name == "x-tenant"), "{plan:?}");
+        assert!(matches!(&plan.steps[1], Step::Header(edit) if &*edit.name == "x-secret"), "{plan:?}");
     }
     one("site acme.com {\n    /free without base -> respond 200\n    else -> respond 404\n}\n", "G2022");
 }

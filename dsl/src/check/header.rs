@@ -7,7 +7,7 @@ use super::template::{Made, Place, all_present};
 use crate::lint;
 use crate::syntax::ast::{HeaderOp, HeaderStmt, Side};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Cond, Field, Part, Step, Value};
+use crate::tree::ir::{Cond, Field, HeaderEdit, Part, Step, Value};
 use std::sync::Arc;
 
 /// Headers that frame the message: they are the gateway's.
@@ -127,7 +127,8 @@ impl<'a> Checker<'a> {
         loc: Loc,
     ) {
         let when = and(vec![frame.when.clone(), when]);
-        let step = Step::Header { op: h.op, side: h.side.node, name: Arc::clone(name), value, when, loc };
+        let (op, side, name) = (h.op, h.side.node, Arc::clone(name));
+        let step = Step::Header(Arc::new(HeaderEdit { op, side, name, value, when, loc }));
         chain.steps.push(Tagged { node: step, tags: frame.tags.clone() });
     }
 }

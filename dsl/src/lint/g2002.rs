@@ -158,7 +158,8 @@ pub(super) fn same(w: &World<'_>, a: PlanIdx, b: PlanIdx) -> bool {
 fn same_policies(a: &Plan, b: &Plan) -> bool {
     let places = |p: &Plan| {
         let steps = p.steps.iter().map(|s| match s {
-            Step::Require { loc, .. } | Step::Header { loc, .. } => *loc,
+            Step::Require { loc, .. } => *loc,
+            Step::Header(edit) => edit.loc,
             Step::Limit(limit) => limit.loc,
             Step::Session(session) => session.loc,
         });

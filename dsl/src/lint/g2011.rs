@@ -226,7 +226,7 @@ fn uri_follows(to: &Value) -> bool {
 fn writes(plan: &Plan, after: usize) -> bool {
     plan.steps[..after].iter().any(|step| match step {
         Step::Session(_) => true,
-        Step::Header { side, name, .. } => *side == Side::Response && &**name == "set-cookie",
+        Step::Header(edit) => edit.side == Side::Response && *edit.name == *"set-cookie",
         Step::Require { .. } | Step::Limit(_) => false,
     })
 }

@@ -79,8 +79,8 @@ pub(super) fn proxied(site: &Site) -> Option<String> {
     };
     for plan in &site.plans {
         for step in &plan.steps {
-            if let Step::Header { value, .. } = step {
-                Reads::of(site, &mut note).value(value);
+            if let Step::Header(edit) = step {
+                Reads::of(site, &mut note).value(&edit.value);
             }
         }
         Reads::of(site, &mut note).answer(&plan.answer);

@@ -35,7 +35,7 @@
 
 use super::world::World;
 use crate::diagnostic::Diagnostic;
-use crate::syntax::ast::{HeaderOp, Side};
+use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use crate::tree::ir::{Cond, Field, Part, Step, Target, Test, Value};
 
@@ -46,16 +46,13 @@ pub(super) fn run(w: &mut World<'_>) {
         let Target::Plan(plan) = w.entry(at).target else { continue };
         let steps = &w.site.plans[plan.0 as usize].steps;
         let set = |wanted: &str| {
-            steps.iter().rev().find_map(|step| match step {
-                Step::Header { op: HeaderOp::Set | HeaderOp::Add, side: Side::Response, name, value, when, loc } => {
-                    (**name == *wanted).then_some((value, when, *loc))
-                }
-                _ => None,
-            })
+            let mut written = steps.iter().rev().filter_map(|step| step.writes(Side::Response));
+            written.find(|edit| *edit.name == *wanted)
         };
-        let Some((origin, when, loc)) = set("access-control-allow-origin") else { continue };
-        let Some((credentials, _, also)) = set("access-control-allow-credentials") else { continue };
-        if !repeats(origin) || !says_true(credentials) || said.contains(&loc) {
+        let Some(origin) = set("access-control-allow-origin") else { continue };
+        let Some(credentials) = set("access-control-allow-credentials") else { continue };
+        let (when, loc, also) = (&origin.when, origin.loc, credentials.loc);
+        if !repeats(&origin.value) || !says_true(&credentials.value) || said.contains(&loc) {
             continue;
         }
         let required = steps.iter().filter_map(|step| match step {

@@ -35,9 +35,9 @@
 
 use super::world::World;
 use crate::diagnostic::{Diagnostic, Edit};
-use crate::syntax::ast::{HeaderOp, Side};
+use crate::syntax::ast::Side;
 use crate::syntax::span::{Loc, Span};
-use crate::tree::ir::{Part, Step, Tls, Value};
+use crate::tree::ir::{Part, Tls, Value};
 
 /// Looks at each cookie that the site sets itself.
 pub(super) fn run(w: &mut World<'_>) {
@@ -46,14 +46,12 @@ pub(super) fn run(w: &mut World<'_>) {
     let only_tls = settings.tls != Tls::Off && !settings.http_allowed;
     let mut said: Vec<Loc> = Vec::new();
     for step in w.site.plans.iter().flat_map(|plan| &plan.steps) {
-        let Step::Header { op: HeaderOp::Set | HeaderOp::Add, side: Side::Response, name, value, loc, .. } = step else {
-            continue;
-        };
-        if **name != *"set-cookie" || said.contains(loc) {
+        let Some(edit) = step.writes(Side::Response) else { continue };
+        if *edit.name != *"set-cookie" || said.contains(&edit.loc) {
             continue;
         }
-        said.push(*loc);
-        let Some((cookie, attributes)) = read(value) else { continue };
+        said.push(edit.loc);
+        let Some((cookie, attributes)) = read(&edit.value) else { continue };
         let has = |wanted: &str| attributes.iter().any(|a| a.split('=').next().is_some_and(|a| a.trim().eq_ignore_ascii_case(wanted)));
         let session = super::g3004::tells_who(&cookie);
         let mut lacks = Vec::new();
@@ -70,9 +68,9 @@ pub(super) fn run(w: &mut World<'_>) {
             lacks.push("SameSite=Lax");
         }
         let more = lacks.join("; ");
-        let edit = at_the_end(w, *loc, &more);
-        let d = Diagnostic::warning("G3011", *loc, format!("the cookie `{cookie}` is set without `{}`", lacks.join("`, `")))
-            .help("add", format!("; {more}"), edit);
+        let end = at_the_end(w, edit.loc, &more);
+        let d = Diagnostic::warning("G3011", edit.loc, format!("the cookie `{cookie}` is set without `{}`", lacks.join("`, `")))
+            .help("add", format!("; {more}"), end);
         w.out.push(d);
     }
 }

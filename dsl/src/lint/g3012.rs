@@ -102,7 +102,7 @@ fn in_clear(w: &mut World<'_>, at: At) -> Option<Plain> {
     let plan = w.decide(&request, w.entry(at).loc).filter(|plan| w.leads_to(at, *plan))?;
     let sent_away = w.site.plans[plan.0 as usize].steps.iter().any(|step| match step {
         Step::Require { cond, .. } => of_tls(w, cond) && !eval::cond(cond, &request).unwrap_or(true),
-        Step::Header { .. } | Step::Limit(_) | Step::Session(_) => false,
+        Step::Header(_) | Step::Limit(_) | Step::Session(_) => false,
     });
     (!sent_away).then_some(request)
 }

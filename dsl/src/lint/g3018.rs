@@ -108,10 +108,12 @@ pub(super) fn run(sites: &Sites, ways: &[Reached<'_>], out: &mut Vec<Diagnostic>
 pub(super) fn told(way: &Reached<'_>) -> Vec<(Arc<str>, Loc)> {
     let steps = &way.plan.steps[..way.dial.after];
     let tells = |step: &Step| match step {
-        Step::Header { op: HeaderOp::Set, side: Side::Request, name, value, loc, .. }
-            if is_identity(name) || of_claim(value) =>
+        Step::Header(edit)
+            if edit.op == HeaderOp::Set
+                && edit.side == Side::Request
+                && (is_identity(&edit.name) || of_claim(&edit.value)) =>
         {
-            Some((Arc::clone(name), *loc))
+            Some((Arc::clone(&edit.name), edit.loc))
         }
         _ => None,
     };
@@ -134,8 +136,8 @@ fn is_taken(way: &Reached<'_>, name: &str) -> bool {
 /// Whether a way sets or removes a header of the request, under whatever condition.
 fn touched(way: &Reached<'_>, name: &str) -> bool {
     way.plan.steps[..way.dial.after].iter().any(|step| match step {
-        Step::Header { op: HeaderOp::Set | HeaderOp::Remove, side: Side::Request, name: own, .. } => {
-            alike(own, name)
+        Step::Header(edit) => {
+            edit.op != HeaderOp::Add && edit.side == Side::Request && alike(&edit.name, name)
         }
         _ => false,
     })

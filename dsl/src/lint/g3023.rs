@@ -44,7 +44,7 @@ pub(super) fn run(site: &Site, sources: &dyn Sources, out: &mut Vec<Diagnostic>)
     if site.settings.tls == Tls::Off || site.settings.http_allowed || inside || !serves {
         return;
     }
-    let says = |step: &Step| matches!(step, Step::Header { side: Side::Response, name, .. } if **name == *HEADER);
+    let says = |step: &Step| matches!(step, Step::Header(edit) if edit.side == Side::Response && *edit.name == *HEADER);
     if site.plans.iter().flat_map(|p| &p.steps).any(says) {
         return;
     }

@@ -92,6 +92,6 @@ pub(super) fn run(w: &mut World<'_>) {
 fn passes(w: &World<'_>, plan: usize, request: &Plain) -> bool {
     w.site.plans[plan].steps.iter().all(|step| match step {
         Step::Require { cond, .. } => eval::holds(cond, request),
-        Step::Header { .. } | Step::Limit(_) | Step::Session(_) => true,
+        Step::Header(_) | Step::Limit(_) | Step::Session(_) => true,
     })
 }

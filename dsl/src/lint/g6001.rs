@@ -79,7 +79,7 @@ pub(super) fn run(w: &mut World<'_>) {
                         );
                     }
                 }
-                Step::Header { .. } | Step::Session(_) => {}
+                Step::Header(_) | Step::Session(_) => {}
             }
         }
     }

@@ -70,7 +70,7 @@ fn bounds(step: &Step, field: &Field) -> bool {
     match step {
         Step::Require { cond, .. } => looks_at(cond, field),
         Step::Limit(limit) => limit.key.iter().any(|key| key.address),
-        Step::Header { .. } | Step::Session(_) => false,
+        Step::Header(_) | Step::Session(_) => false,
     }
 }
 

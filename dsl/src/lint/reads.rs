@@ -33,9 +33,9 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
                 self.cond(cond);
                 self.answer(otherwise);
             }
-            Step::Header { value, when, .. } => {
-                self.value(value);
-                self.cond(when);
+            Step::Header(edit) => {
+                self.value(&edit.value);
+                self.cond(&edit.when);
             }
             Step::Limit(limit) => {
                 self.cond(&limit.when);

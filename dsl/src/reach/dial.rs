@@ -114,9 +114,9 @@ impl Dials<'_> {
                 self.when(Cond::Not(Box::new(cond.clone())), |dials| dials.answer(otherwise, How::Instead, *loc));
                 self.before.push(cond.clone());
             }
-            Step::Header { value, when, loc, .. } => {
-                self.asks(when, *loc);
-                self.when(when.clone(), |dials| dials.value(value, *loc));
+            Step::Header(edit) => {
+                self.asks(&edit.when, edit.loc);
+                self.when(edit.when.clone(), |dials| dials.value(&edit.value, edit.loc));
             }
             Step::Limit(limit) => {
                 self.asks(&limit.when, limit.loc);

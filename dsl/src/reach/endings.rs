@@ -41,7 +41,7 @@ impl<'s> Endings<'s> {
                 self.before.pop();
                 self.before.push(cond.clone());
             }
-            Step::Header { value, when, loc, .. } => self.unless_missing(&[value], when, *loc),
+            Step::Header(edit) => self.unless_missing(&[&edit.value], &edit.when, edit.loc),
             Step::Limit(limit) => {
                 let keys = limit.key.iter().map(|LimitKey { value, .. }| value);
                 let values: Vec<&Value> = limit.cost.iter().chain(keys).collect();

@@ -147,7 +147,7 @@ impl Coverage {
                     Step::Limit(limit) if !matches!(limit.bound, LimitBound::Bytes(_)) => {
                         self.add(What::Limit, limit.loc, || limit.to_string());
                     }
-                    Step::Require { .. } | Step::Header { .. } | Step::Limit(_) | Step::Session(_) => {}
+                    Step::Require { .. } | Step::Header(_) | Step::Limit(_) | Step::Session(_) => {}
                 }
             }
             for used in plan.policies.iter().filter(|used| asks(&used.when)) {

@@ -169,9 +169,9 @@ fn header(side: Side, name: &str, value: Option<&str>, came: &Came<'_>, asked: &
         // `set` and `remove` delete the spellings with `_` and the like too.
         let exact = edit.name == name;
         match (edit.op, &mut sent) {
-            (HeaderOp::Set, _) => sent = Sent::Values(if exact { vec![edit.value.clone()] } else { Vec::new() }),
+            (HeaderOp::Set, _) => sent = Sent::Values(if exact { vec![edit.value.to_string()] } else { Vec::new() }),
             (HeaderOp::Remove, _) => sent = Sent::Values(Vec::new()),
-            (HeaderOp::Add, Sent::Values(all) | Sent::Origins(all)) if exact => all.push(edit.value.clone()),
+            (HeaderOp::Add, Sent::Values(all) | Sent::Origins(all)) if exact => all.push(edit.value.to_string()),
             (HeaderOp::Add, _) => {}
         }
     }

@@ -45,17 +45,21 @@ impl<'a> Bytes<'a> {
 
     /// Whether it is exactly this text.
     pub(crate) fn is(self, text: &[u8]) -> bool {
-        if self.is_plain() { self.text == text } else { self.eq(text.iter().copied()) }
+        match self.plain() {
+            Some(bytes) => bytes == text,
+            None => self.eq(text.iter().copied()),
+        }
     }
 
     /// The bytes, when nothing has to be decoded or joined.
-    fn is_plain(&self) -> bool {
-        self.query.is_none()
+    pub(crate) fn plain(&self) -> Option<&'a [u8]> {
+        let plain = self.query.is_none()
             && match self.decode {
                 Decode::Raw => true,
-                Decode::Percent => !self.text.contains(&b'%'),
-                Decode::Form => !self.text.iter().any(|b| matches!(b, b'%' | b'+')),
-            }
+                Decode::Percent => memchr::memchr(b'%', self.text).is_none(),
+                Decode::Form => memchr::memchr2(b'%', b'+', self.text).is_none(),
+            };
+        plain.then_some(self.text)
     }
 }
 

@@ -128,8 +128,14 @@ pub(crate) fn test_text(text: &Text<'_>, test: &Test) -> bool {
     match test {
         Test::Present => true,
         Test::OneOf(all) => text.with(|bytes| all.iter().any(|one| bytes.is(one.as_bytes()))),
-        Test::StartsWith(start) => text.with(|bytes| bytes.take(start.len()).eq(start.bytes())),
+        Test::StartsWith(start) => text.with(|bytes| match bytes.plain() {
+            Some(bytes) => bytes.starts_with(start.as_bytes()),
+            None => bytes.take(start.len()).eq(start.bytes()),
+        }),
         Test::EndsWith(end) => text.with(|bytes| {
+            if let Some(bytes) = bytes.plain() {
+                return bytes.ends_with(end.as_bytes());
+            }
             let skip = bytes.count().checked_sub(end.len());
             skip.is_some_and(|skip| bytes.skip(skip).eq(end.bytes()))
         }),
@@ -153,6 +159,9 @@ pub(crate) fn compare(n: i64, order: Order, constant: i64) -> bool {
 
 /// Whether a part stands anywhere in a text; tests have short parts.
 fn contains(mut text: Bytes<'_>, part: &[u8]) -> bool {
+    if let Some(text) = text.plain() {
+        return memchr::memmem::find(text, part).is_some();
+    }
     loop {
         if text.take(part.len()).eq(part.iter().copied()) {
             return true;
@@ -444,6 +453,18 @@ fn upper_escapes(out: &mut String, from: usize) {
 
 fn encode_into(bytes: Bytes<'_>, transform: Transform, encode: Encode, out: &mut String) -> Result<(), BadText> {
     match transform {
+        // What nearly all values are: bytes that go on as they are.
+        Transform::None if let (Encode::Plain | Encode::Header, Some(bytes)) = (encode, bytes.plain()) => {
+            match str::from_utf8(bytes) {
+                Ok(text) if encode == Encode::Plain || !text.bytes().any(|b| b.is_ascii_control()) => {
+                    out.push_str(text)
+                }
+                Ok(_) => return Err(BadText::Control),
+                Err(_) if encode == Encode::Plain => out.push_str(&String::from_utf8_lossy(bytes)),
+                Err(_) => return Err(BadText::NotUtf8),
+            }
+            Ok(())
+        }
         Transform::None => encode_bytes(bytes, encode, out),
         Transform::Lower => encode_bytes(bytes.map(|b| b.to_ascii_lowercase()), encode, out),
         Transform::Hash => encode_bytes(transform::hash(bytes).into_iter(), encode, out),

@@ -154,8 +154,12 @@ pub(crate) fn copies<'a>(field: &Field, req: &'a impl Request, each: &mut dyn Fn
     match field {
         Field::Header(name) => req.header(name, &mut |value| each(Bytes::raw(value))),
         Field::Cookie(name) => req.header("cookie", &mut |line| {
-            for pair in line.split(|b| *b == b';') {
-                let pair = pair.trim_ascii();
+            // The values may be long: they are passed over in large steps.
+            let ends = memchr::memchr_iter(b';', line).chain([line.len()]);
+            let mut start = 0;
+            for end in ends {
+                let pair = line[start..end].trim_ascii();
+                start = end + 1;
                 if let Some(at) = pair.iter().position(|b| *b == b'=')
                     && pair[..at].trim_ascii_end() == name.as_bytes()
                 {

@@ -376,6 +376,27 @@ impl Value {
             Part::Text(_) => None,
         })
     }
+
+    /// The text, where nothing of a request is in it.
+    #[must_use]
+    pub fn constant(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The field, where its text is all there is, as it is.
+    #[must_use]
+    pub fn field(&self) -> Option<&Field> {
+        match self.parts.as_slice() {
+            [Part::Hole { field, transform: Transform::None, encode: Encode::Plain | Encode::Header, .. }] => {
+                Some(field)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A part of a [`Value`].
@@ -503,7 +524,8 @@ impl Step {
     #[must_use]
     pub fn loc(&self) -> Loc {
         match self {
-            Self::Require { loc, .. } | Self::Header { loc, .. } => *loc,
+            Self::Require { loc, .. } => *loc,
+            Self::Header(edit) => edit.loc,
             Self::Limit(limit) => limit.loc,
             Self::Session(session) => session.loc,
         }
@@ -513,7 +535,7 @@ impl Step {
     fn word(&self) -> &'static str {
         match self {
             Self::Require { .. } => "require",
-            Self::Header { .. } => "header",
+            Self::Header(_) => "header",
             Self::Limit(_) => "limit",
             Self::Session(_) => "session",
         }
@@ -534,24 +556,39 @@ pub enum Step {
     },
     /// `set|add|remove … header …`. Edits of the response stand here too: they apply to whatever
     /// answers from here on, the gateway's own answers included.
-    Header {
-        /// What is done.
-        op: HeaderOp,
-        /// To which message.
-        side: Side,
-        /// To which header, in lower case.
-        name: Arc<str>,
-        /// With which value; empty for `remove`.
-        value: Value,
-        /// `use … when cond`, `when` around it: the edit is made only then.
-        when: Cond,
-        /// Its line.
-        loc: Loc,
-    },
+    Header(Arc<HeaderEdit>),
     /// `limit …`
     Limit(Arc<Limit>),
     /// `start session(…)`, `keep session(…)`, `end session(…)`
     Session(Arc<Session>),
+}
+
+impl Step {
+    /// The edit of a header that it is, where it writes one of this message: `set` or `add`.
+    #[must_use]
+    pub fn writes(&self, side: Side) -> Option<&Arc<HeaderEdit>> {
+        match self {
+            Self::Header(edit) if edit.side == side && edit.op != HeaderOp::Remove => Some(edit),
+            Self::Header(_) | Self::Require { .. } | Self::Limit(_) | Self::Session(_) => None,
+        }
+    }
+}
+
+/// `set|add|remove … header …`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderEdit {
+    /// What is done.
+    pub op: HeaderOp,
+    /// To which message.
+    pub side: Side,
+    /// To which header, in lower case.
+    pub name: Arc<str>,
+    /// With which value; empty for `remove`.
+    pub value: Value,
+    /// `use … when cond`, `when` around it: the edit is made only then.
+    pub when: Cond,
+    /// Its line.
+    pub loc: Loc,
 }
 
 /// `catch [502, 503] -> answer`

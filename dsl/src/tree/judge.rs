@@ -8,8 +8,8 @@ use super::canonical;
 use super::eval::{self, BadText, Unrenderable};
 use super::interpret;
 use super::ir::{
-    Answer, ByTable, CallIdx, Catch, Cond, Destination, Field, Limit, LimitKey, Paths, Plan, PlanIdx, PoolIdx,
-    ProviderIdx, Session, SessionDoes, Settings, Site, SiteSettings, Step, Tls, Value,
+    Answer, ByTable, CallIdx, Catch, Cond, Destination, Field, HeaderEdit, Limit, LimitKey, Paths, Plan, PlanIdx,
+    PoolIdx, ProviderIdx, Session, SessionDoes, Settings, Site, SiteSettings, Step, Tls, Value,
 };
 use super::program::{Decision, Program};
 use super::request::Request;
@@ -67,10 +67,18 @@ pub struct Edit<'p> {
     pub side: Side,
     /// To which header, in lower case.
     pub name: &'p str,
-    /// With which value; empty for `remove`.
-    pub value: String,
+    /// With which value; empty for `remove`. Borrowed where the statement says it whole.
+    pub value: Cow<'p, str>,
     /// The line that says so.
     pub loc: Loc,
+    /// The statement, where it is one of a route file.
+    pub from: Option<&'p Arc<HeaderEdit>>,
+}
+
+impl<'p> Edit<'p> {
+    fn of(edit: &'p Arc<HeaderEdit>, value: Cow<'p, str>) -> Self {
+        Self { op: edit.op, side: edit.side, name: &edit.name, value, loc: edit.loc, from: Some(edit) }
+    }
 }
 
 /// What becomes of a request.
@@ -351,9 +359,9 @@ impl<'p> From<Unrenderable<'p>> for Taken<'p> {
 /// Takes one step. Nothing is counted, edited or asked of the walk while a call that the step reads is
 /// not known: the step is taken again then.
 fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Taken<'p>, Loc) {
-    let holds = |cond: &Cond| match eval::cond(cond, req) {
-        Ok(holds) => Ok(holds),
-        Err(eval::Conflict(field)) => Err(Taken::Refused(Refused::Repeated(field))),
+    let holds = |cond: &Cond| match cond {
+        Cond::Const(holds) => Ok(*holds),
+        cond => eval::cond(cond, req).map_err(|eval::Conflict(field)| Taken::Refused(Refused::Repeated(field))),
     };
     let known = || req.calls().is_none_or(Calls::is_running);
     match step {
@@ -366,20 +374,20 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
             }
             Err(refused) => (refused, *loc),
         },
-        Step::Header { op, side, name, value, when, loc } => {
-            let taken = match holds(when) {
+        Step::Header(edit) => {
+            let taken = match holds(&edit.when) {
                 Ok(false) => Taken::On,
                 Err(refused) => refused,
-                Ok(true) => match text(value, req) {
+                Ok(true) => match text(&edit.value, req) {
                     Ok(_) if !known() => Taken::On,
-                    Ok(value) => match walk.edit(Edit { op: *op, side: *side, name, value, loc: *loc }) {
+                    Ok(value) => match walk.edit(Edit::of(edit, value)) {
                         Ok(()) => Taken::On,
                         Err(bad) => Taken::Refused(Refused::BadText(bad)),
                     },
                     Err(why) => why.into(),
                 },
             };
-            (taken, *loc)
+            (taken, edit.loc)
         }
         Step::Limit(limit) => {
             let taken = match holds(&limit.when) {
@@ -424,24 +432,28 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
 /// The bytes that a limit's key is told apart by: each part with where it comes from, so that one
 /// source's text is never another's; IPv6 addresses by their /64 (LANGUAGE rule 21).
 fn key<'p>(parts: &'p [LimitKey], req: &impl Request) -> Result<Vec<u8>, Unrenderable<'p>> {
-    let mut key = Vec::new();
+    let mut key = Vec::with_capacity(64);
+    let mut piece = |bytes: &[u8]| {
+        key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        key.extend_from_slice(bytes);
+    };
     for mut part in parts {
-        let value = loop {
+        let said = loop {
+            // What most limits go by: it is there, and an address already.
+            if part.address && part.value.field() == Some(&Field::ClientIp) {
+                break Ok(req.client_ip());
+            }
             match (text(&part.value, req), &part.otherwise) {
                 (Err(Unrenderable::Missing(_)), Some(otherwise)) => part = otherwise,
-                (value, _) => break value?,
+                (Ok(text), _) if part.address => break text.parse().map_err(|_| text),
+                (text, _) => break Err(text?),
             }
         };
-        let address = if part.address { value.parse::<IpAddr>().ok() } else { None };
-        let mut piece = |bytes: &[u8]| {
-            key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-            key.extend_from_slice(bytes);
-        };
         piece(part.source.as_bytes());
-        match address.map(|ip| ip.to_canonical()) {
-            Some(IpAddr::V6(ip)) => piece(&ip.octets()[..8]),
-            Some(IpAddr::V4(ip)) => piece(&ip.octets()),
-            None => piece(value.as_bytes()),
+        match said.map(|ip: IpAddr| ip.to_canonical()) {
+            Ok(IpAddr::V6(ip)) => piece(&ip.octets()[..8]),
+            Ok(IpAddr::V4(ip)) => piece(&ip.octets()),
+            Err(text) => piece(text.as_bytes()),
         }
     }
     Ok(key)
@@ -453,10 +465,13 @@ fn cost<'p>(limit: &'p Limit, req: &impl Request) -> Result<u64, Unrenderable<'p
     Ok(text(value, req)?.parse().unwrap_or(u64::MAX))
 }
 
-fn text<'p>(value: &'p Value, req: &impl Request) -> Result<String, Unrenderable<'p>> {
+fn text<'p>(value: &'p Value, req: &impl Request) -> Result<Cow<'p, str>, Unrenderable<'p>> {
+    if let Some(text) = value.constant() {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut text = String::new();
     eval::render(value, req, &mut text)?;
-    Ok(text)
+    Ok(Cow::Owned(text))
 }
 
 fn refused(why: Unrenderable<'_>) -> Refused<'_> {
@@ -514,7 +529,7 @@ fn attempt<'p>(
             Rendered::Redirect { status: *status, location }
         }
         Answer::Respond { status, body, content_type } => {
-            Rendered::Respond { status: *status, body: text(body, req)?, content_type }
+            Rendered::Respond { status: *status, body: text(body, req)?.into_owned(), content_type }
         }
         Answer::RespondFile { status, path, content_type } => {
             Rendered::File { status: *status, path, content_type: content_type.as_deref() }
@@ -562,7 +577,7 @@ fn attempt<'p>(
             };
             let host = match host {
                 Some(host) => match text(host, req)? {
-                    host if canonical::host(host.as_bytes()).is_ok() => Some(host),
+                    host if canonical::host(host.as_bytes()).is_ok() => Some(host.into_owned()),
                     _ => return Ok(Rendered::Refused(Refused::Host)),
                 },
                 None => None,

@@ -14,6 +14,7 @@ use crate::body::Inspect;
 use crate::lint::reads::Reads;
 use crate::syntax::ast::{HeaderOp, Side};
 use crate::syntax::span::Loc;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -202,7 +203,7 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
     let allowed = answers_405(&judged.answer).then(|| program.methods(request).join(", "));
     if let (Some(allowed), Some(loc)) = (&allowed, judged.at) {
         let (op, side, value) = (HeaderOp::Set, Side::Response, allowed.clone());
-        edits.insert(0, Edit { op, side, name: "allow", value, loc });
+        edits.insert(0, Edit { op, side, name: "allow", value: value.into(), loc, from: None });
     }
     let told = |judged, open, lines| Told { judged, edits, asked, limits, sessions, open, lines };
     let mut lines = Vec::new();
@@ -257,7 +258,7 @@ fn unsaid<'p>(program: &'p Program, edits: &mut Vec<Edit<'p>>, lines: &mut Vec<L
         };
         if !edits.iter().any(gone) {
             let (op, side) = (HeaderOp::Remove, Side::Request);
-            first.push(Edit { op, side, name, value: String::new(), loc: *loc });
+            first.push(Edit { op, side, name, value: Cow::Borrowed(""), loc: *loc, from: None });
             let text = format!("remove request header {name}  · only {by} may say it");
             told.push(Line::new("", text, Some(*loc)));
         }
@@ -400,13 +401,13 @@ impl<'p> Walked<'p, '_> {
         };
         self.lines.push(Line::new("", format!("{}  · {what}", call.shown), Some(call.loc)));
         let CallKind::Ask(ask) = &call.kind else { return };
-        let edit = |op, name: &'p str, value| Edit { op, side: Side::Request, name, value, loc: call.loc };
-        self.edits.extend(ask.copy.iter().map(|name| edit(HeaderOp::Remove, name, String::new())));
+        let edit = |op, name: &'p str, value| Edit { op, side: Side::Request, name, value, loc: call.loc, from: None };
+        self.edits.extend(ask.copy.iter().map(|name| edit(HeaderOp::Remove, name, Cow::Borrowed(""))));
         if matches!(outcome, Outcome::Yes(_)) {
             let said = self.world.answered(program, ask);
             for name in &ask.copy {
                 let values = said.iter().filter(|(n, _)| n == name);
-                self.edits.extend(values.map(|(_, value)| edit(HeaderOp::Add, name, value.clone())));
+                self.edits.extend(values.map(|(_, value)| edit(HeaderOp::Add, name, value.clone().into())));
             }
         }
     }

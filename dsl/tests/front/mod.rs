@@ -5,7 +5,7 @@ use dsl::diagnostic::{Diagnostic, Edit, Severity, Sources, render};
 use dsl::syntax::ast::HeaderOp;
 use dsl::syntax::span::FileId;
 use dsl::tree::eval::{self, Unrenderable};
-use dsl::tree::ir::{Answer, Destination, PoolIdx, Site, Step, Tenancy, Tenant, Value};
+use dsl::tree::ir::{Answer, Destination, HeaderEdit, PoolIdx, Site, Step, Tenancy, Tenant, Value};
 use dsl::tree::request::Plain;
 use dsl::tree::{Decision, canonical, interpret};
 use dsl::{Compiled, Data, Modules, Parsed, Unit};
@@ -180,7 +180,8 @@ pub fn ask(compiled: &Compiled, request: &str, headers: &[&str]) -> String {
                     return answer(program.site(), otherwise, &plain);
                 }
             }
-            Step::Header { op, name, value, when, .. } => {
+            Step::Header(edit) => {
+                let HeaderEdit { op, name, value, when, .. } = &**edit;
                 if !eval::cond(when, &plain).expect("no field has two values") {
                     continue;
                 }

@@ -176,7 +176,7 @@ impl Walk<'_> {
         policies.extend(plan.steps.iter().filter_map(|step| match step {
             Step::Limit(limit) => Some(named(&limit.to_string())),
             Step::Session(session) => Some(named(&session.to_string())),
-            Step::Require { .. } | Step::Header { .. } => None,
+            Step::Require { .. } | Step::Header(_) => None,
         }));
         let policies = if policies.is_empty() { String::new() } else { format!("  [{}]", policies.join(", ")) };
         table.rows.push([

@@ -45,10 +45,12 @@ use passwords::Passwords;
 use provider::{Provider, Providers};
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use walk::Written;
 
 /// What is kept over reloads. One per process, asked by the control plane only.
 #[derive(Debug, Default)]
@@ -90,9 +92,11 @@ pub struct Edge {
     /// By `ProviderIdx`; `None` for one where nobody logs in.
     logins: Box<[Option<Arc<Login>>]>,
     /// By the address of the step's own, which the site's program holds.
-    sessions: HashMap<usize, Ring>,
+    sessions: ByAddress<Ring>,
     /// Likewise.
-    limits: HashMap<usize, Arc<Bucketed>>,
+    limits: ByAddress<Arc<Bucketed>>,
+    /// Likewise.
+    edits: ByAddress<Written>,
     /// See [`Edge::identities`].
     identities: Box<[HeaderName]>,
     /// Who may have a certificate, with `tls on-demand`.
@@ -122,8 +126,9 @@ impl Edge {
             logins: logins.map(|(says, provider)| Login::new(says, provider, secrets, &kept.logins)).collect(),
             providers: providers.into(),
             replies: kept.replies.of(site, whose),
-            sessions: HashMap::new(),
-            limits: HashMap::new(),
+            sessions: ByAddress::default(),
+            limits: ByAddress::default(),
+            edits: ByAddress::default(),
             identities: identities.filter_map(|one| HeaderName::from_bytes(one.name.as_bytes()).ok()).collect(),
             gate: kept.gates.intern(site, dir),
         };
@@ -138,7 +143,14 @@ impl Edge {
                 Step::Limit(limit) => {
                     edge.limits.entry(address(limit)).or_insert_with(|| kept.limits.intern(limit, whose));
                 }
-                Step::Require { .. } | Step::Header { .. } => {}
+                Step::Header(edit) => {
+                    if !edge.edits.contains_key(&address(edit))
+                        && let Some(written) = Written::of(edit)
+                    {
+                        edge.edits.insert(address(edit), written);
+                    }
+                }
+                Step::Require { .. } => {}
             }
         }
         edge
@@ -185,8 +197,30 @@ impl fmt::Debug for Edge {
     }
 }
 
+/// What belongs to steps of a program, by their addresses.
+type ByAddress<T> = HashMap<usize, T, BuildHasherDefault<AddressHasher>>;
+
 fn address<T>(shared: &Arc<T>) -> usize {
     Arc::as_ptr(shared) as usize
+}
+
+/// Spreads addresses: no client chooses them, so nothing has to be kept from anybody.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write_usize(&mut self, address: usize) {
+        let spread = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(self.0 as usize ^ usize::from(*byte)));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Since 1970, by the system's clock.

@@ -7,7 +7,7 @@ use crate::http::headers::Edit;
 use crate::runtime::worker::Worker;
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::tree::eval::BadText;
-use dsl::tree::ir::{Limit, Session};
+use dsl::tree::ir::{HeaderEdit, Limit, Session};
 use dsl::tree::judge::{self, Admit, Walk};
 use dsl::tree::session::Issue;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
@@ -26,6 +26,22 @@ pub struct Walked {
     pub unsigned: bool,
 }
 
+/// What of an edit is known before there is a request.
+pub(super) struct Written {
+    name: HeaderName,
+    /// Where nothing of a request is in it.
+    value: Option<HeaderValue>,
+}
+
+impl Written {
+    /// Of an edit that a route file says.
+    pub(super) fn of(edit: &HeaderEdit) -> Option<Self> {
+        let name = HeaderName::from_bytes(edit.name.as_bytes()).ok()?;
+        let value = edit.value.constant().and_then(|text| HeaderValue::from_str(text).ok());
+        Some(Self { name, value })
+    }
+}
+
 /// A walk.
 pub struct Walking<'w> {
     /// Of the site.
@@ -40,13 +56,27 @@ pub struct Walking<'w> {
 
 impl<'s> Walk<'s> for Walking<'_> {
     fn edit(&mut self, edit: judge::Edit<'s>) -> Result<(), BadText> {
-        let value = HeaderValue::from_str(&edit.value).map_err(|_| BadText::Control)?;
-        // The checker lets only tokens pass.
-        let Ok(name) = HeaderName::from_bytes(edit.name.as_bytes()) else { return Ok(()) };
-        match edit.side {
-            Side::Request => self.walked.of_request.push(Edit { op: edit.op, name, value }),
-            Side::Response => self.walked.of_answer.push(Edit { op: edit.op, name, value }),
+        let written = edit.from.and_then(|from| self.edge.edits.get(&address(from)));
+        let value = match written.and_then(|written| written.value.clone()) {
+            Some(value) => value,
+            None => HeaderValue::from_str(&edit.value).map_err(|_| BadText::Control)?,
+        };
+        let name = match written {
+            Some(written) => written.name.clone(),
+            // The checker lets only tokens pass.
+            None => match HeaderName::from_bytes(edit.name.as_bytes()) {
+                Ok(name) => name,
+                Err(_) => return Ok(()),
+            },
+        };
+        let edits = match edit.side {
+            Side::Request => &mut self.walked.of_request,
+            Side::Response => &mut self.walked.of_answer,
+        };
+        if edits.capacity() == 0 {
+            edits.reserve(8);
         }
+        edits.push(Edit { op: edit.op, name, value });
         Ok(())
     }
 

@@ -292,22 +292,46 @@ impl Edit {
 
 /// Makes the edits, in order.
 pub fn apply(edits: Vec<Edit>, headers: &mut HeaderMap) {
+    if edits.is_empty() {
+        return;
+    }
+    // Names of letters, digits and `-` are alike only where they are the same.
+    let disguised = edits.iter().map(|edit| &edit.name).chain(headers.keys()).any(may_be_disguised);
+    headers.reserve(edits.iter().filter(|edit| edit.op != HeaderOp::Remove).count());
     for Edit { op, name, value } in edits {
+        if disguised && op != HeaderOp::Add {
+            remove_disguises(headers, &name);
+        }
         match op {
             HeaderOp::Set => {
-                remove_disguises(headers, &name);
                 headers.insert(name, value);
             }
             HeaderOp::Add => {
                 headers.append(name, value);
             }
             HeaderOp::Remove => {
-                remove_disguises(headers, &name);
                 headers.remove(name);
             }
         }
     }
 }
+
+/// Whether another name may be alike (see [`alike`]).
+fn may_be_disguised(name: &HeaderName) -> bool {
+    name.as_str().bytes().any(|byte| FOLDS[usize::from(byte)])
+}
+
+/// Bytes other than letters, digits and `-`.
+const FOLDS: [bool; 256] = {
+    let mut folds = [false; 256];
+    let mut byte = 0;
+    while byte < folds.len() {
+        let ascii = byte as u8;
+        folds[byte] = !ascii.is_ascii_alphanumeric() && ascii != b'-';
+        byte += 1;
+    }
+    folds
+};
 
 /// LANGUAGE rule 20: `set` and `remove` delete other spellings too, which origins may take for the same.
 fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {

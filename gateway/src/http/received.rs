@@ -65,7 +65,8 @@ impl Request for Received<'_> {
     }
 
     fn header<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        for value in self.headers.get_all(name) {
+        let Some(values) = self.client.worker.names.with(name, |name| self.headers.get_all(name)) else { return };
+        for value in values {
             each(value.as_bytes());
         }
     }

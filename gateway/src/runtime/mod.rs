@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod follow;
 mod handed;
 pub mod listeners;
+pub mod names;
 pub mod notice;
 pub mod reads;
 pub mod sockets;

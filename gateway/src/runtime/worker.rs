@@ -7,6 +7,7 @@ use super::clients::Clients;
 use super::counters::Counters;
 use super::follow::{Begin, Table};
 use super::listeners::Sets;
+use super::names::Names;
 use super::notice::{Notice, NoticeSender};
 use super::sockets::Service;
 use super::ticks::Ticks;
@@ -110,6 +111,8 @@ pub struct Worker {
     pub log: LogSender,
     /// Where addresses are.
     pub countries: Arc<Countries>,
+    /// Names of headers that conditions read.
+    pub names: Names,
     published: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     current: RefCell<Rc<Current>>,
     draining: Cell<bool>,
@@ -220,6 +223,7 @@ async fn run(seed: Seed) {
         clients: seed.clients,
         full_told: Cell::new(false),
         told: RefCell::default(),
+        names: Names::default(),
         verdicts: RefCell::default(),
         dice: Cell::new(RandomState::new().hash_one(seed.number) | 1),
     });

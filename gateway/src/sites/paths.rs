@@ -21,7 +21,7 @@ pub fn check(site: &Site, dir: &Path, findings: &mut Vec<Diagnostic>) {
         for step in &plan.steps {
             match step {
                 Step::Require { otherwise, loc, .. } => answer(otherwise, *loc, dir, findings),
-                Step::Header { value, loc, .. } => values(value, *loc, dir, findings),
+                Step::Header(edit) => values(&edit.value, edit.loc, dir, findings),
                 Step::Limit(limit) => limit.key.iter().for_each(|k| values(&k.value, limit.loc, dir, findings)),
                 Step::Session(session) => {
                     session.starts().iter().for_each(|s| values(&s.sub, session.loc, dir, findings));

@@ -97,7 +97,7 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
     });
     let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
         Step::Session(session) => session.key().map(|name| Named { name, loc: session.loc, used: Used::Signs }),
-        Step::Require { .. } | Step::Header { .. } | Step::Limit(_) => None,
+        Step::Require { .. } | Step::Header(_) | Step::Limit(_) => None,
     });
     let via = site.via.iter().filter_map(|via| Some((via.key.as_ref()?, via.loc)));
     let providers = site

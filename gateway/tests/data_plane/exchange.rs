@@ -3,8 +3,9 @@
 use super::support::{Origin, Reply, Rig, fixed, hello, plan, pool, proxied, proxy, read_head, refusing, site};
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
-use dsl::tree::ir::{self, Answer, Cond, Field, Step, Test};
+use dsl::tree::ir::{self, Answer, Cond, Field, HeaderEdit, Step, Test};
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -192,13 +193,9 @@ fn a_body_over_the_limit_is_413() {
 #[test]
 fn policies_edit_headers_and_require() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nX-Origin: 1\r\nContent-Length: 2\r\n\r\nok");
-    let edit = |op, side, name: &str, value: &str| Step::Header {
-        op,
-        side,
-        name: name.into(),
-        value: fixed(value),
-        when: Cond::Const(true),
-        loc: Loc::default(),
+    let edit = |op, side, name: &str, value: &str| {
+        let (name, value, when) = (name.into(), fixed(value), Cond::Const(true));
+        Step::Header(Arc::new(HeaderEdit { op, side, name, value, when, loc: Loc::default() }))
     };
     let mut guarded = plan(proxy());
     guarded.steps = vec![

@@ -101,12 +101,12 @@ fn branch(ending: &Ending<'_>, plan: &Plan, site: &Site, numbers: &Numbers) -> B
     for step in steps {
         match step {
             Step::Require { .. } => {}
-            Step::Header { op, side, name, value, when, loc: _ } => edits.push(Edit {
-                side: *side,
-                name: Arc::clone(name),
-                op: *op,
-                value: numbers.value(value),
-                when: numbers.cond(when),
+            Step::Header(edit) => edits.push(Edit {
+                side: edit.side,
+                name: Arc::clone(&edit.name),
+                op: edit.op,
+                value: numbers.value(&edit.value),
+                when: numbers.cond(&edit.when),
             }),
             Step::Limit(limit) => kept.push(limited(limit, numbers)),
             Step::Session(session) => kept.push(issued(session, numbers)),

@@ -2,7 +2,7 @@
 
 use super::same::Both;
 use crate::syntax::ast::{HeaderOp, Side};
-use crate::tree::ir::{Answer, Catch, Cond, Limit, LimitBound, Plan, Pool, Settings, Site, Step};
+use crate::tree::ir::{Answer, Catch, Cond, HeaderEdit, Limit, LimitBound, Plan, Pool, Settings, Site, Step};
 use crate::tree::upstream_text::{duration, mirror, size};
 use crate::tree::words;
 
@@ -83,7 +83,8 @@ fn step(step: &Step) -> Option<String> {
     let when = |when: &Cond| if *when == Cond::Const(true) { String::new() } else { format!(" when {when}") };
     match step {
         Step::Require { .. } => None,
-        Step::Header { op, side, name, value, when: cond, loc: _ } => {
+        Step::Header(edit) => {
+            let HeaderEdit { op, side, name, value, when: cond, loc: _ } = &**edit;
             let op_word = match op {
                 HeaderOp::Set => "set",
                 HeaderOp::Add => "add",

@@ -130,7 +130,7 @@ impl Build {
     fn step(&mut self, step: &Step) {
         match step {
             Step::Require { cond, .. } => self.cond(cond, None),
-            Step::Header { when, .. } => self.cond(when, None),
+            Step::Header(edit) => self.cond(&edit.when, None),
             Step::Limit(_) | Step::Session(_) => {}
         }
     }

@@ -3,8 +3,8 @@
 //! Nobody but who fills them may say them: they are taken from every request of the site that goes to a pool,
 //! whether the policies that fill them ran or not.
 
-use super::{CallKind, Field, KeyText, Missing, Part, Site, Step, Value};
-use crate::syntax::ast::{HeaderOp, Side};
+use super::{CallKind, Field, KeyText, Missing, Part, Site, Value};
+use crate::syntax::ast::Side;
 use crate::syntax::span::Loc;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,15 +34,12 @@ impl Site {
             }
         }
         for step in self.plans.iter().flat_map(|plan| &plan.steps) {
-            let Step::Header { op: HeaderOp::Set | HeaderOp::Add, side: Side::Request, name, value, loc, .. } = step
-            else {
-                continue;
-            };
-            if !known.contains(&**name)
-                && let Some(by) = self.says_who(value)
+            let Some(edit) = step.writes(Side::Request) else { continue };
+            if !known.contains(&*edit.name)
+                && let Some(by) = self.says_who(&edit.value)
             {
-                known.insert(name);
-                all.push(Identity { name: Arc::clone(name), by, loc: *loc });
+                known.insert(&edit.name);
+                all.push(Identity { name: Arc::clone(&edit.name), by, loc: edit.loc });
             }
         }
         all

@@ -151,14 +151,9 @@ fn step(generator: &mut Generator) -> Step {
                 if_missing: generator.random.chance(80).then(|| Box::new(answer)),
             };
             let value = Value { parts: vec![hole] };
-            Step::Header {
-                op: HeaderOp::Set,
-                side: Side::Request,
-                name: "x".into(),
-                value,
-                when: cond(generator, get),
-                loc,
-            }
+            let when = cond(generator, get);
+            let (op, side) = (HeaderOp::Set, Side::Request);
+            Step::Header(Arc::new(HeaderEdit { op, side, name: "x".into(), value, when, loc }))
         }
         _ => Step::Session(Arc::new(Session {
             cookie: "sid".into(),

@@ -12,7 +12,8 @@ use aws_lc_rs::hmac;
 use dsl::syntax::ast::{HeaderOp, Side};
 use dsl::syntax::span::Loc;
 use dsl::tree::ir::{
-    self, Answer, Call, CallIdx, CallKind, Cond, Encode, Field, KeySource, Part, Plan, Step, Test, Transform, Value,
+    self, Answer, Call, CallIdx, CallKind, Cond, Encode, Field, HeaderEdit, KeySource, Part, Plan, Step, Test,
+    Transform, Value,
 };
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,7 +54,7 @@ pub fn claim(call: u32, claim: &str, name: &str) -> Step {
 /// `set request header NAME = VALUE`
 pub fn set(name: &str, value: Value) -> Step {
     let (op, side, name) = (HeaderOp::Set, Side::Request, name.into());
-    Step::Header { op, side, name, value, when: Cond::Const(true), loc: Loc::default() }
+    Step::Header(Arc::new(HeaderEdit { op, side, name, value, when: Cond::Const(true), loc: Loc::default() }))
 }
 
 /// A plan with policies.
