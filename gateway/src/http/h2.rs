@@ -1,13 +1,16 @@
 //! The HTTP/2 server of a connection.
 
-use super::body::Broken;
+use super::body::{Arriving, Broken};
 use super::client::Client;
 use super::exchange;
 use super::gate::Transport;
+use super::unread::{Answering, Unread};
 use crate::runtime::reads::{Read, Reads};
 use crate::runtime::ticks::{Ticks, Timer};
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::Frame;
+use http::StatusCode;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
@@ -53,7 +56,9 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
         let head = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX).min(256 * 1024);
         (head, limits.keep_alive_ms)
     };
-    let streams = Rc::new(Streams { open: Cell::new(0), idle: Timer::after(&worker.ticks, idle_ms), idle_ms });
+    let unread = Unread::new(&worker.ticks);
+    let idle = Timer::after(&worker.ticks, idle_ms);
+    let streams = Rc::new(Streams { open: Cell::new(0), idle, idle_ms, unread });
     let counted = Rc::clone(&streams);
     let service = service_fn(move |request| exchange::http2(&client, Stream::new(&counted), request));
     let local = Local { ticks: Rc::clone(&worker.ticks) };
@@ -92,6 +97,7 @@ pub async fn serve<S: Transport + 'static>(client: Rc<Client>, io: S, seen: Byte
                 return Poll::Ready(Ok(()));
             }
         }
+        streams.unread.poll(cx);
         connection.as_mut().poll(cx)
     })
     .await;
@@ -103,6 +109,7 @@ struct Streams {
     open: Cell<usize>,
     idle: Timer,
     idle_ms: u64,
+    unread: Rc<Unread>,
 }
 
 impl Streams {
@@ -118,22 +125,43 @@ impl Streams {
 
 /// A stream, counted while its request is answered.
 #[derive(Debug)]
-pub struct Stream(Rc<Streams>);
+pub struct Stream {
+    of: Rc<Streams>,
+    /// There when its request has a body.
+    answering: Option<Answering>,
+}
 
 impl Stream {
     fn new(streams: &Rc<Streams>) -> Self {
         streams.open.set(streams.open.get() + 1);
         streams.idle.lift();
-        Self(Rc::clone(streams))
+        Self { of: Rc::clone(streams), answering: None }
+    }
+
+    /// The body of its request, whose rest is left to the connection.
+    pub fn arriving(&mut self, body: Incoming) -> Arriving {
+        if body.is_end_stream() {
+            return Arriving::new(body, None);
+        }
+        let (rest, answering) = self.of.unread.of_request();
+        self.answering = Some(answering);
+        Arriving::new(body, Some(rest))
+    }
+
+    /// The status of its answer is known.
+    pub fn says(&self, status: StatusCode) {
+        if let Some(answering) = &self.answering {
+            answering.says(status);
+        }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let open = self.0.open.get() - 1;
-        self.0.open.set(open);
+        let open = self.of.open.get() - 1;
+        self.of.open.set(open);
         if open == 0 {
-            self.0.idle.set(self.0.idle_ms);
+            self.of.idle.set(self.of.idle_ms);
         }
     }
 }

@@ -12,4 +12,5 @@ pub mod h2;
 pub mod headers;
 pub mod judge;
 pub mod received;
+pub mod unread;
 pub mod upgrade;

@@ -1,10 +1,12 @@
 //! Bodies, both ways, unboxed: what an origin sends, what a client sends, what the gateway says.
 
 mod answer;
+mod arriving;
 mod prefix;
 mod request;
 
 pub use answer::*;
+pub use arriving::Arriving;
 pub use prefix::{Beginning, Prefix};
 pub use request::*;
 

@@ -1,6 +1,6 @@
 //! What a client sends, on its way to an origin.
 
-use super::{Broken, Prefix};
+use super::{Arriving, Broken, Prefix};
 use crate::http::again::Rewound;
 use crate::http::forward::{Mirror, Reel};
 use crate::http::gate::{Link, Reason, forbidden_trailer};
@@ -10,7 +10,6 @@ use bytes::Bytes;
 use dsl::tree::ir::alike;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -34,7 +33,7 @@ pub enum RequestBody {
 
 /// What a client sends.
 pub struct ClientBody {
-    incoming: Incoming,
+    incoming: Arriving,
     /// Bytes that may still come.
     left: u64,
     idle_ms: u64,
@@ -112,7 +111,7 @@ impl RequestBody {
     #[must_use]
     pub fn new(
         beginning: Option<Box<Prefix>>,
-        incoming: Incoming,
+        incoming: Arriving,
         limit: u64,
         idle_ms: u64,
         ticks: &Rc<Ticks>,
@@ -260,7 +259,7 @@ impl ClientBody {
         self.state.touched.set(true);
         let polled = match self.taken() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => Pin::new(&mut self.incoming).poll_frame(cx),
+            None => self.incoming.poll_frame(cx),
         };
         let broken = match polled {
             Poll::Ready(Some(Ok(mut frame))) => {

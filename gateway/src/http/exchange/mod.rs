@@ -10,7 +10,7 @@ mod sticky;
 mod take;
 mod wait;
 
-use super::body::{AnswerBody, Beginning, Content, Finish, RequestBody, Upload};
+use super::body::{AnswerBody, Arriving, Beginning, Content, Finish, RequestBody, Upload};
 use super::client::Client;
 use super::forward::{About, Job, Mirror, carries_calls};
 use super::gate::{Limits, Link, Reason};
@@ -68,7 +68,7 @@ pub fn http1(
     }
     let mut step = match refused {
         Some(reason) => Step::Done(exchange.refuse(reason)),
-        None => exchange.begin(request, Some(link)),
+        None => exchange.begin(request.map(|body| Arriving::new(body, None)), Some(link)),
     };
     let link = Rc::clone(link);
     async move {
@@ -95,10 +95,9 @@ pub fn http1(
 /// Serves a request of an HTTP/2 connection.
 pub fn http2(
     client: &Rc<Client>,
-    stream: Stream,
+    mut stream: Stream,
     mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
-    let mut finish = Finish::Http2(stream);
     let head = request.method() == Method::HEAD;
     let mut exchange = Exchange::new(client, &request);
     let (mut step, websocket) = match upgrade::translate(&mut request) {
@@ -106,10 +105,11 @@ pub fn http2(
             if websocket.is_some() {
                 exchange.asks = Asks::Http2(Box::new(Key::fresh()));
             }
-            (exchange.begin(request, None), websocket)
+            (exchange.begin(request.map(|body| stream.arriving(body)), None), websocket)
         }
         Err(reason) => (Step::Done(exchange.refuse(reason)), None),
     };
+    let mut finish = Finish::Http2(stream);
     async move {
         let mut response = exchange.finish(&mut step).await;
         if let Some(websocket) = websocket {
@@ -128,6 +128,9 @@ pub fn http2(
             }
         }
         exchange.count_answer(&mut response);
+        if let Finish::Http2(stream) = &finish {
+            stream.says(response.status());
+        }
         let response = if head { answer::without_body(response) } else { response };
         let about = step.about(&response);
         Ok(response.map(|content| AnswerBody::new(content, finish, about, exchange.held())))
@@ -193,7 +196,7 @@ impl Exchange {
     }
 
     /// Decides, renders, and makes of the request what goes to an origin.
-    fn begin(&mut self, request: Request<Incoming>, link: Option<&Rc<Link>>) -> Step {
+    fn begin(&mut self, request: Request<Arriving>, link: Option<&Rc<Link>>) -> Step {
         self.client.worker.counters.request();
         let snapshot = self.client.worker.snapshot();
         let (parts, incoming) = request.into_parts();
@@ -207,7 +210,7 @@ impl Exchange {
         &mut self,
         snapshot: &Rc<Current>,
         parts: http::request::Parts,
-        incoming: Incoming,
+        incoming: Arriving,
         link: Option<&Rc<Link>>,
     ) -> Result<Step, Reason> {
         let client = Rc::clone(&self.client);

@@ -6,15 +6,13 @@
 use super::head::{Head, host_of};
 use super::wait::Coming;
 use super::{Exchange, Step};
-use crate::http::body::{Beginning, Prefix};
+use crate::http::body::{Arriving, Beginning, Prefix};
 use crate::http::gate::{Link, Reason, forbidden_trailer};
 use crate::http::judge::{Course, Need};
 use crate::runtime::ticks::Timer;
 use crate::runtime::worker::Current;
 use crate::snapshot::Served;
-use hyper::body::{Body, Incoming};
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -27,7 +25,7 @@ pub(super) struct Taking {
     snapshot: Rc<Current>,
     served: Arc<Served>,
     head: Head,
-    incoming: Incoming,
+    incoming: Arriving,
     link: Option<Rc<Link>>,
     course: Course,
     prefix: Box<Prefix>,
@@ -77,7 +75,7 @@ impl Exchange {
         let idle = need.idle_ms.map(|ms| (Timer::after(ticks, ms), ms));
         poll_fn(|cx| {
             while !prefix.ended && prefix.len() as u64 <= need.upto {
-                let polled = Pin::new(&mut *incoming).poll_frame(cx);
+                let polled = incoming.poll_frame(cx);
                 if let (Some((idle, ms)), true) = (&idle, polled.is_ready()) {
                     idle.set(*ms);
                 }

@@ -14,7 +14,7 @@ use super::head::{Head, host_of, raw_path};
 use super::{Exchange, Step};
 use crate::edge::replies::{Key, Replies, Said, Turn};
 use crate::edge::{Later, Question};
-use crate::http::body::RequestBody;
+use crate::http::body::{Arriving, RequestBody};
 use crate::http::client::Client;
 use crate::http::forward::failure::{Cause, Phase};
 use crate::http::forward::{Failure, Job, discard, forward};
@@ -36,7 +36,6 @@ use http::header::{
 };
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Version};
-use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,7 +57,7 @@ pub(super) struct Coming<'c> {
     pub(super) snapshot: &'c Rc<Current>,
     pub(super) served: &'c Arc<Served>,
     pub(super) head: Head,
-    pub(super) incoming: Incoming,
+    pub(super) incoming: Arriving,
     pub(super) link: Option<&'c Rc<Link>>,
     pub(super) course: Course,
 }
@@ -68,7 +67,7 @@ pub(super) struct Waiting {
     snapshot: Rc<Current>,
     served: Arc<Served>,
     head: Head,
-    incoming: Incoming,
+    incoming: Arriving,
     link: Option<Rc<Link>>,
     course: Course,
     call: CallIdx,

@@ -1,6 +1,7 @@
 //! The stream that hyper reads from.
 
 use super::{Limits, Reason, Scanner};
+use crate::http::unread;
 use crate::http::upgrade::Switched;
 use crate::l4::side::Side;
 use crate::runtime::ticks::{Ticks, Timer};
@@ -16,10 +17,6 @@ use tokio::net::TcpStream;
 
 /// What hyper reads in place of a request that was refused. Its answer is the refusal.
 const SUBSTITUTE: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
-/// Bytes read and thrown away after the last answer, so that the client can read it: closing a
-/// socket with unread bytes resets the connection.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_MS: u64 = 2_000;
 /// A client that takes nothing of an answer for so long is cut off.
 const WRITE_STALL_MS: u64 = 60_000;
 /// What is read of a client behind its request for another protocol, before there is an answer.
@@ -320,11 +317,13 @@ impl<S: Transport> Gate<S> {
         self.expired()
     }
 
+    /// Throws away what still comes after the last answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ticks = self.link.timer.ticks();
         let io = self.io.as_mut().expect("a stream is used until it is taken back");
-        let (timer, left) = self.linger.get_or_insert_with(|| (Timer::after(ticks, LINGER_MS), LINGER_BYTES));
-        let mut thrown = [0; 4096];
+        let (timer, left) = self.linger.get_or_insert_with(|| (Timer::after(ticks, unread::MS), unread::BYTES));
+        // As much as a record of TLS has.
+        let mut thrown = [0; 16 * 1024];
         loop {
             let mut buf = ReadBuf::new(&mut thrown);
             match Pin::new(&mut *io).poll_read(cx, &mut buf) {
