@@ -1,11 +1,11 @@
 //! Secrets, from outside: files wait for them, they rotate, and nobody reads them anywhere.
 
 use sluice_tests::origin::Origin;
-use sluice_tests::sluice::{Sluice, write};
-use sluice_tests::wait;
+use sluice_tests::sluice::{Sluice, says, write};
+use sluice_tests::{peer, wait};
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 
 fn sticky(origin: SocketAddr) -> String {
@@ -161,4 +161,31 @@ fn memory_with_secrets_in_it_is_not_dumped() {
     // Whether the system then writes one is its own affair, where it hands them to a program.
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     assert!(dumped || pattern.starts_with('|') || pattern.contains('/'), "{pattern}");
+}
+
+/// Whom the files of a process belong to, and whether another process of its user reads its environment.
+fn seen_by_its_user(argument: Option<&str>) -> (u32, bool) {
+    let mut setup = Sluice::setup().unprivileged().gateway("    secrets from env");
+    setup = setup.variable("SLUICE_SECRET_STICKY", HELD);
+    if let Some(argument) = argument {
+        setup = setup.argument(argument);
+    }
+    let sluice = setup.file("a.route", says("a.test", "hello")).start();
+    let of_process = format!("/proc/{}", sluice.pid());
+    let owner = fs::metadata(format!("{of_process}/mem")).unwrap().uid();
+    let read = peer::run(peer::unprivileged_command("cat", "coreutils").arg(format!("{of_process}/environ")));
+    let found = String::from_utf8_lossy(&read.stdout).contains(HELD);
+    assert_eq!(read.status.success(), found, "{}", String::from_utf8_lossy(&read.stderr));
+    (owner, found)
+}
+
+const HELD: &str = "0123456789abcdef-in-the-environment";
+
+#[test]
+fn attack_another_process_of_the_user_reads_secrets() {
+    // Not dumpable: its files in /proc are root's, whoever it runs as (proc(5)).
+    assert_eq!(seen_by_its_user(None), (0, false));
+    let (owner, read) = seen_by_its_user(Some("--core-dumps"));
+    assert_ne!(owner, 0, "it runs as somebody else");
+    assert!(read, "who asks for dumps may look");
 }

@@ -1,12 +1,13 @@
 //! The program, started for a test: its sites, its data directory, its console; ended with the value.
 
 use crate::client::H2;
-use crate::ports;
 use crate::tls::{self, Offer, Secured};
 use crate::wait::{self, PATIENCE, Watched};
 use crate::wire::{Reply, Wire};
+use crate::{peer, ports};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,6 +97,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     dumps: bool,
+    unprivileged: bool,
 }
 
 /// Whether the process finds room on its disk.
@@ -157,6 +159,12 @@ impl Setup {
     /// Core dumps of it may be as large as they are; they are written into its own directory.
     pub fn dumps(mut self) -> Self {
         self.dumps = true;
+        self
+    }
+
+    /// It runs as the user of [`peer::unprivileged`], where the tests are root; else as theirs, which is none.
+    pub fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
         self
     }
 
@@ -223,6 +231,7 @@ impl Sluice {
             arguments: Vec::new(),
             environment: Vec::new(),
             dumps: false,
+            unprivileged: false,
         }
     }
 
@@ -278,6 +287,13 @@ impl Sluice {
         command.args(&self.setup.arguments).envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
         if self.setup.dumps {
             command.current_dir(self.setup.dir.path());
+        }
+        if self.setup.unprivileged
+            && let Some((uid, gid)) = peer::unprivileged()
+        {
+            // It makes its data directory there.
+            peer::give(self.setup.dir.path());
+            command.uid(uid).gid(gid);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
