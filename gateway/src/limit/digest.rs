@@ -12,14 +12,15 @@ pub struct Digest(pub(super) [u64; 2]);
 pub struct Secret(RandomState);
 
 impl Secret {
-    /// The digest of a key, which is handed to the hasher once for each half.
+    /// The digest of a key.
     #[must_use]
-    pub fn digest_of(&self, key: impl Fn(&mut dyn Hasher)) -> Digest {
-        // Two values of a keyed function (SipHash) of two different inputs.
+    pub fn digest_of(&self, key: impl FnOnce(&mut dyn Hasher)) -> Digest {
+        let mut hasher = self.0.build_hasher();
+        key(&mut hasher);
+        // Two values of a keyed function (SipHash) of two different inputs, which begin with the same.
         Digest([0_u8, 1].map(|half| {
-            let mut hasher = self.0.build_hasher();
+            let mut hasher = hasher.clone();
             half.hash(&mut hasher);
-            key(&mut hasher);
             hasher.finish()
         }))
     }
