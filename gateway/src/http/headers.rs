@@ -342,3 +342,34 @@ fn remove_disguises(headers: &mut HeaderMap, name: &HeaderName) {
         headers.remove(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_spellings_go_whoever_wrote_them() {
+        let edit = |op, name: &'static str| {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static("ours"));
+            Edit { op, name, value }
+        };
+        // (what the message has, the edits, what is left)
+        let cases: [(&[&'static str], Vec<Edit>, &[&str]); 5] = [
+            (&["x_user", "x.user", "x-users"], vec![edit(HeaderOp::Set, "x-user")], &["x-users", "x-user"]),
+            (&["x_user"], vec![edit(HeaderOp::Remove, "x-user")], &[]),
+            (&["x-user"], vec![edit(HeaderOp::Set, "x_user")], &["x_user"]),
+            (&[], vec![edit(HeaderOp::Add, "x_user"), edit(HeaderOp::Remove, "x-user")], &[]),
+            (&["x_user"], vec![edit(HeaderOp::Add, "x-user")], &["x_user", "x-user"]),
+        ];
+        for (before, edits, left) in cases {
+            let theirs = |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("theirs"));
+            let mut headers: HeaderMap = before.iter().map(theirs).collect();
+            apply(edits, &mut headers);
+            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            let mut left = left.to_vec();
+            left.sort_unstable();
+            assert_eq!(names, left, "{before:?}");
+        }
+    }
+}
