@@ -587,7 +587,52 @@ mod ask {
         let CallKind::Ask(ask) = &site.calls[0].kind else { panic!() };
         assert_eq!(ask.at.to_string(), "\"/verify\"");
         assert_eq!((ask.within_ms, ask.copy.len()), (500, 2));
-        assert_eq!(judge(&site, &get("/"), &[("ask", Outcome::No)], Walked::default()).answer, "401");
+        let no = judge(&site, &get("/"), &[("ask", Outcome::No)], Walked::default());
+        assert_eq!(no.answer, "Relay { call: CallIdx(0), status: None }");
+    }
+
+    #[test]
+    fn what_it_said_is_passed_on() {
+        let answer = |rules: &str, outcome: Outcome| {
+            let site = lowered(rules);
+            assert!(site.calls[0].relayed);
+            judge(&site, &get("/"), &[("ask", outcome)], Walked::default()).answer
+        };
+        let relayed = "Relay { call: CallIdx(0), status: None }";
+        for rules in [
+            "let verdict = ask(control, GET /v)\nrequire verdict else respond verdict",
+            "require ask(control, GET /v) else respond ask(control, GET /v)",
+            "let verdict = ask(control, GET /v)\nset request header x = header.a if missing respond verdict",
+        ] {
+            assert_eq!(answer(rules, Outcome::No), relayed, "{rules}");
+            assert_eq!(answer(rules, Outcome::Failed), "503", "{rules}");
+        }
+        let rules = "let verdict = ask(control, GET /v)\nrequire verdict and header.a else respond verdict";
+        assert_eq!(answer(rules, yes(&[])), "403", "a yes is no answer to who is refused all the same");
+        let rules = "let verdict = ask(control, GET /v)\nrequire header.a else respond verdict";
+        assert_eq!(answer(rules, yes(&[])), "403");
+        assert_eq!(answer(rules, Outcome::No), relayed, "the answer asks where nothing did before");
+        let site = lowered("let verdict = ask(control, GET /v)\nrequire verdict else deny 401");
+        assert!(!site.calls[0].relayed);
+    }
+
+    #[test]
+    fn only_one_ask_has_something_to_pass_on() {
+        for (wrong, code, part) in [
+            ("let who = jwt(cookie.sid, key: secret.k)\nrequire who else respond who", "G1005", "or an `ask`"),
+            ("let v = ask(control, GET /v)\nlet w = v and header.a\nrequire w else respond w", "G1005", "a condition"),
+            ("let v = ask(control, GET /v)\nlet w = not v\nrequire v else respond w", "G1005", "a condition"),
+            ("let ok = signed(request.path, query.s, key: secret.k)\nrequire ok else respond ok", "G1005", "no answer of its own"),
+            ("let n = \"x\"\nrequire header.a else respond n", "G1005", "a text"),
+            ("require header.a else respond nothing", "G1002", "nothing"),
+            ("let v = ask(control, GET /v)\nrequire v\ncatch [502] -> respond v", "G1022", "`catch` asks nobody"),
+        ] {
+            let found = check(&site(wrong)).1;
+            assert!(found.iter().any(|d| d.code == code && d.message.contains(part)), "{wrong}: {found:#?}");
+        }
+        assert!(check(&site("require header.a else respond type \"text/html\"")).1.iter().any(|d| {
+            d.message.contains("`respond` begins with a status")
+        }));
     }
 
     #[test]

@@ -21,9 +21,11 @@ impl<'a> Checker<'a> {
         let (env, known) = (scene.env, scene.known);
         let loc = self.at(env, action.span);
         match &action.node {
-            Action::Redirect { .. } | Action::Respond { .. } | Action::Deny { .. } | Action::Visit { .. } => {
-                self.own_answer(action, env, known)
-            }
+            Action::Redirect { .. }
+            | Action::Respond { .. }
+            | Action::Relay { .. }
+            | Action::Deny { .. }
+            | Action::Visit { .. } => self.own_answer(action, env, known),
             Action::Files { dir, index, fallback, at } => {
                 let mut sound = true;
                 if let Some(index) = index
@@ -220,6 +222,7 @@ impl<'a> Checker<'a> {
                 );
                 Some(Answer::Deny { status: status? })
             }
+            Action::Relay { said } => self.relay(said, env),
             Action::Visit { does, provider } => self.visit(*does, provider, env, loc),
             Action::Files { .. } | Action::Split { .. } | Action::Proxy { .. } => {
                 self.report(lint::g1022::own_answer(loc));

@@ -578,6 +578,7 @@ impl<'a> Checker<'a> {
                 Action::Deny { .. } => "deny",
                 Action::Redirect { .. } => "redirect",
                 Action::Visit { does, .. } => does.word(),
+                Action::Relay { .. } => "respond",
                 Action::Respond { status, .. } if status.node >= 400 => "respond",
                 Action::Respond { .. } | Action::Files { .. } | Action::Split { .. } | Action::Proxy { .. } => continue,
             };
@@ -698,6 +699,10 @@ impl<'a> Checker<'a> {
         let Some(action) = action else { return };
         let known = chain.known_fields();
         let scene = Scene { env: &frame.env, known: &known, salt: b.salt ^ salt("catch") };
+        if matches!(action.node, Action::Relay { .. }) {
+            self.report(lint::g1022::relay_in_catch(self.at(&frame.env, action.span)));
+            return;
+        }
         if let Some(answer) = self.answer(b, action, &scene) {
             acc.own_catches.push(Tagged { node: Catch { statuses: codes, answer, loc }, tags: frame.tags.clone() });
         }

@@ -443,6 +443,7 @@ fn is_container(rule: Rule) -> bool {
             | answer
             | redirect
             | respond
+            | said
             | body_file
             | content_type
             | deny

@@ -66,6 +66,15 @@ pub(crate) fn request_alone(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1005", loc, "a request is no value: only `ask` takes one")
 }
 
+/// `respond x`, where `x` is neither a status nor an `ask`.
+pub(crate) fn nothing_said(loc: Loc, found: &str) -> Diagnostic {
+    let message = format!("`respond` takes a status, or an `ask` whose answer is passed on; this is {found}");
+    Diagnostic::error("G1005", loc, message)
+        .help("name one `ask`, and nothing else, as in", "let verdict = ask(auth, GET /check)", None)
+        .help("then", "require verdict else respond verdict", None)
+        .help("or answer with a status", "respond 401", None)
+}
+
 /// A value that cannot be a condition.
 pub(crate) fn no_condition(loc: Loc, ty: &str, always_there: bool) -> Diagnostic {
     if always_there {

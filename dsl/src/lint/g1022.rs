@@ -75,6 +75,13 @@ pub(crate) fn catch_block(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "the block of a `catch` holds one arrow, nothing else")
 }
 
+/// `catch [502] -> respond verdict`
+pub(crate) fn relay_in_catch(loc: Loc) -> Diagnostic {
+    Diagnostic::error("G1022", loc, "a `catch` asks nobody: what an `ask` said cannot be its answer")
+        .help("answer with a status", "catch [502, 503, 504] -> respond 503", None)
+        .help("and pass on what the service said where it is asked", "require verdict else respond verdict", None)
+}
+
 /// An endpoint outside a pool (LANGUAGE rule 13).
 pub(crate) fn endpoint(loc: Loc) -> Diagnostic {
     Diagnostic::error("G1022", loc, "an endpoint stands only in a pool")

@@ -135,7 +135,7 @@ fn unasked(w: &World<'_>, scope: usize, plans: &[PlanIdx]) -> Vec<Protector> {
 /// Whether a plan refuses.
 pub(super) fn harmless(w: &World<'_>, plan: PlanIdx) -> bool {
     match &w.site.plans[plan.0 as usize].answer {
-        Answer::Deny { .. } | Answer::Visit { .. } => true,
+        Answer::Relay { .. } | Answer::Deny { .. } | Answer::Visit { .. } => true,
         Answer::NotFound => !w.info.broken.contains(&plan.0),
         Answer::Respond { status, .. } | Answer::RespondFile { status, .. } => *status >= 400,
         Answer::Redirect { .. } | Answer::Files { .. } | Answer::Proxy { .. } => false,

@@ -118,7 +118,11 @@ fn keeps_out(w: &mut World<'_>, at: At) -> bool {
     let Sat::Yes(request) = w.request(&plain.path, &without, &[]) else { return false };
     let Some(plan) = w.decide(&request, w.entry(at).loc) else { return false };
     match &w.site.plans[plan.0 as usize].answer {
-        Answer::NotFound | Answer::Deny { .. } | Answer::Visit { .. } | Answer::Redirect { .. } => true,
+        Answer::NotFound
+        | Answer::Relay { .. }
+        | Answer::Deny { .. }
+        | Answer::Visit { .. }
+        | Answer::Redirect { .. } => true,
         Answer::Respond { status, .. } | Answer::RespondFile { status, .. } => *status >= 400,
         Answer::Files { .. } | Answer::Proxy { .. } => false,
     }

@@ -66,6 +66,11 @@ impl<'a, F: FnMut(&Field)> Reads<'a, F> {
         match answer {
             Answer::Redirect { to, .. } => self.value(to),
             Answer::Respond { body, .. } => self.value(body),
+            Answer::Relay { call } => {
+                if let Some(of) = self.calls.get(call.0 as usize) {
+                    self.field(&Field::Call(*call, Arc::clone(&of.shown)));
+                }
+            }
             Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
             Answer::Files { at, .. } => at.iter().for_each(|at| self.value(at)),
             Answer::Proxy { to, at, host } => {

@@ -165,6 +165,7 @@ impl Dials<'_> {
         match answer {
             Answer::Redirect { to, .. } => self.value(to, loc),
             Answer::Respond { body, .. } => self.value(body, loc),
+            Answer::Relay { call } => self.ask(*call, loc),
             Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
             Answer::Files { at, .. } => at.iter().for_each(|at| self.value(at, loc)),
             Answer::Proxy { to, at, host } => {

@@ -93,7 +93,11 @@ impl<'s> Endings<'s> {
         let values: Vec<&Value> = match answer {
             Answer::Redirect { to, .. } => vec![to],
             Answer::Respond { body, .. } => vec![body],
-            Answer::RespondFile { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => Vec::new(),
+            Answer::RespondFile { .. }
+            | Answer::Relay { .. }
+            | Answer::Deny { .. }
+            | Answer::Visit { .. }
+            | Answer::NotFound => Vec::new(),
             Answer::Files { at, .. } => at.iter().collect(),
             Answer::Proxy { to, at, host } => {
                 let by = match to {

@@ -437,6 +437,11 @@ pub enum Action {
         /// The content type.
         content_type: Option<Spanned<Template>>,
     },
+    /// `respond verdict`: what an `ask` said, passed on to the client.
+    Relay {
+        /// The `ask`, or the name of one.
+        said: Spanned<Expr>,
+    },
     /// `deny [403]`
     Deny {
         /// The status, where written.

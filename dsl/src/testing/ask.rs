@@ -4,7 +4,7 @@ use super::coverage::What;
 use super::world::World;
 use super::{Asked, Given, draw};
 use crate::syntax::span::Loc;
-use crate::tree::ir::{Answer, Cond, Paths, Plan, Pool};
+use crate::tree::ir::{Answer, CallKind, Cond, Paths, Plan, Pool};
 use crate::tree::judge::{self, Admission, Edit, Rendered, admit};
 use crate::tree::request::Plain;
 use crate::tree::tell::{self, Line, Told, sent};
@@ -30,6 +30,8 @@ pub(super) struct Came<'s> {
     pub(super) sessions: Vec<(Arc<str>, Option<String>)>,
     /// Its plan, where there is one.
     pub(super) plan: Option<(&'s Program, &'s Plan)>,
+    /// Headers of a service's answer that is passed on.
+    pub(super) relayed: Vec<(Arc<str>, String)>,
     /// The status of the answer; of a pool or a file about which nothing is given 200.
     pub(super) answered: u16,
     /// The points that it went through, and how.
@@ -88,6 +90,7 @@ impl Sites {
             outcome,
             edits: Vec::new(),
             sessions: Vec::new(),
+            relayed: Vec::new(),
             plan: None,
             seen: Vec::new(),
             lines,
@@ -212,7 +215,14 @@ fn told<'s>(
         lines.push(tell::answer(program, &answer, request, open, Some(catch.loc)));
     };
     let answered = outcome.status().or(answered).unwrap_or(OK);
-    Came { outcome, edits: told.edits, sessions: told.sessions, plan, answered, seen, lines }
+    let relayed = match outcome {
+        Outcome::Site(Rendered::Relay { call, .. }) => match &program.site().calls[call.0 as usize].kind {
+            CallKind::Ask(ask) => tell::World::answered(&world, program, ask),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    Came { outcome, edits: told.edits, sessions: told.sessions, relayed, plan, answered, seen, lines }
 }
 
 /// The points that a request went through, and how.
@@ -269,6 +279,7 @@ impl Outcome<'_> {
                 | Rendered::Respond { status, .. }
                 | Rendered::File { status, .. }
                 | Rendered::Deny { status } => Some(*status),
+                Rendered::Relay { status, .. } => *status,
                 Rendered::Visit { .. } => None,
                 Rendered::NotFound => Some(404),
                 Rendered::Limited { .. } => Some(429),
@@ -310,6 +321,8 @@ impl Outcome<'_> {
                 }
                 Rendered::Respond { status, body, content_type: _ } => format!("respond {status} {body:?}").into(),
                 Rendered::File { status, path, content_type: _ } => format!("respond {status} file {path:?}").into(),
+                Rendered::Relay { status: Some(status), .. } => format!("respond {status}, as the service said").into(),
+                Rendered::Relay { status: None, .. } => "what the service said".into(),
                 Rendered::Deny { status } => format!("deny {status}").into(),
                 Rendered::Visit { does, .. } => format!("{} at a provider", does.word()).into(),
                 Rendered::NotFound => "404: no route matches".into(),

@@ -4,6 +4,7 @@ use super::ask::{Came, Outcome};
 use super::ask_l4::Ended;
 use super::{Asked, Wanted};
 use crate::syntax::ast::{HeaderOp, Side};
+use crate::tree::calls;
 use crate::tree::ir::{Pool, alike};
 use crate::tree::judge::Rendered;
 use crate::tree::upstream_text::duration;
@@ -35,7 +36,7 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
             }
             Some(words)
         }
-        Wanted::Redirect(code, to) => match outcome.location() {
+        Wanted::Redirect(code, to) => match location(came) {
             Some((got, location)) if status(code, got) && **to == *location => None,
             Some(_) | None => answer(),
         },
@@ -45,7 +46,8 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
             {
                 None
             }
-            Outcome::Site(Rendered::File { status: got, .. }) if status(code, *got) && body.is_none() => None,
+            Outcome::Site(Rendered::File { status: got, .. } | Rendered::Relay { status: Some(got), .. })
+                if status(code, *got) && body.is_none() => None,
             _ => answer(),
         },
         Wanted::Visit(does, provider) => match (outcome, came.plan) {
@@ -58,6 +60,8 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
         },
         Wanted::Deny(code) => match outcome {
             Outcome::Site(Rendered::Deny { status: got }) if status(code, *got) => None,
+            // Where a service refuses, and says more about it than we.
+            Outcome::Site(Rendered::Relay { status: Some(got), .. }) if *got >= 400 && status(code, *got) => None,
             _ => answer(),
         },
         Wanted::Files(dir, at) => match outcome {
@@ -189,6 +193,17 @@ fn header(side: Side, name: &str, value: Option<&str>, came: &Came<'_>, asked: &
     }
 }
 
+/// Where a redirect leads, ours or a service's that is passed on.
+fn location<'c>(came: &'c Came<'_>) -> Option<(u16, &'c str)> {
+    match &came.outcome {
+        Outcome::Site(Rendered::Relay { status: Some(status), .. }) if calls::is_redirect(*status) => {
+            let to = came.relayed.iter().find(|(name, _)| **name == *"location");
+            to.map(|(_, to)| (*status, to.as_str()))
+        }
+        outcome => outcome.location(),
+    }
+}
+
 /// Before any edit.
 fn received(side: Side, name: &str, came: &Came<'_>, asked: &Asked) -> Sent {
     match (side, &came.outcome) {
@@ -198,6 +213,9 @@ fn received(side: Side, name: &str, came: &Came<'_>, asked: &Asked) -> Sent {
             Sent::Values(values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect())
         }
         (Side::Response, Outcome::Pool { .. }) => Sent::Origins(Vec::new()),
+        (Side::Response, Outcome::Site(Rendered::Relay { .. })) => {
+            Sent::Values(came.relayed.iter().filter(|(n, _)| **n == *name).map(|(_, value)| value.clone()).collect())
+        }
         (Side::Response, outcome) => Sent::Values(match (name, outcome) {
             ("location", outcome) => outcome.location().map(|(_, to)| to.to_owned()).into_iter().collect(),
             ("content-type", Outcome::Site(Rendered::Respond { content_type, .. })) => vec![(*content_type).to_owned()],

@@ -172,6 +172,7 @@ impl<'t> World<'t> {
                 match super::ask::answers(pool, self.given) {
                     Some(200..300) => Ok(yes(true)),
                     Some(400..500) => Ok(Outcome::No),
+                    Some(status) if of.relayed && calls::is_redirect(status) => Ok(Outcome::No),
                     Some(_) => Ok(ask.failed.map_or(Outcome::Failed, yes)),
                     None => {
                         let name = &pool.name;
@@ -345,6 +346,11 @@ impl tell::World for World<'_> {
             _ => None,
         });
         said.into_iter().flatten().map(|(name, value)| (Arc::clone(name), value.to_string())).collect()
+    }
+
+    fn said_no(&self, program: &Program, ask: &Ask) -> Option<Option<u16>> {
+        let status = super::ask::answers(&program.site().pools[ask.pool.0 as usize], self.given);
+        Some(status.filter(|status| calls::is_redirect(*status) || (400..500).contains(status)))
     }
 
     fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit {

@@ -62,6 +62,13 @@ pub fn path(value: &Value, paths: Paths, req: &impl Request) -> Result<String, O
     eval::render_question(value, req, paths, &mut text).map(|()| text).map_err(|why| without(&why))
 }
 
+/// Whether a status sends the client elsewhere: a no of a service whose answer is passed on. 304 sends nobody anywhere,
+/// it says that a copy is good.
+#[must_use]
+pub fn is_redirect(status: u16) -> bool {
+    (300..400).contains(&status) && status != 304
+}
+
 /// What a part of the body comes to; `None` while more of the body has to be taken first.
 #[must_use]
 pub fn of_body(part: &Part, inspect: Inspect, req: &impl Request) -> Option<Outcome> {
@@ -116,6 +123,8 @@ fn bit(call: CallIdx) -> u64 {
 #[derive(Debug, Default)]
 pub struct Calls {
     known: Vec<(CallIdx, Outcome)>,
+    /// With which status services said no, where that may be passed on; `None` where nobody said it.
+    said: Vec<(CallIdx, Option<u16>)>,
     /// The stop, in a word: requests of tests are shared by threads, though no two evaluate one at once.
     stop: AtomicU64,
     /// The calls that were read before it and are known, a bit each; the last bit stands for all beyond.
@@ -125,7 +134,7 @@ pub struct Calls {
 impl Clone for Calls {
     fn clone(&self) -> Self {
         let word = |of: &AtomicU64| AtomicU64::new(of.load(Ordering::Relaxed));
-        Self { known: self.known.clone(), stop: word(&self.stop), before: word(&self.before) }
+        Self { known: self.known.clone(), said: self.said.clone(), stop: word(&self.stop), before: word(&self.before) }
     }
 }
 
@@ -144,6 +153,18 @@ impl Calls {
         if self.outcome(call).is_none() {
             self.known.push((call, outcome));
         }
+    }
+
+    /// Says with which status a service said no; `None` where what failed counts as one.
+    pub fn tell_said(&mut self, call: CallIdx, status: Option<u16>) {
+        if self.said(call).is_none() {
+            self.said.push((call, status));
+        }
+    }
+
+    /// What [`Self::tell_said`] said.
+    pub(crate) fn said(&self, call: CallIdx) -> Option<Option<u16>> {
+        self.said.iter().find(|(known, _)| *known == call).map(|(_, status)| *status)
     }
 
     /// Supposes what a call came to, whatever was said before: for requests that are made up.

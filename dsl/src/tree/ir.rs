@@ -632,6 +632,12 @@ pub enum Answer {
         /// The Content-Type; by the name's ending when none was written.
         content_type: Option<Arc<str>>,
     },
+    /// `respond verdict`: what a service said, with its status, headers and body, where that is a no. Where it said yes
+    /// something else refuses, with 403.
+    Relay {
+        /// The `ask`; its [`Call::relayed`] is true.
+        call: CallIdx,
+    },
     /// `login corp`, `logout corp`: what it comes to says the call of it.
     Visit {
         /// For what.

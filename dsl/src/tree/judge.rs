@@ -22,6 +22,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Where a service let pass what something else refuses.
+const FORBIDDEN: u16 = 403;
+
 /// What sees a request go through the policies of its plan.
 pub trait Walk<'p> {
     /// A header of the request or of its answer is edited.
@@ -126,6 +129,13 @@ pub enum Rendered<'p> {
     Deny {
         /// The status.
         status: u16,
+    },
+    /// What a service said, passed on.
+    Relay {
+        /// The `ask` that it was asked by.
+        call: CallIdx,
+        /// The status that it answered, where that is known.
+        status: Option<u16>,
     },
     /// `login`, `logout`: a browser is sent to its provider, or comes back from it.
     Visit {
@@ -535,6 +545,20 @@ fn attempt<'p>(
             Rendered::File { status: *status, path, content_type: content_type.as_deref() }
         }
         Answer::Deny { status } => Rendered::Deny { status: *status },
+        Answer::Relay { call } => {
+            let calls = req.calls();
+            // Stops where it is not known, or failed.
+            if let Some(calls) = calls {
+                calls.read(*call);
+            }
+            match calls.and_then(|calls| calls.outcome(*call).map(|outcome| (outcome, calls.said(*call)))) {
+                Some((Outcome::No, None)) => Rendered::Relay { call: *call, status: None },
+                Some((Outcome::No, Some(Some(status)))) => Rendered::Relay { call: *call, status: Some(status) },
+                // The service lets it pass, or did not say a word: it is not the service that refuses.
+                Some((Outcome::Yes(_), _) | (Outcome::No, Some(None))) => Rendered::Deny { status: FORBIDDEN },
+                _ => Rendered::Refused(Refused::Failed(*call)),
+            }
+        }
         Answer::Visit { does, provider, call } => {
             let calls = req.calls();
             // Stops where it is not known; it never says no.

@@ -82,6 +82,12 @@ pub trait World {
         Vec::new()
     }
 
+    /// With which status the service said no that an `ask` asked; `None` where nobody knows, and `Some(None)` where what
+    /// failed counts as a no.
+    fn said_no(&self, _program: &Program, _ask: &Ask) -> Option<Option<u16>> {
+        None
+    }
+
     /// What a limit says of a request.
     fn limit(&mut self, limit: &Limit, key: &[u8], cost: u64) -> Admit;
 
@@ -192,6 +198,11 @@ pub fn tell_in<'p>(program: &'p Program, request: &mut Plain, draw: Option<u32>,
         let inspect = program.settings_on_the_way(&*request, &progress).inspect.unwrap_or_default();
         let Some(outcome) = walked.world.call(program, call, request, inspect) else { break judged };
         walked.called(program, called, &outcome);
+        if let (Outcome::No, CallKind::Ask(ask)) = (&outcome, &called.kind)
+            && let Some(status) = walked.world.said_no(program, ask)
+        {
+            request.calls.tell_said(call, status);
+        }
         request.calls.tell(call, outcome);
     };
     let request = &*request;
@@ -303,6 +314,10 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         }
         Rendered::Redirect { status, location } => format!("redirect {status} {location}"),
         Rendered::File { status, path, content_type: _ } => format!("respond {status} file \"{path}\""),
+        Rendered::Relay { call, status } => {
+            let status = status.map(|status| format!("  · answered {status}")).unwrap_or_default();
+            format!("{}{status}", words::relay(*call, program.site()))
+        }
         Rendered::Deny { status } => format!("deny {status}"),
         Rendered::Visit { does, provider, said: _ } => words::visit(*does, *provider, program.site()),
         Rendered::NotFound => "404, no route".to_owned(),

@@ -1,6 +1,6 @@
 //! Answers and pools in words, for people.
 
-use super::ir::{Answer, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, ProviderIdx, Site, Value};
+use super::ir::{Answer, CallIdx, Destination, Endpoint, EndpointKind, Part, Pool, PoolIdx, ProviderIdx, Site, Value};
 use crate::syntax::ast::VisitDoes;
 
 /// An answer as it would be written, holes left open.
@@ -10,6 +10,7 @@ pub fn answer(answer: &Answer, site: &Site) -> String {
         Answer::Respond { status, body, content_type: _ } if body.parts.is_empty() => format!("respond {status}"),
         Answer::Respond { status, body, content_type: _ } => format!("respond {status} \"{}\"", short(&template(body))),
         Answer::RespondFile { status, path, content_type: _ } => format!("respond {status} file \"{path}\""),
+        Answer::Relay { call } => relay(*call, site),
         Answer::Deny { status } => format!("deny {status}"),
         Answer::Visit { does, provider, call: _ } => visit(*does, *provider, site),
         Answer::NotFound => "404, no route".into(),
@@ -24,6 +25,11 @@ pub fn answer(answer: &Answer, site: &Site) -> String {
             format!("{}{at}{host}", destination(to, site))
         }
     }
+}
+
+/// `respond ask(auth, GET /check)`
+pub fn relay(call: CallIdx, site: &Site) -> String {
+    format!("respond {}", site.calls.get(call.0 as usize).map_or("", |call| &call.shown))
 }
 
 /// `login corp`

@@ -5,7 +5,8 @@ use super::{TEXT, status, text};
 use crate::http::body::Content;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::fmt::Write;
@@ -37,6 +38,10 @@ pub enum Form {
 #[derive(Clone)]
 struct Why(Box<str>);
 
+/// An answer of somebody else's, passed on as it is; calls of gRPC are told of it in their own form.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign;
+
 /// `502: why`, in one line, until it is known what the client accepts ([`presented`]).
 #[must_use]
 pub fn error(code: u16, why: &str) -> Response<Content> {
@@ -48,6 +53,9 @@ pub fn error(code: u16, why: &str) -> Response<Content> {
 /// An answer in the form that a client accepts, if it is an error of the gateway's; any other as it is.
 #[must_use]
 pub fn presented(mut response: Response<Content>, form: Form) -> Response<Content> {
+    if response.extensions_mut().remove::<Foreign>().is_some() {
+        return foreign(response, form);
+    }
     if !matches!(response.body(), Content::Text(_)) {
         return response;
     }
@@ -59,9 +67,7 @@ pub fn presented(mut response: Response<Content>, form: Form) -> Response<Conten
         Form::Html => (Some("text/html; charset=utf-8"), Some(page(code, title, &why))),
         Form::Json => (Some("application/json"), Some(json(code, &why))),
         Form::Problem => (Some("application/problem+json"), Some(problem(code, title, &why))),
-        Form::Grpc => return grpc(response, "application/grpc", code, &why),
-        Form::GrpcWeb => return grpc(response, "application/grpc-web+proto", code, &why),
-        Form::GrpcWebText => return grpc(response, "application/grpc-web-text+proto", code, &why),
+        Form::Grpc | Form::GrpcWeb | Form::GrpcWebText => return grpc(response, form.kind(), code, &why),
     };
     if let Some(body) = body {
         *response.body_mut() = Content::Text(Bytes::from(body));
@@ -73,7 +79,33 @@ pub fn presented(mut response: Response<Content>, form: Form) -> Response<Conten
     response
 }
 
+/// An answer of somebody else's. Calls of gRPC have no use for pages and follow no redirect: who is sent to log in is
+/// not known.
+fn foreign(response: Response<Content>, form: Form) -> Response<Content> {
+    if !matches!(form, Form::Grpc | Form::GrpcWeb | Form::GrpcWebText) {
+        return response;
+    }
+    let code = if response.status().is_redirection() { 401 } else { response.status().as_u16() };
+    let why = status(code).canonical_reason().unwrap_or("denied").to_ascii_lowercase();
+    let mut told = super::line(code, &why);
+    for name in [SET_COOKIE, WWW_AUTHENTICATE, RETRY_AFTER] {
+        for value in response.headers().get_all(&name) {
+            told.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    grpc(told, form.kind(), code, &why)
+}
+
 impl Form {
+    /// The content type of gRPC's forms.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::GrpcWeb => "application/grpc-web+proto",
+            Self::GrpcWebText => "application/grpc-web-text+proto",
+            Self::Grpc | Self::Plain | Self::Html | Self::Json | Self::Problem => "application/grpc",
+        }
+    }
+
     /// What a request's headers ask for.
     #[must_use]
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {

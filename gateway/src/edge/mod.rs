@@ -19,6 +19,7 @@ pub mod login;
 pub mod on_demand;
 mod passwords;
 pub mod provider;
+pub mod relayed;
 pub mod replies;
 pub mod rules;
 mod session;

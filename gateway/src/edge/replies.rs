@@ -6,12 +6,13 @@
 //!
 //! A call keeps what it knows over reloads that leave it as it is: its pool, its words and its tenant.
 
+use super::relayed::Relayed;
 use crate::http::headers::Edit;
 use crate::upstream::Table;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use dsl::tree::calls::Outcome;
-use dsl::tree::ir::{Ask, CallKind, Site};
+use dsl::tree::ir::{Ask, Call, CallKind, Site};
 use moka::sync::Cache;
 use std::collections::HashMap;
 use std::fmt;
@@ -34,15 +35,30 @@ pub struct Said {
     pub outcome: Outcome,
     /// Edits of the request by what was copied.
     pub copied: Vec<Edit>,
+    /// What is passed on to the client, where an answer does so.
+    pub relayed: Option<Arc<Relayed>>,
     /// Whether it is an answer: a failure that counts as one is none.
     pub answered: bool,
 }
 
 impl Said {
+    /// What failed, and what that counts as.
+    #[must_use]
+    pub fn unanswered(outcome: Outcome, copied: Vec<Edit>) -> Self {
+        Self { outcome, copied, relayed: None, answered: false }
+    }
+
     /// Bytes that it takes, about: what was copied stands in it twice.
     fn weight(&self) -> u32 {
         let copied: usize = self.copied.iter().map(|edit| edit.name.as_str().len() + edit.value.len()).sum();
-        u32::try_from(EACH + 2 * copied).unwrap_or(u32::MAX)
+        let relayed = self.relayed.as_ref().map_or(0, |relayed| relayed.weight());
+        u32::try_from(EACH + 2 * copied + relayed).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it is for one client alone: it is not kept, and who waits for it asks for themselves.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.relayed.as_ref().is_some_and(|relayed| relayed.is_personal())
     }
 }
 
@@ -69,17 +85,19 @@ impl fmt::Debug for ReplyTable {
 impl ReplyTable {
     /// By `CallIdx`, of a site of a tenant or of none; `None` for calls that keep nothing.
     pub(super) fn of(&self, site: &Site, whose: Option<&Arc<str>>) -> Box<[Option<Arc<Replies>>]> {
-        let of = |kind: &CallKind| match kind {
-            CallKind::Ask(ask) => ask.keep.as_ref().map(|keep| self.intern(site, ask, keep.for_ms, whose)),
+        let of = |call: &Call| match &call.kind {
+            CallKind::Ask(ask) => {
+                ask.keep.as_ref().map(|keep| self.intern(site, ask, keep.for_ms, (whose, call.relayed)))
+            }
             _ => None,
         };
-        site.calls.iter().map(|call| of(&call.kind)).collect()
+        site.calls.iter().map(|call| of(call)).collect()
     }
 
-    fn intern(&self, site: &Site, ask: &Ask, for_ms: u64, whose: Option<&Arc<str>>) -> Arc<Replies> {
+    fn intern(&self, site: &Site, ask: &Ask, for_ms: u64, for_whom: (Option<&Arc<str>>, bool)) -> Arc<Replies> {
         // The pool by what it is, not by its number, which another file would have for another pool.
         let asked = Ask { pool: dsl::tree::ir::PoolIdx(0), ..ask.clone() };
-        let identity = format!("{whose:?} {:?} {asked:?}", site.pools[ask.pool.0 as usize]);
+        let identity = format!("{for_whom:?} {:?} {asked:?}", site.pools[ask.pool.0 as usize]);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&identity).unwrap_or_else(|| {
             let kept = Cache::builder()
@@ -161,11 +179,11 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Tells those who wait what was said, and keeps it where it is an answer.
+    /// Tells those who wait what was said, and keeps it where it is an answer that others may have too.
     pub fn ends(mut self, said: &Arc<Said>) {
         self.ended = true;
         let mut under_way = self.replies.under_way();
-        if said.answered {
+        if said.answered && !said.is_personal() {
             self.replies.kept.insert(self.key, Arc::clone(said));
         }
         let waiting = under_way.remove(&self.key);
@@ -196,7 +214,7 @@ mod tests {
     }
 
     fn said(answered: bool) -> Arc<Said> {
-        Arc::new(Said { outcome: Outcome::No, copied: Vec::new(), answered })
+        Arc::new(Said { outcome: Outcome::No, copied: Vec::new(), relayed: None, answered })
     }
 
     #[test]

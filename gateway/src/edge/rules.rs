@@ -102,10 +102,12 @@ impl Rules {
         let mut rules = HashMap::new();
         for plan in &site.plans {
             let of_steps = plan.steps.iter().enumerate().map(|(at, step)| (Some(at), key(plan, at, step.loc())));
-            let of_route = matches!(plan.answer, Answer::Deny { .. }).then_some((None, (plan.loc, plan.loc)));
+            let of_route = matches!(plan.answer, Answer::Deny { .. } | Answer::Relay { .. });
+            let of_route = of_route.then_some((None, (plan.loc, plan.loc)));
             for (step, (used, own)) in of_steps.chain(of_route) {
                 rules.entry((used, own)).or_insert_with(|| {
-                    let name = step.map_or_else(|| "deny".to_owned(), |at| plan.rule(at));
+                    let of_route = if matches!(plan.answer, Answer::Relay { .. }) { "respond" } else { "deny" };
+                    let name = step.map_or_else(|| of_route.to_owned(), |at| plan.rule(at));
                     let statement = (used != own).then(|| shown(own).into());
                     table.intern(name.into(), shown(used).into(), statement)
                 });

@@ -7,6 +7,8 @@ use super::received::Received;
 use crate::answer;
 use crate::answer::files::Lookup;
 use crate::edge::login::{self, SET_COOKIE};
+use crate::edge::relayed::Relayed;
+use crate::edge::replies::Said;
 use crate::edge::{Later, Question, Walked, Walking, Worked, limit, work_out};
 use crate::http::body::{Beginning, Content};
 use crate::http::gate::Reason;
@@ -17,7 +19,7 @@ use crate::upstream::{PoolHandle, Spot};
 use dsl::body::BadBody;
 use dsl::syntax::ast::HeaderOp;
 use dsl::tree::calls::{self, Calls, Outcome};
-use dsl::tree::ir::{Answer, CallIdx, CallKind, Paths, Plan, PlanIdx};
+use dsl::tree::ir::{Answer, Call, CallIdx, CallKind, Paths, Plan, PlanIdx};
 use dsl::tree::judge::{self, Progress, Refused, Rendered, append_query};
 use dsl::tree::{answers_405, tell};
 use http::header::{ALLOW, HeaderValue};
@@ -107,6 +109,8 @@ pub struct Course {
     pub calls: Calls,
     /// What its policies did until now.
     pub walked: Walked,
+    /// What services said beside their no, where an answer passes it on.
+    relayed: Vec<(CallIdx, Arc<Relayed>)>,
     /// What was taken of its body.
     pub body: Beginning,
     progress: Progress,
@@ -116,6 +120,18 @@ impl Course {
     /// Says what a call came to. Cookies that it has the browser keep go with whatever answers.
     pub fn tell(&mut self, call: CallIdx, outcome: Outcome) {
         learn(&mut self.calls, &mut self.walked, call, outcome);
+    }
+}
+
+impl Course {
+    /// Says what a service said: what it copies are edits from here on, and what may be passed on is kept.
+    pub fn hear(&mut self, call: &Call, index: CallIdx, said: &Said) {
+        self.walked.of_request.extend(said.copied.iter().cloned());
+        if call.relayed && said.outcome == Outcome::No {
+            self.calls.tell_said(index, said.relayed.as_ref().map(|relayed| relayed.status.as_u16()));
+            self.relayed.extend(said.relayed.iter().map(|relayed| (index, Arc::clone(relayed))));
+        }
+        self.tell(index, said.outcome.clone());
     }
 }
 
@@ -138,7 +154,7 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
     let has_calls = !served.program.site().calls.is_empty();
     let raw_paths = served.program.site().settings.paths == Paths::Raw;
     loop {
-        let Course { calls, walked, progress, body } = course;
+        let Course { calls, walked, progress, relayed, body } = course;
         let request = Received { raw_paths, calls: has_calls.then_some(&*calls), body: body.taken(), ..*request };
         let mut walking = Walking { edge: &served.edge, worker, host: request.host, walked };
         let judged = served.program.judge(&request, &mut || worker.draw(), &mut walking, progress);
@@ -148,14 +164,17 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
         }
         let answer = match judged.answer {
             Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
-                Ok((call, outcome, copied)) => {
-                    walked.of_request.extend(copied);
+                Ok((call, Learnt::Outcome(outcome))) => {
                     learn(calls, walked, call, outcome);
+                    continue;
+                }
+                Ok((call, Learnt::Said(said))) => {
+                    course.hear(&served.program.site().calls[call.0 as usize], call, &said);
                     continue;
                 }
                 Err(prepared) => prepared,
             },
-            answer => prepared(answer, served, &request),
+            answer => prepared(answer, served, &request, relayed),
         };
         let (prepared, refusal) = match walked.unsigned {
             true => (undecided(), Some(Box::new(Refusal::of_session()))),
@@ -183,6 +202,7 @@ impl Refusal {
             {
                 (*status, None)
             }
+            Rendered::Relay { status, .. } => (status.unwrap_or(403), None),
             Rendered::Visit { said, .. } if judged.step.is_some() => (login::status(said), None),
             Rendered::Limited { .. } => (429, None),
             Rendered::Refused(Refused::Failed(call)) => {
@@ -200,15 +220,22 @@ impl Refusal {
     }
 }
 
-/// Works a call out, or one that it needs first, with the edits of the request that it brings; what is to be done
-/// where that is not possible at once.
+/// What became known of a call.
+enum Learnt {
+    /// What it comes to.
+    Outcome(Outcome),
+    /// What a service said before.
+    Said(Arc<Said>),
+}
+
+/// Works a call out, or one that it needs first; what is to be done where that is not possible at once.
 fn worked<'s>(
     served: &'s Served,
     mut call: CallIdx,
     request: &Received<'_>,
     worker: &Worker,
     progress: Option<&Progress>,
-) -> Result<(CallIdx, Outcome, Vec<Edit>), Prepared<'s>> {
+) -> Result<(CallIdx, Learnt), Prepared<'s>> {
     // A call needs only what was written before it, so this ends.
     for _ in 0..=served.program.site().calls.len() {
         if let Some(CallKind::Body(part)) = served.program.site().calls.get(call.0 as usize).map(|call| &call.kind) {
@@ -219,13 +246,13 @@ fn worked<'s>(
             let limit = settings.body_limit.unwrap_or(u64::MAX);
             let need = Need { upto: inspect.bytes, limit, idle_ms: settings.idle_ms };
             return match calls::of_body(part, inspect, request) {
-                Some(outcome) => Ok((call, outcome, Vec::new())),
+                Some(outcome) => Ok((call, Learnt::Outcome(outcome))),
                 None => Err(Prepared::Take(need)),
             };
         }
         match work_out(served, call, request, worker) {
-            Worked::Known(outcome) => return Ok((call, outcome, Vec::new())),
-            Worked::Said(call, said) => return Ok((call, said.outcome.clone(), said.copied.clone())),
+            Worked::Known(outcome) => return Ok((call, Learnt::Outcome(outcome))),
+            Worked::Said(call, said) => return Ok((call, Learnt::Said(said))),
             Worked::First(first) => call = first,
             Worked::Ask(question) => return Err(Prepared::Wait(Box::new(Awaited::Ask(question)))),
             Worked::Later(call, later) => return Err(Prepared::Wait(Box::new(Awaited::Later(call, later)))),
@@ -248,11 +275,13 @@ pub fn prepare<'s>(
         let request = Received { raw_paths, calls: Some(&*calls), ..*request };
         match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
             Rendered::Pending(call) => match worked(served, call, &request, worker, None) {
-                Ok((call, outcome, _)) => calls.tell(call, outcome),
+                Ok((call, Learnt::Outcome(outcome))) => calls.tell(call, outcome),
+                Ok((call, Learnt::Said(said))) => calls.tell(call, said.outcome.clone()),
                 Err(Prepared::Wait(_) | Prepared::Take(_)) => return undecided(),
                 Err(prepared) => return prepared,
             },
-            rendered => return prepared(rendered, served, &request),
+            // The checker lets no `catch` pass anything on.
+            rendered => return prepared(rendered, served, &request, &[]),
         }
     }
 }
@@ -266,8 +295,17 @@ fn undecided<'s>() -> Prepared<'s> {
     own(answer::plain(503, "this cannot be decided now"))
 }
 
-fn prepared<'s>(answer: Rendered<'s>, served: &'s Served, request: &Received<'_>) -> Prepared<'s> {
+fn prepared<'s>(
+    answer: Rendered<'s>,
+    served: &'s Served,
+    request: &Received<'_>,
+    relayed: &[(CallIdx, Arc<Relayed>)],
+) -> Prepared<'s> {
     match answer {
+        Rendered::Relay { call, .. } => own(relayed
+            .iter()
+            .find(|(of, _)| *of == call)
+            .map_or_else(|| answer::deny(403), |(_, relayed)| relayed.answer())),
         Rendered::Redirect { status, location } => own(answer::redirect(status, &location)),
         Rendered::Respond { status, body, content_type } => {
             let kind = HeaderValue::from_str(content_type).unwrap_or(answer::TEXT);

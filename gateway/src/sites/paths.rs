@@ -99,7 +99,7 @@ fn answer(answer: &Answer, loc: Loc, dir: &Path, findings: &mut Vec<Diagnostic>)
             }
             at.iter().chain(host).for_each(|v| values(v, loc, dir, findings));
         }
-        Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
+        Answer::Relay { .. } | Answer::Deny { .. } | Answer::Visit { .. } | Answer::NotFound => {}
     }
 }
 

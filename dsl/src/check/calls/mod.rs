@@ -7,6 +7,7 @@ mod jwt;
 mod lines;
 mod password;
 mod pure;
+mod relay;
 mod secret;
 mod session;
 mod signed;
@@ -87,7 +88,7 @@ impl<'a> Checker<'a> {
         let known = same.iter().copied().find(|call| self.asked.calls[call.0 as usize].kind == kind);
         let index = known.unwrap_or_else(|| {
             let index = CallIdx(u32::try_from(self.asked.calls.len()).unwrap_or(u32::MAX));
-            self.asked.calls.push(Call { kind, shown: Arc::clone(&shown), loc });
+            self.asked.calls.push(Call { kind, shown: Arc::clone(&shown), loc, relayed: false });
             same.push(index);
             index
         });

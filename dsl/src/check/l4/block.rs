@@ -305,6 +305,7 @@ impl<'a> Checker<'a> {
             Action::Deny { .. }
             | Action::Redirect { .. }
             | Action::Respond { .. }
+            | Action::Relay { .. }
             | Action::Visit { .. }
             | Action::Files { .. } => {
                 self.l4_refusal(b.kind, action, frame, self.at(env, action.span));
@@ -328,7 +329,7 @@ impl<'a> Checker<'a> {
             }
             Action::Visit { does, .. } => does.word(),
             Action::Redirect { .. } => "redirect",
-            Action::Respond { .. } => "respond",
+            Action::Respond { .. } | Action::Relay { .. } => "respond",
             Action::Files { .. } => "files",
             Action::Split { .. } | Action::Proxy { .. } => {
                 return self.report(lint::g1022::only_deny(loc));

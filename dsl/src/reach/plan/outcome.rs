@@ -115,7 +115,7 @@ fn branch(ending: &Ending<'_>, plan: &Plan, site: &Site, numbers: &Numbers) -> B
     // What is done to a request matters where one is sent on, or where its text could not be made.
     edits.retain(|edit| proxied || edit.side == Side::Response || has_holes(&edit.value));
     let serves = match ending.answer {
-        Answer::Deny { .. } | Answer::NotFound | Answer::Visit { .. } => false,
+        Answer::Relay { .. } | Answer::Deny { .. } | Answer::NotFound | Answer::Visit { .. } => false,
         Answer::Respond { status, .. } | Answer::RespondFile { status, .. } => *status < 400,
         Answer::Redirect { .. } | Answer::Files { .. } | Answer::Proxy { .. } => true,
     };

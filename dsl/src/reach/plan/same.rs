@@ -124,6 +124,7 @@ impl Numbers {
                 path: below(&self.dir, path),
                 content_type: content_type.clone(),
             },
+            Answer::Relay { call } => Answer::Relay { call: self.call(*call) },
             Answer::Deny { status } => Answer::Deny { status: *status },
             // The call says which provider.
             Answer::Visit { does, provider: _, call } => {

@@ -9,6 +9,7 @@ use crate::reach::rows::{self, ClassRows};
 use crate::reach::solve::{self, Found};
 use crate::reach::{Carried, PoolKey, Sites, dial, show};
 use crate::syntax::span::{FileId, Loc};
+use crate::tree::calls;
 use crate::tree::Program;
 use crate::tree::ir::{Answer, Cond, Destination, Plan, PlanIdx, PoolIdx, Site};
 use crate::tree::request::Plain;
@@ -84,7 +85,8 @@ struct Against {
     conds: Vec<Cond>,
     /// Those of them that are not the conditions of routes.
     own: Vec<Cond>,
-    why: String,
+    /// What such a request shows; or what it hangs on, where nobody knows that: it shows nothing then.
+    why: Result<String, String>,
     at: Loc,
 }
 
@@ -187,6 +189,13 @@ impl Search<'_> {
                     self.open.insert(class.class.path.clone());
                     return Ok(());
                 }
+                let why = match why {
+                    Ok(why) => why,
+                    Err(rests_on) => {
+                        self.open.insert(rests_on);
+                        return Ok(());
+                    }
+                };
                 let lines = lines(program, &request);
                 let request = show::request(&request, program.site());
                 Err(End::Refuted(Counter { request, why, at, lines }))
@@ -226,7 +235,7 @@ impl Search<'_> {
         let own: Vec<Cond> = event.own.iter().chain(when).cloned().chain(more.clone()).collect();
         let conds = event.conds.iter().chain(when).cloned().chain(more).collect();
         let decided = event.how != dial::How::Ask;
-        Against { plan: event.plan, decided, conds, own, why, at: event.loc }
+        Against { plan: event.plan, decided, conds, own, why: Ok(why), at: event.loc }
     }
 
     /// The requests of a class, wherever they lead, that refute the claim.
@@ -246,33 +255,38 @@ impl Search<'_> {
             let Some(taken) = class.taken(n) else { continue };
             self.meant = true;
             let plan = &site.plans[index.0 as usize];
-            let mut against = |conds: &[Cond], more: Vec<Cond>, why: String, at: Loc| {
+            let mut against = |conds: &[Cond], more: Vec<Cond>, why: Result<String, String>, at: Loc| {
                 let own: Vec<Cond> = conds.iter().chain(when).cloned().chain(more).collect();
                 let conds = taken.iter().chain(&own).cloned().collect();
                 out.push(Against { plan: *index, decided: true, conds, own, why, at });
             };
             match &self.claim.says {
-                Says::There => against(&[], Vec::new(), "is there".into(), plan.loc),
+                Says::There => against(&[], Vec::new(), Ok("is there".into()), plan.loc),
                 // What is refused, or sent to log in, passes nothing, and harms nobody.
                 Says::Passes(_)
-                    if matches!(plan.answer, Answer::Deny { .. } | Answer::NotFound | Answer::Visit { .. }) => {}
+                    if matches!(
+                        plan.answer,
+                        Answer::Relay { .. } | Answer::Deny { .. } | Answer::NotFound | Answer::Visit { .. }
+                    ) => {}
                 Says::Passes(policies) => {
                     let (cond, names) = passes(plan, plan.steps.len(), policies, self.claim.every);
                     let verb = if self.claim.every { "without" } else { "through" };
                     let why = format!("goes {verb} {names} to {}", words::answer(&plan.answer, site));
-                    against(&[], vec![cond], why, plan.loc);
+                    against(&[], vec![cond], Ok(why), plan.loc);
                 }
                 Says::Reaches(key) => {
                     for ending in endings::endings(plan).into_iter().filter(|ending| !leads_to(ending, key, site)) {
                         let why = format!("gets {}", words::answer(ending.answer, site));
-                        against(&ending.conds, Vec::new(), why, ending.loc);
+                        against(&ending.conds, Vec::new(), Ok(why), ending.loc);
                     }
                 }
                 Says::Gets(gets) => {
                     for ending in endings::endings(plan) {
-                        if is(ending.answer, gets) != self.claim.every {
+                        if let Some(said) = may_be(ending.answer, gets, site) {
+                            against(&ending.conds, Vec::new(), Err(said), ending.loc);
+                        } else if is(ending.answer, gets) != self.claim.every {
                             let why = format!("gets {}", words::answer(ending.answer, site));
-                            against(&ending.conds, Vec::new(), why, ending.loc);
+                            against(&ending.conds, Vec::new(), Ok(why), ending.loc);
                         }
                     }
                 }
@@ -348,6 +362,23 @@ fn leads_to(ending: &Ending<'_>, key: &PoolKey, site: &Site) -> bool {
         }
         Destination::Table(by) => by.among.iter().all(covers),
     }
+}
+
+/// What it hangs on whether an answer is what is expected, where only a service can say it.
+fn may_be(answer: &Answer, gets: &Gets, site: &Site) -> Option<String> {
+    let Answer::Relay { call } = answer else { return None };
+    let may = match gets {
+        Gets::Status(status) | Gets::Deny(Some(status)) | Gets::Respond(Some(status)) => relayed(*status),
+        Gets::Redirect(status, _) => status.is_none_or(calls::is_redirect),
+        Gets::Deny(None) | Gets::Respond(None) => true,
+    };
+    let shown = site.calls.get(call.0 as usize).map(|call| &call.shown)?;
+    may.then(|| format!("what {shown} answers"))
+}
+
+/// Whether a no has such a status, that of a service or ours.
+fn relayed(status: u16) -> bool {
+    calls::is_redirect(status) || (400..500).contains(&status)
 }
 
 /// Whether an answer is what is expected.

@@ -31,6 +31,7 @@ impl Builder {
                 Action::Proxy { otherwise, .. } => *otherwise = Some(Box::new(last)),
                 Action::Redirect { .. }
                 | Action::Respond { .. }
+                | Action::Relay { .. }
                 | Action::Deny { .. }
                 | Action::Visit { .. }
                 | Action::Files { .. }
@@ -89,7 +90,11 @@ impl Builder {
     fn respond(&mut self, pair: Pair<'_>) -> Action {
         let mut pairs = pair.into_inner();
         need(&mut pairs);
-        let status = self.status_at(&need(&mut pairs));
+        let first = need(&mut pairs);
+        if first.as_rule() == Rule::said {
+            return Action::Relay { said: self.form(only(first)) };
+        }
+        let status = self.status_at(&first);
         let (mut body, mut content_type) = (None, None);
         for part in pairs {
             match part.as_rule() {
@@ -168,7 +173,7 @@ impl Builder {
             let (needs, such) = match answer.node.as_str() {
                 "redirect" => ("where to", "redirect 308 /new"),
                 "files" => ("a directory", "files \"public\""),
-                _ => ("a status", "respond 404"),
+                _ => ("a status, or the name of an `ask`", "respond 404"),
             };
             let message = format!("`{}` does not say {needs}", answer.node);
             self.error(answer.span, message).help.push(crate::diagnostic::Help {

@@ -23,6 +23,9 @@ pub struct Call {
     pub shown: Arc<str>,
     /// Where it was first written.
     pub loc: Loc,
+    /// Whether an answer passes on what is said (`respond verdict`): a redirect is a no then, and the answer is kept
+    /// until the client has it.
+    pub relayed: bool,
 }
 
 impl Call {

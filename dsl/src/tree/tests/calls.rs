@@ -93,7 +93,7 @@ fn site(generator: &mut Generator) -> Site {
         } else {
             CallKind::Secret(SecretTest { value, secret: "k".into(), any_line: false })
         };
-        site.calls.push(Arc::new(Call { kind, shown: format!("call {call}").into(), loc: Loc::default() }));
+        site.calls.push(Arc::new(Call { kind, shown: format!("call {call}").into(), loc: Loc::default(), relayed: false }));
     }
     policies(generator, &mut site, ScopeIdx(0), &[]);
     site
@@ -129,7 +129,12 @@ fn step(generator: &mut Generator) -> Step {
     let loc = Loc::default();
     let get = Cond::Test(Field::Method, Test::OneOf(vec!["GET".into()]));
     match generator.random.below(4) {
-        0 => Step::Require { cond: cond(generator, get), otherwise: Answer::Deny { status: 401 }, loc },
+        0 => {
+            let ask = CallIdx(2 * generator.random.below(3) as u32);
+            let relayed = generator.random.chance(40);
+            let otherwise = if relayed { Answer::Relay { call: ask } } else { Answer::Deny { status: 401 } };
+            Step::Require { cond: cond(generator, get), otherwise, loc }
+        }
         1 => Step::Limit(Arc::new(Limit {
             bound: LimitBound::AtOnce(1),
             cost: None,
@@ -199,6 +204,11 @@ fn outcomes(generator: &mut Generator) -> Vec<Outcome> {
         .collect()
 }
 
+/// With which status a call said no, if it did.
+fn said(call: CallIdx) -> Option<u16> {
+    (call.0 < 4).then_some(401 + call.0 as u16)
+}
+
 /// Now and then the slower forms.
 fn limits(seed: u64) -> Limits {
     match seed % 7 {
@@ -210,7 +220,7 @@ fn limits(seed: u64) -> Limits {
 
 #[test]
 fn judged_in_pieces_a_request_comes_to_the_same() {
-    let (mut pieces, mut guards, mut stops) = (0, 0, 0);
+    let (mut pieces, mut guards, mut stops, mut relayed, mut kept_in) = (0, 0, 0, 0, 0);
     for seed in 0..super::programs() as u64 {
         // Few of them are large: what counts is the order in which calls are asked.
         let mut generator = if seed % 10 == 0 { Generator::new(seed) } else { Generator::small(seed) };
@@ -222,6 +232,7 @@ fn judged_in_pieces_a_request_comes_to_the_same() {
             let mut known = plain.clone();
             for (call, outcome) in (0..).map(CallIdx).zip(&outcomes) {
                 known.calls.tell(call, outcome.clone());
+                known.calls.tell_said(call, said(call));
             }
             for request in [&known, &plain] {
                 let decided = (program.decide(request), request.calls.stopped());
@@ -242,12 +253,23 @@ fn judged_in_pieces_a_request_comes_to_the_same() {
                 guards += usize::from(judged.plan.is_none());
                 assert!(asked.calls.outcome(call).is_none(), "seed {seed}: a call is asked once");
                 asked.calls.tell(call, outcomes[call.0 as usize].clone());
+                asked.calls.tell_said(call, said(call));
                 pieces += 1;
             };
+            match whole.answer {
+                Rendered::Relay { call, status } => {
+                    relayed += 1;
+                    assert_eq!((&outcomes[call.0 as usize], status), (&Outcome::No, said(call)));
+                }
+                // No yes of a service is anybody's answer.
+                Rendered::Deny { status: 403 } => kept_in += 1,
+                _ => {}
+            }
             assert_eq!(last.answer, whole.answer, "seed {seed}: {plain:?} {outcomes:?}");
             assert_eq!(in_pieces.0, at_once.0, "seed {seed}: {plain:?} {outcomes:?}");
         }
     }
     assert!(pieces > 500 && guards > 100, "{pieces} calls were asked, {guards} by guards");
     assert!(stops > 1000, "{stops} decisions stopped at a call");
+    assert!(relayed > 50 && kept_in > 50, "{relayed} answers were passed on, {kept_in} said yes");
 }

@@ -6,6 +6,7 @@ mod head;
 mod host;
 mod own;
 mod refused;
+mod relay;
 mod sticky;
 mod take;
 mod wait;

@@ -11,7 +11,7 @@
 
 use super::ask::{about, outgoing, request};
 use super::head::{Head, host_of, raw_path};
-use super::{Exchange, Step};
+use super::{Exchange, Step, relay};
 use crate::edge::replies::{Key, Replies, Said, Turn};
 use crate::edge::{Later, Question};
 use crate::http::body::{Arriving, RequestBody};
@@ -27,7 +27,7 @@ use crate::runtime::worker::Current;
 use crate::snapshot::Served;
 use crate::upstream::Spot;
 use dsl::syntax::ast::HeaderOp;
-use dsl::tree::calls::Outcome;
+use dsl::tree::calls::{self, Outcome};
 use dsl::tree::canonical;
 use dsl::tree::ir::{self, Call, CallIdx, CallKind};
 use http::header::{
@@ -119,10 +119,9 @@ impl Coming<'_> {
 impl Exchange {
     /// Waits, and goes on with what the call came to.
     pub(super) async fn wait(&mut self, mut waiting: Box<Waiting>) -> Step {
-        let outcome = self.answered(&mut waiting).await;
-        let Waiting { snapshot, served, head, incoming, link, mut course, call, by } = *waiting;
+        self.answered(&mut waiting).await;
+        let Waiting { snapshot, served, head, incoming, link, mut course, call: _, by } = *waiting;
         drop(by);
-        course.tell(call, outcome);
         let looked = match host_of(&head) {
             Ok(host) => self.look(&served, &head, &host, &mut course),
             Err(reason) => Err(reason),
@@ -135,19 +134,18 @@ impl Exchange {
     }
 
     /// Waits for the outcome. Headers that a service's answer gives are edits from here on.
-    async fn answered(&self, waiting: &mut Waiting) -> Outcome {
-        let Waiting { served, course, call, by, .. } = waiting;
+    async fn answered(&self, waiting: &mut Waiting) {
+        let Waiting { served, course, call: index, by, .. } = waiting;
         let (job, kept) = match by {
             By::Asking(job, kept) => (job, kept),
-            By::Itself(later) => return later.await,
+            By::Itself(later) => return course.tell(*index, later.await),
         };
-        let call = &served.program.site().calls[call.0 as usize];
+        let call = &served.program.site().calls[index.0 as usize];
         let said = match kept {
             Some((replies, key)) => put_once(&self.client, call, job, replies, *key).await,
             None => Arc::new(put(&self.client, call, job).await),
         };
-        course.walked.of_request.extend(said.copied.iter().cloned());
-        said.outcome.clone()
+        course.hear(call, *index, &said);
     }
 }
 
@@ -191,10 +189,11 @@ async fn put_once(client: &Client, call: &Call, job: &mut Job, replies: &Arc<Rep
             Turn::Theirs(answer) => {
                 let CallKind::Ask(ask) = &call.kind else { return Arc::new(put(client, call, job).await) };
                 match within(&client.worker.ticks, ask.within_ms + GRACE_MS, answer).await {
+                    Some(Ok(said)) if said.is_personal() => return Arc::new(put(client, call, job).await),
                     Some(Ok(said)) => return said,
                     // Who asked gave up.
                     Some(Err(_)) => {}
-                    None => return Arc::new(Said { outcome: failed(ask), copied: removed(ask), answered: false }),
+                    None => return Arc::new(Said::unanswered(failed(ask), removed(ask))),
                 }
             }
         }
@@ -225,7 +224,7 @@ fn removed(ask: &ir::Ask) -> Vec<Edit> {
 async fn put(client: &Client, call: &Call, job: &mut Job) -> Said {
     // Nothing else is waited for.
     let CallKind::Ask(ask) = &call.kind else {
-        return Said { outcome: Outcome::Failed, copied: Vec::new(), answered: false };
+        return Said::unanswered(Outcome::Failed, Vec::new());
     };
     let names: Vec<HeaderName> = copied(ask).collect();
     let mut edits = removed(ask);
@@ -233,6 +232,7 @@ async fn put(client: &Client, call: &Call, job: &mut Job) -> Said {
     let pool = Arc::clone(&job.pool);
     let shard = pool.shared().shard(worker.number);
     let late = || Failure::before(Cause::Timeout, Phase::Head, &format!("no answer within {} ms", ask.within_ms));
+    let begun = worker.ticks.now_ms();
     // Waiting for names and for room counts too, which the job's own deadline does not see.
     let answered = within(&worker.ticks, ask.within_ms + GRACE_MS, forward(client, job)).await;
     let failure = match answered.unwrap_or_else(|| Err(late())) {
@@ -241,15 +241,23 @@ async fn put(client: &Client, call: &Call, job: &mut Job) -> Said {
             shard.answered(status.as_u16());
             let endpoint = Some(Arc::clone(lease.endpoint()));
             let said = if status.is_success() { copy(&names, response.headers()) } else { Vec::new() };
+            let redirects = call.relayed && calls::is_redirect(status.as_u16());
+            if call.relayed && (redirects || status.is_client_error()) {
+                let spent = worker.ticks.now_ms().saturating_sub(begun);
+                let left = (ask.within_ms + GRACE_MS).saturating_sub(spent);
+                let relayed = relay::hear(client, call, (response, lease), left).await;
+                let relayed = Some(Arc::new(relayed));
+                return Said { outcome: Outcome::No, copied: edits, relayed, answered: true };
+            }
             discard(worker, (response, lease));
             if status.is_success() {
                 let claim = |edit: &Edit| Some((edit.name.as_str().into(), edit.value.to_str().ok()?.into()));
                 let outcome = Outcome::Yes(said.iter().filter_map(claim).collect());
                 edits.extend(said);
-                return Said { outcome, copied: edits, answered: true };
+                return Said { outcome, copied: edits, relayed: None, answered: true };
             }
             if status.is_client_error() {
-                return Said { outcome: Outcome::No, copied: edits, answered: true };
+                return Said { outcome: Outcome::No, copied: edits, relayed: None, answered: true };
             }
             let reason = format!("answered {}, which says neither yes nor no", status.as_u16());
             let attempt = job.attempt;
@@ -262,7 +270,7 @@ async fn put(client: &Client, call: &Call, job: &mut Job) -> Said {
     let failure = Failure { reason, ..*failure };
     let line = Failed::new(&job.about, &pool.pool().name, &failure);
     worker.log.failed(line.answered(ask.failed.is_none().then_some(503)));
-    Said { outcome: failed(ask), copied: edits, answered: false }
+    Said::unanswered(failed(ask), edits)
 }
 
 fn canonical_path<'h>(served: &Served, head: &'h Head) -> Result<std::borrow::Cow<'h, str>, Reason> {
