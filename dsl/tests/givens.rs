@@ -142,7 +142,19 @@ fn what_services_answer_is_given() {
             "pool web\nexpect request header x-user = \"ann\"\nexpect no request header x-groups"
         )
     ));
-    holds(&format!("given control answers 403\n{}", ask("/asked/x", "respond 401")));
+    for (answer, then) in [
+        ("answers 403", "respond 403\nexpect deny 403\nexpect 403"),
+        ("answers 401 with header.www-authenticate = \"Basic\"", "deny 401\nexpect response header www-authenticate = \"Basic\""),
+        ("answers 302 with header.location = \"/login\"", "redirect 302 /login\nexpect 302"),
+        ("answers 303 with header.location = \"/login\"", "redirect /login\nexpect respond"),
+        ("answers 304", "503"),
+    ] {
+        holds(&format!("given control {answer}\n{}", ask("/asked/x", then)));
+    }
+    let (got, _) = run(&format!("given control answers 403\n{}", ask("/asked/x", "respond 401")));
+    assert_eq!(got, ["respond 403, as the service said"]);
+    let (got, _) = run(&format!("given control answers 302\n{}", ask("/asked/x", "deny")));
+    assert_eq!(got, ["respond 302, as the service said"], "nobody is denied who is sent elsewhere");
     holds(&format!("given control answers 500\n{}", ask("/asked/x", "503")));
     holds(&format!("given control down\n{}", ask("/asked/x", "503")));
 }

@@ -20,6 +20,7 @@ mod disk;
 mod documentation;
 mod edge_auth;
 mod edge_bodies;
+mod edge_forward;
 mod edge_limits;
 mod edge_login;
 mod edge_passwords;

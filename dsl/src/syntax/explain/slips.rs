@@ -282,9 +282,38 @@ fn text_hole(f: &Failed<'_>) -> Option<Diagnostic> {
         at += 1;
     }
     let brace = brace?;
-    quote?;
+    if let Some(error) = missing_in_text(f, line, quote?, brace) {
+        return Some(error);
+    }
     let error = f.error(brace..brace + 1, "in a text, `{` begins a hole such as `{client.ip}`");
     Some(error.help("for the character itself write", "\\{", f.edit(brace..brace + 1, "\\{", false)))
+}
+
+/// `"hi {header.x if missing "you"}"`: that is said behind a text, or by a route of its own.
+fn missing_in_text(f: &Failed<'_>, line: usize, quote: usize, brace: usize) -> Option<Diagnostic> {
+    let name = f.text[brace + 1..f.at].trim();
+    let rest = f.rest.lines().next().unwrap_or_default();
+    let instead = rest.strip_prefix("if missing ")?.trim_start();
+    // Up to the end of the hole and of the text, as far as they can be told.
+    let (instead, behind) = match instead.strip_prefix('"') {
+        Some(text) => text.split_once('"').map(|(text, behind)| (Ok(text), behind))?,
+        None => instead.split_once('}').map(|(answer, _)| (Err(answer.trim()), &instead[answer.len()..]))?,
+    };
+    let behind = behind.trim_start().strip_prefix('}')?.split('"').next().unwrap_or_default();
+    let before = &f.text[quote + 1..brace];
+    let whole = format!("\"{before}{{{name}}}{behind}\"");
+    let without = instead.map(|text| format!("\"{before}{text}{behind}\""));
+    let said = f.text[line..quote].trim();
+    let error = f.error(f.at..f.at + "if missing".len(), "`if missing` does not stand inside a text");
+    let arrow = said.rfind("->").map(|at| &said[at..]);
+    Some(match (without, arrow) {
+        (Ok(without), Some(arrow)) => error
+            .help("let who has it be answered by a route of its own", format!("when {name} {arrow} {whole}"), None)
+            .help("and everybody else by", format!("else {arrow} {without}"), None),
+        (Ok(without), None) => error.help("write it behind the text", format!("{whole} if missing {without}"), None),
+        (Err(answer), Some(_)) => error.help("ask for it above", format!("require {name} else {answer}"), None),
+        (Err(answer), None) => error.help("write it behind the text", format!("{whole} if missing {answer}"), None),
+    })
 }
 
 /// The word that a token was perhaps meant to be, as an edit.
