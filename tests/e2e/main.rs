@@ -22,6 +22,7 @@ mod edge_auth;
 mod edge_bodies;
 mod edge_forward;
 mod edge_limits;
+mod edge_links;
 mod edge_login;
 mod edge_passwords;
 mod edge_provider;
