@@ -622,7 +622,11 @@ mod ask {
             ("let who = jwt(cookie.sid, key: secret.k)\nrequire who else respond who", "G1005", "or an `ask`"),
             ("let v = ask(control, GET /v)\nlet w = v and header.a\nrequire w else respond w", "G1005", "a condition"),
             ("let v = ask(control, GET /v)\nlet w = not v\nrequire v else respond w", "G1005", "a condition"),
-            ("let ok = signed(request.path, query.s, key: secret.k)\nrequire ok else respond ok", "G1005", "no answer of its own"),
+            (
+                "let ok = signed(request.path, query.s, key: secret.k)\nrequire ok else respond ok",
+                "G1005",
+                "no answer of its own",
+            ),
             ("let n = \"x\"\nrequire header.a else respond n", "G1005", "a text"),
             ("require header.a else respond nothing", "G1002", "nothing"),
             ("let v = ask(control, GET /v)\nrequire v\ncatch [502] -> respond v", "G1022", "`catch` asks nobody"),
@@ -630,9 +634,12 @@ mod ask {
             let found = check(&site(wrong)).1;
             assert!(found.iter().any(|d| d.code == code && d.message.contains(part)), "{wrong}: {found:#?}");
         }
-        assert!(check(&site("require header.a else respond type \"text/html\"")).1.iter().any(|d| {
-            d.message.contains("`respond` begins with a status")
-        }));
+        assert!(
+            check(&site("require header.a else respond type \"text/html\""))
+                .1
+                .iter()
+                .any(|d| { d.message.contains("`respond` begins with a status") })
+        );
     }
 
     #[test]

@@ -144,7 +144,10 @@ fn what_services_answer_is_given() {
     ));
     for (answer, then) in [
         ("answers 403", "respond 403\nexpect deny 403\nexpect 403"),
-        ("answers 401 with header.www-authenticate = \"Basic\"", "deny 401\nexpect response header www-authenticate = \"Basic\""),
+        (
+            "answers 401 with header.www-authenticate = \"Basic\"",
+            "deny 401\nexpect response header www-authenticate = \"Basic\"",
+        ),
         ("answers 302 with header.location = \"/login\"", "redirect 302 /login\nexpect 302"),
         ("answers 303 with header.location = \"/login\"", "redirect /login\nexpect respond"),
         ("answers 304", "503"),

@@ -238,6 +238,26 @@ site a.example.com {
 }
 
 #[test]
+fn what_a_service_answers_nobody_knows() {
+    let site = "
+site a.example.com {
+    /shut/* -> respond ask(web, GET /v)
+    else -> web
+}";
+    let told = claims(
+        site,
+        "every request to /shut/* gets 401
+         no request to /shut/* gets redirect
+         every request to /shut/* gets 200
+         no request to /shut/* gets 200
+         no request to /shut/* gets respond 500",
+    );
+    let open = "undecided: it rests on what ask(web, GET /v) answers, which the analysis cannot look into";
+    let refuted = "GET https://a.example.com/shut gets respond ask(web, GET /v)";
+    assert_eq!(told, [open, open, refuted, "holds", "holds"]);
+}
+
+#[test]
 fn captures_are_looked_into() {
     let site = "
 site a.example.com {

@@ -168,7 +168,10 @@ fn whatever_the_client_speaks() {
 
     let mut h2 = sluice.h2();
     let answer = h2.ask(Request::get("http://a.test/a").header("authorization", "sent").body(full("")).unwrap());
-    assert_eq!((answer.status.as_u16(), &answer.headers["location"]), (302, &"https://login.test/?rd=%2Fa".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["location"]),
+        (302, &"https://login.test/?rd=%2Fa".parse().unwrap())
+    );
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["state=1; Secure", "nonce=2"]);
     let answer = h2.ask(Request::get("http://a.test/a").header("authorization", "challenged").body(full("")).unwrap());
@@ -185,7 +188,11 @@ fn whatever_the_client_speaks() {
     };
     for (token, code) in [("challenged", "16"), ("sent", "16"), ("refused", "7"), ("long", "7"), ("broken", "14")] {
         let answer = h2.ask(call(token));
-        assert_eq!((answer.status.as_u16(), &answer.headers["content-type"]), (200, &"application/grpc".parse().unwrap()), "{token}");
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["content-type"]),
+            (200, &"application/grpc".parse().unwrap()),
+            "{token}"
+        );
         assert_eq!(answer.headers["grpc-status"], code, "{token}");
         assert_eq!(answer.text(), "", "{token}");
         assert_eq!(answer.headers.contains_key("www-authenticate"), token == "challenged", "{token}");
@@ -212,7 +219,7 @@ fn pages_of_other_origins_may_read_it_where_cors_stands_above() {
     assert_eq!((preflight.status, asked.requests().len()), (204, 0), "nobody is asked about what carries no token");
     let refused = ask(&sluice, "GET", "/a", &format!("{from}Authorization: challenged\r\n"));
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some("https://app.test")));
-    assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"a\""));
+    assert_eq!(all(&refused, "www-authenticate").len(), 2);
 }
 
 /// The number of the question is in every answer, so that an answer that is repeated shows.
@@ -247,7 +254,11 @@ fn a_verdict_is_kept_for_its_key_and_for_nobody_else() {
     let users: Vec<_> = origin.requests().iter().map(|seen| seen.all("x-user").concat()).collect();
     assert!(users.iter().all(|user| *user == users[0] && !user.is_empty()), "what it copies is kept too: {users:?}");
     assert_eq!((by(&sluice, "yes, second").status, count()), (200, 2), "another key asks again");
-    assert_eq!((ask(&sluice, "GET", "/b", "Authorization: yes\r\n").status, count()), (200, 2), "the question is the same");
+    assert_eq!(
+        (ask(&sluice, "GET", "/b", "Authorization: yes\r\n").status, count()),
+        (200, 2),
+        "the question is the same"
+    );
 
     // A no is kept with all that is passed on.
     let no = by(&sluice, "no");

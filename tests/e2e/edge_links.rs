@@ -64,7 +64,8 @@ print(json.dumps({
 
 #[test]
 fn links_that_python_signed_hold_until_they_are_over_and_tampered_ones_never_do() {
-    let [new, old, other] = ["new", "old", "other"].map(|name| format!("a key of the tests, the {name} one, of 32 bytes"));
+    let [new, old, other] =
+        ["new", "old", "other"].map(|name| format!("a key of the tests, the {name} one, of 32 bytes"));
     let made = peer::succeed(peer::python().args(["-c", SIGN, &new, &old, &other]));
     let links: Value = serde_json::from_str(&made).unwrap();
     let of = |kind: &str| -> BTreeMap<String, String> { serde_json::from_value(links[kind].clone()).unwrap() };
@@ -167,8 +168,14 @@ fn attack_certificates_that_are_not_listed_do_not_enter() {
     assert_eq!((status(&ann), status(&bob)), (Some(200), Some(200)));
     let seen = origin.requests();
     let said = |at: usize, name: &str| seen[at].all(name).into_iter().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!((said(0, "x-client-san"), said(0, "x-client-subject")), (vec!["ann.clients.test".into()], vec!["CN=whoever,O=Elsewhere".into()]));
-    assert_eq!((said(1, "x-client-san"), said(1, "x-client-subject")), (vec![String::new()], vec!["CN=bob,O=Example".into()]));
+    assert_eq!(
+        (said(0, "x-client-san"), said(0, "x-client-subject")),
+        (vec!["ann.clients.test".into()], vec!["CN=whoever,O=Elsewhere".into()])
+    );
+    assert_eq!(
+        (said(1, "x-client-san"), said(1, "x-client-subject")),
+        (vec![String::new()], vec!["CN=bob,O=Example".into()])
+    );
     assert!(said(0, "x-client-fingerprint")[0].len() == 64 && said(0, "x_client_subject").is_empty());
     assert_ne!(said(0, "x-client-fingerprint"), said(1, "x-client-fingerprint"));
 
@@ -198,12 +205,26 @@ fn attack_certificates_that_are_not_listed_do_not_enter() {
     // Outside of it nobody is asked, and nobody says who they are either.
     assert_eq!(ask("/x", None).map(|reply| reply.status), Some(200));
     let open = origin.requests().pop().unwrap();
-    assert!(["x-client-san", "x-client-subject", "x-client-fingerprint", "x_client_subject"].iter().all(|name| open.all(name).is_empty()));
+    assert!(
+        ["x-client-san", "x-client-subject", "x-client-fingerprint", "x_client_subject"]
+            .iter()
+            .all(|name| open.all(name).is_empty())
+    );
 
     // With programs that are none of ours.
     let curl = |identity: &Identity| {
         let mut command = std::process::Command::new("curl");
-        command.args(["--silent", "--max-time", "20", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}"]);
+        command.args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--noproxy",
+            "*",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+        ]);
         command.arg("--cacert").arg(sluice.root()).arg("--cert").arg(&identity.cert).arg("--key").arg(&identity.key);
         command.arg("--resolve").arg(format!("a.test:{}:127.0.0.1", sluice.https.port()));
         let output = command.arg(format!("https://a.test:{}/machines/x", sluice.https.port())).output().unwrap();

@@ -47,7 +47,10 @@ pub(super) fn differs(wanted: &Wanted, came: &Came<'_>, asked: &Asked) -> Option
                 None
             }
             Outcome::Site(Rendered::File { status: got, .. } | Rendered::Relay { status: Some(got), .. })
-                if status(code, *got) && body.is_none() => None,
+                if status(code, *got) && body.is_none() =>
+            {
+                None
+            }
             _ => answer(),
         },
         Wanted::Visit(does, provider) => match (outcome, came.plan) {

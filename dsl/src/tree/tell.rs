@@ -315,8 +315,11 @@ pub fn answer(program: &Program, answer: &Rendered<'_>, request: &impl Request, 
         Rendered::Redirect { status, location } => format!("redirect {status} {location}"),
         Rendered::File { status, path, content_type: _ } => format!("respond {status} file \"{path}\""),
         Rendered::Relay { call, status } => {
-            let status = status.map(|status| format!("  · answered {status}")).unwrap_or_default();
-            format!("{}{status}", words::relay(*call, program.site()))
+            let said = status.map_or_else(
+                || "as the service says it, with its headers and its body".to_owned(),
+                |status| format!("as the service says it: {status}"),
+            );
+            format!("{}  · {said}", words::relay(*call, program.site()))
         }
         Rendered::Deny { status } => format!("deny {status}"),
         Rendered::Visit { does, provider, said: _ } => words::visit(*does, *provider, program.site()),

@@ -305,11 +305,20 @@ fn missing_in_text(f: &Failed<'_>, line: usize, quote: usize, brace: usize) -> O
     let without = instead.map(|text| format!("\"{before}{text}{behind}\""));
     let said = f.text[line..quote].trim();
     let error = f.error(f.at..f.at + "if missing".len(), "`if missing` does not stand inside a text");
-    let arrow = said.rfind("->").map(|at| &said[at..]);
-    Some(match (without, arrow) {
-        (Ok(without), Some(arrow)) => error
-            .help("let who has it be answered by a route of its own", format!("when {name} {arrow} {whole}"), None)
-            .help("and everybody else by", format!("else {arrow} {without}"), None),
+    let route = said.rfind("->").map(|at| (said[..at].trim_end(), &said[at..]));
+    Some(match (without, route) {
+        (Ok(without), Some((pattern, arrow))) => {
+            let (with, rest) = match pattern {
+                "" | "else" => (format!("when {name}"), "else"),
+                guarded if guarded.contains("when ") => (format!("{guarded} and {name}"), guarded),
+                path => (format!("{path} when {name}"), path),
+            };
+            error.help("give requests that have it a route of their own", format!("{with} {arrow} {whole}"), None).help(
+                "and below it the others",
+                format!("{rest} {arrow} {without}"),
+                None,
+            )
+        }
         (Ok(without), None) => error.help("write it behind the text", format!("{whole} if missing {without}"), None),
         (Err(answer), Some(_)) => error.help("ask for it above", format!("require {name} else {answer}"), None),
         (Err(answer), None) => error.help("write it behind the text", format!("{whole} if missing {answer}"), None),

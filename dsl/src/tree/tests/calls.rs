@@ -93,7 +93,12 @@ fn site(generator: &mut Generator) -> Site {
         } else {
             CallKind::Secret(SecretTest { value, secret: "k".into(), any_line: false })
         };
-        site.calls.push(Arc::new(Call { kind, shown: format!("call {call}").into(), loc: Loc::default(), relayed: false }));
+        site.calls.push(Arc::new(Call {
+            kind,
+            shown: format!("call {call}").into(),
+            loc: Loc::default(),
+            relayed: false,
+        }));
     }
     policies(generator, &mut site, ScopeIdx(0), &[]);
     site
