@@ -221,7 +221,7 @@ fn answer(site: &Site, answer: &Answer, plain: &Plain) -> String {
         Answer::Respond { status, body, .. } => format!("respond {status} {}", shown(body)).trim_end().to_owned(),
         Answer::RespondFile { status, path, .. } => format!("respond {status} file {path}"),
         Answer::Deny { status } => format!("deny {status}"),
-        Answer::Visit { .. } => dsl::tree::words::answer(answer, site),
+        Answer::Relay { .. } | Answer::Visit { .. } => dsl::tree::words::answer(answer, site),
         Answer::NotFound => "404".to_owned(),
         Answer::Files { dir, at, .. } => {
             format!("files {dir}{}", at.as_ref().map_or(String::new(), |at| format!(" at {}", shown(at))))

@@ -63,7 +63,7 @@ pub fn after(steps: Vec<Step>, answer: Answer) -> Plan {
 }
 
 pub fn call(kind: CallKind, shown: &str) -> Arc<Call> {
-    Arc::new(Call { kind, shown: shown.into(), loc: Loc::default() })
+    Arc::new(Call { kind, shown: shown.into(), loc: Loc::default(), relayed: false })
 }
 
 /// `jwt(header.x-token, key: secret.key, …)`
