@@ -149,7 +149,7 @@ fn what_services_answer_is_given() {
             "deny 401\nexpect response header www-authenticate = \"Basic\"",
         ),
         ("answers 302 with header.location = \"/login\"", "redirect 302 /login\nexpect 302"),
-        ("answers 303 with header.location = \"/login\"", "redirect /login\nexpect respond"),
+        ("answers 303 with header.location = \"/login\"", "redirect /login\nexpect respond 303"),
         ("answers 304", "503"),
     ] {
         holds(&format!("given control {answer}\n{}", ask("/asked/x", then)));

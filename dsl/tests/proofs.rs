@@ -252,7 +252,7 @@ site a.example.com {
          no request to /shut/* gets 200
          no request to /shut/* gets respond 500",
     );
-    let open = "undecided: it rests on what ask(web, GET /v) answers, which the analysis cannot look into";
+    let open = "undecided: it rests on `ask(web, GET /v)`, which the analysis cannot look into";
     let refuted = "GET https://a.example.com/shut gets respond ask(web, GET /v)";
     assert_eq!(told, [open, open, refuted, "holds", "holds"]);
 }

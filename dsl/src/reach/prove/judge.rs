@@ -373,7 +373,7 @@ fn may_be(answer: &Answer, gets: &Gets, site: &Site) -> Option<String> {
         Gets::Deny(None) | Gets::Respond(None) => true,
     };
     let shown = site.calls.get(call.0 as usize).map(|call| &call.shown)?;
-    may.then(|| format!("what {shown} answers"))
+    may.then(|| shown.to_string())
 }
 
 /// Whether a no has such a status, that of a service or ours.
