@@ -330,6 +330,7 @@ fn steps<'p>(
         if let Some(stop) = stopped(req) {
             return Some((of_stop(stop, req), loc, at));
         }
+        let refuses = matches!(taken, Taken::Answer(_));
         let answer = match taken {
             Taken::On => None,
             Taken::Answer(answer) => Some(render(answer, site, req, draw)),
@@ -341,6 +342,9 @@ fn steps<'p>(
             Some(answer @ Rendered::Pending(_)) => return Some((answer, loc, at)),
             Some(answer) => {
                 progress.steps += 1;
+                if let (Step::Require { cond, loc, .. }, true) = (step, refuses) {
+                    walk.asked(cond, false, *loc);
+                }
                 return Some((answer, loc, at));
             }
             None => progress.steps += 1,
@@ -376,11 +380,13 @@ fn take<'p>(step: &'p Step, req: &impl Request, walk: &mut impl Walk<'p>) -> (Ta
     let known = || req.calls().is_none_or(Calls::is_running);
     match step {
         Step::Require { cond, otherwise, loc } => match holds(cond) {
-            Ok(held) => {
+            // That it does not hold is said when it has answered: what the answer reads may have to be known first.
+            Ok(false) => (Taken::Answer(otherwise), *loc),
+            Ok(true) => {
                 if known() {
-                    walk.asked(cond, held, *loc);
+                    walk.asked(cond, true, *loc);
                 }
-                (if held { Taken::On } else { Taken::Answer(otherwise) }, *loc)
+                (Taken::On, *loc)
             }
             Err(refused) => (refused, *loc),
         },
