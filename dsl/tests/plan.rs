@@ -374,3 +374,33 @@ site a.example.com {
     let told = changes(&signed(old), &signed(&new));
     assert!(!told.is_empty() && !told.iter().any(|line| line.contains("possibly")), "{told:#?}");
 }
+
+/// Found by random programs (pair 13646): both answer 403, and one reads a header before it does.
+#[test]
+fn a_value_that_arrives_twice_is_refused_where_a_policy_names_it() {
+    let site = |cond: &str| {
+        format!(
+            "site a.example.com {{\n    /a/* {{\n        require {cond} else deny 403\n        else -> deny 403\n    }}\n    else -> respond 200\n}}\n"
+        )
+    };
+    let by_cookie = site("cookie.c is \"1\"");
+    assert_eq!(
+        changes(&by_cookie, &site("(method is GET and header.a)")),
+        [
+            "~ a.example.com /a/* when not (method is GET and header.a) and cookie.c arrives twice with different values | 400 -> deny 403 | GET https://a.example.com/a -H 'cookie: c=1; c=2'",
+            "~ a.example.com /a/* when cookie.c is not \"1\" and header.a arrives twice with different values | deny 403 -> 400 | GET https://a.example.com/a -H 'a: 1' -H 'a: 2'",
+            "~ a.example.com /a/* when method is GET and header.a and cookie.c arrives twice with different values | 400 -> deny 403 | GET https://a.example.com/a -H 'a: x' -H 'cookie: c=1; c=2'",
+            "~ a.example.com /a/* when cookie.c is \"1\" and header.a arrives twice with different values | deny 403 -> 400 | GET https://a.example.com/a -H 'cookie: c=1' -H 'a: 1' -H 'a: 2'",
+        ]
+    );
+    assert_eq!(
+        changes(&site("cookie.c is \"1\" and method is GET"), &site("method is GET and cookie.c is \"1\"")),
+        [""; 0]
+    );
+    // A field that a policy before it refuses, in both.
+    let before = |more: &str| {
+        site(&format!("query.k is not \"1\""))
+            .replace("        else -> deny 403", &format!("{more}        else -> deny 403"))
+    };
+    assert_eq!(changes(&before(""), &before("        require query.k is not \"2\" else deny 403\n")), [""; 0]);
+}

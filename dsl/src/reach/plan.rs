@@ -13,6 +13,7 @@ mod outcome;
 mod pair;
 mod same;
 mod tenants;
+mod twice;
 mod words;
 
 use super::Carried;

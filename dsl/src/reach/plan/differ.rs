@@ -13,11 +13,11 @@ use crate::tree::classes::{PathClass, path_classes};
 use crate::tree::ir::{Answer, CallIdx, Cond, Field, PathPattern, PlanIdx, Site};
 use crate::tree::judge::Rendered;
 use crate::tree::request::Plain;
-use crate::tree::{Decision, Program, interpret, rows, tell};
+use crate::tree::{Program, rows, tell};
 use std::sync::Arc;
 
 /// What a search for a request counts.
-const SEARCH: u64 = 50;
+pub(super) const SEARCH: u64 = 50;
 /// Conditions of edits that are told apart one by one.
 const MOST_WHENS: usize = 6;
 /// Conditions that are looked at one by one whether they need saying.
@@ -25,20 +25,23 @@ const MOST_SAID: usize = 12;
 
 /// A version of a site.
 pub(super) struct Side {
-    program: Arc<Program>,
+    pub(super) program: Arc<Program>,
     numbers: Numbers,
     /// By plan.
     plans: Vec<Vec<Branch>>,
 }
 
 /// A row of a class of paths.
-struct Row<'s> {
+pub(super) struct Row<'s> {
     /// In the numbers of both versions.
-    cond: Cond,
-    plan: PlanIdx,
-    branches: &'s [Branch],
-    lead: Option<Lead<'s>>,
+    pub(super) cond: Cond,
+    pub(super) plan: PlanIdx,
+    pub(super) branches: &'s [Branch],
+    pub(super) lead: Option<Lead<'s>>,
 }
+
+/// A version of a site, one of its rows and one way through that.
+pub(super) type Taken<'t> = (Option<&'t Side>, &'t Row<'t>, &'t Branch);
 
 pub(super) struct Differ<'a> {
     pub(super) a: Option<Side>,
@@ -96,7 +99,7 @@ impl Side {
     }
 
     /// A request with this version's own numbers of calls.
-    fn own(&self, request: &Plain) -> Plain {
+    pub(super) fn own(&self, request: &Plain) -> Plain {
         let mut out = Plain { calls: Default::default(), ..request.clone() };
         for (n, at) in self.numbers.calls.iter().enumerate() {
             let said = request.calls.outcome(*at).cloned().unwrap_or(Said::No);
@@ -107,7 +110,19 @@ impl Side {
 }
 
 fn same_branches(a: &[Branch], b: &[Branch]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.conds == b.conds && a.outcome == b.outcome)
+    let same = |(a, b): (&Branch, &Branch)| a.conds == b.conds && a.asked == b.asked && a.outcome == b.outcome;
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
+/// How many rows are the same at the beginning of both: they are the same for all whom they take.
+pub(super) fn common(left: &[Row<'_>], right: &[Row<'_>]) -> usize {
+    let same = |(x, y): &(&Row<'_>, &Row<'_>)| x.cond == y.cond && same_branches(x.branches, y.branches);
+    left.iter().zip(right).take_while(same).count()
+}
+
+/// The conditions of rows, as [`taken`] wants them.
+pub(super) fn conds(rows: &[Row<'_>]) -> Vec<(Cond, PlanIdx)> {
+    rows.iter().map(|row| (row.cond.clone(), row.plan)).collect()
 }
 
 impl Differ<'_> {
@@ -143,12 +158,14 @@ impl Differ<'_> {
                 && self.rows.len() == known
             {
                 self.twice(class, (a, &left, &strict_a), (b, &right, &strict_b));
+                let guards: Vec<&Field> = strict_a.iter().chain(&strict_b).collect();
+                self.twice_in_policies(class, (a, &left), (b, &right), &guards)?;
             }
         }
         Ok(())
     }
 
-    fn spend(&mut self, steps: u64) -> Result<(), String> {
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), String> {
         *self.left = self.left.checked_sub(steps).ok_or("it takes more steps than a comparison may")?;
         Ok(())
     }
@@ -159,13 +176,10 @@ impl Differ<'_> {
         (a, left): (Option<&Side>, &[Row<'_>]),
         (b, right): (Option<&Side>, &[Row<'_>]),
     ) -> Result<(), String> {
-        // What is the same at the beginning of both is the same for all whom it takes.
-        let same = |(x, y): &(&Row<'_>, &Row<'_>)| x.cond == y.cond && same_branches(x.branches, y.branches);
-        let common = left.iter().zip(right).take_while(same).count();
+        let common = common(left, right);
         if common == left.len() && common == right.len() {
             return Ok(());
         }
-        let conds = |rows: &[Row<'_>]| rows.iter().map(|row| (row.cond.clone(), row.plan)).collect::<Vec<_>>();
         let (x, y) = (conds(left), conds(right));
         for (i, one) in left.iter().enumerate().skip(common) {
             let Some(taken_a) = taken(&x, i) else { continue };
@@ -246,7 +260,7 @@ impl Differ<'_> {
         // What was found on another path of the class's shape may go elsewhere: then there may be nothing.
         if witness.is_none() {
             self.spend(SEARCH)?;
-            match self.exactly(from, to, conds) {
+            match self.exactly(from, to, conds, None) {
                 Some(Found::None) => return Ok(false),
                 Some(Found::Request(request)) => witness = self.replayed(&request, from, to, (x, y)),
                 Some(Found::Open(_)) | None => {}
@@ -257,12 +271,14 @@ impl Differ<'_> {
         Ok(true)
     }
 
-    /// The same search by the algebra of regions, over both versions at once.
-    fn exactly(
+    /// The same search by the algebra of regions, over both versions at once; of requests in which a field arrives
+    /// with different values, where one is given.
+    pub(super) fn exactly(
         &self,
         from: (Option<&Side>, &Row<'_>, &Branch),
         to: (Option<&Side>, &Row<'_>, &Branch),
         conds: &[Cond],
+        twice: Option<&Field>,
     ) -> Option<Found> {
         let (a, b) = (from.0?, to.0?);
         // Written with the numbers of the first version's calls they would mean something else.
@@ -281,6 +297,9 @@ impl Differ<'_> {
         let mut region = old.intersect(new).ok()?;
         for cond in conds {
             region = region.intersect(&space.passing(0, cond).ok()?).ok()?;
+        }
+        if let Some(field) = twice {
+            region = region.intersect(&space.conflicting(std::slice::from_ref(field)).ok()?).ok()?;
         }
         if region.is_empty() {
             return Some(Found::None);
@@ -348,7 +367,7 @@ impl Differ<'_> {
     }
 
     /// The conditions that need saying: those that do not follow from the others.
-    fn when(&self, a: &Row<'_>, b: &Row<'_>, conds: &[Cond]) -> Option<String> {
+    pub(super) fn when(&self, a: &Row<'_>, b: &Row<'_>, conds: &[Cond]) -> Option<String> {
         let mut said: Vec<Cond> = Vec::new();
         for cond in conds {
             if *cond != Cond::Const(true) && !said.contains(cond) {
@@ -371,7 +390,7 @@ impl Differ<'_> {
     }
 
     /// Notes a change, once.
-    fn note(&mut self, change: Change) {
+    pub(super) fn note(&mut self, change: Change) {
         let same = |other: &&mut Change| {
             (other.kind, &other.path, &other.when, &other.before, &other.after)
                 == (change.kind, &change.path, &change.when, &change.before, &change.after)
@@ -382,66 +401,6 @@ impl Differ<'_> {
             None => self.rows.push(change),
         }
     }
-
-    /// Fields whose second value one version refuses and the other does not.
-    fn twice(
-        &mut self,
-        class: &PathClass,
-        (a, left, x): (&Side, &[Row<'_>], &[Field]),
-        (b, right, y): (&Side, &[Row<'_>], &[Field]),
-    ) {
-        let differ = x.iter().filter(|field| !y.contains(field)).chain(y.iter().filter(|field| !x.contains(field)));
-        for field in differ {
-            let base = solve::plain(a.site(), &self.host, &class.path, self.both.shown.len());
-            let Some(request) = arriving_twice(field, &base) else { continue };
-            let told = |side: &Side| {
-                let own = side.own(&request);
-                let decided = side.program.decide(&own);
-                if decided != interpret(side.site(), &own) {
-                    return None;
-                }
-                // A policy on the way may refuse it as well as a route.
-                let refused = || matches!(tell::tell(&side.program, &own, Some(0)).judged.answer, Rendered::Refused(_));
-                Some(match decided {
-                    Decision::Conflict(_) => "400".to_owned(),
-                    Decision::Plan(_) if refused() => "400".to_owned(),
-                    Decision::Plan(plan) => words::answer(&side.site().plans[plan.0 as usize].answer, side.site()),
-                })
-            };
-            let (Some(before), Some(after)) = (told(a), told(b)) else { continue };
-            if (before == "400") == (after == "400") {
-                continue;
-            }
-            let lead = |rows: &[Row<'_>]| rows.last().and_then(|row| row.lead.map(|lead| lead.shown()));
-            self.note(Change {
-                tenant: None,
-                kind: Kind::Changed,
-                site: String::new(),
-                path: lead(right).or_else(|| lead(left)).unwrap_or_default(),
-                when: Some(format!("{field} arrives twice with different values")),
-                before,
-                after,
-                witness: Some(show::supposing(&request, &self.both.shown)),
-                possibly: false,
-            });
-        }
-    }
-}
-
-/// A request in which a field arrives with two values.
-fn arriving_twice(field: &Field, base: &Plain) -> Option<Plain> {
-    let mut request = base.clone();
-    match field {
-        Field::Header(name) => {
-            for value in ["1", "2"] {
-                request.headers.push((name.to_string(), value.into()));
-            }
-        }
-        Field::Cookie(name) => request.headers.push(("cookie".into(), format!("{name}=1; {name}=2").into_bytes())),
-        Field::Query(name) => request.query = Some(format!("{name}=1&{name}=2")),
-        _ => return None,
-    }
-    Some(request)
 }
 
 /// Whether two outcomes differ in nothing but texts that are made of the request.
@@ -474,7 +433,7 @@ fn text(side: Option<&Side>, request: &Plain) -> String {
 }
 
 /// The pattern of the narrower of two leads.
-fn narrower(a: Option<Lead<'_>>, b: Option<Lead<'_>>) -> String {
+pub(super) fn narrower(a: Option<Lead<'_>>, b: Option<Lead<'_>>) -> String {
     let (a, b) = match (a, b) {
         (Some(a), Some(b)) => (a, b),
         (Some(one), None) | (None, Some(one)) => return one.shown(),

@@ -58,6 +58,8 @@ pub(super) struct Branch {
     pub(super) conds: Vec<Cond>,
     /// The same as it is written.
     pub(super) shown: Vec<Cond>,
+    /// What is asked on the way besides, for edits, limits and sessions, whatever it comes to.
+    pub(super) asked: Vec<Cond>,
     pub(super) outcome: Outcome,
     /// The answer and what is done besides, in words.
     pub(super) words: (String, Vec<String>),
@@ -78,6 +80,7 @@ pub(super) fn nobody() -> Branch {
     Branch {
         conds: Vec::new(),
         shown: Vec::new(),
+        asked: Vec::new(),
         outcome: Outcome {
             answer: Answer::NotFound,
             edits: Vec::new(),
@@ -124,6 +127,7 @@ fn branch(ending: &Ending<'_>, plan: &Plan, site: &Site, numbers: &Numbers) -> B
     Branch {
         conds: ending.conds.iter().map(|cond| numbers.cond(cond)).collect(),
         shown: ending.conds.clone(),
+        asked: steps.iter().filter_map(asked).map(|cond| numbers.cond(cond)).collect(),
         outcome: Outcome {
             answer: numbers.answer(ending.answer),
             edits: settled(edits),
@@ -134,6 +138,17 @@ fn branch(ending: &Ending<'_>, plan: &Plan, site: &Site, numbers: &Numbers) -> B
         words: (words::answer(ending.answer, site), details),
         serves,
     }
+}
+
+/// The condition under which a step does what it does.
+fn asked(step: &Step) -> Option<&Cond> {
+    let when = match step {
+        Step::Require { .. } => return None,
+        Step::Header(edit) => &edit.when,
+        Step::Limit(limit) => &limit.when,
+        Step::Session(session) => &session.when,
+    };
+    (*when != Cond::Const(true)).then_some(when)
 }
 
 fn has_holes(value: &Value) -> bool {
