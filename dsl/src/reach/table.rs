@@ -5,6 +5,7 @@ use super::events::{Event, can_dial, events};
 use super::rows::{self, ClassRows, Lead};
 use super::solve::{self, Found};
 use super::{PoolKey, Sites, show};
+use crate::region::cond;
 use crate::syntax::span::Loc;
 use crate::tree::Program;
 use crate::tree::ir::{CallKind, Cond, PlanIdx, PoolIdx, Site};
@@ -114,7 +115,9 @@ fn way(site: &Site, class: &ClassRows, event: &Event, witness: Option<String>) -
     let lead = Lead::of(site, &class.class.matching[0], event.plan);
     let named = |text: String| lead.map_or(text.clone(), |lead| lead.named(&text));
     let conds: Vec<Cond> = [&event.guard].into_iter().chain(&event.own).cloned().collect();
-    let policies = dial::passed(event.of(site), event.after).map(|used| match &used.when {
+    // Of a policy that is used under a condition that is never true nobody passes anything.
+    let passed = dial::passed(event.of(site), event.after).filter(|used| !cond::never_true(&used.when));
+    let policies = passed.map(|used| match &used.when {
         Cond::Const(true) => used.name.to_string(),
         when => format!("{} when {}", used.name, named(when.to_string())),
     });

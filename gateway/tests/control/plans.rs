@@ -164,7 +164,7 @@ fn who_reaches_a_pool() {
         &["explain", "--who-reaches", "pools.api", "new"],
         0,
         "who reaches 127.0.0.1:9002
-  api.localhost  /v1/* when not (method is OPTIONS and header.origin and header.access-control-request-method) and api-key(header.x-api-key, secret.api-keys) and (method in [GET, HEAD] or claim scope has \"write\")  -> api  · passes cors.allow, silent, allowed when header.origin is \"https://shop.localhost:8443\" and header.origin is not \"null\", exposed when false, preflight, auth.api-key  [new/api.route:21]
+  api.localhost  /v1/* when not (method is OPTIONS and header.origin and header.access-control-request-method) and api-key(header.x-api-key, secret.api-keys) and (method in [GET, HEAD] or claim scope has \"write\")  -> api  · passes cors.allow, silent, allowed when header.origin is \"https://shop.localhost:8443\" and header.origin is not \"null\", preflight, auth.api-key  [new/api.route:21]
       e.g. GET https://api.localhost/v1 where api-key(header.x-api-key, secret.api-keys) says yes
   shop.localhost  /api/{version:v1|v2}/* when method in [GET, HEAD, POST]  -> api  · passes web.secure-headers  [new/shop.route:16]
       e.g. GET https://shop.localhost/api/v1
