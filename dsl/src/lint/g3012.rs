@@ -1,11 +1,12 @@
 //! ## What
 //!
-//! A site that asks for a session's cookie, or starts sessions, is served on clear ports too: it says `http allowed`.
+//! A site that asks for a session's cookie or for passwords, or starts sessions, is served on clear ports too: it says
+//! `http allowed`.
 //!
 //! ## Why
 //!
 //! Whoever listens on the way reads the cookie, or the password that it is given for, and is that user from then
-//! on. A TLS site without `http allowed` sends clear requests to https before it reads anything of them. A site
+//! on. A browser sends the password of `password(…)` with every request. A TLS site without `http allowed` sends clear requests to https before it reads anything of them. A site
 //! with `tls off` is left alone: what stands before it may speak TLS.
 //!
 //! ## Wrong
@@ -42,7 +43,7 @@ use crate::tree::eval;
 use crate::tree::ir::{CallKind, Cond, Field, Part, Plan, Step, Target, Tls, Value};
 use crate::tree::request::Plain;
 
-/// Looks for a clear request whose cookie is read for who sent it.
+/// Looks for a clear request whose cookie or password is read for who sent it.
 pub(super) fn run(w: &mut World<'_>) {
     let settings = &w.site.settings;
     if settings.tls == Tls::Off || !settings.http_allowed || w.site.hosts.iter().all(|(host, _)| super::g3019::inside(host)) {
@@ -50,9 +51,9 @@ pub(super) fn run(w: &mut World<'_>) {
     }
     for at in w.entries() {
         let Target::Plan(index) = w.entry(at).target else { continue };
-        let Some((cookie, loc)) = asked(w, &w.site.plans[index.0 as usize]) else { continue };
+        let Some((what, loc)) = asked(w, &w.site.plans[index.0 as usize]) else { continue };
         let Some(request) = in_clear(w, at) else { continue };
-        let said = format!("the session cookie{cookie} would cross the network unencrypted: this site is served in clear too");
+        let said = format!("{what} would cross the network unencrypted: this site is served in clear too");
         let place = allowed(w);
         let mut d = Diagnostic::error("G3012", place.unwrap_or(w.site.loc), said)
             .label(loc, "asks for it here")
@@ -64,7 +65,7 @@ pub(super) fn run(w: &mut World<'_>) {
     }
 }
 
-/// The cookie that a plan knows somebody by, and where.
+/// What a plan knows somebody by, and where.
 fn asked(w: &World<'_>, plan: &Plan) -> Option<(String, Loc)> {
     let mut found = None;
     let mut reads = Reads::of(w.site, |field: &Field| {
@@ -74,15 +75,21 @@ fn asked(w: &World<'_>, plan: &Plan) -> Option<(String, Loc)> {
             CallKind::Jwt(jwt) => cookie(&jwt.token),
             CallKind::Signed(signed) => cookie(&signed.text).or_else(|| cookie(&signed.signature)),
             CallKind::Session(session) => cookie(&session.cookie),
-            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::Password(_) | CallKind::ApiKey(_) | CallKind::Body(_) | CallKind::Visit(..) => None,
+            CallKind::Password(_) => {
+                found.get_or_insert_with(|| ("passwords".to_owned(), call.loc));
+                None
+            }
+            CallKind::Secret(_) | CallKind::Ask(_) | CallKind::ApiKey(_) | CallKind::Body(_) | CallKind::Visit(..) => None,
         };
-        if let (Some(name), None) = (of_cookie, &found) {
-            found = Some((format!(" `{name}`"), call.loc));
+        if let Some(name) = of_cookie {
+            found.get_or_insert_with(|| (format!("the session cookie `{name}`"), call.loc));
         }
     });
     reads.plan(plan);
     let started = plan.steps.iter().find_map(|step| match step {
-        Step::Session(session) if session.key().is_some() => Some((format!(" `{}`", session.cookie), session.loc)),
+        Step::Session(session) if session.key().is_some() => {
+            Some((format!("the session cookie `{}`", session.cookie), session.loc))
+        },
         _ => None,
     });
     found.or(started)

@@ -96,7 +96,7 @@ findings! {
     "G3009" g3009 "client chooses the upstream",
     "G3010" g3010 "any site may read answers",
     "G3011" g3011 "cookie without its attributes",
-    "G3012" g3012 "session cookie in clear",
+    "G3012" g3012 "session cookie or password in clear",
     "G3013" g3013 "token of another service",
     "G3014" g3014 "token that anybody can make",
     "G3015" g3015 "secret leaves",
