@@ -81,7 +81,10 @@ impl<'a> Checker<'a> {
         let ItemKind::Policy(def) = &linked.item(module, item).kind else { return };
         inner.stack.push((module, item));
         inner.env = self.bind_params(def, module, &name, args, &frame.env, loc);
+        let outermost = inner.used.as_ref().map(|(_, loc)| *loc);
+        let around = std::mem::replace(&mut self.asked.used, outermost);
         self.statements(b, &def.body.stmts, chain, &mut inner, acc);
+        self.asked.used = around;
     }
 
     /// A policy as other files know it: the file that declares it, and its name there.

@@ -95,8 +95,14 @@ pub fn of_site(site: &Site) -> impl Iterator<Item = Named<'_>> {
         };
         call.secrets().iter().map(move |name| Named { name, loc: call.loc, used })
     });
-    let steps = site.plans.iter().flat_map(|plan| &plan.steps).filter_map(|step| match step {
-        Step::Session(session) => session.key().map(|name| Named { name, loc: session.loc, used: Used::Signs }),
+    let steps = site.plans.iter().flat_map(|plan| plan.steps.iter().enumerate().map(move |step| (plan, step)));
+    let steps = steps.filter_map(|(plan, (at, step))| match step {
+        // A policy of another file has the key from its `use`.
+        Step::Session(session) => session.key().map(|name| {
+            let used = plan.uses_of(at).next().map(|used| used.loc);
+            let loc = used.filter(|used| used.file != session.loc.file).unwrap_or(session.loc);
+            Named { name, loc, used: Used::Signs }
+        }),
         Step::Require { .. } | Step::Header(_) | Step::Limit(_) => None,
     });
     let via = site.via.iter().filter_map(|via| Some((via.key.as_ref()?, via.loc)));

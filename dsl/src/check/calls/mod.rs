@@ -44,6 +44,8 @@ pub(super) struct Asked {
     pub(super) lets: Vec<(ModIdx, usize)>,
     /// Fields that are there where an expression is evaluated.
     pub(super) known: Vec<Field>,
+    /// The outermost `use` whose policy is read.
+    pub(super) used: Option<Loc>,
 }
 
 impl Asked {
@@ -80,8 +82,18 @@ impl<'a> Checker<'a> {
         (calls.into_iter().map(Arc::new).collect(), providers)
     }
 
+    /// Where people find what a call asks for: in a policy of the standard library they said it by its `use`.
+    fn said_at(&self, loc: Loc) -> Loc {
+        let of_std = |used: &Loc| {
+            let module = self.linked.modules.iter().find(|module| module.file == loc.file);
+            used.file != loc.file && module.is_some_and(|module| module.path.starts_with("std/"))
+        };
+        self.asked.used.filter(of_std).unwrap_or(loc)
+    }
+
     /// The field that a call is.
     fn made_call(&mut self, kind: CallKind, shown: String, loc: Loc) -> Field {
+        let loc = self.said_at(loc);
         self.asked.made += 1;
         let shown: Arc<str> = shown.into();
         let same = self.asked.shown.entry(Arc::clone(&shown)).or_default();
