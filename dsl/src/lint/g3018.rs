@@ -10,6 +10,9 @@
 //! them between sites, and of the names that proxies tell identities by (`x-user`, `remote-user`, `x-forwarded-user`,
 //! `x-auth-request-…` and their like).
 //!
+//! `--fix` leaves it alone: whether the header goes on this route, in its block or in the whole site is not to be seen
+//! from here, for another pool of the site may want it from a proxy in front of the gateway.
+//!
 //! ## Wrong
 //!
 //! ```route
