@@ -399,8 +399,7 @@ fn a_value_that_arrives_twice_is_refused_where_a_policy_names_it() {
     );
     // A field that a policy before it refuses, in both.
     let before = |more: &str| {
-        site("query.k is not \"1\"")
-            .replace("        else -> deny 403", &format!("{more}        else -> deny 403"))
+        site("query.k is not \"1\"").replace("        else -> deny 403", &format!("{more}        else -> deny 403"))
     };
     assert_eq!(changes(&before(""), &before("        require query.k is not \"2\" else deny 403\n")), [""; 0]);
 }
