@@ -1,7 +1,7 @@
 //! The line for a request that the gateway had to answer itself because of its upstream, or whose answer
 //! broke off.
 
-use super::line::{text, time};
+use super::line;
 use crate::http::forward::{About, Failure};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct Failed {
     at: SystemTime,
-    about: About,
+    pub(super) about: About,
     status: u16,
     pool: Arc<str>,
     endpoint: Option<Arc<str>>,
@@ -42,33 +42,17 @@ impl Failed {
         Self { status: status.unwrap_or(self.status), ..self }
     }
 
-    /// Whether its route says `log off`.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.about.quiet
-    }
-
     /// Appends the line, with its end.
     pub(super) fn write(&self, out: &mut String) {
-        out.push_str("{\"time\":\"");
-        time(out, self.at);
+        line::request(out, self.at, "failed", &self.about);
+        line::field(out, "method", Some(self.about.method.as_str()));
+        line::asked(out, &self.about);
         // Writing to a `String` cannot fail.
-        let _ = write!(out, "\",\"request\":\"failed\",\"client\":\"{}\",\"method\":", self.about.client);
-        text(out, self.about.method.as_str());
-        if let Some(host) = &self.about.host {
-            out.push_str(",\"host\":");
-            text(out, &String::from_utf8_lossy(host.as_bytes()));
-        }
-        out.push_str(",\"path\":");
-        // The query stays out: it may hold secrets.
-        text(out, self.about.target.as_ref().map_or("/", |target| target.path()));
-        let _ = write!(out, ",\"status\":{},\"pool\":", self.status);
-        text(out, &self.pool);
-        if let Some(endpoint) = &self.endpoint {
-            out.push_str(",\"endpoint\":");
-            text(out, endpoint);
-        }
-        let _ = write!(out, ",\"phase\":\"{}\",\"attempt\":{},\"reason\":", self.phase, self.attempt);
-        text(out, &self.reason);
+        let _ = write!(out, ",\"status\":{}", self.status);
+        line::field(out, "pool", Some(&self.pool));
+        line::field(out, "endpoint", self.endpoint.as_deref());
+        let _ = write!(out, ",\"phase\":\"{}\",\"attempt\":{}", self.phase, self.attempt);
+        line::field(out, "reason", Some(&self.reason));
         out.push_str("}\n");
     }
 }

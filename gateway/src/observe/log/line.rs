@@ -1,5 +1,6 @@
 //! A record as a line of JSON.
 
+use crate::http::forward::About;
 use crate::l4::Record;
 use dsl::tree::l4::Transport;
 use std::fmt::Write;
@@ -24,10 +25,7 @@ pub fn write(out: &mut String, record: &Record) {
     for (name, value) in
         [("sni", record.sni.as_deref()), ("pool", record.pool.as_deref()), ("endpoint", record.endpoint.as_deref())]
     {
-        if let Some(value) = value {
-            let _ = write!(out, ",\"{name}\":");
-            text(out, value);
-        }
+        field(out, name, value);
     }
     let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", record.bytes_in, record.bytes_out);
     if record.transport == Transport::Udp {
@@ -35,15 +33,40 @@ pub fn write(out: &mut String, record: &Record) {
     }
     let end = record.end.label();
     let _ = write!(out, ",\"lasted_ms\":{},\"tries\":{},\"end\":\"{end}\"", record.lasted_ms, record.tries);
-    if let Some(detail) = &record.detail {
-        out.push_str(",\"detail\":");
-        text(out, detail);
-    }
+    field(out, "detail", record.detail.as_deref());
     out.push_str("}\n");
 }
 
+/// Begins the line of a request: when, and what became of it.
+pub(super) fn request(out: &mut String, at: SystemTime, became: &str, about: &About) {
+    out.push_str("{\"time\":\"");
+    time(out, at);
+    for part in ["\",\"request\":\"", became, "\",\"client\":\""] {
+        out.push_str(part);
+    }
+    // Writing to a `String` cannot fail.
+    let _ = write!(out, "{}\"", about.client);
+}
+
+/// What a request asked for. Its query stays out: it may hold secrets.
+pub(super) fn asked(out: &mut String, about: &About) {
+    let host = about.host.as_ref().map(|host| String::from_utf8_lossy(host.as_bytes()));
+    field(out, "host", host.as_deref());
+    field(out, "path", Some(about.target.as_ref().map_or("/", |target| target.path())));
+}
+
+/// A field and its text, where there is one.
+pub(super) fn field(out: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        for part in [",\"", name, "\":"] {
+            out.push_str(part);
+        }
+        text(out, value);
+    }
+}
+
 /// RFC 3339, in UTC, with milliseconds. A clock before 1970 is not told from 1970.
-pub(super) fn time(out: &mut String, at: SystemTime) {
+fn time(out: &mut String, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = dsl::calendar::date(days);
@@ -69,7 +92,7 @@ pub(super) fn time(out: &mut String, at: SystemTime) {
 
 /// A text in quotes. Control characters, and those that turn the direction of what follows, are
 /// written as escapes: a client's name must not end the line or deceive who reads it on a terminal.
-pub(super) fn text(out: &mut String, text: &str) {
+fn text(out: &mut String, text: &str) {
     out.push('"');
     let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {

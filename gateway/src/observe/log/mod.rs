@@ -145,7 +145,7 @@ impl LogSender {
 
     /// Hands over what is to be said of a request that failed.
     pub fn failed(&self, failed: Failed) {
-        if !failed.is_quiet() {
+        if !failed.about.quiet {
             self.put(|| Message::Failed(Box::new(failed)));
         }
     }
@@ -158,7 +158,7 @@ impl LogSender {
 
     /// Hands over what is to be said of a request that was refused.
     pub fn refused(&self, refused: Refused) {
-        if !refused.is_quiet() {
+        if !refused.about.quiet {
             self.put(|| Message::Refused(Box::new(refused)));
         }
     }

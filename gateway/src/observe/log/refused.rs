@@ -1,6 +1,6 @@
 //! The line for a request that the gateway refused by what a route file says, with the rule that did.
 
-use super::line::{text, time};
+use super::line;
 use crate::edge::rules::Rule;
 use crate::http::forward::About;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct Refused {
     at: SystemTime,
-    about: About,
+    pub(super) about: About,
     status: u16,
     rule: Option<Arc<Rule>>,
     /// Why, where the rule does not say it. Nothing of what the client sent is in it.
@@ -25,25 +25,12 @@ impl Refused {
         Self { at: SystemTime::now(), about, status, rule, reason }
     }
 
-    /// Whether its route says `log off`.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.about.quiet
-    }
-
     /// Appends the line, with its end.
     pub(super) fn write(&self, out: &mut String) {
-        out.push_str("{\"time\":\"");
-        time(out, self.at);
+        line::request(out, self.at, "refused", &self.about);
+        line::field(out, "method", Some(self.about.method.as_str()));
+        line::asked(out, &self.about);
         // Writing to a `String` cannot fail.
-        let _ = write!(out, "\",\"request\":\"refused\",\"client\":\"{}\",\"method\":", self.about.client);
-        text(out, self.about.method.as_str());
-        if let Some(host) = &self.about.host {
-            out.push_str(",\"host\":");
-            text(out, &String::from_utf8_lossy(host.as_bytes()));
-        }
-        out.push_str(",\"path\":");
-        // The query stays out: it may hold secrets.
-        text(out, self.about.target.as_ref().map_or("/", |target| target.path()));
         let _ = write!(out, ",\"status\":{}", self.status);
         let rule = self.rule.as_ref();
         for (name, value) in [
@@ -52,10 +39,7 @@ impl Refused {
             ("statement", rule.and_then(|rule| rule.statement.as_deref())),
             ("reason", self.reason.as_deref()),
         ] {
-            if let Some(value) = value {
-                let _ = write!(out, ",\"{name}\":");
-                text(out, value);
-            }
+            line::field(out, name, value);
         }
         out.push_str("}\n");
     }

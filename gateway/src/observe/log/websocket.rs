@@ -1,6 +1,6 @@
 //! The line for a WebSocket, when it has ended.
 
-use super::line::{text, time};
+use super::line;
 use crate::http::forward::About;
 use crate::l4::End;
 use std::fmt::Write;
@@ -31,23 +31,13 @@ pub struct WebSocket {
 impl WebSocket {
     /// Appends the line, with its end.
     pub(super) fn write(&self, out: &mut String) {
-        out.push_str("{\"time\":\"");
-        time(out, self.started);
-        // Writing to a `String` cannot fail.
-        let _ = write!(out, "\",\"request\":\"websocket\",\"client\":\"{}\"", self.about.client);
-        if let Some(host) = &self.about.host {
-            out.push_str(",\"host\":");
-            text(out, &String::from_utf8_lossy(host.as_bytes()));
-        }
-        out.push_str(",\"path\":");
-        // The query stays out: it may hold secrets.
-        text(out, self.about.target.as_ref().map_or("/", |target| target.path()));
-        out.push_str(",\"pool\":");
-        text(out, &self.pool);
-        out.push_str(",\"endpoint\":");
-        text(out, &self.endpoint);
+        line::request(out, self.started, "websocket", &self.about);
+        line::asked(out, &self.about);
+        line::field(out, "pool", Some(&self.pool));
+        line::field(out, "endpoint", Some(&self.endpoint));
         let Self { bytes_in, bytes_out, lasted_ms, end, .. } = self;
         let end = end.label();
+        // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
             ",\"bytes_in\":{bytes_in},\"bytes_out\":{bytes_out},\"lasted_ms\":{lasted_ms},\"end\":\"{end}\"}}"
