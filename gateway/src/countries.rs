@@ -51,7 +51,8 @@ impl Countries {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).path.is_some()
     }
 
-    /// Reads from this file from now on. With `None` there is nothing to look at any more; what was read goes on.
+    /// Reads from this file from now on. With `None` there is nothing to look at any more; what was read goes on, for
+    /// versions of files that go on too.
     pub fn read_from(&self, path: Option<PathBuf>) -> Vec<Told> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if path == source.path {
@@ -62,6 +63,11 @@ impl Countries {
         self.read(&mut source, &mut told);
         self.tell(&mut source, &mut told);
         told
+    }
+
+    /// Gives up what was read: nobody asks any more.
+    pub fn forget(&self) {
+        self.held.store(None);
     }
 
     /// Reads the file if it changed, and tells what is new. Trouble is told at the look after: who writes a file is

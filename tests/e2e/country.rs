@@ -132,4 +132,14 @@ fn a_site_that_reads_countries_waits_until_gateway_route_names_a_file() {
     let gateway = fs::read_to_string(sluice.sites().join("gateway.route")).unwrap();
     sluice.write("gateway.route", gateway.replace("gateway {", "gateway {\n    country \"geo.mmdb\""));
     sluice.serves("a.test", "/", |reply| reply.status == 200 && reply.header("x-country") == Some("DE"));
+    // Taken away again: that is told at once, and what was in force goes on with what was read.
+    sluice.write("gateway.route", gateway);
+    let line =
+        sluice.says("what is missing now", |line| line.contains("nothing says which address is in which country"));
+    assert!(line.contains("G8009"), "{line}");
+    is_in(&sluice, "127.0.0.1", "DE");
+    // So it does where the file on disk reads none any more, and is refused for something else.
+    sluice.write("a.route", "site a.test {\n    http allowed\n    else -> nobody-knows-it\n}\n");
+    sluice.says("what is wrong with it", |line| line.contains("nobody-knows-it"));
+    is_in(&sluice, "127.0.0.1", "DE");
 }

@@ -196,6 +196,9 @@ impl Control {
     /// Reads countries from where `gateway.route` says.
     fn find_countries(&self) -> Vec<Told> {
         let file = self.listening.gateway.country.as_ref();
+        if file.is_none() && !self.loader.reads_countries() {
+            self.countries.forget();
+        }
         self.countries.read_from(file.map(|file| self.loader.places().root.join(&**file)))
     }
 

@@ -125,8 +125,10 @@ pub struct Loader<I: Install> {
     waiting: BTreeSet<FileId>,
     /// Files that were refused for files of certificates, and how those were.
     certless: BTreeMap<FileId, super::certificates::Seen>,
-    /// Files that were refused for the countries that they read.
-    countryless: BTreeSet<FileId>,
+    /// Files that read countries as they are on disk, loaded or refused.
+    of_countries: BTreeSet<FileId>,
+    /// Whether `gateway.route` said where they are known from, when that was looked at last.
+    countries_named: bool,
     /// Whether secrets are read from where `gateway.route` says.
     directed: bool,
     ids: Ids,
@@ -173,6 +175,8 @@ struct Good<I: Install> {
     items: Vec<(Vec<Key>, Arc<I::Route>)>,
     /// Its tables whose rows stand in files, by path.
     tables: Vec<(PathBuf, Arc<ir::Table>)>,
+    /// Whether it reads countries.
+    of_countries: bool,
     /// Its tenants, of gateway.route.
     tenants: Vec<Arc<ir::Tenant>>,
     /// How much it comes to.
@@ -291,7 +295,8 @@ impl<I: Install> Loader<I> {
             looping: BTreeSet::new(),
             waiting: BTreeSet::new(),
             certless: BTreeMap::new(),
-            countryless: BTreeSet::new(),
+            of_countries: BTreeSet::new(),
+            countries_named: false,
             directed: false,
             ids: Ids::default(),
             units: HashMap::new(),

@@ -31,6 +31,7 @@ impl<I: Install> Loader<I> {
         self.ids.remove(file);
         self.waiting.remove(&file);
         self.certless.remove(&file);
+        self.of_countries.remove(&file);
         self.failing.remove(&file);
         self.disproved.remove(&file);
         if *path == *Path::new(GATEWAY) {

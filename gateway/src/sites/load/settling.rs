@@ -147,22 +147,29 @@ impl<I: Install> Loader<I> {
             (None, None) => false,
         };
         for (file, done) in done.iter_mut() {
-            match done.compiled.country.filter(|_| !named) {
-                Some(loc) => {
-                    done.compiled.findings.push(lint::files::no_countries(loc));
-                    done.compiled.refuse();
-                    self.countryless.insert(*file);
-                }
-                None => {
-                    self.countryless.remove(file);
-                }
+            let Some(loc) = done.compiled.country else {
+                self.of_countries.remove(file);
+                continue;
+            };
+            self.of_countries.insert(*file);
+            if !named {
+                done.compiled.findings.push(lint::files::no_countries(loc));
+                done.compiled.refuse();
             }
         }
-        if named {
-            for file in std::mem::take(&mut self.countryless) {
+        if std::mem::replace(&mut self.countries_named, named) != named {
+            let others: Vec<FileId> =
+                self.of_countries.iter().filter(|file| !done.contains_key(file)).copied().collect();
+            for file in others {
                 self.queue(file, Why::Waiting, batch);
             }
         }
+    }
+
+    /// Whether what serves reads countries, or a file that is refused does.
+    pub(crate) fn reads_countries(&self) -> bool {
+        let serves = |unit: &super::Unit<I>| unit.good.as_ref().is_some_and(|good| good.of_countries);
+        !self.of_countries.is_empty() || self.units.values().any(serves)
     }
 
     /// Reads secrets from where `gateway.route` says.
@@ -284,6 +291,7 @@ impl<I: Install> Loader<I> {
             sites,
             items,
             tables: compiled.tables,
+            of_countries: compiled.country.is_some(),
             tenants: compiled.tenants,
             amount,
             version,
