@@ -145,13 +145,33 @@ fn keys_turn_without_a_restart_and_one_that_is_gone_is_gone() {
 }
 
 #[test]
+fn keys_without_names_turn_too() {
+    let (of, python, _origin, sluice) = world();
+    let known = python["valid"]["ES256 by PyJWT"].as_str().unwrap();
+    assert_eq!(ask(&sluice, known).status, 200);
+    let publishes = |which: usize| {
+        let keys = json!([python["unnamed"][which]["jwk"]]);
+        of.change(move |seen, conn| publish(seen, conn, &keys));
+        let token = python["unnamed"][which]["token"].as_str().unwrap();
+        let turned = wait::within(Duration::from_secs(20), || (ask(&sluice, token).status == 200).then_some(()));
+        assert!(turned.is_some(), "{which}: {}", sluice.console_text());
+        token
+    };
+    let old = publishes(0);
+    publishes(1);
+    assert_eq!(fetches(&of), 3, "asked at the start and once for each that turned");
+    assert_eq!(ask(&sluice, old).status, 401, "its key is gone, though the token was known");
+}
+
+#[test]
 fn attack_a_flood_of_unknown_keys_reaches_the_provider_once_in_ten_seconds() {
     let (of, python, _origin, sluice) = world();
     let known = python["valid"]["EdDSA by PyJWT"].as_str().unwrap();
     assert_eq!(ask(&sluice, known).status, 200);
-    let head = |n: u32| {
-        let text = format!(r#"{{"alg":"ES256","kid":"flood-{n}"}}"#);
-        base64url(text.as_bytes())
+    let head = |n: u32| match n % 2 {
+        0 => base64url(format!(r#"{{"alg":"ES256","kid":"flood-{n}"}}"#).as_bytes()),
+        // Which key it is may be anybody's guess.
+        _ => base64url(br#"{"alg":"ES256"}"#),
     };
     let (body, begin) = (known.split('.').nth(1).unwrap(), Instant::now());
     let signature = "A".repeat(86);

@@ -28,6 +28,7 @@ mod edge_passwords;
 mod edge_provider;
 mod edge_refusals;
 mod editor;
+mod edge_provider_tls;
 mod example_saas;
 mod files;
 mod fmt;

@@ -139,6 +139,7 @@ fn serve(sites: &Path, data: &DataDir, workers: usize, console: &Console, begin:
     let secrets = Arc::new(Secrets::of_environment());
     let pools =
         Arc::new(Pools::new(workers).telling(sender.clone()).with_secrets(Arc::clone(&secrets)).keeping(data.path()));
+    kept.providers.looking_up(pools.lookup());
     let files = Arc::new(SiteFiles::default());
     let serve = Serve::new(Arc::clone(&pools), Arc::clone(&routes), Arc::clone(&kept), Arc::clone(&files));
     let countries = Arc::new(Countries::default());

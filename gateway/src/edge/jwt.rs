@@ -86,7 +86,8 @@ impl Lasts {
 pub(super) enum Refused {
     /// It never will be one.
     No,
-    /// The provider has no key of this `kid` and kind: it may be newer than what is known of the keys.
+    /// The provider has no key of this `kid` and kind, or none that made the signature of a token without a `kid`: it
+    /// may be newer than what is known of the keys.
     UnknownKey,
 }
 
@@ -106,7 +107,7 @@ pub(super) fn verify(token: &str, by: &By<'_>, rules: &Rules<'_>) -> Result<Hold
             let mut known = false;
             let mut candidates = published.candidates(kid.as_deref(), algorithm).inspect(|_| known = true);
             let signed = candidates.any(signs);
-            if !known {
+            if !known || (!signed && kid.is_none()) {
                 return Err(Refused::UnknownKey);
             }
             signed

@@ -44,6 +44,7 @@ pub use limit::{ConnectionPermit, Full, RequestPermit};
 pub use members::{Member, Members};
 pub use pools::{CONNECT_MS, PoolHandle, Pools};
 pub use reached::Reached;
+pub use resolve::Lookup;
 pub(crate) use resolve::is_own;
 pub use sending::{Cause, Incoming, Unanswered};
 pub use shared::{RetryCause, Shard, Shared};

@@ -9,7 +9,7 @@ use super::health;
 use super::identity::{Place, Slot, Slots, Table};
 use super::members::Members;
 use super::registry::{Belongs, Registry};
-use super::resolve::{Found, Names, Watch, is_own};
+use super::resolve::{Found, Lookup, Names, Watch, is_own};
 use super::shared::Shared;
 use super::sticky::{OwnKey, Sticky};
 use super::tls::UpstreamTls;
@@ -204,6 +204,12 @@ impl Pools {
     /// it was said once nobody is asked.
     pub fn resolve_by(&self, servers: &[SocketAddr]) {
         self.names.ask(servers);
+    }
+
+    /// Looks names up as those of pools are.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        self.names.lookup()
     }
 
     /// Names that are looked up now.

@@ -246,12 +246,15 @@ def es_of_p384(text):
 
 forged["another curve that says ES256"] = raw('{"alg":"ES256","kid":"p384"}', body_text, es_of_p384)
 next_key = ec.generate_private_key(ec.SECP256R1())
+# Of a provider that gives its keys no names.
+unnamed = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
 json.dump(
     {
         "keys": published,
         "valid": valid,
         "forged": forged,
         "next": {"jwk": jwk(next_key, kid="next"), "token": sign(claims, key=next_key, kid="next")},
+        "unnamed": [{"jwk": jwk(key), "token": sign(claims, key=key, kid=None)} for key in unnamed],
         "expires": sign(but(exp=now + 3)),
     },
     sys.stdout,

@@ -2,13 +2,14 @@
 //! size; a redirect is an answer like any other and is not followed.
 //!
 //! Whoever asks runs on a runtime of the control plane: the resolver of the system may block, and no worker waits.
+//! Names are looked up once more for each connection, and every address is held against what may be dialled.
 
 mod desk;
 
 pub use desk::Desk;
 
 use crate::tls::pem;
-use crate::upstream::is_own;
+use crate::upstream::{Lookup, is_own};
 use bytes::Bytes;
 use dsl::tree::ir::Dials;
 use http::header::HOST;
@@ -56,6 +57,8 @@ pub struct Bounds {
     pub longest: usize,
     /// What may be dialled; anything without.
     pub dials: Option<Arc<Dials>>,
+    /// What looks names up; the system's resolver without.
+    pub names: Option<Lookup>,
 }
 
 /// Asks servers. Connections are kept and used again; copies share them.
@@ -160,9 +163,15 @@ impl Client {
 
     /// Dials the addresses of a name, one after the other: those that may be dialled, whatever the name says.
     async fn dial(&self, target: &Target) -> Result<TcpStream, String> {
-        let found = lookup_host((target.host.as_str(), target.port)).await.map_err(|e| e.to_string())?;
+        let found: Vec<SocketAddr> = match &self.inner.bounds.names {
+            Some(names) => {
+                let ips = names.addresses(&target.host).await?;
+                ips.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect()
+            }
+            None => lookup_host((target.host.as_str(), target.port)).await.map_err(|e| e.to_string())?.collect(),
+        };
         let (allowed, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
-            found.partition(|to| self.may_dial(target, to.ip()));
+            found.into_iter().partition(|to| self.may_dial(target, to.ip()));
         let mut why = match refused.first() {
             Some(to) => format!("{} may not be dialled", to.ip()),
             None => "its name has no addresses".to_owned(),

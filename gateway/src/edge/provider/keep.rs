@@ -132,6 +132,7 @@ pub(super) fn client(provider: &Provider) -> Result<Client, String> {
         return Ok(client.clone());
     }
     let tls = trusting(trust).map_err(|why| if trust.is_some() { format!("trust {why}") } else { why })?;
-    let bounds = Bounds { connect: WITHIN, within: WITHIN, longest: LONGEST, dials: provider.at.dials.clone() };
+    let (dials, names) = (provider.at.dials.clone(), provider.names.clone());
+    let bounds = Bounds { connect: WITHIN, within: WITHIN, longest: LONGEST, dials, names };
     Ok(made.insert((roots, Client::new(tls, bounds))).1.clone())
 }

@@ -15,7 +15,7 @@ use super::fetch::{Client, Desk};
 use super::jwt::{self, By, Claims, Rules};
 use super::keys::Key;
 use crate::runtime::notice::{Notice, NoticeSender};
-use crate::upstream::Table;
+use crate::upstream::{Lookup, Table};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use dsl::tree::ir::{self, Algorithm, Dials};
@@ -46,6 +46,7 @@ pub struct Providers {
     known: Mutex<Table<Identity, Provider>>,
     desk: Arc<Desk>,
     notices: OnceLock<NoticeSender>,
+    names: OnceLock<Lookup>,
 }
 
 /// What makes two providers one.
@@ -76,6 +77,8 @@ pub struct Provider {
     /// What was said of it last, where something was wrong.
     told: Mutex<Option<String>>,
     notices: Option<NoticeSender>,
+    /// What looks its name up.
+    names: Option<Lookup>,
     /// What it is asked with, and the roots that were made it of.
     client: Mutex<Option<(Option<Vec<u8>>, Client)>>,
     desk: Arc<Desk>,
@@ -161,6 +164,12 @@ impl Providers {
         let _ = self.notices.set(notices);
     }
 
+    /// What looks names up from now on, in place of the system's resolver; the first says.
+    pub fn looking_up(&self, names: Lookup) {
+        // Said once, at the start of the process.
+        let _ = self.names.set(names);
+    }
+
     /// The provider that a route file in `dir` names. Who has it first makes it asked for its keys, in the background.
     #[must_use]
     pub fn intern(&self, provider: &ir::Provider, dir: &Path) -> Arc<Provider> {
@@ -176,7 +185,8 @@ impl Providers {
             return provider;
         }
         let name = Arc::clone(&provider.name);
-        let made = Arc::new(Provider::new(name, at.clone(), self.notices.get().cloned(), Arc::clone(&self.desk)));
+        let (notices, names) = (self.notices.get().cloned(), self.names.get().cloned());
+        let made = Arc::new(Provider::new(name, at.clone(), notices, names, Arc::clone(&self.desk)));
         known.insert(at, &made);
         match self.desk.spawn(keep::run(Arc::downgrade(&made))) {
             Ok(task) => *made.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle()),
@@ -196,7 +206,13 @@ impl Providers {
 }
 
 impl Provider {
-    fn new(name: Arc<str>, at: Identity, notices: Option<NoticeSender>, desk: Arc<Desk>) -> Self {
+    fn new(
+        name: Arc<str>,
+        at: Identity,
+        notices: Option<NoticeSender>,
+        names: Option<Lookup>,
+        desk: Arc<Desk>,
+    ) -> Self {
         Self {
             name,
             at,
@@ -210,6 +226,7 @@ impl Provider {
             counts: Counts::default(),
             told: Mutex::default(),
             notices,
+            names,
             client: Mutex::default(),
             desk,
             task: Mutex::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 fn provider() -> Arc<Provider> {
     let at = Identity { issuer: None, keys: None, trust: None, dials: None, login: false };
-    Arc::new(Provider::new("corp".into(), at, None, Arc::default()))
+    Arc::new(Provider::new("corp".into(), at, None, None, Arc::default()))
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,8 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Chains and directories are a few kilobytes.
-const BOUNDS: Bounds =
-    Bounds { connect: Duration::from_secs(10), within: Duration::from_secs(30), longest: 1 << 20, dials: None };
+const BOUNDS: Bounds = Bounds {
+    connect: Duration::from_secs(10),
+    within: Duration::from_secs(30),
+    longest: 1 << 20,
+    dials: None,
+    names: None,
+};
 
 /// A client for one order, or for one provider.
 #[derive(Clone)]

@@ -8,10 +8,12 @@
 mod book;
 mod client;
 mod hosts;
+mod lookup;
 mod pair;
 mod watch;
 
 pub(super) use book::Found;
+pub use lookup::Lookup;
 
 /// Whether an address is this machine's own.
 pub fn is_own(ip: std::net::IpAddr) -> bool {
@@ -77,6 +79,11 @@ impl Names {
             }
             changed
         });
+    }
+
+    /// For who is no pool.
+    pub(super) fn lookup(&self) -> Lookup {
+        Lookup::new(self.servers.subscribe())
     }
 
     /// What is known of an endpoint that is written as a name.
