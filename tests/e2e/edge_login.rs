@@ -104,10 +104,35 @@ fn attacked(issuers: &str) -> Setup {
     let block = |name: &str, path: &str| {
         format!("    {path}/* {{\n        use auth.login(by: {name})\n        -> respond 200 \"in\"\n    }}\n")
     };
+    let sites = "site b.test {
+    http allowed
+    use auth.login(by: corp)
+    else -> respond 200 \"in\"
+}
+
+site c.test {
+    http allowed
+    catch [502] -> login corp
+    /login/corp -> login corp
+    else -> gone
+}
+
+site d.test {
+    http allowed
+    use auth.login(by: corp)
+    catch [502] -> told
+    /told/asked {
+        require ask(told, GET /told/decides, within: 5s) else deny
+        -> told
+    }
+    else -> gone
+}
+";
+    let told = issuers.trim_start_matches("http://");
     let route = format!(
-        "import std/auth\n\n{}{}{public}site a.test {{\n    http allowed\n    /login/partner -> login partner\n    \
-         /login/away -> login away\n    /login/corp -> login corp\n    /out -> logout corp\n{}{}{}}}\n\nsite b.test {{\n    http allowed\n    \
-         use auth.login(by: corp)\n    else -> respond 200 \"in\"\n}}\n",
+        "import std/auth\n\npool gone = 127.0.0.1:1\npool told = {told}\n\n{}{}{public}site a.test {{\n    http allowed\n    \
+         /login/partner -> login partner\n    /login/away -> login away\n    /login/corp -> login corp\n    \
+         /out -> logout corp\n{}{}{}}}\n\n{sites}",
         item("corp", &format!("{issuers}/corp"), "__Host-sid", "30m"),
         item("partner", &format!("{issuers}/partner"), "__Host-partner", "30m"),
         block("partner", "/partner"),
@@ -160,6 +185,8 @@ attacks! {
     sessions_are_refreshed_once_and_end_with_the_provider "refresh",
     attack_userinfo_of_another "userinfo_of_another",
     scripts_are_not_sent_away "scripts",
+    a_catch_leads_to_a_login "caught",
+    attack_origins_get_no_cookies_of_logins "to_origins",
     attack_logout_by_another_site "logout",
 }
 

@@ -174,6 +174,18 @@ impl Edge {
         self.logins.get(at.0 as usize)?.as_ref()
     }
 
+    /// Whether somebody logs in at a provider here.
+    #[must_use]
+    pub fn has_logins(&self) -> bool {
+        self.logins.iter().any(Option::is_some)
+    }
+
+    /// Whether a cookie of this name is of a login here: of a session, or of a login that is under way.
+    #[must_use]
+    pub fn is_of_login(&self, cookie: &[u8]) -> bool {
+        self.logins.iter().flatten().any(|login| login.has_cookie(cookie))
+    }
+
     /// Whether a name may have a certificate. Where everybody may, there is nothing to ask.
     #[must_use]
     pub fn certifies(&self, name: &str) -> bool {

@@ -117,9 +117,15 @@ pub struct Course {
 }
 
 impl Course {
+    /// Of an answer that takes the place of another: what is known of its request's calls.
+    #[must_use]
+    pub fn knowing(calls: Calls) -> Self {
+        Self { calls, ..Self::default() }
+    }
+
     /// Says what a call came to. Cookies that it has the browser keep go with whatever answers.
-    pub fn tell(&mut self, call: CallIdx, outcome: Outcome) {
-        learn(&mut self.calls, &mut self.walked, call, outcome);
+    pub fn tell(&mut self, served: &Served, call: CallIdx, outcome: Outcome) {
+        learn(served, &mut self.calls, &mut self.walked, call, outcome);
     }
 }
 
@@ -131,19 +137,20 @@ impl Course {
             self.calls.tell_said(index, said.relayed.as_ref().map(|relayed| relayed.status.as_u16()));
             self.relayed.extend(said.relayed.iter().map(|relayed| (index, Arc::clone(relayed))));
         }
-        self.tell(index, said.outcome.clone());
+        self.calls.tell(index, said.outcome.clone());
     }
 }
 
-fn learn(calls: &mut Calls, walked: &mut Walked, call: CallIdx, outcome: Outcome) {
-    let lines = match &outcome {
-        Outcome::Yes(claims) => claims.iter().filter(|(name, _)| **name == *SET_COOKIE),
-        Outcome::No | Outcome::Failed | Outcome::Refused(_) => return calls.tell(call, outcome),
-    };
-    walked.of_answer.extend(lines.filter_map(|(_, line)| {
-        let value = HeaderValue::from_str(line).ok()?;
-        Some(Edit { op: HeaderOp::Add, name: http::header::SET_COOKIE, value })
-    }));
+fn learn(served: &Served, calls: &mut Calls, walked: &mut Walked, call: CallIdx, outcome: Outcome) {
+    let kind = served.program.site().calls.get(call.0 as usize).map(|call| &call.kind);
+    // Of logins only: what claims of a token are called is up to whoever signs it.
+    if let (Outcome::Yes(claims), Some(CallKind::Session(_) | CallKind::Visit(..))) = (&outcome, kind) {
+        let lines = claims.iter().filter(|(name, _)| **name == *SET_COOKIE);
+        walked.of_answer.extend(lines.filter_map(|(_, line)| {
+            let value = HeaderValue::from_str(line).ok()?;
+            Some(Edit { op: HeaderOp::Add, name: http::header::SET_COOKIE, value })
+        }));
+    }
     calls.tell(call, outcome);
 }
 
@@ -165,7 +172,7 @@ pub fn judge<'s>(served: &'s Served, request: &Received<'_>, worker: &Worker, co
         let answer = match judged.answer {
             Rendered::Pending(call) => match worked(served, call, &request, worker, Some(progress)) {
                 Ok((call, Learnt::Outcome(outcome))) => {
-                    learn(calls, walked, call, outcome);
+                    learn(served, calls, walked, call, outcome);
                     continue;
                 }
                 Ok((call, Learnt::Said(said))) => {
@@ -261,23 +268,25 @@ fn worked<'s>(
     Err(undecided())
 }
 
-/// Renders an answer; calls that it reads are those that are known, and those that need not be waited for.
+/// Renders an answer that takes the place of another, with what is known of its request's calls. One that has to be
+/// waited for is what is prepared, as with [`judge`].
 #[must_use]
 pub fn prepare<'s>(
     answer: &'s Answer,
     served: &'s Served,
     request: &Received<'_>,
     worker: &Worker,
-    calls: &mut Calls,
+    course: &mut Course,
 ) -> Prepared<'s> {
     let raw_paths = served.program.site().settings.paths == Paths::Raw;
     loop {
+        let Course { calls, walked, .. } = &mut *course;
         let request = Received { raw_paths, calls: Some(&*calls), ..*request };
         match judge::render(answer, served.program.site(), &request, &mut || worker.draw()) {
             Rendered::Pending(call) => match worked(served, call, &request, worker, None) {
-                Ok((call, Learnt::Outcome(outcome))) => calls.tell(call, outcome),
+                Ok((call, Learnt::Outcome(outcome))) => learn(served, calls, walked, call, outcome),
                 Ok((call, Learnt::Said(said))) => calls.tell(call, said.outcome.clone()),
-                Err(Prepared::Wait(_) | Prepared::Take(_)) => return undecided(),
+                Err(Prepared::Take(_)) => return undecided(),
                 Err(prepared) => return prepared,
             },
             // The checker lets no `catch` pass anything on.
@@ -291,7 +300,7 @@ fn own<'s>(answer: Response<Content>) -> Prepared<'s> {
 }
 
 /// A call failed, or what it decides cannot be decided without it.
-fn undecided<'s>() -> Prepared<'s> {
+pub(super) fn undecided<'s>() -> Prepared<'s> {
     own(answer::plain(503, "this cannot be decided now"))
 }
 

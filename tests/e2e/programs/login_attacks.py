@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives import hmac
 KEY = "a key of the sessions of these tests, 32+ bytes"
 SIGNS = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 # What the provider does differently.
+# The cookies that an origin was sent, by path.
+TOLD = {}
 MODE = {}
 CODES = {}
 ASKED = []
@@ -45,6 +47,9 @@ class Provider(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
+        if self.path.startswith("/told/"):
+            TOLD[self.path] = self.headers.get_all("cookie")
+            return self.answer({})
         self.wfile.write(body)
 
     def do_GET(self):
@@ -456,6 +461,33 @@ def provider_in_trouble():
         MODE["raw"] = raw
         browser = Browser()
         refused(browser.back(browser.begin()), 503)
+def caught():
+    """A login in the place of an origin that cannot be asked, of one that nobody asked before it."""
+    browser = Browser(host="c.test")
+    answer = browser.back(browser.begin("/x"))
+    expect([answer.status, answer.location, len(answer.sessions())], [303, "/x", 1], answer.text)
+
+
+def to_origins():
+    """Whoever has a session's cookie is let in as its owner: an origin that is asked, a service that decides, and the
+    origin of a catch get the site's own cookies, and none of a login."""
+    MODE["email"] = "x" * 6_000
+    browser = Browser(host="d.test")
+    browser.log_in("/told/asked")
+    expect([TOLD.pop("/told/decides", None), browser.ask("/told/asked").status], [None, 200])
+    held = [name for name in browser.jar if name.startswith("__Host-sid")]
+    expect(len(held) > 1, True, str(held))
+    browser.jar = {"theme": "dark", **browser.jar, "__Host-sid-login-AAAAAAAA": "x", "__Host-sid.4": "ours", "__Host-sidx": "y"}
+    TOLD.clear()
+    for path in ["/told/asked", "/told/gone/x"]:
+        expect(browser.ask(path).status, 200, path)
+    own = ["theme=dark; __Host-sid.4=ours; __Host-sidx=y"]
+    expect(TOLD, {"/told/decides": own, "/told/asked": own, "/told/gone/x": own})
+    # Where there are no others there is no header.
+    del browser.jar["theme"], browser.jar["__Host-sid.4"], browser.jar["__Host-sidx"]
+    expect([browser.ask("/told/asked").status, TOLD["/told/asked"]], [200, None])
+
+
     MODE.clear()
     MODE["slow"] = threading.Event()
     browser = Browser()

@@ -41,6 +41,11 @@ fn part(name: &str, number: usize) -> String {
     if number == 0 { name.to_owned() } else { format!("{name}.{number}") }
 }
 
+/// Whether that stands behind the name of a text's first cookie in those of its other parts.
+pub(super) fn is_part(behind: &[u8]) -> bool {
+    (1..MOST_PARTS).any(|number| part("", number).as_bytes() == behind)
+}
+
 /// What was written in parts.
 ///
 /// # Errors
@@ -161,6 +166,9 @@ mod tests {
         for cookies in ["sid=1.A; sid=1.B", "sid=2.A; sid.1=B; sid.1=C"] {
             assert!(matches!(joined("sid", &with(cookies)), Err(Outcome::Refused(_))), "{cookies}");
         }
+        let parts = [".1", ".2", ".3", "", ".0", ".4", ".10", ".", "1", ".1 "];
+        let are: Vec<_> = parts.into_iter().filter(|behind| is_part(behind.as_bytes())).collect();
+        assert_eq!(are, [".1", ".2", ".3"]);
         assert_eq!(names("a-", 2, &with("a-1=x; b=y; a-2=z; a-1=w; a-3=v")), ["a-1", "a-2"]);
     }
 }

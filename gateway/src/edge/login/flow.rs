@@ -14,6 +14,8 @@ use dsl::tree::calls::Outcome;
 use dsl::tree::request::Request;
 use serde::{Deserialize, Serialize};
 
+/// What stands behind the name of the session's cookie, and before the beginning of a `state`, in that of a login.
+pub(super) const COOKIE: &str = "-login-";
 /// So long a login may take, seconds.
 pub(super) const LASTS: u64 = 600;
 /// Logins that one browser has under way at once; who begins more gives up the oldest.

@@ -173,7 +173,13 @@ impl Login {
 
     /// The names of the cookies of logins that are under way begin so.
     fn flows(&self) -> String {
-        format!("{}-login-", self.session.cookie)
+        format!("{}{}", self.session.cookie, flow::COOKIE)
+    }
+
+    /// Whether a cookie is of a session at this provider, or of a login that is under way.
+    pub(super) fn has_cookie(&self, name: &[u8]) -> bool {
+        let Some(rest) = name.strip_prefix(self.session.cookie.as_bytes()) else { return false };
+        rest.is_empty() || rest.starts_with(flow::COOKIE.as_bytes()) || cookies::is_part(rest)
     }
 
     /// Tells the operator what is wrong, unless it was told within the last minute.

@@ -3,7 +3,7 @@
 use super::head::{Head, respelled};
 use super::host::find;
 use super::own::read;
-use super::{Exchange, Step, sticky};
+use super::{Exchange, Step, cookies, sticky};
 use crate::answer;
 use crate::answer::errors::presented;
 use crate::http::body::{Broken, Content, OriginBody, RequestBody};
@@ -12,7 +12,7 @@ use crate::http::forward::failure::{Blame, Cause, Phase};
 use crate::http::forward::{About, Failure, Job, forward};
 use crate::http::gate::Reason;
 use crate::http::headers::{self, Edit};
-use crate::http::judge::{Prepared, prepare};
+use crate::http::judge::{Awaited, Course, Prepared, prepare, undecided};
 use crate::http::upgrade::{self, Switched};
 use crate::observe::log::Failed;
 use crate::runtime::worker::Current;
@@ -139,14 +139,20 @@ impl Exchange {
             Err(failure) if failure.cause.blame() == Blame::Client => 0,
             Err(failure) => failure.status(),
         };
-        match self.instead(status, caught, job) {
+        match self.instead(status, caught, job).await {
             // What the origin sent is dropped, and its connection with it.
             Some(Ok(Step::Ask(mut ask))) => {
                 drop(result);
                 let result = self.ask(&mut ask.job).await;
-                result.unwrap_or_else(|failure| self.failed(&failure))
+                let mut response = result.unwrap_or_else(|failure| self.failed(&failure));
+                headers::apply(ask.answer_edits, response.headers_mut());
+                response
             }
-            Some(Ok(Step::Own(mut own))) => read(&self.client, &mut own, self.form).await,
+            Some(Ok(Step::Own(mut own))) => {
+                let mut response = read(&self.client, &mut own, self.form).await;
+                headers::apply(own.answer_edits, response.headers_mut());
+                response
+            }
             Some(Ok(Step::Done(response))) => response,
             // Nothing is asked on behalf of a catch.
             Some(Ok(Step::Wait(_) | Step::Take(_) | Step::Gone)) => answer::deny(502),
@@ -155,18 +161,27 @@ impl Exchange {
         }
     }
 
-    /// What a plan has for a status of its upstream.
-    pub(super) fn instead(&mut self, status: u16, caught: Box<Caught>, job: &mut Job) -> Option<Result<Step, Reason>> {
-        let Caught { snapshot, plan, mut head, host, path, edits, mut calls } = *caught;
+    /// What a plan has for a status of its upstream; cookies that its calls have the browser keep go with it.
+    async fn instead(&mut self, status: u16, caught: Box<Caught>, job: &mut Job) -> Option<Result<Step, Reason>> {
+        let Caught { snapshot, plan, mut head, host, path, edits, calls } = *caught;
         let served = find(&snapshot, &host).ok()?;
         let plan = served.program.site().plans.get(plan.0 as usize)?;
         let catch = dsl::tree::judge::catch(plan, status)?;
-        let prepared = {
+        let mut course = Course::knowing(calls);
+        let prepared = loop {
             let received = head.received(&self.client, &host, &path);
-            prepare(&catch.answer, served, &received, &self.client.worker, &mut calls)
+            match prepare(&catch.answer, served, &received, &self.client.worker, &mut course) {
+                Prepared::Wait(awaited) => match *awaited {
+                    Awaited::Later(call, later) => course.tell(served, call, later.await),
+                    // Nobody is asked on behalf of a catch.
+                    Awaited::Ask(_) => break undecided(),
+                },
+                prepared => break prepared,
+            }
         };
+        let answer_edits = course.walked.of_answer;
         let Prepared::Proxy { pool, spot, target, host } = prepared else {
-            return Some(Ok(self.own(prepared, served, head.method, head.headers, Vec::new())));
+            return Some(Ok(self.own(prepared, served, head.method, head.headers, answer_edits)));
         };
         // LANGUAGE rule 19: another pool needs the request once more, from its start.
         // Where some of its body is lost nobody can take its place: what came of it stands.
@@ -175,6 +190,7 @@ impl Exchange {
             sticky::take(&mut head.headers, before);
         }
         let brought = head.brought(pool, &self.client);
+        cookies::take_logins(&served.edge, &mut head.headers);
         let target = target.or_else(|| respelled(&path, head.uri.query()));
         if let Err(reason) = outgoing(&self.client, &mut head, target, host) {
             return Some(Err(reason));
@@ -191,7 +207,7 @@ impl Exchange {
             job.speaks(web);
         }
         job.brings(brought);
-        Some(Ok(Step::Ask(Ask { job, answer_edits: Vec::new(), caught: None })))
+        Some(Ok(Step::Ask(Ask { job, answer_edits, caught: None })))
     }
 
     pub(super) fn failed(&mut self, failure: &Failure) -> Response<Content> {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod challenge;
+mod cookies;
 mod head;
 mod host;
 mod own;
@@ -242,6 +243,16 @@ impl Exchange {
         self.settle(Coming { snapshot, served, head, incoming, link, course }, looked)
     }
 
+    /// Decides about a request again, once more is known of it.
+    fn judge_on(&mut self, mut coming: Coming<'_>) -> Step {
+        let Coming { served, head, course, .. } = &mut coming;
+        let looked = host_of(head).and_then(|host| self.look(served, head, &host, course));
+        match looked.and_then(|looked| self.settle(coming, looked)) {
+            Ok(step) => step,
+            Err(reason) => Step::Done(self.refuse(reason)),
+        }
+    }
+
     /// Decides.
     #[inline]
     fn look<'s>(
@@ -328,6 +339,7 @@ impl Exchange {
         let target = target.or(respelled);
         let about = Rc::new(about(&head, plan.settings.log == Some(false)));
         let brought = head.brought(pool, &client);
+        cookies::take_logins(&served.edge, &mut head.headers);
         outgoing(&client, &mut head, target, new_host)?;
         let beginning = match beginning {
             Beginning::Some(prefix) => Some(prefix),

@@ -1,8 +1,9 @@
 //! `sticky cookie`: read from the request and taken out of it, written to the answer.
 
+use super::cookies;
 use crate::http::forward::Job;
 use crate::upstream::{EndpointHandle, Outcome, Sticky, Whom};
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::time::SystemTime;
 
@@ -18,24 +19,8 @@ pub struct Brought {
 /// Takes the pool's cookie out of a request: it is nobody else's business, and the others stay as they
 /// are. Of two that differ in anything somebody may have put one there: neither counts.
 pub(super) fn take(headers: &mut HeaderMap, sticky: &Sticky) -> Option<Whom> {
-    let name = sticky.cookie().as_bytes();
-    if !headers.get_all(COOKIE).iter().any(|line| pairs(line.as_bytes()).any(|pair| is(pair, name))) {
-        return None;
-    }
-    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    headers.remove(COOKIE);
-    let mut found = Vec::new();
-    for line in &lines {
-        let (mine, others): (Vec<_>, Vec<_>) = pairs(line.as_bytes()).partition(|pair| is(pair, name));
-        found.extend(mine.iter().filter_map(|pair| pair.iter().position(|b| *b == b'=').map(|at| &pair[at + 1..])));
-        let others: Vec<_> = others.into_iter().filter(|pair| !pair.is_empty()).collect();
-        // Parts of a header value with spaces between them are one.
-        if let Ok(rest) = HeaderValue::from_bytes(&others.join(&b"; "[..]))
-            && !rest.is_empty()
-        {
-            headers.append(COOKIE, rest);
-        }
-    }
+    let own = sticky.cookie().as_bytes();
+    let found = cookies::take(headers, |name| name == own);
     match found.as_slice() {
         [one] => sticky.open(one.trim_ascii(), SystemTime::now()),
         _ => None,
@@ -69,20 +54,12 @@ fn give(headers: &mut HeaderMap, status: StatusCode, sticky: &Sticky, brought: B
     }
 }
 
-/// The pairs of a Cookie header, as conditions on cookies read them.
-fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
-}
-
-fn is(pair: &[u8], name: &[u8]) -> bool {
-    pair.iter().position(|byte| *byte == b'=').is_some_and(|at| pair[..at].trim_ascii_end() == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::upstream::{PoolHandle, Pools, testing};
     use dsl::tree::ir;
+    use http::header::COOKIE;
     use std::path::Path;
     use std::sync::Arc;
 

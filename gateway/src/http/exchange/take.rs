@@ -3,7 +3,7 @@
 //! The client has one deadline for all of it, however it sends: what decides is waited for, and nobody is asked in
 //! the meantime. `100 Continue` is sent by hyper as soon as the body is asked for.
 
-use super::head::{Head, host_of};
+use super::head::Head;
 use super::wait::Coming;
 use super::{Exchange, Step};
 use crate::http::body::{Arriving, Beginning, Prefix};
@@ -57,15 +57,7 @@ impl Exchange {
         }
         let Taking { snapshot, served, head, incoming, link, mut course, prefix, .. } = *taking;
         course.body = Beginning::Some(prefix);
-        let looked = match host_of(&head) {
-            Ok(host) => self.look(&served, &head, &host, &mut course),
-            Err(reason) => Err(reason),
-        };
-        let coming = Coming { snapshot: &snapshot, served: &served, head, incoming, link: link.as_ref(), course };
-        match looked.and_then(|looked| self.settle(coming, looked)) {
-            Ok(step) => step,
-            Err(reason) => Step::Done(self.refuse(reason)),
-        }
+        self.judge_on(Coming { snapshot: &snapshot, served: &served, head, incoming, link: link.as_ref(), course })
     }
 
     async fn taken(&self, taking: &mut Taking) -> Result<(), Reason> {

@@ -11,7 +11,7 @@
 
 use super::ask::{about, outgoing, request};
 use super::head::{Head, host_of, raw_path};
-use super::{Exchange, Step, relay};
+use super::{Exchange, Step, cookies, relay};
 use crate::edge::replies::{Key, Replies, Said, Turn};
 use crate::edge::{Later, Question};
 use crate::http::body::{Arriving, RequestBody};
@@ -120,17 +120,9 @@ impl Exchange {
     /// Waits, and goes on with what the call came to.
     pub(super) async fn wait(&mut self, mut waiting: Box<Waiting>) -> Step {
         self.answered(&mut waiting).await;
-        let Waiting { snapshot, served, head, incoming, link, mut course, call: _, by } = *waiting;
+        let Waiting { snapshot, served, head, incoming, link, course, call: _, by } = *waiting;
         drop(by);
-        let looked = match host_of(&head) {
-            Ok(host) => self.look(&served, &head, &host, &mut course),
-            Err(reason) => Err(reason),
-        };
-        let coming = Coming { snapshot: &snapshot, served: &served, head, incoming, link: link.as_ref(), course };
-        match looked.and_then(|looked| self.settle(coming, looked)) {
-            Ok(step) => step,
-            Err(reason) => Step::Done(self.refuse(reason)),
-        }
+        self.judge_on(Coming { snapshot: &snapshot, served: &served, head, incoming, link: link.as_ref(), course })
     }
 
     /// Waits for the outcome. Headers that a service's answer gives are edits from here on.
@@ -138,7 +130,7 @@ impl Exchange {
         let Waiting { served, course, call: index, by, .. } = waiting;
         let (job, kept) = match by {
             By::Asking(job, kept) => (job, kept),
-            By::Itself(later) => return course.tell(*index, later.await),
+            By::Itself(later) => return course.tell(served, *index, later.await),
         };
         let call = &served.program.site().calls[index.0 as usize];
         let said = match kept {
@@ -287,6 +279,7 @@ fn asks(client: &Client, served: &Served, head: &Head, ask: &ir::Ask, path: Stri
     let uri = HeaderValue::from_str(&uri).map_err(|_| Reason::Path)?;
     let method = HeaderValue::from_str(head.method.as_str()).map_err(|_| Reason::Unrenderable)?;
     let mut asked = head.copy();
+    cookies::take_logins(&served.edge, &mut asked.headers);
     sent_for(client, &mut asked, ask, path)?;
     let headers = &mut asked.headers;
     let foreign = |name: &HeaderName| {

@@ -107,6 +107,15 @@ fn forged_tokens_are_refused() {
 }
 
 #[test]
+fn attack_a_claim_that_is_called_as_cookies_of_logins_are_here() {
+    let (rig, origin) = rig(CallKind::Jwt(jwt()), vec![require(0)], &[("key", KEY)]);
+    let body = format!(r#"{{"\u0000set-cookie":"__Host-sid=tossed; Path=/; Secure","exp":{}}}"#, now() + 60);
+    let reply = rig.ask(&format!("GET / HTTP/1.1\r\nHost: a.test\r\n{}\r\n", with(&token(HEAD, &body, KEY))));
+    assert_eq!((reply.status, reply.header("set-cookie")), (200, None));
+    assert_eq!(origin.heads().len(), 1);
+}
+
+#[test]
 fn who_says_for_whom_a_token_is_does_not_mean_everybody() {
     let (rig, _origin) = rig(CallKind::Jwt(jwt()), vec![require(0)], &[("key", KEY)]);
     let of = |rest: &str| with(&token(HEAD, &format!(r#"{{"exp":{}{rest}}}"#, now() + 60), KEY));
