@@ -62,7 +62,7 @@ fn browse(what: &str, idle: &str, lasts: u32, providers: &[&str]) -> (Vec<String
     for (provider, name) in &mut running {
         let told = json!({
             "redirect_uris": [format!("{site}/login/{name}")],
-            "post_logout_redirect_uris": [format!("{site}/")],
+            "post_logout_redirect_uris": [format!("{site}/"), format!("{site}/login/{name}")],
             "lasts": lasts,
         });
         provider.tell(&told.to_string());
@@ -188,6 +188,7 @@ attacks! {
     a_catch_leads_to_a_login "caught",
     attack_origins_get_no_cookies_of_logins "to_origins",
     attack_logout_by_another_site "logout",
+    attack_open_redirect_after_logout "logout_redirect",
 }
 
 #[test]

@@ -515,6 +515,30 @@ def scripts():
 
 
 def logout():
+def logout_redirect():
+    def leaves(query):
+        browser = Browser()
+        browser.log_in()
+        sent = parse_qs(urlsplit(browser.ask(f"/out?{query}").location).query)
+        expect("__Host-sid" in browser.jar, False, query)
+        return sent["post_logout_redirect_uri"], sent.get("state")
+
+    expect(leaves("return=%2Fbye%3Fa%3Db"), (["http://a.test/login/corp"], ["/bye?a=b"]))
+    back = lambda state: Browser().ask(f"/login/corp?{urlencode({'state': state})}")
+    expect([back("/bye?a=b").status, back("/bye?a=b").location], [303, "/bye?a=b"])
+    elsewhere = ["//evil.test", "/\\evil.test", "\\\\evil.test", "https://evil.test/", "javascript:alert(1)", "/\t/evil.test", "/\r\nlocation:x"]
+    for page in elsewhere:
+        expect(leaves(urlencode({"return": page})), (["http://a.test/"], None), page)
+        answer = back(page)
+        expect([answer.status, answer.location] in [[303, "/"], [400, None]], True, f"{page}: {answer.status} {answer.location}")
+    expect(leaves("return=/a&return=//evil.test"), (["http://a.test/"], None))
+    # What stands beside a code is no page, and a login goes where it was begun.
+    browser = Browser()
+    flow = browser.begin()
+    refused(browser.back({**flow, "state": "/bye"}), 400, "a code with the state of a logout")
+    refused(Browser().ask("/login/corp?state=/bye&error=access_denied"), 400)
+
+
     browser = Browser()
     browser.log_in()
     foreign = browser.ask("/out", sec_fetch_mode="no-cors", sec_fetch_site="cross-site")

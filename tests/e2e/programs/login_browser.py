@@ -89,10 +89,10 @@ def whole(browser):
     # The access token lasts some seconds: the session goes on with a new one, and is written anew.
     browser.until("it is refreshed", lambda: (browser.go("/admin/again"), browser.cookie("__Host-sid")["value"] != cookie["value"])[1])
     expect(browser.said()["user"], "ann")
-    browser.go("/logout")
+    browser.go("/logout?return=/bye%3Fa")
     browser.until("the provider asks whether to log out", lambda: browser.one("button[name=logout]"))
     browser.one("button[name=logout]").click()
-    browser.at("/")
+    browser.at("/bye?a")
     expect(browser.cookie("__Host-sid"), None)
     expect(browser.fetched("/admin/data"), 401)
     expect(browser.fetched("/admin/data", method="POST"), 401)

@@ -3,6 +3,7 @@
 use super::cookies::{self, There};
 use super::flow::{Flow, local};
 use super::held::{Held, Refresh};
+use super::leave::returned;
 use super::tokens::{Tokens, Trouble};
 use super::visit::Visit;
 use super::{Login, base, navigates, since_epoch};
@@ -84,13 +85,17 @@ struct Finishing {
 }
 
 impl Login {
-    /// Finishes a login. It must be one that this browser began, and is finished once.
+    /// Finishes a login. It must be one that this browser began, and is finished once. Who comes from a logout goes on to
+    /// the page that it named.
     pub(super) fn finish(self: &Arc<Self>, call: CallIdx, request: &impl Request) -> Worked<'static> {
         if request.method() != "GET" || !navigates(request) {
             return Visit::says(401, "a login is finished by a browser that goes there", Vec::new()).into();
         }
         let stale = || Visit::says(400, STALE, Vec::new()).into();
         let Some(brought) = request.query().and_then(Brought::read) else { return stale() };
+        if let (None, None, Some(page)) = (&brought.code, &brought.error, brought.state.as_deref().and_then(returned)) {
+            return Visit::to(page.to_owned(), Vec::new()).into();
+        }
         let now = since_epoch().as_secs();
         let purpose = self.purpose("flow", request.host());
         let found = brought.state.as_deref();

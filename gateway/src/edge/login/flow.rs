@@ -21,7 +21,7 @@ pub(super) const LASTS: u64 = 600;
 /// Logins that one browser has under way at once; who begins more gives up the oldest.
 pub(super) const MOST: usize = 5;
 /// A longer page is not come back to: the cookie has to hold it.
-const MOST_PAGE: usize = 2_000;
+pub(super) const MOST_PAGE: usize = 2_000;
 /// Letters of a `state` that name its cookie.
 const NAMED: usize = 8;
 
