@@ -33,19 +33,19 @@ fn item(name: &str, issuer: &str, cookie: &str, idle: &str) -> String {
 }
 
 /// Goes through it with Chromium: `what` at one provider, or at two.
-fn browse(what: &str, idle: &str, lasts: u32, providers: &[&str]) -> (Vec<String>, String) {
+fn browse(what: &str, lasts: u32, providers: &[&str]) -> (Vec<String>, String) {
     let origin = who_is_it();
     let (mut items, mut blocks, mut running) = (String::new(), String::new(), Vec::new());
     for name in providers {
         let (provider, issuer) = other_provider();
         let (cookie, path) = if *name == "corp" { ("__Host-sid", "admin") } else { ("__Host-partner", "partner") };
-        items.push_str(&item(name, &issuer, cookie, idle));
+        items.push_str(&item(name, &issuer, cookie, "30m"));
         blocks.push_str(&format!(
             "    /login/{name} -> login {name}\n    /{path}/* {{\n        let who = session({name})\n        \
              use auth.login(by: {name})\n        set request header x-email = who.email if missing \"\"\n        \
              -> web\n    }}\n"
         ));
-        running.push((provider, (*name).to_owned()));
+        running.push((provider, (*name).to_owned(), issuer));
     }
     let route = format!(
         "import std/auth\n\npool web = {}\n\n{items}site shop.localhost {{\n{blocks}    \
@@ -59,7 +59,7 @@ fn browse(what: &str, idle: &str, lasts: u32, providers: &[&str]) -> (Vec<String
         .file("a.route", route)
         .start();
     let site = format!("https://shop.localhost:{}", sluice.https.port());
-    for (provider, name) in &mut running {
+    for (provider, name, _) in &mut running {
         let told = json!({
             "redirect_uris": [format!("{site}/login/{name}")],
             "post_logout_redirect_uris": [format!("{site}/"), format!("{site}/login/{name}")],
@@ -69,15 +69,15 @@ fn browse(what: &str, idle: &str, lasts: u32, providers: &[&str]) -> (Vec<String
     }
     let program = workspace().join("tests/e2e/programs/login_browser.py");
     // Its folder has a program that is called as a package is.
-    let said = peer::succeed(peer::python().arg("-P").arg(program).args([what, &site]));
+    let said = peer::succeed(peer::python().arg("-P").arg(program).args([what, &site, &running[0].2, KEY.trim_end()]));
     assert!(said.ends_with("done\n"), "{said}");
-    let consoles = running.iter().map(|(provider, _)| provider.console_text()).collect();
+    let consoles = running.iter().map(|(provider, ..)| provider.console_text()).collect();
     (consoles, sluice.console_text())
 }
 
 #[test]
 fn a_browser_logs_in_comes_back_is_refreshed_and_logs_out() {
-    let (consoles, console) = browse("whole", "30m", 6, &["corp"]);
+    let (consoles, console) = browse("whole", 6, &["corp"]);
     let granted = |what: &str| consoles[0].lines().filter(|line| *line == format!("grants {what}")).count();
     assert_eq!(granted("authorization_code"), 1, "{}", consoles[0]);
     assert!(granted("refresh_token") >= 1, "{}", consoles[0]);
@@ -87,14 +87,14 @@ fn a_browser_logs_in_comes_back_is_refreshed_and_logs_out() {
 
 #[test]
 fn a_session_that_nobody_uses_is_over_and_one_that_is_used_goes_on() {
-    let (consoles, _) = browse("idle", "4s", 600, &["corp"]);
+    let (consoles, _) = browse("idle", 600, &["corp"]);
     let back = consoles[0].lines().filter(|line| *line == "sends back").count();
     assert!(back >= 2, "{}", consoles[0]);
 }
 
 #[test]
 fn two_providers_of_one_site_have_sessions_of_their_own() {
-    browse("two", "30m", 600, &["corp", "partner"]);
+    browse("two", 600, &["corp", "partner"]);
 }
 
 /// A site whose provider is a program of ours that does what an attack needs.

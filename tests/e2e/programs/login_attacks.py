@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import json
 import secrets
-import struct
 import sys
 import threading
 import time
@@ -15,20 +14,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from cryptography.hazmat.primitives import hmac
+
+from sealed import seal
 
 KEY = "a key of the sessions of these tests, 32+ bytes"
 SIGNS = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 # What the provider does differently.
-# The cookies that an origin was sent, by path.
-TOLD = {}
 MODE = {}
 CODES = {}
 ASKED = []
+# The cookies that an origin was sent, by path.
+TOLD = {}
 
 
 def b64(data):
@@ -47,12 +44,12 @@ class Provider(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        if self.path.startswith("/told/"):
-            TOLD[self.path] = self.headers.get_all("cookie")
-            return self.answer({})
         self.wfile.write(body)
 
     def do_GET(self):
+        if self.path.startswith("/told/"):
+            TOLD[self.path] = self.headers.get_all("cookie")
+            return self.answer({})
         _, name, path = self.path.split("/", 2)
         at = f"http://127.0.0.1:{self.server.server_port}/{name}"
         if path == ".well-known/openid-configuration":
@@ -398,16 +395,7 @@ def tampered():
 
 
 def sealed(held, host="a.test", issuer=None):
-    """As the gateway seals a session: HKDF with SHA-256, AES-256-GCM."""
-    use = b"sluice login 1"
-    extract = hmac.HMAC(use, hashes.SHA256())
-    extract.update(KEY.encode())
-    salt = secrets.token_bytes(16)
-    okm = HKDFExpand(hashes.SHA256(), 44, use + salt).derive(extract.finalize())
-    fields = ["session", host, issuer or f"http://127.0.0.1:{PORT}/corp", "shop", "__Host-sid"]
-    purpose = b"".join(struct.pack(">Q", len(field.encode())) + field.encode() for field in fields)
-    body = AESGCM(okm[:32]).encrypt(okm[32:], json.dumps(held).encode(), purpose)
-    return "1." + b64(b"\x01" + salt + body)
+    return seal(KEY, held, host, issuer or f"http://127.0.0.1:{PORT}/corp")
 
 
 def expired():
@@ -461,6 +449,18 @@ def provider_in_trouble():
         MODE["raw"] = raw
         browser = Browser()
         refused(browser.back(browser.begin()), 503)
+    MODE.clear()
+    MODE["slow"] = threading.Event()
+    browser = Browser()
+    flow = browser.begin()
+    before = time.monotonic()
+    refused(browser.back(flow), 503, "too late")
+    expect(time.monotonic() - before < 15, True)
+    MODE["slow"].set()
+    # One that was never there.
+    expect(Browser().ask("/away/x").status, 503)
+
+
 def caught():
     """A login in the place of an origin that cannot be asked, of one that nobody asked before it."""
     browser = Browser(host="c.test")
@@ -488,18 +488,6 @@ def to_origins():
     expect([browser.ask("/told/asked").status, TOLD["/told/asked"]], [200, None])
 
 
-    MODE.clear()
-    MODE["slow"] = threading.Event()
-    browser = Browser()
-    flow = browser.begin()
-    before = time.monotonic()
-    refused(browser.back(flow), 503, "too late")
-    expect(time.monotonic() - before < 15, True)
-    MODE["slow"].set()
-    # One that was never there.
-    expect(Browser().ask("/away/x").status, 503)
-
-
 def scripts():
     browser = Browser()
     for headers in [{"sec_fetch_mode": "cors"}, {"sec_fetch_mode": "no-cors"}, {"sec_fetch_mode": "websocket"}]:
@@ -515,6 +503,18 @@ def scripts():
 
 
 def logout():
+    browser = Browser()
+    browser.log_in()
+    foreign = browser.ask("/out", sec_fetch_mode="no-cors", sec_fetch_site="cross-site")
+    expect([foreign.status, foreign.set], [403, []])
+    expect(browser.ask("/x").status, 200)
+    answer = browser.ask("/out")
+    sent = parse_qs(urlsplit(answer.location).query)
+    expect([answer.status, sent["post_logout_redirect_uri"], list(sent)[0]], [303, ["http://a.test/"], "id_token_hint"])
+    expect("__Host-sid" in browser.jar, False)
+    expect(browser.ask("/x").status, 303)
+
+
 def logout_redirect():
     def leaves(query):
         browser = Browser()
@@ -537,18 +537,6 @@ def logout_redirect():
     flow = browser.begin()
     refused(browser.back({**flow, "state": "/bye"}), 400, "a code with the state of a logout")
     refused(Browser().ask("/login/corp?state=/bye&error=access_denied"), 400)
-
-
-    browser = Browser()
-    browser.log_in()
-    foreign = browser.ask("/out", sec_fetch_mode="no-cors", sec_fetch_site="cross-site")
-    expect([foreign.status, foreign.set], [403, []])
-    expect(browser.ask("/x").status, 200)
-    answer = browser.ask("/out")
-    sent = parse_qs(urlsplit(answer.location).query)
-    expect([answer.status, sent["post_logout_redirect_uri"], list(sent)[0]], [303, ["http://a.test/"], "id_token_hint"])
-    expect("__Host-sid" in browser.jar, False)
-    expect(browser.ask("/x").status, 303)
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)

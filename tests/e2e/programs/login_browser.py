@@ -1,47 +1,21 @@
-"""Chromium, driven through logins at providers. Arguments: what is done, the site's URL. Every page of the site's
-origin says who is logged in, as JSON."""
+"""Chromium, driven through logins at providers. Arguments: what is done, the site's URL, the issuer of the first
+provider, the key of sessions. Every page of the site's origin says who is logged in, as JSON."""
 
 import json
+import os
 import sys
-import tempfile
+import time
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+# The last: beside this lies a program that is called as a package is.
+sys.path.append(os.path.dirname(__file__))
+from browser import Browser, drive, expect
+from sealed import seal
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 60
+ISSUER, KEY = sys.argv[3:5]
 
 
-class Browser:
-    def __init__(self, site, home):
-        options = webdriver.ChromeOptions()
-        for flag in ["headless=new", "no-sandbox", "disable-dev-shm-usage", "ignore-certificate-errors", "disable-gpu"]:
-            options.add_argument(f"--{flag}")
-        options.add_argument(f"--user-data-dir={home}")
-        options.binary_location = "/usr/bin/chromium"
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(PATIENCE)
-        self.site = site
-
-    def until(self, what, wanted):
-        def found(_):
-            try:
-                return wanted()
-            except Exception:
-                return False
-
-        try:
-            return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.1).until(found)
-        except Exception:
-            raise SystemExit(f"{what}: {self.driver.current_url}\n{self.driver.page_source[:2000]}")
-
-    def go(self, path):
-        self.driver.get(self.site + path)
-
-    def one(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
+class Logins(Browser):
     def is_asked(self):
         return self.driver.find_elements(By.CSS_SELECTOR, "input[name=login]")
 
@@ -53,26 +27,16 @@ class Browser:
         self.until("the provider asks for consent", lambda: "consent" in self.one("input[name=prompt]").get_attribute("value"))
         self.one("[type=submit]").click()
 
-    def at(self, path):
-        self.until(f"back at {path}", lambda: self.driver.current_url == self.site + path)
-
     def said(self):
         return json.loads(self.one("body").text)
 
-    def fetched(self, path, **options):
-        script = (
-            "const done = arguments[2]; fetch(arguments[0], arguments[1])"
-            ".then((answer) => done(answer.status), (error) => done(String(error)))"
-        )
-        return self.driver.execute_async_script(script, path, options)
+    def host(self):
+        return self.site.split("://")[1].split(":")[0]
 
-    def cookie(self, name):
-        return self.driver.get_cookie(name)
-
-
-def expect(got, wanted):
-    if got != wanted:
-        raise SystemExit(f"{got!r}, where {wanted!r} was expected")
+    def keep(self, session):
+        """Puts another session in the place of its own."""
+        kept = {"name": "__Host-sid", "value": session, "path": "/", "secure": True, "httpOnly": True, "sameSite": "Lax"}
+        self.driver.add_cookie(kept)
 
 
 def whole(browser):
@@ -85,7 +49,7 @@ def whole(browser):
     expect([cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["path"]], [True, True, "Lax", "/"])
     flows = [cookie["name"] for cookie in browser.driver.get_cookies() if "-login-" in cookie["name"]]
     expect(flows, [])
-    expect(browser.fetched("/admin/data"), 200)
+    expect(browser.fetched("/admin/data")[0], 200)
     # The access token lasts some seconds: the session goes on with a new one, and is written anew.
     browser.until("it is refreshed", lambda: (browser.go("/admin/again"), browser.cookie("__Host-sid")["value"] != cookie["value"])[1])
     expect(browser.said()["user"], "ann")
@@ -94,8 +58,8 @@ def whole(browser):
     browser.one("button[name=logout]").click()
     browser.at("/bye?a")
     expect(browser.cookie("__Host-sid"), None)
-    expect(browser.fetched("/admin/data"), 401)
-    expect(browser.fetched("/admin/data", method="POST"), 401)
+    expect(browser.fetched("/admin/data")[0], 401)
+    expect(browser.fetched("/admin/data", method="POST")[0], 401)
     browser.go("/admin/users")
     browser.until("the provider asks again", browser.is_asked)
 
@@ -104,13 +68,22 @@ def idle(browser):
     browser.go("/admin/a")
     browser.log_in("ann")
     browser.at("/admin/a")
-    first = browser.cookie("__Host-sid")
-    browser.until("it is kept", lambda: (browser.go("/admin/b"), browser.cookie("__Host-sid")["value"] != first["value"])[1])
-    browser.until("it is over", lambda: browser.cookie("__Host-sid") is None)
+    # The browser forgets it when nobody used it for 30 minutes.
+    left = lambda: browser.cookie("__Host-sid")["expiry"] - time.time()
+    expect(29 * 60 < left() < 31 * 60, True)
+    now = int(time.time())
+    # One that was used last 28 minutes ago: it is used again, and goes on.
+    held = {"s": "ann", "b": now - 1680, "x": now + 120, "e": now + 40_000, "i": 1800, "c": [["email", "ann@old.test"]]}
+    browser.keep(seal(KEY, held, browser.host(), ISSUER))
+    browser.go("/admin/b")
+    expect(browser.said(), {"user": "ann", "email": "ann@old.test", "target": "/admin/b"})
+    expect(29 * 60 < left() < 31 * 60, True)
+    # One that nobody used for so long, in a browser whose clock is behind.
+    browser.keep(seal(KEY, {**held, "x": now - 1}, browser.host(), ISSUER))
     # The provider still knows who it is, and sends the browser back at once.
     browser.go("/admin/c?d")
     browser.at("/admin/c?d")
-    expect(browser.said()["user"], "ann")
+    expect(browser.said()["email"], "ann@corp.test")
 
 
 def two(browser):
@@ -124,14 +97,8 @@ def two(browser):
     browser.go("/admin/x")
     expect(browser.said()["user"], "ann")
     browser.driver.delete_cookie("__Host-partner")
-    expect(browser.fetched("/partner/data"), 401)
-    expect(browser.fetched("/admin/data"), 200)
+    expect(browser.fetched("/partner/data")[0], 401)
+    expect(browser.fetched("/admin/data")[0], 200)
 
 
-with tempfile.TemporaryDirectory() as home:
-    browser = Browser(sys.argv[2], home)
-    try:
-        {"whole": whole, "idle": idle, "two": two}[sys.argv[1]](browser)
-    finally:
-        browser.driver.quit()
-print("done")
+drive(Logins, sys.argv[2], {"whole": whole, "idle": idle, "two": two}[sys.argv[1]])
