@@ -5,7 +5,7 @@
 
 use super::keys::Keys;
 use crate::base64url;
-use crate::secrets::Secret;
+use crate::secrets::{Secret, equal};
 use std::time::Duration;
 
 /// Whether a text is signed, and its time has not come. `now`: since 1970.
@@ -25,5 +25,5 @@ pub(super) fn is_secret(value: &[u8], secret: &Secret, any_line: bool) -> bool {
         return secret.is(value);
     }
     let lines = secret.bytes().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    lines.fold(false, |found, line| found | aws_lc_rs::constant_time::verify_slices_are_equal(line, value).is_ok())
+    lines.fold(false, |found, line| found | equal(line, value))
 }

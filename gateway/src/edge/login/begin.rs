@@ -53,7 +53,7 @@ impl Login {
                 ("redirect_uri", redirect),
                 ("scope", &scope),
                 ("state", flow.state()),
-                ("nonce", &flow.nonce),
+                ("nonce", flow.nonce.text()),
                 ("code_challenge", &challenge),
                 ("code_challenge_method", "S256"),
             ],

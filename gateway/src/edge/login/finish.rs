@@ -156,7 +156,7 @@ impl Login {
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &finishing.redirect),
-            ("code_verifier", &finishing.flow.verifier),
+            ("code_verifier", finishing.flow.verifier.text()),
         ];
         match self.tokens(&discovery, &grant).await {
             Ok(tokens) => match self.begun(&discovery, &finishing, tokens).await {

@@ -7,7 +7,7 @@
 use super::cookies;
 use super::seal::{Purpose, Sealer};
 use crate::base64url;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use crate::secrets::Unguessable;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use dsl::tree::calls::Outcome;
@@ -30,12 +30,12 @@ const NAMED: usize = 8;
 #[serde(deny_unknown_fields)]
 pub(super) struct Flow {
     #[serde(rename = "s")]
-    state: String,
+    state: Unguessable,
     #[serde(rename = "n")]
-    pub(super) nonce: String,
+    pub(super) nonce: Unguessable,
     /// Of PKCE (RFC 7636 section 4.1).
     #[serde(rename = "v")]
-    pub(super) verifier: String,
+    pub(super) verifier: Unguessable,
     /// The page that was asked for: a path of this host, with its query.
     #[serde(rename = "p")]
     pub(super) page: String,
@@ -45,10 +45,10 @@ pub(super) struct Flow {
 }
 
 /// Thirty-two random bytes, as letters.
-fn random() -> Option<String> {
+fn random() -> Option<Unguessable> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).ok()?;
-    Some(base64url::encode(&bytes))
+    Some(Unguessable::new(base64url::encode(&bytes)))
 }
 
 impl Flow {
@@ -60,12 +60,12 @@ impl Flow {
 
     /// What comes back with the browser.
     pub(super) fn state(&self) -> &str {
-        &self.state
+        self.state.text()
     }
 
     /// `code_challenge` of PKCE by `S256`.
     pub(super) fn challenge(&self) -> String {
-        base64url::encode(digest(&SHA256, self.verifier.as_bytes()).as_ref())
+        base64url::encode(digest(&SHA256, self.verifier.text().as_bytes()).as_ref())
     }
 
     fn over(&self, now: u64) -> bool {
@@ -82,7 +82,7 @@ impl Flow {
         request: &impl Request,
     ) -> Option<Vec<String>> {
         let content = serde_json::to_vec(self).ok()?;
-        let own = format!("{name}{}", &self.state[..NAMED]);
+        let own = format!("{name}{}", &self.state()[..NAMED]);
         let mut lines = vec![cookies::line(&own, &sealer.seal(purpose, &content)?, LASTS)];
         // What cannot be read is older than everything that can.
         let mut others: Vec<(u64, String)> = cookies::names(name, MOST * 4, request)
@@ -109,7 +109,7 @@ impl Flow {
         let named = state.get(..NAMED).filter(|_| letters)?;
         let own = format!("{name}{named}");
         let flow = read(&own, sealer, purpose, now, request)?;
-        let same = verify_slices_are_equal(flow.state.as_bytes(), state.as_bytes()).is_ok();
+        let same = flow.state.is(state);
         same.then_some((flow, own))
     }
 }

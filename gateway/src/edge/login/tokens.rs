@@ -6,7 +6,7 @@ use crate::edge::fetch::Client;
 use crate::edge::json::{Json, Object, object};
 use crate::edge::jwt::{self, By, Claims, Refused, Rules};
 use crate::edge::provider::Discovery;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use crate::secrets::{Unguessable, equal};
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use bytes::Bytes;
 use dsl::tree::ir::Algorithm;
@@ -95,7 +95,7 @@ impl Login {
     pub(super) async fn identity(
         &self,
         token: &str,
-        nonce: Option<&str>,
+        nonce: Option<&Unguessable>,
         access: Option<&str>,
     ) -> Result<Identity, String> {
         let claims = match self.verified(token) {
@@ -114,7 +114,7 @@ impl Login {
         })?;
         if let Some(nonce) = nonce {
             let said = one(&claims, "nonce").ok_or("its ID token has no `nonce`")?;
-            if verify_slices_are_equal(said.as_bytes(), nonce.as_bytes()).is_err() {
+            if !nonce.is(said) {
                 return Err("its ID token has another `nonce`: it is of another login".to_owned());
             }
         }
@@ -124,8 +124,7 @@ impl Login {
             return Err("its ID token is for several, and `azp` is not this client".to_owned());
         }
         if let (Some(said), Some(access)) = (one(&claims, "at_hash"), access)
-            && at_hash(token, access)
-                .is_none_or(|hash| verify_slices_are_equal(said.as_bytes(), hash.as_bytes()).is_err())
+            && at_hash(token, access).is_none_or(|hash| !equal(said.as_bytes(), hash.as_bytes()))
         {
             return Err("its ID token was not issued with its access token (`at_hash`)".to_owned());
         }

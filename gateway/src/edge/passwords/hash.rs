@@ -1,8 +1,8 @@
 //! Whether a password is the one that was hashed.
 
 use super::apr1;
+use crate::secrets::equal;
 use argon2::{Algorithm, Argon2, Params, Version};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use dsl::tree::base64;
 use dsl::tree::users::Hash;
@@ -18,7 +18,7 @@ pub(super) fn verifies(hash: &Hash, password: &[u8]) -> bool {
             let Ok(params) = Params::new(*memory, *passes, *lanes, Some(hash.len())) else { return false };
             let mut made = vec![0; hash.len()];
             let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-            argon2.hash_password_into(password, salt, &mut made).is_ok() && same(&made, hash)
+            argon2.hash_password_into(password, salt, &mut made).is_ok() && equal(&made, hash)
         }
         // What goes beyond would not be looked at: every password that begins alike would be right.
         Hash::Bcrypt(text) => {
@@ -28,13 +28,9 @@ pub(super) fn verifies(hash: &Hash, password: &[u8]) -> bool {
             };
             bcrypt::verify(first, text).unwrap_or(false) & fits
         }
-        Hash::Apr1 { salt, hash } => same(apr1::hash(password, salt.as_bytes()).as_bytes(), hash.as_bytes()),
-        Hash::Sha1(sum) => same(digest(&SHA1_FOR_LEGACY_USE_ONLY, password).as_ref(), sum),
+        Hash::Apr1 { salt, hash } => equal(apr1::hash(password, salt.as_bytes()).as_bytes(), hash.as_bytes()),
+        Hash::Sha1(sum) => equal(digest(&SHA1_FOR_LEGACY_USE_ONLY, password).as_ref(), sum),
     }
-}
-
-fn same(a: &[u8], b: &[u8]) -> bool {
-    verify_slices_are_equal(a, b).is_ok()
 }
 
 /// The text of a new hash of a password; `None` where it cannot be made.
