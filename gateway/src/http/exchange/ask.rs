@@ -28,7 +28,8 @@ use std::sync::Arc;
 /// An origin to be asked.
 pub(super) struct Ask {
     pub(super) job: Job,
-    pub(super) answer_edits: Vec<Edit>,
+    /// A slice: it lies in the future of every exchange.
+    pub(super) answer_edits: Box<[Edit]>,
     pub(super) caught: Option<Box<Caught>>,
 }
 
@@ -145,7 +146,7 @@ impl Exchange {
                 drop(result);
                 let result = self.ask(&mut ask.job).await;
                 let mut response = result.unwrap_or_else(|failure| self.failed(&failure));
-                headers::apply(ask.answer_edits, response.headers_mut());
+                headers::apply(ask.answer_edits.into_vec(), response.headers_mut());
                 response
             }
             Some(Ok(Step::Own(mut own))) => {
@@ -207,7 +208,7 @@ impl Exchange {
             job.speaks(web);
         }
         job.brings(brought);
-        Some(Ok(Step::Ask(Ask { job, answer_edits, caught: None })))
+        Some(Ok(Step::Ask(Ask { job, answer_edits: answer_edits.into(), caught: None })))
     }
 
     pub(super) fn failed(&mut self, failure: &Failure) -> Response<Content> {

@@ -390,7 +390,7 @@ impl Exchange {
             job.switches(plan.settings.idle_ms.unwrap_or(upgrade::IDLE_MS));
         }
         job.brings(brought);
-        Ok(Step::Ask(Ask { job, answer_edits, caught }))
+        Ok(Step::Ask(Ask { job, answer_edits: answer_edits.into(), caught }))
     }
 
     /// Waits for what there is to wait for.
@@ -412,7 +412,7 @@ impl Exchange {
                     Some(caught) => Box::pin(self.catch(result, caught, &mut ask.job)).await,
                     None => result.unwrap_or_else(|failure| self.failed(&failure)),
                 };
-                headers::apply(std::mem::take(&mut ask.answer_edits), response.headers_mut());
+                headers::apply(std::mem::take(&mut ask.answer_edits).into_vec(), response.headers_mut());
                 return response;
             }
         }
