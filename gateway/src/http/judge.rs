@@ -269,7 +269,7 @@ fn worked<'s>(
 }
 
 /// Renders an answer that takes the place of another, with what is known of its request's calls. One that has to be
-/// waited for is what is prepared, as with [`judge`].
+/// waited for is what is prepared, as with [`judge()`].
 #[must_use]
 pub fn prepare<'s>(
     answer: &'s Answer,
