@@ -57,9 +57,39 @@ impl BadText {
 /// # Errors
 /// A field that it names, wherever in it, arrived several times with different values.
 pub fn cond(cond: &Cond, req: &impl Request) -> Result<bool, Conflict> {
-    match conflict(cond, req) {
-        Some(field) => Err(Conflict(field.clone())),
-        None => Ok(holds(cond, req)),
+    match cond {
+        // What most conditions are: the field is found once instead of twice.
+        Cond::Test(field, test) if is_plain(cond) && !matches!(test, Test::Has(_)) => match fields::read(field, req) {
+            Read::Missing => Ok(false),
+            Read::Conflict => Err(Conflict(field.clone())),
+            Read::One(text) => Ok(test_text(&text, test)),
+        },
+        Cond::Not(inner) if is_plain(inner) => Ok(!self::cond(inner, req)?),
+        Cond::And(all) if all.iter().all(is_plain) => {
+            let mut held = true;
+            for one in all {
+                // One that does not matter any more may still be a refusal.
+                held = match held {
+                    true => self::cond(one, req)?,
+                    false => conflict(one, req).map_or(Ok(false), |field| Err(Conflict(field.clone())))?,
+                };
+            }
+            Ok(held)
+        }
+        _ => match conflict(cond, req) {
+            Some(field) => Err(Conflict(field.clone())),
+            None => Ok(holds(cond, req)),
+        },
+    }
+}
+
+/// Whether a condition is about one header, cookie or query field: reading one asks for nothing else, so that it
+/// does not matter when it is read.
+fn is_plain(cond: &Cond) -> bool {
+    match cond {
+        Cond::Test(Field::Header(_) | Field::Cookie(_) | Field::Query(_), _) => true,
+        Cond::Not(inner) => is_plain(inner),
+        _ => false,
     }
 }
 
