@@ -331,6 +331,12 @@ fn bodies_where_they_can_and_cannot_be() {
         "    set request header x-a = body.file(\"a\") if missing \"\"",
         "    require body.values has \"x\"\n    /x when body.text -> control",
         "    let role = body.json(\"\")\n    require role in [\"a\", \"b\"]",
+        // Under one `inspect`, under a stricter one before, and behind a condition that is not on its way.
+        "    inspect 1KB else pass\n    /x when body.text {\n        require body.text is not \"a\"\n        -> control\n    }",
+        "    inspect 1KB\n    /x when body.text {\n        inspect 64KB\n        require body.text is not \"a\"\n        -> control\n    }",
+        "    inspect 1KB else pass\n    /y when body.text -> control\n    /x {\n        inspect 64KB\n        require body.text is not \"a\"\n        -> control\n    }",
+        "    require body.text is not \"a\"\n    catch [502] -> 50% web, 50% control by body.text if missing client.ip",
+        "    catch [502] -> 50% web, 50% control by body.text if missing client.ip\n    /x {\n        require body.text is not \"a\"\n        -> control\n    }",
     ] {
         assert_eq!(codes(fine), Vec::<&str>::new(), "{fine}");
     }
@@ -347,8 +353,76 @@ fn bodies_where_they_can_and_cannot_be() {
         ("    inspect 2MB", "G1024"),
         ("    inspect 0B", "G1024"),
         ("    inspect 1KB else deny", "G1024"),
+        (
+            "    inspect 1KB else pass\n    /x when body.text {\n        inspect 64KB\n        require body.text is not \"a\"\n        -> control\n    }",
+            "G1024",
+        ),
+        (
+            "    inspect 1KB else pass\n    when body.text {\n        inspect 1KB\n        /x when body.text is \"a\" -> control\n        else -> control\n    }",
+            "G1024",
+        ),
+        ("    catch [502] -> 50% web, 50% control by body.text if missing client.ip", "G1024"),
         ("    tls on-demand {\n        allow when body.text\n        limit 20/h\n    }", "G1022"),
     ] {
         assert!(codes(wrong).contains(&code), "{wrong}: {:?}", codes(wrong));
     }
+}
+
+/// Requests that a stricter `inspect` would refuse, in all orders of a laxer one before it: either the file is an
+/// error, or they are refused.
+#[test]
+fn attack_what_a_laxer_inspect_took_for_missing_passes_no_stricter_one() {
+    let refused = "require body.json(\"/role\") is not \"admin\"\n        -> control";
+    let layouts = [
+        // A condition of the block itself, one of a longer path, one beside it, one around it, one that overlaps.
+        "OUTER\n    /x when body.json(\"/role\") is not \"root\" {\n        INNER\n        REFUSED\n    }",
+        "OUTER\n    /x when body.json(\"/role\") -> web\n    /* {\n        INNER\n        REFUSED\n    }",
+        "OUTER\n    /x when body.json(\"/role\") is \"root\" -> web\n    /x {\n        INNER\n        REFUSED\n    }",
+        "OUTER\n    /x when body.json(\"/role\") is not \"root\" {\n        /x {\n        INNER\n        REFUSED\n        }\n        else -> web\n    }",
+        "OUTER\n    /{a}/y when body.json(\"/role\") -> web\n    /x/* {\n        INNER\n        REFUSED\n    }\n    /x when body.json(\"/role\") -> web\n    /{a} {\n        INNER\n        REFUSED\n    }",
+        // A policy that a condition has come first; and one of the site that the block is to carry out.
+        "OUTER\n    require body.json(\"/role\") is not \"root\"\n    /x when body.json(\"/pad\") is not \"\" {\n        INNER\n        REFUSED\n    }",
+        "OUTER\n    require body.json(\"/role\") is not \"admin\"\n    /x when body.json(\"/pad\") is not \"\" {\n        INNER\n        -> control\n    }",
+        // Two conditions under two of them.
+        "OUTER\n    /x when body.json(\"/role\") is not \"root\" {\n        INNER\n        when body.json(\"/role\") is not \"admin\" -> control\n        else -> web\n    }",
+    ];
+    let words = ["", "inspect 64B", "inspect 1KB", "inspect 64B else pass", "inspect 1KB else pass"];
+    let bodies = [
+        format!("{{\"pad\":\"{}\",\"role\":\"admin\"}}", "a".repeat(100)),
+        format!("{{\"pad\":\"{}\",\"role\":\"admin\"}}", "a".repeat(2000)),
+        "{\"role\":\"admin\",}".to_owned(),
+        "{\"role\":\"admin\"}".to_owned(),
+    ];
+    let (mut errors, mut refusals) = (0, 0);
+    for layout in layouts {
+        for (outer, inner) in words.iter().flat_map(|outer| words.map(|inner| (*outer, inner))) {
+            let text = layout.replace("OUTER", outer).replace("INNER", inner).replace("REFUSED", refused);
+            let told = codes(&text);
+            assert!(told.iter().all(|code| *code == "G1024"), "{text}: {told:?}");
+            let inspect = if inner.is_empty() { outer } else { inner };
+            let same = inner.is_empty() || inner == outer;
+            assert!(told.is_empty() || !same && outer.ends_with("pass"), "a false alarm: {text}");
+            if !told.is_empty() {
+                errors += 1;
+                continue;
+            }
+            let program = dsl::tree::compile(Arc::clone(&lowered(&site(&text))[0])).unwrap();
+            for body in &bodies {
+                let plain = Plain {
+                    host: "a.example.com".into(),
+                    path: "/x".into(),
+                    headers: vec![("content-type".into(), b"application/json".into())],
+                    body: Some(body.clone().into_bytes()),
+                    ..Plain::default()
+                };
+                let told = dsl::tree::tell::tell(&program, &plain, None);
+                let passed = matches!(&told.judged.answer, Rendered::Proxy { pool, .. } if &*program.site().pools[pool.0 as usize].name == "control");
+                // What is whole and can be read is seen under all of them; the rest may go by where it is said.
+                let seen = body.len() < 64 && body.ends_with("\"}");
+                assert!(!passed || !seen && inspect.ends_with("pass"), "{text}\n{body}");
+                refusals += usize::from(!passed);
+            }
+        }
+    }
+    assert!(errors >= 30 && refusals >= 300, "{errors} errors, {refusals} refusals");
 }

@@ -237,6 +237,7 @@ impl<'a> Checker<'a> {
                 settings: b.settings,
                 loc: head,
             };
+            lint::inspected::run(&made).into_iter().for_each(|d| self.report(d));
             b.info.dropped |= broken;
             out.sites.push((Arc::new(made), b.info));
         }

@@ -8,6 +8,7 @@ mod advice;
 mod allow;
 mod around;
 mod fingerprint;
+pub(crate) mod inspected;
 pub(crate) mod l4;
 mod planned;
 pub(crate) mod reads;
