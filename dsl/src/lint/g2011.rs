@@ -42,7 +42,7 @@ use crate::syntax::span::Loc;
 use crate::tree::canonical;
 use crate::tree::interpret;
 use crate::tree::ir::{Answer, Field, Missing, Part, Paths, Plan, Site, Step, Value};
-use crate::tree::judge::{Admission, Progress, Rendered, Walk, admit};
+use crate::tree::judge::{Admission, Progress, Rendered, Unseen, admit};
 use crate::tree::request::Plain;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -270,13 +270,7 @@ fn answer(sites: &Sites, request: &Plain) -> Option<(u16, String, Option<Loc>)> 
     if program.decide(request) != interpret(program.site(), request) {
         return None;
     }
-    struct Silent;
-    impl Walk<'_> for Silent {
-        fn edit(&mut self, _: crate::tree::judge::Edit<'_>) -> Result<(), crate::tree::eval::BadText> {
-            Ok(())
-        }
-    }
-    let judged = program.judge(request, &mut || 0, &mut Silent, &mut Progress::default());
+    let judged = program.judge(request, &mut || 0, &mut Unseen, &mut Progress::default());
     match judged.answer {
         Rendered::Redirect { status, location } => {
             let (_, plan) = judged.plan?;

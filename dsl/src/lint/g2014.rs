@@ -44,9 +44,8 @@ use crate::check::cond::and;
 use crate::diagnostic::{Diagnostic, Edit};
 use crate::syntax::span::{Loc, Span};
 use crate::tree::ir::{Cond, Field, Step, Target, Test};
-use crate::tree::judge::Rendered;
+use crate::tree::judge::{Progress, Rendered, Unseen};
 use crate::tree::request::Plain;
-use crate::tree::tell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -116,7 +115,8 @@ fn unanswered(w: &mut World<'_>, path: &str, scope: usize, methods: &[Arc<str>])
     }));
     let Sat::Yes(request) = w.request(path, &and(holds), &[]) else { return None };
     w.decide(&request, w.site.loc)?;
-    let found = match tell::tell(w.program, &request, Some(0)).judged.answer {
+    let judged = w.program.judge(&*request, &mut || 0, &mut Unseen, &mut Progress::default());
+    let found = match judged.answer {
         Rendered::NotFound => true,
         Rendered::Respond { status, .. } | Rendered::File { status, .. } | Rendered::Deny { status } => status == 404,
         _ => false,

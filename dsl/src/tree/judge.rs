@@ -45,6 +45,15 @@ pub trait Walk<'p> {
     fn asked(&mut self, _cond: &'p Cond, _held: bool, _loc: Loc) {}
 }
 
+/// A walk that leaves no trace.
+pub(crate) struct Unseen;
+
+impl<'p> Walk<'p> for Unseen {
+    fn edit(&mut self, _: Edit<'p>) -> Result<(), BadText> {
+        Ok(())
+    }
+}
+
 /// What a limit says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {

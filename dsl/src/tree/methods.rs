@@ -4,8 +4,7 @@
 //! right wherever the 405 comes from, a `require`, a guard, or the lack of a route.
 
 use super::calls::Calls;
-use super::eval::BadText;
-use super::judge::{Edit, Progress, Rendered, Walk};
+use super::judge::{Progress, Rendered, Unseen};
 use super::program::Program;
 use super::request::{Request, TlsFacts};
 use std::net::IpAddr;
@@ -39,15 +38,6 @@ pub fn answers_405(answer: &Rendered<'_>) -> bool {
             | Rendered::Respond { status: NOT_ALLOWED, .. }
             | Rendered::File { status: NOT_ALLOWED, .. }
     )
-}
-
-/// A walk that leaves no trace.
-struct Unseen;
-
-impl<'p> Walk<'p> for Unseen {
-    fn edit(&mut self, _: Edit<'p>) -> Result<(), BadText> {
-        Ok(())
-    }
 }
 
 /// A request, had it another method.
