@@ -115,12 +115,14 @@ impl Left {
                 Poll::Pending => break,
             }
         }
-        // Before the answer the client may wait for it: nothing is told to it yet.
-        if !self.answer.through.get() {
-            return Poll::Pending;
-        }
-        if self.left == 0 || !self.answer.failed.get() {
-            return Poll::Ready(());
+        match (self.answer.through.get(), self.left > 0) {
+            // Before the answer the client may wait for it: nothing is told to it yet.
+            (false, true) => return Poll::Pending,
+            (true, false) => return Poll::Ready(()),
+            (true, true) if !self.answer.failed.get() => return Poll::Ready(()),
+            // Where nothing more is taken before the answer, what came stands in the way of the connection's other
+            // streams: not for long.
+            (true, true) | (false, false) => {}
         }
         self.timer.get_or_insert_with(|| Timer::after(ticks, MS)).poll(cx)
     }
