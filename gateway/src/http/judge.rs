@@ -127,9 +127,7 @@ impl Course {
     pub fn tell(&mut self, served: &Served, call: CallIdx, outcome: Outcome) {
         learn(served, &mut self.calls, &mut self.walked, call, outcome);
     }
-}
 
-impl Course {
     /// Says what a service said: what it copies are edits from here on, and what may be passed on is kept.
     pub fn hear(&mut self, call: &Call, index: CallIdx, said: &Said) {
         self.walked.of_request.extend(said.copied.iter().cloned());
